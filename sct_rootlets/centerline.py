@@ -1,0 +1,300 @@
+"""The centerline of the spinal cord, and positions along it in millimetres.
+
+Everything here is in RAS+ mm and in mm of arc length, which is 0 at the rostral end of the cord mask and grows
+caudally. Definitions and references: ``docs/methods.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from nibabel.affines import apply_affine
+from scipy import ndimage
+from scipy.interpolate import BSpline
+from scipy.spatial import cKDTree
+
+from sct_rootlets.errors import LabelError
+from sct_rootlets.image import superior_axis
+
+#: Wiggles of the centroids shorter than this wavelength are smoothed away (half of the amplitude at it, 0.01 % at
+#: 100 mm). Bends of a neck are longer, jitter of masks is shorter.
+SMOOTHING_MM = 20.0
+#: Distance between the knots of the spline.
+KNOT_MM = 4.0
+#: Distance between the points that represent the curve.
+STEP_MM = 0.5
+#: Islands of the mask smaller than this share of its largest piece are not part of the cord.
+ISLAND_SHARE = 0.05
+#: The shortest piece of cord that a centerline is fitted to.
+SHORTEST_MM = 10.0
+#: Length of cord over which the full cross-sectional area is judged when looking for the mask's ends.
+PLATEAU_MM = 15.0
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Points projected to the nearest place of a centerline.
+
+    Attributes
+    ----------
+    arc : numpy.ndarray, shape (N,)
+        Arc length in mm; below the first or above the last value of `Centerline.arc` where the nearest place
+        lies on the straight continuation of an end.
+    foot : numpy.ndarray, shape (N, 3)
+        The nearest place, RAS+ mm.
+    distance : numpy.ndarray, shape (N,)
+        Distance to it in mm.
+    """
+
+    arc: np.ndarray
+    foot: np.ndarray
+    distance: np.ndarray
+
+
+@dataclass(frozen=True)
+class Centerline:
+    """A curve through the cord, from rostral to caudal.
+
+    Attributes
+    ----------
+    points : numpy.ndarray, shape (N, 3)
+        RAS+ mm.
+    arc : numpy.ndarray, shape (N,)
+        Arc length in mm at each point: 0 at the rostral end of the cord mask, growing caudally, negative on an
+        extension above the mask.
+    cord_length : float
+        Arc length of the caudal end of the cord mask in mm.
+    notes : tuple of str
+        What a user should know about the fit.
+    """
+
+    points: np.ndarray
+    arc: np.ndarray
+    cord_length: float
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_points(cls, points: np.ndarray) -> Centerline:
+        """Make a centerline of a polyline from rostral to caudal, shape (N, 3), RAS+ mm."""
+        points = np.asarray(points, dtype=float)
+        arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+        return cls(points, arc, float(arc[-1]))
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self.points)
+
+    @cached_property
+    def _directions(self) -> np.ndarray:
+        """Unit vectors of the segments, caudally, shape (N - 1, 3)."""
+        steps = np.diff(self.points, axis=0)
+        return steps / np.linalg.norm(steps, axis=1, keepdims=True)
+
+    def project(self, points: np.ndarray) -> Projection:
+        """Project points to the nearest place on the curve, or on the straight continuation of its ends.
+
+        Parameters
+        ----------
+        points : array_like, shape (N, 3)
+            RAS+ mm.
+
+        Returns
+        -------
+        Projection
+        """
+        points = np.asarray(points, dtype=float).reshape(-1, 3)
+        _, nearest = self._tree.query(points)
+        last = len(self.points) - 2
+        above = self._on_segment(points, np.clip(nearest - 1, 0, last))
+        below = self._on_segment(points, np.clip(nearest, 0, last))
+        closer = above.distance <= below.distance
+        return Projection(np.where(closer, above.arc, below.arc),
+                          np.where(closer[:, None], above.foot, below.foot),
+                          np.where(closer, above.distance, below.distance))
+
+    def _on_segment(self, points: np.ndarray, segment: np.ndarray) -> Projection:
+        start, direction = self.points[segment], self._directions[segment]
+        length = self.arc[segment + 1] - self.arc[segment]
+        along = np.einsum("ij,ij->i", points - start, direction)
+        # The first and the last segment continue beyond the curve.
+        along = np.where(segment > 0, np.maximum(along, 0), along)
+        along = np.where(segment < len(self._directions) - 1, np.minimum(along, length), along)
+        foot = start + along[:, None] * direction
+        return Projection(self.arc[segment] + along, foot, np.linalg.norm(points - foot, axis=1))
+
+    def position(self, arc: np.ndarray) -> np.ndarray:
+        """Points of the curve (or of its straight continuation) at arc lengths.
+
+        Parameters
+        ----------
+        arc : array_like, shape (N,)
+            mm.
+
+        Returns
+        -------
+        numpy.ndarray, shape (N, 3)
+            RAS+ mm.
+        """
+        arc = np.atleast_1d(np.asarray(arc, dtype=float))
+        segment = np.clip(np.searchsorted(self.arc, arc, side="right") - 1, 0, len(self._directions) - 1)
+        return self.points[segment] + (arc - self.arc[segment])[:, None] * self._directions[segment]
+
+    def frame(self, arc: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The cord's own axes at arc lengths: unit vectors to caudal, to the right, and to anterior.
+
+        Right and anterior are perpendicular to the curve; right stays as close as it can to the patient's right.
+
+        Parameters
+        ----------
+        arc : array_like, shape (N,)
+            mm.
+
+        Returns
+        -------
+        caudal, right, anterior : numpy.ndarray, shape (N, 3) each
+            RAS+.
+        """
+        arc = np.atleast_1d(np.asarray(arc, dtype=float))
+        ahead, behind = self.position(arc + STEP_MM), self.position(arc - STEP_MM)
+        caudal = (ahead - behind) / np.linalg.norm(ahead - behind, axis=1, keepdims=True)
+        right = np.array([1.0, 0.0, 0.0]) - caudal[:, :1] * caudal
+        right /= np.linalg.norm(right, axis=1, keepdims=True)
+        return caudal, right, np.cross(right, caudal) * -1.0
+
+    def extended_to(self, point: np.ndarray) -> Centerline:
+        """The curve with a straight line from its rostral end to a point above it (as SCT does for the PMJ).
+
+        A point that is not above the rostral end needs no line: the same curve comes back.
+
+        Parameters
+        ----------
+        point : array_like, shape (3,)
+            RAS+ mm.
+        """
+        point = np.asarray(point, dtype=float)
+        if self.project(point).arc[0] >= self.arc[0]:
+            return self
+        line = point - self.points[0]
+        length = float(np.linalg.norm(line))
+        fractions = np.linspace(1, 0, max(2, int(np.ceil(length / STEP_MM)) + 1))[:-1]
+        return replace(self, points=np.vstack([self.points[0] + fractions[:, None] * line, self.points]),
+                       arc=np.concatenate([self.arc[0] - fractions * length, self.arc]))
+
+
+def fit_centerline(mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = SMOOTHING_MM) -> Centerline:
+    """Fit a centerline to a cord mask.
+
+    A cubic smoothing spline runs through the centroids of the mask's slices (the slices across the voxel axis
+    that runs along the body), each weighted by how complete its cross-section is, so that slices which an end of
+    the mask cuts obliquely do not bend the curve. An end of the curve lies where the cross-sectional area has
+    fallen to half: the face of the last voxel where the mask fills the field of view.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray of bool, shape (I, J, K)
+        The spinal cord, in any axis order.
+    affine : numpy.ndarray, shape (4, 4)
+        Voxel indices to RAS+ mm.
+    smoothing_mm : float
+        Wavelength in mm at which the spline keeps half of a wiggle of the centroids. With ``f`` the curve, ``y``
+        the centroids and lengths in mm it minimises ``sum w (y - f)² + λ ∫ f'''²`` for
+        ``λ = (smoothing_mm / 2π)⁶``. (The usual penalty, on ``f''``, would straighten the curve's ends.)
+
+    Returns
+    -------
+    Centerline
+        From rostral to caudal, 0 mm at the rostral end of the mask.
+
+    Raises
+    ------
+    LabelError
+        If the mask has fewer than three slices or spans less than 10 mm along the body.
+    """
+    ijk, notes = _without_islands(mask)
+    axis, direction = superior_axis(affine)
+    step_mm = float(np.linalg.norm(affine[:3, axis]))
+    first = int(ijk[:, axis].min())
+    area = np.bincount(ijk[:, axis] - first).astype(float)
+    if np.count_nonzero(area) < 3 or len(area) * step_mm < SHORTEST_MM:
+        raise LabelError(f"the cord mask spans {len(area)} slices ({len(area) * step_mm:.3g} mm) along the body; "
+                         f"a centerline needs at least 3 slices and {SHORTEST_MM:g} mm")
+    if (area == 0).any():
+        missing = np.count_nonzero(area == 0) * step_mm
+        notes.append(f"the cord mask has gaps of {missing:.3g} mm in all: bridged by the centerline")
+
+    plateau = _plateau(area, step_mm)
+    weight = np.minimum(area / plateau, 1) ** 8  # a slice that misses a fifth of the cord hardly counts
+    used = np.flatnonzero(area > 0.5 * plateau)
+    slices = np.flatnonzero(area)
+    sums = [np.bincount(ijk[:, axis] - first, weights=ijk[:, k])[slices] / area[slices] for k in range(3)]
+    centroids = apply_affine(affine, np.stack(sums, axis=1))[np.searchsorted(slices, used)]
+
+    ends = _half_area_ends(area, plateau)
+    along = np.linspace(*ends, int(np.ceil((ends[1] - ends[0]) * step_mm / (STEP_MM / 2))) + 1) * step_mm
+    points = np.stack([_smooth(used * step_mm, centroids[:, k], weight[used] * step_mm, smoothing_mm, along)
+                       for k in range(3)], axis=1)
+    if direction > 0:  # slices grow towards superior, arc length towards caudal
+        points = points[::-1]
+    return replace(_resampled(points), notes=tuple(notes))
+
+
+def _without_islands(mask: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Voxel indices of the mask without small islands, and a note of what was left out."""
+    ijk = np.argwhere(mask)
+    low, high = ijk.min(axis=0), ijk.max(axis=0) + 1
+    box = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    pieces, n_pieces = ndimage.label(box, structure=np.ones((3, 3, 3)))
+    if n_pieces == 1:
+        return ijk, []
+    sizes = np.bincount(pieces.ravel())[1:]
+    keep = sizes >= ISLAND_SHARE * sizes.max()
+    inside = keep[pieces[tuple((ijk - low).T)] - 1]
+    if inside.all():
+        return ijk, []
+    return ijk[inside], [f"{np.count_nonzero(~inside)} voxels of the cord mask lie apart from the cord: left out"]
+
+
+def _plateau(area: np.ndarray, step_mm: float) -> np.ndarray:
+    """Full cross-sectional area to expect at each slice: a running median, shape (N,)."""
+    slices = np.flatnonzero(area)
+    half = max(1, round(PLATEAU_MM / 2 / step_mm))
+    # Slices near an end look inward over the whole window, so that a tapered end does not count as full.
+    centre = np.clip(np.arange(len(area)), slices[0] + half, max(slices[-1] - half, slices[0] + half))
+    window = [area[max(c - half, 0): c + half + 1] for c in centre]
+    return np.array([np.median(a[a > 0]) if (a > 0).any() else np.median(area[slices]) for a in window])
+
+
+def _half_area_ends(area: np.ndarray, plateau: np.ndarray) -> tuple[float, float]:
+    """Slice positions, in slices, where the area crosses half of the plateau on its way out."""
+    share = np.concatenate([[0.0], area / plateau, [0.0]])
+    inside = np.flatnonzero(share >= 0.5)
+    low, high = inside[0], inside[-1]
+    lower = low - (share[low] - 0.5) / (share[low] - share[low - 1])
+    upper = high + (share[high] - 0.5) / (share[high] - share[high + 1])
+    # Never further out than the faces of the last slices; -1 undoes the padding.
+    return max(lower, low - 0.5) - 1, min(upper, high + 0.5) - 1
+
+
+def _smooth(x: np.ndarray, y: np.ndarray, weight: np.ndarray, wavelength: float, at: np.ndarray) -> np.ndarray:
+    """Cubic spline ``f`` that minimises ``sum w (y - f)² + λ ∫ f'''²``, at positions ``at`` (increasing).
+
+    The third derivative of a cubic spline on even knots is the third difference of its coefficients, divided by
+    the cube of the knot spacing: the penalty is exact (P-spline; Eilers & Marx 1996, doi 10.1214/ss/1038425655).
+    """
+    n_spans = max(4, int(np.ceil((at[-1] - at[0]) / KNOT_MM)))
+    knot_mm = (at[-1] - at[0]) / n_spans
+    knots = at[0] + knot_mm * np.arange(-3, n_spans + 4)
+    basis = BSpline.design_matrix(x, knots, 3).toarray()
+    bend = np.diff(np.eye(n_spans + 3), n=3, axis=0)
+    penalty = (wavelength / (2 * np.pi)) ** 6 / knot_mm**5 * bend.T @ bend
+    coefficients = np.linalg.solve(basis.T @ (weight[:, None] * basis) + penalty, basis.T @ (weight * y))
+    return BSpline(knots, coefficients, 3)(at)
+
+
+def _resampled(points: np.ndarray) -> Centerline:
+    """The polyline as a centerline with a point every `STEP_MM`."""
+    dense = Centerline.from_points(points)
+    arc = np.linspace(0, dense.cord_length, int(np.ceil(dense.cord_length / STEP_MM)) + 1)
+    return Centerline(dense.position(arc), arc, dense.cord_length)

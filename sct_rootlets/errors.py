@@ -1,0 +1,13 @@
+"""The exceptions of the package: one family, every message one line that says what is wrong and what to do."""
+
+
+class SctRootletsError(Exception):
+    """Base of every error the package raises on purpose; commands print it as one line and exit 1."""
+
+
+class ImageError(SctRootletsError):
+    """A file or volume cannot be read, written, or compared with another one."""
+
+
+class LabelError(SctRootletsError):
+    """A readable volume holds labels that do not make sense (values, order, position, number)."""

@@ -1,0 +1,361 @@
+"""Volumes: NIfTI in and out, grids and orientations. Voxel indices live here; the rest works in RAS+ mm.
+
+Nothing in this module knows what a level is. Output files appear whole or not at all (`staged_outputs`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Union
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import apply_affine, voxel_sizes
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+
+from sct_rootlets.errors import ImageError, LabelError
+
+#: Two grids are the same if no corner of the one lies further than this from the other's: it forgives the
+#: rounding of header fields, and nothing that moves a voxel.
+GRID_TOLERANCE_MM = 0.1
+
+#: What functions that take a volume accept: a path, a nibabel image, ``(array, affine)``, or a `Volume`.
+VolumeLike = Union[str, "os.PathLike[str]", "Volume", tuple[np.ndarray, np.ndarray], Any]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A 3D array with its place in the world.
+
+    Attributes
+    ----------
+    data : numpy.ndarray, shape (I, J, K)
+        Voxel values, in the order of the file.
+    affine : numpy.ndarray, shape (4, 4)
+        Voxel indices to RAS+ mm.
+    name : str
+        What messages call it: the file's name, or ``"array"``.
+    header : nibabel.Nifti1Header, optional
+        The file's header; outputs on this grid inherit its spatial codes.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    name: str = "array"
+    header: Any = None
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """Voxel size along each axis in mm, shape (3,)."""
+        return voxel_sizes(self.affine)
+
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of a voxel in mm³."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    def describe(self) -> str:
+        """Name, shape and voxel size, for messages."""
+        shape = "×".join(str(n) for n in self.data.shape)
+        size = "×".join(f"{mm:.3g}" for mm in self.spacing)
+        return f"{self.name} ({shape} voxels of {size} mm)"
+
+
+def load_volume(source: VolumeLike) -> Volume:
+    """Read a 3D volume and check that it is one.
+
+    Parameters
+    ----------
+    source : path, nibabel image, (array, affine) or Volume
+        A 4D file that holds a single volume is taken as 3D.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing, a folder, not NIfTI or truncated, not a single 3D volume, or has an affine that
+        maps to nowhere.
+    """
+    if isinstance(source, Volume):
+        return source
+    if isinstance(source, tuple):
+        data, affine = source
+        return _checked(np.asarray(data), np.asarray(affine, dtype=float), "array", None)
+    if isinstance(source, (str, os.PathLike)):
+        return _read(Path(source))
+    return _checked(np.asanyarray(source.dataobj), source.affine, "image", source.header)
+
+
+def _read(path: Path) -> Volume:
+    if path.is_dir():
+        raise ImageError(f"{path} is a folder; give a NIfTI file (.nii or .nii.gz)")
+    if not path.exists():
+        raise ImageError(f"{path} does not exist; check the path")
+    try:
+        image = nib.load(path)
+    except (nib.filebasedimages.ImageFileError, OSError, EOFError, zlib.error, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise ImageError(f"{path} cannot be read: permission denied") from error
+        raise ImageError(f"{path} is not a NIfTI file, or is damaged; expected .nii or .nii.gz") from error
+    if not isinstance(image, (nib.Nifti1Image, nib.Nifti2Image)):
+        raise ImageError(f"{path} is not a NIfTI file; convert it to .nii.gz first")
+    try:
+        data = np.asanyarray(image.dataobj)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise ImageError(f"{path} is truncated or damaged: its header promises more data than it holds; "
+                         "copy or create it again") from error
+    return _checked(data, image.affine, path.name, image.header)
+
+
+def _checked(data: np.ndarray, affine: np.ndarray, name: str, header: Any) -> Volume:
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim > 3:
+        raise ImageError(f"{name} holds {int(np.prod(data.shape[3:]))} volumes; give a single 3D volume "
+                         "(split or average it first)")
+    if data.ndim < 3 or min(data.shape) < 2:
+        shape = "×".join(str(n) for n in data.shape)
+        raise ImageError(f"{name} is not a 3D volume (its shape is {shape}); give a 3D volume")
+    if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise ImageError(f"{name} has an invalid affine (no voxel size or orientation); repair its header")
+    if not data.dtype.isnative:
+        data = data.astype(data.dtype.newbyteorder("="))
+    return Volume(data, affine.astype(float), name, header)
+
+
+def check_same_grid(reference: Volume, other: Volume) -> None:
+    """Check that two volumes lie on the same voxels, in whatever axis order and direction.
+
+    Raises
+    ------
+    ImageError
+        If shapes or positions differ; the message names both volumes and says how.
+    """
+    ref_shape, ref_affine = _canonical_grid(reference)
+    shape, affine = _canonical_grid(other)
+    advice = f"resample {other.name} to the grid of {reference.name}"
+    if ref_shape != shape:
+        raise ImageError(f"{reference.describe()} and {other.describe()} have different shapes; {advice}")
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1).T
+    shift = np.linalg.norm(apply_affine(ref_affine, corners) - apply_affine(affine, corners), axis=1).max()
+    if shift > GRID_TOLERANCE_MM:
+        raise ImageError(f"{reference.name} and {other.name} have the same shape but different affines: "
+                         f"their corners lie up to {shift:.3g} mm apart; {advice}, or repair the header that is wrong")
+
+
+def _canonical_grid(volume: Volume) -> tuple[tuple[int, ...], np.ndarray]:
+    """Shape and affine that the volume would have after reordering its axes to RAS+."""
+    orientation = io_orientation(volume.affine)
+    order = np.argsort(orientation[:, 0])
+    shape = tuple(volume.data.shape[axis] for axis in order)
+    return shape, volume.affine @ inv_ornt_aff(orientation, volume.data.shape)
+
+
+def to_canonical(volume: Volume) -> Volume:
+    """The same volume with its axes in RAS+ order (a view of the data, no resampling)."""
+    orientation = io_orientation(volume.affine)
+    _, affine = _canonical_grid(volume)
+    return Volume(apply_orientation(volume.data, orientation), affine, volume.name)
+
+
+def superior_axis(affine: np.ndarray) -> tuple[int, int]:
+    """The voxel axis that runs along the body, and its direction.
+
+    Parameters
+    ----------
+    affine : numpy.ndarray, shape (4, 4)
+
+    Returns
+    -------
+    axis : int
+        0, 1 or 2.
+    direction : int
+        1 where indices grow towards superior, -1 where they grow towards inferior.
+    """
+    orientation = io_orientation(affine)
+    axis = int(np.flatnonzero(orientation[:, 0] == 2)[0])
+    return axis, int(orientation[axis, 1])
+
+
+def rpi_slices(ijk: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Slice numbers along the body as the Spinal Cord Toolbox counts them: 0 is the most inferior slice.
+
+    Parameters
+    ----------
+    ijk : numpy.ndarray, shape (N, 3)
+        Voxel indices.
+    affine : numpy.ndarray, shape (4, 4)
+    shape : tuple of int
+        Shape of the volume the indices belong to.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (N,)
+    """
+    axis, direction = superior_axis(affine)
+    index = np.asarray(ijk)[:, axis]
+    return index if direction > 0 else shape[axis] - 1 - index
+
+
+def voxel_length(affine: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Length of a voxel in mm along unit vectors: the root sum of squares of its edges' components.
+
+    It is the edge length along an edge, and the same in every direction for a cube.
+
+    Parameters
+    ----------
+    affine : numpy.ndarray, shape (4, 4)
+    directions : numpy.ndarray, shape (..., 3)
+        Unit vectors in RAS+.
+
+    Returns
+    -------
+    numpy.ndarray, shape (...)
+    """
+    return np.linalg.norm(np.asarray(directions) @ affine[:3, :3], axis=-1)
+
+
+def labelled_voxels(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
+    """Indices and whole-number values of the non-zero voxels of a label map.
+
+    Returns
+    -------
+    ijk : numpy.ndarray of int, shape (N, 3)
+    values : numpy.ndarray of int, shape (N,)
+
+    Raises
+    ------
+    LabelError
+        If the map holds NaN or infinite values, fractions, or nothing at all.
+    """
+    _check_finite(volume)
+    ijk = np.argwhere(volume.data)
+    if not len(ijk):
+        raise LabelError(f"{volume.name} is empty: it has no voxel other than 0")
+    values = volume.data[tuple(ijk.T)]
+    rounded = np.rint(values)
+    off = np.abs(values - rounded) > 1e-3
+    if off.any():
+        raise LabelError(f"{volume.name} holds {values[off][0]:g}, which is no label; labels are whole numbers "
+                         "(resample label maps with nearest-neighbour interpolation)")
+    return ijk, rounded.astype(int)
+
+
+def binary_mask(volume: Volume) -> tuple[np.ndarray, list[str]]:
+    """A mask as booleans, with a note of what was done to a volume that is not binary.
+
+    Soft masks, with values between 0 and 1, are cut at 0.5; of label maps every non-zero voxel counts.
+
+    Returns
+    -------
+    mask : numpy.ndarray of bool, shape (I, J, K)
+    notes : list of str
+
+    Raises
+    ------
+    LabelError
+        If the mask is empty, or holds NaN, infinite or negative values.
+    """
+    _check_finite(volume)
+    data, notes = volume.data, []
+    low, high = float(data.min()), float(data.max())
+    whole = data.dtype.kind != "f" or np.array_equal(data, np.rint(data))
+    if low < (0 if whole else -0.5):
+        raise LabelError(f"{volume.name} holds negative values (down to {low:g}); give a mask of 0 and 1")
+    if whole:
+        mask = data > 0
+        if np.any(data[mask] != high):
+            notes.append(f"{volume.name} holds several labels: every voxel above 0 is taken as the mask")
+    elif high <= 1.5:  # interpolation may overshoot 0 and 1 a little
+        mask = data >= 0.5
+        notes.append(f"{volume.name} is a soft mask: thresholded at 0.5")
+    else:
+        raise LabelError(f"{volume.name} holds fractions up to {high:g}; a soft mask goes from 0 to 1")
+    if not mask.any():
+        raise LabelError(f"{volume.name} is empty: no voxel belongs to the mask")
+    return mask, notes
+
+
+def _check_finite(volume: Volume) -> None:
+    if volume.data.dtype.kind == "f" and not np.isfinite(volume.data).all():
+        raise LabelError(f"{volume.name} holds NaN or infinite values; replace them by 0 or create the file again")
+
+
+@contextlib.contextmanager
+def staged_outputs(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write several files so that all of them appear, whole, or none does.
+
+    Yields a temporary folder inside ``folder``. When the block ends well, every file in it is moved into
+    ``folder``, over a file of the same name; when it fails, nothing is left behind and nothing existing is
+    touched.
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be made or written to, or the disk is full.
+    """
+    folder = Path(folder)
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
+    stage = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=".sct_rootlets-", dir=folder))
+        yield stage
+        for path in sorted(stage.iterdir()):
+            path.replace(folder / path.name)
+    except BaseException as error:
+        if stage is not None:
+            shutil.rmtree(stage, ignore_errors=True)
+        for path in created:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+            raise ImageError(f"cannot write to {folder}: {reason}; nothing was changed there") from error
+        raise
+    stage.rmdir()
+
+
+def save_labels(path: str | os.PathLike[str], labels: np.ndarray, like: Volume) -> None:
+    """Write a label map of values 0 to 255 as ``.nii.gz``; same input, same bytes.
+
+    Parameters
+    ----------
+    path : path
+    labels : numpy.ndarray, shape (I, J, K)
+    like : Volume
+        Gives the affine and the header's spatial codes.
+    """
+    save_volume(path, np.asarray(labels, dtype=np.uint8), like.affine, like.header)
+
+
+def save_volume(path: str | os.PathLike[str], data: np.ndarray, affine: np.ndarray, header: Any = None) -> None:
+    """Write an array as ``.nii.gz`` in its own data type; same input, same bytes.
+
+    Parameters
+    ----------
+    path : path
+    data : numpy.ndarray, shape (I, J, K)
+    affine : numpy.ndarray, shape (4, 4)
+    header : nibabel.Nifti1Header, optional
+        Its sform and qform codes, units and description are kept; display range and scaling are not.
+    """
+    if header is not None:
+        header = nib.Nifti1Header.from_header(header, check=False)
+        header["cal_min"] = header["cal_max"] = 0
+        header.set_slope_inter(1, 0)
+    image = nib.Nifti1Image(data, affine, header, dtype=data.dtype)
+    image.header["scl_slope"], image.header["scl_inter"] = 1, 0
+    buffer = io.BytesIO()
+    # No file name and no time in the gzip header: they would make every run's file differ.
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=buffer, mtime=0) as stream:
+        stream.write(image.to_bytes())
+    Path(path).write_bytes(buffer.getvalue())

@@ -1,0 +1,106 @@
+"""Level numbers, names and colours: the only module that knows them.
+
+Values follow the Spinal Cord Toolbox: rootlets and spinal levels 2-8 are C2-C8 and 9 is T1 (10 is T2 and so
+on); vertebrae 1-7 are C1-C7 and 8 is T1; disc ``n`` lies above vertebra ``n`` (3 is C2/C3); the
+pontomedullary junction is 50.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["spinal", "vertebral"]
+
+#: Value of the pontomedullary junction (PMJ) in label files.
+PMJ_VALUE = 50
+#: Value of the disc between vertebrae C2 and C3, the reference where no PMJ is given.
+DISC_C2_C3 = 3
+#: Values that label files of discs may hold beside discs (49 and 50 at the brainstem, 60 the conus in PAM50, ...)
+#: start above this one; 26 is the disc below S1.
+LAST_DISC = 26
+#: Lowest and highest value of a rootlet map: C2 (C1 has often no dorsal root; Tubbs 2007) to S5.
+FIRST_ROOTLET, LAST_ROOTLET = 2, 30
+
+_SPINAL = [
+    *(f"C{i}" for i in range(1, 9)),
+    *(f"T{i}" for i in range(1, 13)),
+    *(f"L{i}" for i in range(1, 6)),
+    *(f"S{i}" for i in range(1, 6)),
+]
+_VERTEBRAL = [name for name in _SPINAL if name != "C8"]
+_NAMES: dict[str, list[str]] = {"spinal": _SPINAL, "vertebral": _VERTEBRAL}
+
+# Okabe & Ito's colours, which readers with colour vision deficiency can tell apart (black replaced by grey):
+# jfly.uni-koeln.de/color, and Wong 2011, Nat Methods 8:441, doi 10.1038/nmeth.1618.
+_COLORS = ("#999999", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+
+
+def level_name(value: int, kind: Kind) -> str:
+    """Name of a level.
+
+    Parameters
+    ----------
+    value : int
+        Value in a label map, 1 or more.
+    kind : {"spinal", "vertebral"}
+        Spinal value 8 is C8, vertebral value 8 is T1.
+
+    Raises
+    ------
+    ValueError
+        If no level has that value.
+
+    Examples
+    --------
+    >>> level_name(8, "spinal"), level_name(8, "vertebral")
+    ('C8', 'T1')
+    """
+    names = _NAMES[kind]
+    if not 1 <= value <= len(names):
+        raise ValueError(f"no {kind} level has the value {value}; values are 1 to {len(names)}")
+    return names[value - 1]
+
+
+def level_value(name: str, kind: Kind) -> int:
+    """Value of a level in label maps, the inverse of `level_name`.
+
+    Examples
+    --------
+    >>> level_value("T1", "spinal"), level_value("T1", "vertebral")
+    (9, 8)
+    """
+    return _NAMES[kind].index(name) + 1
+
+
+def disc_name(value: int) -> str:
+    """Name of the disc above vertebra ``value``.
+
+    Examples
+    --------
+    >>> disc_name(3)
+    'C2/C3'
+    """
+    if value == 1:
+        return "top of C1"
+    return f"{level_name(value - 1, 'vertebral')}/{level_name(value, 'vertebral')}"
+
+
+def level_color(name: str) -> str:
+    """Colour of a level as ``#RRGGBB``; a name has the same colour in every figure and table.
+
+    Eight colours are repeated along the spine, so that C2-T1 and any eight neighbours differ.
+    """
+    return _COLORS[_SPINAL.index(name) % len(_COLORS)]
+
+
+def paired_levels() -> list[tuple[str, str, str]]:
+    """Pairs of vertebral and spinal levels to compare: ``(pairing, vertebral name, spinal name)``.
+
+    ``same-name`` pairs the levels that share a name. ``shifted`` follows the anatomical shift of the cervical
+    cord, vertebra C\\ *k* with spinal level C\\ *k*\\ +1, and T1 with T1 (and so on), as in the RootletSeg paper
+    (arXiv 2509.16255).
+    """
+    same = [("same-name", name, name) for name in _VERTEBRAL[1:]]
+    shifted = [("shifted", level_name(value, "vertebral"), level_name(value + 1, "spinal"))
+               for value in range(2, len(_VERTEBRAL) + 1)]
+    return same + shifted
