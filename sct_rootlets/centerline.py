@@ -161,7 +161,7 @@ class Centerline:
         caudal = (ahead - behind) / np.linalg.norm(ahead - behind, axis=1, keepdims=True)
         right = np.array([1.0, 0.0, 0.0]) - caudal[:, :1] * caudal
         right /= np.linalg.norm(right, axis=1, keepdims=True)
-        return caudal, right, np.cross(right, caudal) * -1.0
+        return caudal, right, np.cross(right, caudal)
 
     def extended_to(self, point: np.ndarray) -> Centerline:
         """The curve with a straight line from its rostral end to a point above it (as SCT does for the PMJ).

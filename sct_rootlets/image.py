@@ -185,24 +185,31 @@ def superior_axis(affine: np.ndarray) -> tuple[int, int]:
     return axis, int(orientation[axis, 1])
 
 
-def rpi_slices(ijk: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Slice numbers along the body as the Spinal Cord Toolbox counts them: 0 is the most inferior slice.
+def slice_range(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int]:
+    """The slices along the body whose centres lie between two points, as the Spinal Cord Toolbox counts them.
 
     Parameters
     ----------
-    ijk : numpy.ndarray, shape (N, 3)
-        Voxel indices.
+    points : numpy.ndarray, shape (2, 3)
+        RAS+ mm.
     affine : numpy.ndarray, shape (4, 4)
     shape : tuple of int
-        Shape of the volume the indices belong to.
+        Shape of the volume.
 
     Returns
     -------
-    numpy.ndarray of int, shape (N,)
+    lowest, highest : int
+        Slice numbers; 0 is the most inferior slice, whatever the axis order and direction of the volume.
     """
     axis, direction = superior_axis(affine)
-    index = np.asarray(ijk)[:, axis]
-    return index if direction > 0 else shape[axis] - 1 - index
+    index = apply_affine(np.linalg.inv(affine), points)[:, axis]
+    index = np.sort(index if direction > 0 else shape[axis] - 1 - index)
+    # A point on the face between two slices belongs to the slice that it bounds, in spite of rounding.
+    lowest, highest = int(np.ceil(index[0] - 1e-3)), int(np.floor(index[1] + 1e-3))
+    if lowest > highest:  # both points within one slice
+        lowest = highest = int(np.rint(index.mean()))
+    limit = shape[axis] - 1
+    return int(np.clip(lowest, 0, limit)), int(np.clip(highest, 0, limit))
 
 
 def voxel_length(affine: np.ndarray, directions: np.ndarray) -> np.ndarray:

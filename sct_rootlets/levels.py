@@ -1,4 +1,4 @@
-"""Level numbers, names and colours: the only module that knows them.
+"""Levels, and their numbers, names and colours: the only module that knows them.
 
 Values follow the Spinal Cord Toolbox: rootlets and spinal levels 2-8 are C2-C8 and 9 is T1 (10 is T2 and so
 on); vertebrae 1-7 are C1-C7 and 8 is T1; disc ``n`` lies above vertebra ``n`` (3 is C2/C3); the
@@ -7,7 +7,10 @@ pontomedullary junction is 50.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
 
 Kind = Literal["spinal", "vertebral"]
 
@@ -20,6 +23,9 @@ DISC_C2_C3 = 3
 LAST_DISC = 26
 #: Lowest and highest value of a rootlet map: C2 (C1 has often no dorsal root; Tubbs 2007) to S5.
 FIRST_ROOTLET, LAST_ROOTLET = 2, 30
+
+#: Where a rootlet may attach; keys of `Level.roots`.
+ROOTS = ("left_dorsal", "right_dorsal", "left_ventral", "right_ventral")
 
 _SPINAL = [
     *(f"C{i}" for i in range(1, 9)),
@@ -104,3 +110,85 @@ def paired_levels() -> list[tuple[str, str, str]]:
     shifted = [("shifted", level_name(value, "vertebral"), level_name(value + 1, "spinal"))
                for value in range(2, len(_VERTEBRAL) + 1)]
     return same + shifted
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of one kind along the cord.
+
+    Attributes
+    ----------
+    value : int
+        Value in label maps.
+    kind : {"spinal", "vertebral"}
+    rostral_mm, caudal_mm : float
+        Ends in mm of arc length (0 at the rostral end of the cord mask, growing caudally).
+    rostral_sd_mm, caudal_sd_mm : float
+        Uncertainty of the ends, a standard deviation in mm.
+    roots : dict of str to int
+        Number of rootlet voxels near the cord on each side, dorsally and ventrally (keys `ROOTS`); empty for
+        vertebrae.
+    incomplete : tuple of str
+        Why the level may be longer than stated; empty if it is complete.
+    """
+
+    value: int
+    kind: Kind
+    rostral_mm: float
+    caudal_mm: float
+    rostral_sd_mm: float
+    caudal_sd_mm: float
+    roots: dict[str, int] = field(default_factory=dict)
+    incomplete: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name such as ``"C5"``."""
+        return level_name(self.value, self.kind)
+
+    @property
+    def midpoint_mm(self) -> float:
+        """Middle between the two ends in mm."""
+        return (self.rostral_mm + self.caudal_mm) / 2
+
+    @property
+    def length_mm(self) -> float:
+        """Length along the cord in mm."""
+        return self.caudal_mm - self.rostral_mm
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels of one kind, from rostral to caudal, and how they came about.
+
+    Attributes
+    ----------
+    kind : {"spinal", "vertebral"}
+    method : str
+        ``"segment"``, ``"extent"`` or ``"midgap"``; ``"discs"`` for vertebrae.
+    levels : tuple of Level
+    notes : tuple of str
+        What was left out or corrected, one line each.
+    """
+
+    kind: Kind
+    method: str
+    levels: tuple[Level, ...]
+    notes: tuple[str, ...] = ()
+
+    def label(self, arc: np.ndarray) -> np.ndarray:
+        """Level value at each arc length, 0 where there is none.
+
+        Parameters
+        ----------
+        arc : numpy.ndarray, shape (N,)
+            mm.
+
+        Returns
+        -------
+        numpy.ndarray of uint8, shape (N,)
+        """
+        labels = np.zeros(len(arc), dtype=np.uint8)
+        for level in self.levels:
+            labels[(arc >= level.rostral_mm) & (arc < level.caudal_mm)] = level.value
+        return labels

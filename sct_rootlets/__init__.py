@@ -1,0 +1,46 @@
+"""Spinal levels from nerve rootlets on spinal cord MRI. The public API, loaded when it is first used."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sct_rootlets.centerline import Centerline, fit_centerline
+    from sct_rootlets.correspondence import correspond
+    from sct_rootlets.errors import ImageError, LabelError, SctRootletsError
+    from sct_rootlets.image import Volume, load_volume
+    from sct_rootlets.levels import Level, Levels, level_color, level_name, level_value
+    from sct_rootlets.spinal import spinal_levels
+    from sct_rootlets.subject import SubjectLevels, compute_spinal_levels
+    from sct_rootlets.vertebral import place_discs, vertebral_levels
+
+_HOME = {
+    "Centerline": "centerline",
+    "ImageError": "errors",
+    "LabelError": "errors",
+    "Level": "levels",
+    "Levels": "levels",
+    "SctRootletsError": "errors",
+    "SubjectLevels": "subject",
+    "Volume": "image",
+    "compute_spinal_levels": "subject",
+    "correspond": "correspondence",
+    "fit_centerline": "centerline",
+    "level_color": "levels",
+    "level_name": "levels",
+    "level_value": "levels",
+    "load_volume": "image",
+    "place_discs": "vertebral",
+    "spinal_levels": "spinal",
+    "vertebral_levels": "vertebral",
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"sct_rootlets.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'sct_rootlets' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

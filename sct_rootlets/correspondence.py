@@ -1,0 +1,172 @@
+"""One subject's spinal levels against its vertebral levels: the reference, the pairs, and the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sct_rootlets.levels import DISC_C2_C3, ROOTS, Level, Levels, disc_name, paired_levels
+from sct_rootlets.vertebral import Disc
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where positions in the tables are counted from.
+
+    Attributes
+    ----------
+    name : str
+        ``"PMJ"``, ``"disc C2/C3"`` or ``"cord top"``.
+    arc_mm : float
+        Its arc length; positions above it are negative.
+    """
+
+    name: str
+    arc_mm: float
+
+
+def choose_reference(pmj_arc_mm: float | None, discs: Sequence[Disc] = ()) -> Reference:
+    """The PMJ if it is known, else disc C2/C3, else the rostral end of the cord mask.
+
+    Parameters
+    ----------
+    pmj_arc_mm : float, optional
+        Arc length of the PMJ in mm.
+    discs : sequence of Disc
+    """
+    if pmj_arc_mm is not None:
+        return Reference("PMJ", pmj_arc_mm)
+    for disc in discs:
+        if disc.value == DISC_C2_C3:
+            return Reference(f"disc {disc_name(DISC_C2_C3)}", disc.arc_mm)
+    return Reference("cord top", 0.0)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A vertebral and a spinal level that are compared.
+
+    Attributes
+    ----------
+    pairing : {"same-name", "shifted"}
+    vertebral, spinal : Level
+    """
+
+    pairing: str
+    vertebral: Level
+    spinal: Level
+
+    @property
+    def name(self) -> str:
+        """Vertebral and spinal level, such as ``"C4-C5"``."""
+        return f"{self.vertebral.name}-{self.spinal.name}"
+
+    @property
+    def difference_mm(self) -> float:
+        """Vertebral minus spinal midpoint in mm: positive where the vertebra is more caudal."""
+        return self.vertebral.midpoint_mm - self.spinal.midpoint_mm
+
+    @property
+    def difference_sd_mm(self) -> float:
+        """Standard deviation of the difference from the uncertainty of the four ends, in mm."""
+        ends = [sd for level in (self.vertebral, self.spinal) for sd in (level.rostral_sd_mm, level.caudal_sd_mm)]
+        return float(np.linalg.norm(ends) / 2)
+
+
+def correspond(spinal: Levels, vertebral: Levels) -> list[Pair]:
+    """Pair the levels by name; pairs of which one is missing are missing.
+
+    Same-name pairs are C2 with C2 and so on. Shifted pairs are vertebra C2 with spinal level C3 and so on down to
+    C7 with C8, and T1 with T1, as in the RootletSeg paper (arXiv 2509.16255).
+    """
+    spinal_by_name = {level.name: level for level in spinal.levels}
+    vertebral_by_name = {level.name: level for level in vertebral.levels}
+    return [Pair(pairing, vertebral_by_name[upper], spinal_by_name[lower])
+            for pairing, upper, lower in paired_levels() if upper in vertebral_by_name and lower in spinal_by_name]
+
+
+def level_rows(levels: Levels, reference: Reference, slices: Callable[[Level], tuple[int, int]],
+               n_voxels: Callable[[Level], int]) -> list[dict[str, object]]:
+    """Rows of the level table, one a level.
+
+    Parameters
+    ----------
+    levels : Levels
+    reference : Reference
+        Positions in the rows are relative to it.
+    slices : callable
+        First and last slice of a level, counted from inferior.
+    n_voxels : callable
+        Number of cord voxels that a level labels.
+    """
+    rows = []
+    for level in levels.levels:
+        first, last = slices(level)
+        rows.append({
+            "level": level.value,
+            "name": level.name,
+            "kind": level.kind,
+            "method": levels.method,
+            "rostral_mm": level.rostral_mm - reference.arc_mm,
+            "caudal_mm": level.caudal_mm - reference.arc_mm,
+            "midpoint_mm": level.midpoint_mm - reference.arc_mm,
+            "length_mm": level.length_mm,
+            "reference": reference.name,
+            "slice_start": first,
+            "slice_end": last,
+            "n_voxels": n_voxels(level),
+            "complete": not level.incomplete,
+            "rostral_sd_mm": level.rostral_sd_mm,
+            "caudal_sd_mm": level.caudal_sd_mm,
+            **{f"n_{root}": level.roots.get(root) for root in ROOTS},
+            "remarks": "; ".join(level.incomplete),
+        })
+    return rows
+
+
+def pair_rows(pairs: Sequence[Pair], reference: Reference, method: str) -> list[dict[str, object]]:
+    """Rows of the correspondence table, one a pair; positions are relative to the reference.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    reference : Reference
+    method : str
+        How the spinal levels were defined.
+    """
+    return [{
+        "pairing": pair.pairing,
+        "vertebral_level": pair.vertebral.name,
+        "spinal_level": pair.spinal.name,
+        "vertebral_midpoint_mm": pair.vertebral.midpoint_mm - reference.arc_mm,
+        "spinal_midpoint_mm": pair.spinal.midpoint_mm - reference.arc_mm,
+        "difference_mm": pair.difference_mm,
+        "difference_sd_mm": pair.difference_sd_mm,
+        "reference": reference.name,
+        "method": method,
+        "complete": not (pair.vertebral.incomplete or pair.spinal.incomplete),
+    } for pair in pairs]
+
+
+#: Columns of the published scripts (ivadomed/model-spinal-rootlets); `Path` of the label file in ``fname``.
+PUBLISHED_COLUMNS = ("spinal_level", "fname", "slice_start", "slice_end", "distance_from_pmj_start",
+                     "distance_from_pmj_end", "height")
+
+
+def published_rows(rows: Sequence[dict[str, object]], source: str) -> list[dict[str, object]]:
+    """Rows of the level table in the columns of the published scripts.
+
+    There, ``start`` is the caudal end (the lower slice number) and ``end`` the rostral one, so that heights are
+    positive; ``spinal_level`` holds the vertebra's number in a table of vertebral levels.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of `level_rows`, with the PMJ as the reference.
+    source : str
+        Label file that the levels come from; the scripts tell the kind of level by its name.
+    """
+    return [dict(zip(PUBLISHED_COLUMNS, (row["level"], source, row["slice_start"], row["slice_end"], row["caudal_mm"],
+                                         row["rostral_mm"], row["length_mm"]), strict=True)) for row in rows]

@@ -1,0 +1,371 @@
+"""A cervical phantom with known truth: a curved cord, rootlets as tubes, discs and the PMJ, on any grid.
+
+The anatomy is written in the cord's own coordinates (arc length, right, anterior, all in mm), so that the truth
+about levels and discs is exact, and is drawn on a voxel grid afterwards. Tests, documentation and
+``sct_rootlets demo`` use it; ``sct_rootlets phantom`` writes the files in ``testing_data/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from nibabel.affines import apply_affine
+from nibabel.orientations import axcodes2ornt, inv_ornt_aff
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from sct_rootlets.centerline import Centerline
+from sct_rootlets.image import Volume, save_volume, staged_outputs
+from sct_rootlets.levels import PMJ_VALUE, level_name, level_value, paired_levels
+
+# Length of the attachment of each level's rootlets, C2 to T1: within the 10-12 mm of Kim 2012 (J Korean Neurosurg
+# Soc 52:384) from C3 to C8; and how steeply they descend from the perpendicular to the cord: C1-C2 run upwards, C3
+# level, C4-T2 more and more caudally (Clin Anat 1993;6:167).
+_ATTACHMENT_MM = (8.0, 10.5, 11.0, 11.0, 10.5, 10.5, 10.0, 9.0)
+_DESCENT_DEG = (-10.0, 0.0, 8.0, 12.0, 16.0, 20.0, 25.0, 30.0)
+# Heights of vertebrae C2 to T2 with the disc below, and of C1 above them.
+_VERTEBRA_MM = (14.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.0)
+# Vertebral minus spinal midpoint of the shifted pairs C2-C3 ... C7-C8, T1-T1: the published ends (arXiv
+# 2509.16255) and values of a template between them.
+_BIAS_MM = (0.0, 0.9, 3.6, 4.6, 4.8, 5.4, 8.15)
+_PITCH_C2_C3_MM = 15.5
+
+# Where rootlets leave the cross-section and where they go, in degrees ventral of the widest line.
+_DORSAL_START_DEG, _DORSAL_COURSE_DEG = -15.0, 20.0
+_VENTRAL_START_DEG, _VENTRAL_COURSE_DEG = 50.0, 10.0
+
+
+@dataclass(frozen=True)
+class Filum:
+    """A rootlet as a straight tube in the cord's coordinates (arc length, right, anterior), in mm."""
+
+    value: int
+    start: np.ndarray
+    end: np.ndarray
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A cervical cord with rootlets and discs, in the cord's coordinates.
+
+    Attributes
+    ----------
+    centerline : Centerline
+        Of the cord, from its top; extended above it to the PMJ.
+    half_width_mm, half_depth_mm : float
+        Half axes of the cord's elliptic cross-section.
+    fila : tuple of Filum
+    filum_radius_mm : float
+    discs : dict of int to float
+        Arc length of each disc in mm, by value.
+    pmj_mm : float
+        Arc length of the PMJ, negative.
+    """
+
+    centerline: Centerline
+    half_width_mm: float
+    half_depth_mm: float
+    fila: tuple[Filum, ...]
+    filum_radius_mm: float
+    discs: dict[int, float]
+    pmj_mm: float
+
+    def spinal_extents(self, distance_mm: float) -> dict[str, tuple[float, float]]:
+        """True ends of each level: where its rootlets lie within a distance of the cord's surface.
+
+        Parameters
+        ----------
+        distance_mm : float
+
+        Returns
+        -------
+        dict of str to (float, float)
+            Rostral and caudal end by level name, mm of arc length.
+        """
+        angle = np.linspace(0, 2 * np.pi, 720)
+        surface = np.stack([self.half_width_mm * np.cos(angle), self.half_depth_mm * np.sin(angle)], axis=1)
+        ends: dict[str, tuple[float, float]] = {}
+        for filum in self.fila:
+            path = filum.start + np.linspace(0, 1, 400)[:, None] * (filum.end - filum.start)
+            near = np.linalg.norm(path[:, None, 1:] - surface, axis=2).min(axis=1) <= distance_mm
+            near[0] = True  # where it attaches
+            run, drop = np.linalg.norm((filum.end - filum.start)[1:]), abs((filum.end - filum.start)[0])
+            half = self.filum_radius_mm * np.hypot(run, drop) / run  # of the tube along the cord
+            name = level_name(filum.value, "spinal")
+            rostral, caudal = ends.get(name, (np.inf, -np.inf))
+            ends[name] = min(rostral, path[near, 0].min() - half), max(caudal, path[near, 0].max() + half)
+        return ends
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """An anatomy drawn on a grid.
+
+    Attributes
+    ----------
+    anatomy : Anatomy
+    image : Volume
+        T2w-like intensities.
+    cord, rootlets, discs, pmj : Volume
+        Labels: a voxel bears the label that its centre lies in.
+    """
+
+    anatomy: Anatomy
+    image: Volume
+    cord: Volume
+    rootlets: Volume
+    discs: Volume
+    pmj: Volume
+
+
+def cervical_anatomy(bend_deg: float = 22.0, sway_mm: float = 1.5, scale: float = 1.0,
+                     drift_mm: float = 0.0, filum_radius_mm: float = 0.7, fila_per_root: int = 5) -> Anatomy:
+    """Build a cervical anatomy from C2 to T2.
+
+    Parameters
+    ----------
+    bend_deg : float
+        How far the cord leans forward and back along its course.
+    sway_mm : float
+        How far it strays to the sides.
+    scale : float
+        Stretches everything along the cord.
+    drift_mm : float
+        Moves all rootlets caudally against the vertebrae.
+    filum_radius_mm : float
+        Radius of a rootlet.
+    fila_per_root : int
+        Rootlets in each dorsal and ventral root on each side.
+
+    Returns
+    -------
+    Anatomy
+    """
+    heights = np.array(_VERTEBRA_MM) * scale
+    disc_arc = 10 * scale + np.concatenate([[0], np.cumsum(heights)])
+    discs = {value: float(arc) for value, arc in enumerate(disc_arc, start=1)}
+    centerline = _course(disc_arc[-1] + 6 * scale, bend_deg, sway_mm)
+
+    vertebral_middle = {value: (discs[value] + discs[value + 1]) / 2 for value in range(1, len(heights) + 1)}
+    shifted = [(level_value(upper, "vertebral"), level_value(lower, "spinal"))
+               for pairing, upper, lower in paired_levels() if pairing == "shifted"]
+    middle = {spinal: vertebral_middle[vertebral] - bias * scale
+              for (vertebral, spinal), bias in zip(shifted, _BIAS_MM, strict=False)}
+    middle[2] = middle[3] - _PITCH_C2_C3_MM * scale
+
+    half_width, half_depth = 6.5, 4.2
+    fila = []
+    for value, length, descent in zip(sorted(middle), _ATTACHMENT_MM, _DESCENT_DEG, strict=True):
+        reach = length * scale / 2 - filum_radius_mm / np.cos(np.radians(descent))
+        for arc in np.linspace(-reach, reach, fila_per_root) + middle[value] + drift_mm:
+            for start_deg, course_deg, run_mm in ((_DORSAL_START_DEG, _DORSAL_COURSE_DEG, 6.5),
+                                                  (_VENTRAL_START_DEG, _VENTRAL_COURSE_DEG, 6.0)):
+                start = np.array([half_width * np.cos(np.radians(start_deg)), half_depth * np.sin(np.radians(start_deg))])
+                course = run_mm * np.array([np.cos(np.radians(course_deg)), np.sin(np.radians(course_deg))])
+                drop = run_mm * np.tan(np.radians(descent))
+                for side in (-1, 1):
+                    fila.append(Filum(value, np.array([arc, side * start[0], start[1]]),
+                                      np.array([arc + drop, side * (start + course)[0], (start + course)[1]])))
+    pmj_mm = -20.0 * scale
+    top = centerline.position(np.array([pmj_mm]))[0]
+    return Anatomy(centerline.extended_to(top), half_width, half_depth, tuple(fila), filum_radius_mm, discs, pmj_mm)
+
+
+def _course(length_mm: float, bend_deg: float, sway_mm: float) -> Centerline:
+    """A cord with a cervical lordosis: it leans forward above and below, back in the middle."""
+    arc = np.arange(0, length_mm + 0.25, 0.25)
+    lean = np.radians(bend_deg) * np.cos(2 * np.pi * arc / (1.3 * length_mm))
+    lateral = sway_mm * np.sin(2 * np.pi * arc / length_mm)
+    sideways = np.gradient(lateral, arc)
+    down = np.sqrt(1 - sideways**2)  # keeps unit speed, so that arc length is exact
+    direction = np.stack([sideways, down * np.sin(lean), -down * np.cos(lean)], axis=1)
+    points = np.concatenate([[[0, 0, 0]], np.cumsum((direction[1:] + direction[:-1]) / 2 * 0.25, axis=0)])
+    return Centerline.from_points(points - points.mean(axis=0))
+
+
+def phantom_grid(anatomy: Anatomy, voxel_mm: tuple[float, float, float], axcodes: str = "RAS",
+                 rotation_deg: tuple[float, float, float] = (0, 0, 0), margin_mm: float = 22.0,
+                 arc_range: tuple[float, float] | None = None) -> tuple[tuple[int, ...], np.ndarray]:
+    """A voxel grid around the cord.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    voxel_mm : tuple of float
+        Voxel size along right, anterior and superior.
+    axcodes : str
+        Order and direction of the axes, such as ``"PSR"``.
+    rotation_deg : tuple of float
+        Tilts the grid about the x, y and z axes (an oblique acquisition).
+    margin_mm : float
+        Space to every side of the cord, and 6 mm more in front.
+    arc_range : (float, float), optional
+        The part of the cord that the field of view is cut to, in mm of arc length; by default all of it and the PMJ.
+
+    Returns
+    -------
+    shape : tuple of int
+    affine : numpy.ndarray, shape (4, 4)
+    """
+    spacing = np.asarray(voxel_mm, dtype=float)
+    turn = Rotation.from_euler("xyz", rotation_deg, degrees=True).as_matrix()
+    low_arc, high_arc = arc_range or (anatomy.pmj_mm, anatomy.centerline.cord_length)
+    inside = (anatomy.centerline.arc >= low_arc) & (anatomy.centerline.arc <= high_arc)
+    points = anatomy.centerline.points[inside] @ turn
+    end_margin = 6.0 if arc_range is None else 0.0
+    low = points.min(axis=0) - [margin_mm, margin_mm - 6, end_margin]
+    high = points.max(axis=0) + [margin_mm, margin_mm + 6, end_margin]
+    shape = tuple(int(n) for n in np.ceil((high - low) / spacing))
+    affine = np.eye(4)
+    affine[:3, :3] = turn * spacing
+    # An arbitrary fraction of a voxel keeps label boundaries off voxel centres, where rounding would decide.
+    affine[:3, 3] = turn @ (low + spacing * 0.4142)
+    orientation = axcodes2ornt(axcodes)
+    to_axes = np.stack([np.argsort(orientation[:, 0]), orientation[np.argsort(orientation[:, 0]), 1]], axis=1)
+    reordered = tuple(shape[int(axis)] for axis in orientation[:, 0])
+    return reordered, affine @ inv_ornt_aff(to_axes, shape)
+
+
+def draw_phantom(anatomy: Anatomy, shape: tuple[int, ...], affine: np.ndarray, noise: float = 0.02,
+                 seed: int = 0) -> Phantom:
+    """Draw an anatomy on a grid.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    shape : tuple of int
+    affine : numpy.ndarray, shape (4, 4)
+    noise : float
+        Standard deviation of the image noise as a share of the brightest tissue.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    Phantom
+    """
+    voxels = np.indices(shape).reshape(3, -1).T
+    points = apply_affine(affine, voxels)
+    projection = anatomy.centerline.project(points)
+    near = projection.distance < 40
+    voxels, points, arc = voxels[near], points[near], projection.arc[near]
+    _, right, anterior = anatomy.centerline.frame(arc)
+    offset = points - projection.foot[near]
+    place = np.stack([arc, np.einsum("ij,ij->i", offset, right), np.einsum("ij,ij->i", offset, anterior)], axis=1)
+
+    inside = (place[:, 1] / anatomy.half_width_mm) ** 2 + (place[:, 2] / anatomy.half_depth_mm) ** 2 <= 1
+    cord = np.zeros(shape, dtype=np.uint8)
+    cord[tuple(voxels[inside & (arc >= 0) & (arc <= anatomy.centerline.cord_length)].T)] = 1
+    rootlets = np.zeros(shape, dtype=np.uint8)
+    around = np.flatnonzero(~inside & (np.hypot(place[:, 1], place[:, 2]) < 20))
+    around = around[np.argsort(place[around, 0], kind="stable")]
+    for filum in anatomy.fila:
+        ends = sorted((filum.start[0], filum.end[0]))
+        first, last = np.searchsorted(place[around, 0], [ends[0] - anatomy.filum_radius_mm,
+                                                         ends[1] + anatomy.filum_radius_mm])
+        index = around[first:last]
+        rootlets[tuple(voxels[index[_in_tube(place[index], filum, anatomy.filum_radius_mm)]].T)] = filum.value
+
+    return Phantom(
+        anatomy,
+        Volume(_intensities(anatomy, shape, affine, voxels, place, inside, rootlets, noise, seed), affine, "T2w"),
+        Volume(cord, affine, "cord"),
+        Volume(rootlets, affine, "rootlets"),
+        _points(anatomy, {value: (arc, 9.5) for value, arc in anatomy.discs.items()}, shape, affine, "discs"),
+        _points(anatomy, {PMJ_VALUE: (anatomy.pmj_mm, 0.0)}, shape, affine, "PMJ"),
+    )
+
+
+def _in_tube(place: np.ndarray, filum: Filum, radius: float) -> np.ndarray:
+    axis = filum.end - filum.start
+    along = np.clip((place - filum.start) @ axis / (axis @ axis), 0, 1)
+    return np.linalg.norm(place - filum.start - along[:, None] * axis, axis=1) <= radius
+
+
+def _points(anatomy: Anatomy, places: dict[int, tuple[float, float]], shape: tuple[int, ...], affine: np.ndarray,
+            name: str) -> Volume:
+    """Single-voxel labels at (arc length, mm anterior of the centerline), where the grid has them."""
+    data = np.zeros(shape, dtype=np.uint8)
+    for value, (arc, ahead) in places.items():
+        _, _, anterior = anatomy.centerline.frame(arc)
+        point = anatomy.centerline.position(arc)[0] + ahead * anterior[0]
+        index = np.rint(apply_affine(np.linalg.inv(affine), point)).astype(int)
+        if (index >= 0).all() and (index < shape).all():
+            data[tuple(index)] = value
+    return Volume(data, affine, name)
+
+
+def _intensities(anatomy: Anatomy, shape: tuple[int, ...], affine: np.ndarray, voxels: np.ndarray, place: np.ndarray,
+                 in_cord: np.ndarray, rootlets: np.ndarray, noise: float, seed: int) -> np.ndarray:
+    """T2w-like image: bright cerebrospinal fluid around a grey cord, dark bone, discs between, muscle around."""
+    arc, right, anterior = place.T
+    value = np.full(len(place), 60.0)
+    body = (np.abs(right) < 10) & (anterior > 9.5) & (anterior < 26)
+    value[body] = 75
+    for disc in anatomy.discs.values():
+        value[body & (np.abs(arc - disc) < 2.2)] = 110
+    canal = (right / 11.0) ** 2 + (anterior / 8.0) ** 2 <= 1
+    value[canal] = 200
+    value[in_cord] = 105
+    image = np.full(shape, 60.0)
+    image[tuple(voxels.T)] = value
+    image[rootlets > 0] = 120
+    image = ndimage.gaussian_filter(image, 0.35 / np.linalg.norm(affine[:3, :3], axis=0))
+    image += np.random.default_rng(seed).normal(0, 200 * noise, shape)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def write_phantoms(folder: str | os.PathLike[str]) -> list[Path]:
+    """Write the phantoms of ``testing_data/``; the same bytes every time.
+
+    ``sub-phantom01`` is a sagittal scan of 1 mm voxels like many T2w scans, with the PMJ in view;
+    ``sub-phantom02`` an oblique one of anisotropic voxels in another axis order, cropped between C3 and C7, whose
+    rootlets lie 3 mm further caudally against the vertebrae.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    list of Path
+    """
+    first = cervical_anatomy()
+    second = cervical_anatomy(bend_deg=12, sway_mm=3, scale=0.95, drift_mm=3)
+    grids = {
+        "sub-phantom01": (first, phantom_grid(first, (1, 1, 1), "PSR", margin_mm=16)),
+        "sub-phantom02": (second, phantom_grid(second, (0.8, 0.8, 1.6), "LIA", (8, 5, -4), 16, (38, 105))),
+    }
+    paths = []
+    for subject, (anatomy, (shape, affine)) in grids.items():
+        phantom = draw_phantom(anatomy, shape, affine)
+        labels = Path(folder) / "derivatives" / "labels" / subject / "anat"
+        with staged_outputs(Path(folder) / subject / "anat") as stage:
+            save_volume(stage / f"{subject}_T2w.nii.gz", phantom.image.data, affine)
+            names = [stage.parent / path.name for path in stage.iterdir()]
+        with staged_outputs(labels) as stage:
+            for name, volume in (("label-SC_seg", phantom.cord), ("label-rootlets_dseg", phantom.rootlets),
+                                 ("label-discs_dlabel", phantom.discs), ("label-PMJ_dlabel", phantom.pmj)):
+                if volume.data.any():
+                    save_volume(stage / f"{subject}_T2w_{name}.nii.gz", volume.data, affine)
+            (stage / f"{subject}_T2w_truth.json").write_text(json.dumps(_truth(anatomy), indent=2) + "\n")
+            names += [stage.parent / path.name for path in stage.iterdir()]
+        paths += names
+    return sorted(paths)
+
+
+def _truth(anatomy: Anatomy) -> dict[str, object]:
+    """What a phantom's labels should yield, in mm of arc length from the top of the whole cord."""
+    return {
+        "unit": "mm of arc length, growing caudally; 0 is the top of the cord",
+        "pmj": anatomy.pmj_mm,
+        "discs": {str(value): round(arc, 3) for value, arc in anatomy.discs.items()},
+        "attachment": {name: [round(float(end), 3) for end in ends]
+                       for name, ends in anatomy.spinal_extents(0.0).items()},
+        "extent_2.4mm": {name: [round(float(end), 3) for end in ends]
+                         for name, ends in anatomy.spinal_extents(2.4).items()},
+    }

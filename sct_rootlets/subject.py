@@ -1,0 +1,361 @@
+"""One subject from label volumes to levels, tables and files: the front door of the package.
+
+The science is in `centerline`, `spinal`, `vertebral` and `correspondence`; this module reads volumes, calls them
+in order and writes what comes out.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from nibabel.affines import apply_affine
+
+from sct_rootlets.centerline import Centerline, fit_centerline
+from sct_rootlets.correspondence import (
+    PUBLISHED_COLUMNS,
+    Pair,
+    Reference,
+    choose_reference,
+    correspond,
+    level_rows,
+    pair_rows,
+    published_rows,
+)
+from sct_rootlets.errors import LabelError, SctRootletsError
+from sct_rootlets.image import (
+    Volume,
+    VolumeLike,
+    binary_mask,
+    check_same_grid,
+    labelled_voxels,
+    load_volume,
+    save_labels,
+    slice_range,
+    staged_outputs,
+)
+from sct_rootlets.levels import Kind, Level, Levels, level_color
+from sct_rootlets.spinal import DISTANCE_MM, Method, spinal_levels
+from sct_rootlets.vertebral import (
+    Disc,
+    check_beside_cord,
+    label_points,
+    place_discs,
+    pmj_point,
+    vertebral_levels,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Names of the label maps in BIDS file names.
+LABEL_NAMES: dict[str, str] = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
+
+
+@dataclass(frozen=True)
+class SubjectLevels:
+    """The levels of one subject.
+
+    Attributes
+    ----------
+    cord : Volume
+        The cord mask, as booleans; maps are on its grid.
+    centerline : Centerline
+        Through the cord, extended to the PMJ if one was given.
+    reference : Reference
+        What positions in the tables are counted from.
+    spinal, vertebral : Levels or None
+        None where rootlets, or discs, were not given.
+    discs : list of Disc
+    rootlets, image : Volume or None
+        As given; for the figure.
+    settings : dict
+        What the levels were computed with, for the sidecar.
+    notes : tuple of str
+        What was thresholded, left out or corrected, one line each.
+    """
+
+    cord: Volume
+    centerline: Centerline
+    reference: Reference
+    spinal: Levels | None
+    vertebral: Levels | None
+    discs: list[Disc]
+    rootlets: Volume | None
+    image: Volume | None
+    settings: dict[str, object]
+    notes: tuple[str, ...]
+
+    @property
+    def kinds(self) -> list[Levels]:
+        """The kinds of levels that there are: spinal first."""
+        return [levels for levels in (self.spinal, self.vertebral) if levels is not None]
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Pairs of vertebral and spinal levels; empty if one kind is missing."""
+        if self.spinal is None or self.vertebral is None:
+            return []
+        return correspond(self.spinal, self.vertebral)
+
+    @property
+    def levels(self) -> pd.DataFrame:
+        """The level table, one row a level (columns: ``docs/commands.md``)."""
+        import pandas as pd
+
+        return pd.DataFrame([row for levels in self.kinds for row in self.level_rows(levels)])
+
+    @property
+    def correspondence(self) -> pd.DataFrame:
+        """The correspondence table, one row a pair of levels (columns: ``docs/commands.md``)."""
+        import pandas as pd
+
+        return pd.DataFrame(self._pair_rows())
+
+    def level_rows(self, levels: Levels) -> list[dict[str, object]]:
+        """Rows of the level table for one kind of level."""
+        counts = np.bincount(levels.label(self._cord_arc), minlength=256)
+        return level_rows(levels, self.reference, self._slices, lambda level: int(counts[level.value]))
+
+    def _pair_rows(self) -> list[dict[str, object]]:
+        return pair_rows(self.pairs, self.reference, self.spinal.method if self.spinal else "")
+
+    def level_map(self, kind: Kind) -> np.ndarray:
+        """The cord coloured by level.
+
+        Parameters
+        ----------
+        kind : {"spinal", "vertebral"}
+
+        Returns
+        -------
+        numpy.ndarray of uint8, shape (I, J, K)
+            On the grid of the cord mask.
+        """
+        levels = self.spinal if kind == "spinal" else self.vertebral
+        if levels is None:
+            given = "rootlets" if kind == "spinal" else "discs"
+            raise ValueError(f"no {kind} levels: {given} were not given")
+        labels = np.zeros(self.cord.data.shape, dtype=np.uint8)
+        labels[self.cord.data] = levels.label(self._cord_arc)
+        return labels
+
+    @cached_property
+    def _cord_arc(self) -> np.ndarray:
+        """Arc length of each voxel of the cord, in array order."""
+        return self.centerline.project(apply_affine(self.cord.affine, np.argwhere(self.cord.data))).arc
+
+    def _slices(self, level: Level) -> tuple[int, int]:
+        ends = self.centerline.position(np.array([level.rostral_mm, level.caudal_mm]))
+        return slice_range(ends, self.cord.affine, self.cord.data.shape)
+
+    def save(self, folder: str | os.PathLike[str], prefix: str | None = None, figure: bool = True,
+             published: bool = False) -> list[Path]:
+        """Write level maps with sidecars, tables and a figure into a folder; all of them or none.
+
+        Parameters
+        ----------
+        folder : path
+            Made if it is missing; files of the same names are replaced.
+        prefix : str, optional
+            What file names begin with; by default the name of the image, or of the cord mask without its suffix.
+        figure : bool
+            Draw the figure.
+        published : bool
+            Also write the tables of the published scripts (`published_rows`).
+
+        Returns
+        -------
+        list of Path
+            The files written.
+
+        Raises
+        ------
+        ImageError
+            If the folder cannot be written to.
+        SctRootletsError
+            If the published tables are asked for without a PMJ.
+        """
+        if published and self.reference.name != "PMJ":
+            raise SctRootletsError("the published tables hold distances from the PMJ: give its label (-pmj)")
+        prefix = prefix or output_prefix(self.image or self.cord)
+        with staged_outputs(folder) as stage:
+            for levels in self.kinds:
+                self._save_map(stage, prefix, levels)
+            self._save_tables(stage, prefix, published)
+            if figure:
+                from sct_rootlets.report.figures import save_levels_figure
+
+                save_levels_figure(self, stage / f"{prefix}_levels.png")
+            names = sorted(path.name for path in stage.iterdir())
+        return [Path(folder) / name for name in names]
+
+    def _save_map(self, folder: Path, prefix: str, levels: Levels) -> None:
+        stem = f"{prefix}_label-{LABEL_NAMES[levels.kind]}_dseg"
+        save_labels(folder / f"{stem}.nii.gz", self.level_map(levels.kind), self.cord)
+        write_table(folder / f"{stem}.tsv", ("index", "name", "color"),
+                    [{"index": level.value, "name": level.name, "color": level_color(level.name)}
+                     for level in levels.levels], separator="\t")
+        sidecar = {
+            "Description": f"Spinal cord labelled by {levels.kind} level (method: {levels.method})",
+            "SpatialReference": self.cord.name,
+            "GeneratedBy": [{"Name": "sct_rootlets", "Version": version()}],
+            **self.settings,
+            "Reference": self.reference.name,
+            "Notes": list(self.notes),
+        }
+        (folder / f"{stem}.json").write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def _save_tables(self, folder: Path, prefix: str, published: bool) -> None:
+        rows = {levels.kind: self.level_rows(levels) for levels in self.kinds}
+        everything = [row for kind_rows in rows.values() for row in kind_rows]
+        write_table(folder / f"{prefix}_levels.csv", tuple(everything[0]), everything)
+        if self.pairs:
+            pairs = self._pair_rows()
+            write_table(folder / f"{prefix}_correspondence.csv", tuple(pairs[0]), pairs)
+        if published:
+            endings = {"spinal": "rootlets_pmj_distance", "vertebral": "pmj_distance_vertebral_disc"}
+            for kind, kind_rows in rows.items():
+                source = str(self.settings["Sources"]["rootlets" if kind == "spinal" else "discs"])  # type: ignore[index]
+                write_table(folder / f"{prefix}_{endings[kind]}.csv", PUBLISHED_COLUMNS,
+                            published_rows(kind_rows, source))
+
+
+def compute_spinal_levels(
+    rootlets: VolumeLike | None = None,
+    *,
+    cord: VolumeLike,
+    discs: VolumeLike | None = None,
+    pmj: VolumeLike | None = None,
+    image: VolumeLike | None = None,
+    method: Method = "segment",
+    distance_mm: float = DISTANCE_MM,
+) -> SubjectLevels:
+    """Spinal levels from rootlets, vertebral levels from discs, and how they compare, for one subject.
+
+    Volumes are paths, nibabel images or ``(array, affine)``, all on one grid, in any axis order.
+
+    Parameters
+    ----------
+    rootlets : volume, optional
+        Rootlet map: 2 for C2 ... 8 for C8, 9 for T1 and so on. Without it only vertebral levels come out.
+    cord : volume
+        Spinal cord mask; a soft one is cut at 0.5.
+    discs : volume, optional
+        Disc labels, single voxels at the posterior tips: 3 for C2/C3 and so on. Without it only spinal levels
+        come out.
+    pmj : volume, optional
+        Label of the pontomedullary junction: the centerline is continued to it and positions are counted from it.
+    image : volume, optional
+        The scan; only the figure shows it.
+    method, distance_mm
+        See `sct_rootlets.spinal.spinal_levels`.
+
+    Returns
+    -------
+    SubjectLevels
+
+    Raises
+    ------
+    ImageError
+        If a file is missing, no single 3D NIfTI volume, or on another grid.
+    LabelError
+        If labels make no sense: see `fit_centerline`, `spinal_levels`, `place_discs`.
+    ValueError
+        If neither rootlets nor discs are given.
+    """
+    if rootlets is None and discs is None:
+        raise ValueError("give rootlets, discs or both")
+    volumes = {name: load_volume(source) for name, source in
+               {"cord": cord, "rootlets": rootlets, "discs": discs, "pmj": pmj, "image": image}.items()
+               if source is not None}
+    for name, volume in volumes.items():
+        if name != "cord":
+            check_same_grid(volumes["cord"], volume)
+
+    mask, notes = binary_mask(volumes["cord"])
+    cord_volume = Volume(mask, volumes["cord"].affine, volumes["cord"].name, volumes["cord"].header)
+    centerline = fit_centerline(mask, cord_volume.affine)
+    notes += centerline.notes
+
+    pmj_arc = None
+    if pmj is not None:
+        point = pmj_point(volumes["pmj"])
+        check_beside_cord(point, centerline, "the PMJ label")
+        centerline = centerline.extended_to(point)
+        pmj_arc = float(centerline.project(point).arc[0])
+
+    placed: list[Disc] = []
+    vertebral = spinal = None
+    if discs is not None:
+        points = label_points(volumes["discs"])
+        placed, disc_notes = place_discs(points, centerline, volumes["discs"].affine)
+        vertebral = vertebral_levels(placed, disc_notes)
+    if rootlets is not None:
+        volume = volumes["rootlets"]
+        ijk, values = labelled_voxels(volume)
+        cord_mm = apply_affine(cord_volume.affine, np.argwhere(mask))
+        spinal = spinal_levels(ijk, values, volume.affine, volume.data.shape, cord_mm, centerline, method, distance_mm)
+    kinds = [levels for levels in (spinal, vertebral) if levels is not None]
+    for levels in kinds:
+        notes += levels.notes
+        first = levels.levels[0]
+        if pmj_arc is not None and first.midpoint_mm < pmj_arc:
+            raise LabelError(f"the PMJ label lies below {levels.kind} level {first.name}; "
+                             "it belongs at the top of the cord, above C1")
+
+    settings: dict[str, object] = {
+        "Sources": {name: volume.name for name, volume in volumes.items()},
+        "Method": method,
+        "DistanceMillimeters": distance_mm,
+    }
+    return SubjectLevels(cord_volume, centerline, choose_reference(pmj_arc, placed), spinal, vertebral, placed,
+                         volumes.get("rootlets"), volumes.get("image"), settings, tuple(notes))
+
+
+def output_prefix(volume: Volume) -> str:
+    """What output names begin with: a file's name without ending, label entity, suffix or the like.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cord = np.zeros((2, 2, 2))
+    >>> output_prefix(Volume(cord, np.eye(4), "sub-01_T2w_label-SC_seg.nii.gz"))
+    'sub-01_T2w'
+    >>> output_prefix(Volume(cord, np.eye(4), "t2_seg-manual.nii.gz"))
+    't2'
+    """
+    stem = re.sub(r"\.nii(\.gz)?$", "", volume.name)
+    short = re.sub(r"(_(label|desc)-[a-zA-Z0-9]+)*_(seg|dseg|mask|probseg)([-_]manual)?$", "", stem)
+    return short or stem
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Sequence[dict[str, object]], separator: str = ",") -> None:
+    """Write rows as a delimited text file: numbers in mm to 0.001, nothing where a value is None."""
+
+    def text(value: object) -> object:
+        return f"{value:.3f}" if isinstance(value, float) else value
+
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, delimiter=separator, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([text(row[column]) for column in columns] for row in rows)
+
+
+def version() -> str:
+    """Version of the installed package."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("sct_rootlets")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,183 @@
+"""Vertebral levels from disc labels: numbered by the labels' values, placed along the cord's centerline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from nibabel.affines import apply_affine
+from scipy import ndimage
+
+from sct_rootlets.centerline import Centerline
+from sct_rootlets.errors import LabelError
+from sct_rootlets.image import Volume, labelled_voxels, voxel_length
+from sct_rootlets.levels import LAST_DISC, PMJ_VALUE, Level, Levels, disc_name
+
+#: A label further sideways from the centerline than this is an error: no spinal canal is that wide, and posterior
+#: disc tips lie about 10 mm from the centerline.
+SIDEWAYS_MM = 40.0
+#: Labels this far beyond an end of the centerline still count: the last slice is thick, and the end uncertain.
+BEYOND_MM = 2.0
+
+
+@dataclass(frozen=True)
+class Disc:
+    """A disc label along the cord.
+
+    Attributes
+    ----------
+    value : int
+        3 is C2/C3.
+    arc_mm : float
+        Its posterior tip, projected to the centerline, in mm of arc length.
+    sd_mm : float
+        Uncertainty from the voxel size, a standard deviation in mm.
+    """
+
+    value: int
+    arc_mm: float
+    sd_mm: float
+
+
+def label_points(volume: Volume) -> dict[int, np.ndarray]:
+    """Read point labels: one position a value.
+
+    Voxels of one value that touch are one label, at their centroid.
+
+    Parameters
+    ----------
+    volume : Volume
+        Zero but for the labels.
+
+    Returns
+    -------
+    dict of int to numpy.ndarray, shape (3,)
+        RAS+ mm, by value, ascending.
+
+    Raises
+    ------
+    LabelError
+        If a value stands in two places, or the volume holds no label or fractions.
+    """
+    ijk, values = labelled_voxels(volume)
+    points = {}
+    for value in np.unique(values):
+        voxels = ijk[values == value]
+        low = voxels.min(axis=0)
+        box = np.zeros(voxels.max(axis=0) - low + 1, dtype=bool)
+        box[tuple((voxels - low).T)] = True
+        if ndimage.label(box, structure=np.ones((3, 3, 3)))[1] > 1:
+            raise LabelError(f"{volume.name} holds the value {value} in two places; give each label its own value, once")
+        points[int(value)] = apply_affine(volume.affine, voxels.mean(axis=0))
+    return points
+
+
+def pmj_point(volume: Volume) -> np.ndarray:
+    """Position of the pontomedullary junction (value 50, or the only label), RAS+ mm, shape (3,).
+
+    Raises
+    ------
+    LabelError
+        If it is not one place.
+    """
+    points = label_points(volume)
+    if PMJ_VALUE in points:
+        return points[PMJ_VALUE]
+    if len(points) > 1:
+        raise LabelError(f"{volume.name} holds {len(points)} labels, none of them {PMJ_VALUE}; "
+                         "the PMJ is one voxel of that value")
+    return next(iter(points.values()))
+
+
+def check_beside_cord(point: np.ndarray, centerline: Centerline, what: str) -> float:
+    """Arc length of a label in mm, if it lies beside the centerline or its straight continuation.
+
+    Raises
+    ------
+    LabelError
+        If it lies more than 40 mm sideways: then it belongs to another scan.
+    """
+    projection = centerline.project(point)
+    if projection.distance[0] > SIDEWAYS_MM:
+        raise LabelError(f"{what} lies {projection.distance[0]:.0f} mm sideways from the cord; "
+                         "check that it belongs to the same scan")
+    return float(projection.arc[0])
+
+
+def place_discs(points: dict[int, np.ndarray], centerline: Centerline,
+                affine: np.ndarray) -> tuple[list[Disc], list[str]]:
+    """Project disc labels to the centerline.
+
+    Parameters
+    ----------
+    points : dict of int to numpy.ndarray, shape (3,)
+        Posterior tips of discs by value, RAS+ mm; any subset, in any order.
+    centerline : Centerline
+        Extended to the PMJ where there is one.
+    affine : numpy.ndarray, shape (4, 4)
+        Of the volume that the labels were read from: gives their uncertainty.
+
+    Returns
+    -------
+    discs : list of Disc
+        By ascending value.
+    notes : list of str
+        Labels that were left out: values that are no discs, and labels beyond the ends of the centerline.
+
+    Raises
+    ------
+    LabelError
+        If a value is no disc, a disc lies more than 40 mm sideways from the cord, discs are out of order along
+        the cord, or fewer than two remain.
+    """
+    if min(points) < 1:
+        raise LabelError(f"the disc labels hold the value {min(points)}; disc n lies above vertebra n, from 1 on")
+    special = [value for value in points if value > LAST_DISC]
+    notes = [f"label {value}: no disc (discs end at {LAST_DISC}): left out"
+             + ("; give the PMJ with -pmj" if value == PMJ_VALUE else "") for value in special]
+    discs, beyond = [], []
+    for value in sorted(set(points) - set(special)):
+        arc = check_beside_cord(points[value], centerline, f"disc {value} ({disc_name(value)})")
+        caudal, _, _ = centerline.frame(arc)
+        length = float(voxel_length(affine, caudal)[0])
+        margin = max(BEYOND_MM, length / 2)
+        if centerline.arc[0] - margin <= arc <= centerline.arc[-1] + margin:
+            discs.append(Disc(value, arc, length / np.sqrt(12)))
+        else:
+            beyond.append(f"{value} ({disc_name(value)})")
+    if beyond:
+        notes.append(f"disc {', '.join(beyond)}: beyond the ends of the cord mask: left out")
+    for upper, lower in pairwise(discs):
+        if lower.arc_mm <= upper.arc_mm:
+            raise LabelError(f"disc {lower.value} ({disc_name(lower.value)}) lies above disc {upper.value} "
+                             f"({disc_name(upper.value)}) along the cord; disc values must grow from head to foot")
+    if len(discs) < 2:
+        raise LabelError(f"{len(discs)} disc label{'s' if len(discs) != 1 else ''} beside the cord mask; "
+                         "a vertebral level needs the discs above and below it")
+    return discs, notes
+
+
+def vertebral_levels(discs: list[Disc], notes: list[str] | None = None) -> Levels:
+    """Vertebral levels between neighbouring discs: vertebra ``n`` from disc ``n`` to disc ``n + 1``.
+
+    A disc that is missing leaves out the vertebrae on both sides of it; no other vertebra is renumbered.
+
+    Parameters
+    ----------
+    discs : list of Disc
+        By ascending value, as `place_discs` gives them.
+    notes : list of str, optional
+        Handed on with the levels.
+
+    Raises
+    ------
+    LabelError
+        If no two discs are neighbours.
+    """
+    levels = [Level(upper.value, "vertebral", upper.arc_mm, lower.arc_mm, upper.sd_mm, lower.sd_mm)
+              for upper, lower in pairwise(discs) if lower.value == upper.value + 1]
+    if not levels:
+        raise LabelError("no two disc labels are neighbours (values "
+                         f"{', '.join(str(disc.value) for disc in discs)}); label the discs above and below a vertebra")
+    return Levels("vertebral", "discs", tuple(levels), tuple(notes or ()))
