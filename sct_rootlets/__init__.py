@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__ does it
     from sct_rootlets.centerline import Centerline, fit_centerline
     from sct_rootlets.correspondence import correspond
     from sct_rootlets.errors import ImageError, LabelError, SctRootletsError
@@ -33,7 +33,7 @@ _HOME = {
     "spinal_levels": "spinal",
     "vertebral_levels": "vertebral",
 }
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

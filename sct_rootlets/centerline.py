@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 from nibabel.affines import apply_affine
+from numpy.typing import ArrayLike
 from scipy import ndimage
 from scipy.interpolate import BSpline
 from scipy.spatial import cKDTree
@@ -76,7 +77,7 @@ class Centerline:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def from_points(cls, points: np.ndarray) -> Centerline:
+    def from_points(cls, points: ArrayLike) -> Centerline:
         """Make a centerline of a polyline from rostral to caudal, shape (N, 3), RAS+ mm."""
         points = np.asarray(points, dtype=float)
         arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
@@ -92,7 +93,7 @@ class Centerline:
         steps = np.diff(self.points, axis=0)
         return steps / np.linalg.norm(steps, axis=1, keepdims=True)
 
-    def project(self, points: np.ndarray) -> Projection:
+    def project(self, points: ArrayLike) -> Projection:
         """Project points to the nearest place on the curve, or on the straight continuation of its ends.
 
         Parameters
@@ -110,9 +111,11 @@ class Centerline:
         above = self._on_segment(points, np.clip(nearest - 1, 0, last))
         below = self._on_segment(points, np.clip(nearest, 0, last))
         closer = above.distance <= below.distance
-        return Projection(np.where(closer, above.arc, below.arc),
-                          np.where(closer[:, None], above.foot, below.foot),
-                          np.where(closer, above.distance, below.distance))
+        return Projection(
+            np.where(closer, above.arc, below.arc),
+            np.where(closer[:, None], above.foot, below.foot),
+            np.where(closer, above.distance, below.distance),
+        )
 
     def _on_segment(self, points: np.ndarray, segment: np.ndarray) -> Projection:
         start, direction = self.points[segment], self._directions[segment]
@@ -124,7 +127,7 @@ class Centerline:
         foot = start + along[:, None] * direction
         return Projection(self.arc[segment] + along, foot, np.linalg.norm(points - foot, axis=1))
 
-    def position(self, arc: np.ndarray) -> np.ndarray:
+    def position(self, arc: ArrayLike) -> np.ndarray:
         """Points of the curve (or of its straight continuation) at arc lengths.
 
         Parameters
@@ -141,7 +144,7 @@ class Centerline:
         segment = np.clip(np.searchsorted(self.arc, arc, side="right") - 1, 0, len(self._directions) - 1)
         return self.points[segment] + (arc - self.arc[segment])[:, None] * self._directions[segment]
 
-    def frame(self, arc: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def frame(self, arc: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The cord's own axes at arc lengths: unit vectors to caudal, to the right, and to anterior.
 
         Right and anterior are perpendicular to the curve; right stays as close as it can to the patient's right.
@@ -163,7 +166,7 @@ class Centerline:
         right /= np.linalg.norm(right, axis=1, keepdims=True)
         return caudal, right, np.cross(right, caudal)
 
-    def extended_to(self, point: np.ndarray) -> Centerline:
+    def extended_to(self, point: ArrayLike) -> Centerline:
         """The curve with a straight line from its rostral end to a point above it (as SCT does for the PMJ).
 
         A point that is not above the rostral end needs no line: the same curve comes back.
@@ -179,8 +182,11 @@ class Centerline:
         line = point - self.points[0]
         length = float(np.linalg.norm(line))
         fractions = np.linspace(1, 0, max(2, int(np.ceil(length / STEP_MM)) + 1))[:-1]
-        return replace(self, points=np.vstack([self.points[0] + fractions[:, None] * line, self.points]),
-                       arc=np.concatenate([self.arc[0] - fractions * length, self.arc]))
+        return replace(
+            self,
+            points=np.vstack([self.points[0] + fractions[:, None] * line, self.points]),
+            arc=np.concatenate([self.arc[0] - fractions * length, self.arc]),
+        )
 
 
 def fit_centerline(mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = SMOOTHING_MM) -> Centerline:
@@ -218,8 +224,10 @@ def fit_centerline(mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = S
     first = int(ijk[:, axis].min())
     area = np.bincount(ijk[:, axis] - first).astype(float)
     if np.count_nonzero(area) < 3 or len(area) * step_mm < SHORTEST_MM:
-        raise LabelError(f"the cord mask spans {len(area)} slices ({len(area) * step_mm:.3g} mm) along the body; "
-                         f"a centerline needs at least 3 slices and {SHORTEST_MM:g} mm")
+        raise LabelError(
+            f"the cord mask spans {len(area)} slices ({len(area) * step_mm:.3g} mm) along the body; "
+            f"a centerline needs at least 3 slices and {SHORTEST_MM:g} mm"
+        )
     if (area == 0).any():
         missing = np.count_nonzero(area == 0) * step_mm
         notes.append(f"the cord mask has gaps of {missing:.3g} mm in all: bridged by the centerline")
@@ -233,8 +241,10 @@ def fit_centerline(mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = S
 
     ends = _half_area_ends(area, plateau)
     along = np.linspace(*ends, int(np.ceil((ends[1] - ends[0]) * step_mm / (STEP_MM / 2))) + 1) * step_mm
-    points = np.stack([_smooth(used * step_mm, centroids[:, k], weight[used] * step_mm, smoothing_mm, along)
-                       for k in range(3)], axis=1)
+    points = np.stack(
+        [_smooth(used * step_mm, centroids[:, k], weight[used] * step_mm, smoothing_mm, along) for k in range(3)],
+        axis=1,
+    )
     if direction > 0:  # slices grow towards superior, arc length towards caudal
         points = points[::-1]
     return replace(_resampled(points), notes=tuple(notes))
@@ -262,7 +272,7 @@ def _plateau(area: np.ndarray, step_mm: float) -> np.ndarray:
     half = max(1, round(PLATEAU_MM / 2 / step_mm))
     # Slices near an end look inward over the whole window, so that a tapered end does not count as full.
     centre = np.clip(np.arange(len(area)), slices[0] + half, max(slices[-1] - half, slices[0] + half))
-    window = [area[max(c - half, 0): c + half + 1] for c in centre]
+    window = [area[max(c - half, 0) : c + half + 1] for c in centre]
     return np.array([np.median(a[a > 0]) if (a > 0).any() else np.median(area[slices]) for a in window])
 
 

@@ -83,12 +83,16 @@ def correspond(spinal: Levels, vertebral: Levels) -> list[Pair]:
     """
     spinal_by_name = {level.name: level for level in spinal.levels}
     vertebral_by_name = {level.name: level for level in vertebral.levels}
-    return [Pair(pairing, vertebral_by_name[upper], spinal_by_name[lower])
-            for pairing, upper, lower in paired_levels() if upper in vertebral_by_name and lower in spinal_by_name]
+    return [
+        Pair(pairing, vertebral_by_name[upper], spinal_by_name[lower])
+        for pairing, upper, lower in paired_levels()
+        if upper in vertebral_by_name and lower in spinal_by_name
+    ]
 
 
-def level_rows(levels: Levels, reference: Reference, slices: Callable[[Level], tuple[int, int]],
-               n_voxels: Callable[[Level], int]) -> list[dict[str, object]]:
+def level_rows(
+    levels: Levels, reference: Reference, slices: Callable[[Level], tuple[int, int]], n_voxels: Callable[[Level], int]
+) -> list[dict[str, object]]:
     """Rows of the level table, one a level.
 
     Parameters
@@ -101,28 +105,30 @@ def level_rows(levels: Levels, reference: Reference, slices: Callable[[Level], t
     n_voxels : callable
         Number of cord voxels that a level labels.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
     for level in levels.levels:
         first, last = slices(level)
-        rows.append({
-            "level": level.value,
-            "name": level.name,
-            "kind": level.kind,
-            "method": levels.method,
-            "rostral_mm": level.rostral_mm - reference.arc_mm,
-            "caudal_mm": level.caudal_mm - reference.arc_mm,
-            "midpoint_mm": level.midpoint_mm - reference.arc_mm,
-            "length_mm": level.length_mm,
-            "reference": reference.name,
-            "slice_start": first,
-            "slice_end": last,
-            "n_voxels": n_voxels(level),
-            "complete": not level.incomplete,
-            "rostral_sd_mm": level.rostral_sd_mm,
-            "caudal_sd_mm": level.caudal_sd_mm,
-            **{f"n_{root}": level.roots.get(root) for root in ROOTS},
-            "remarks": "; ".join(level.incomplete),
-        })
+        rows.append(
+            {
+                "level": level.value,
+                "name": level.name,
+                "kind": level.kind,
+                "method": levels.method,
+                "rostral_mm": level.rostral_mm - reference.arc_mm,
+                "caudal_mm": level.caudal_mm - reference.arc_mm,
+                "midpoint_mm": level.midpoint_mm - reference.arc_mm,
+                "length_mm": level.length_mm,
+                "reference": reference.name,
+                "slice_start": first,
+                "slice_end": last,
+                "n_voxels": n_voxels(level),
+                "complete": not level.incomplete,
+                "rostral_sd_mm": level.rostral_sd_mm,
+                "caudal_sd_mm": level.caudal_sd_mm,
+                **{f"n_{root}": level.roots.get(root) for root in ROOTS},
+                "remarks": "; ".join(level.incomplete),
+            }
+        )
     return rows
 
 
@@ -136,23 +142,33 @@ def pair_rows(pairs: Sequence[Pair], reference: Reference, method: str) -> list[
     method : str
         How the spinal levels were defined.
     """
-    return [{
-        "pairing": pair.pairing,
-        "vertebral_level": pair.vertebral.name,
-        "spinal_level": pair.spinal.name,
-        "vertebral_midpoint_mm": pair.vertebral.midpoint_mm - reference.arc_mm,
-        "spinal_midpoint_mm": pair.spinal.midpoint_mm - reference.arc_mm,
-        "difference_mm": pair.difference_mm,
-        "difference_sd_mm": pair.difference_sd_mm,
-        "reference": reference.name,
-        "method": method,
-        "complete": not (pair.vertebral.incomplete or pair.spinal.incomplete),
-    } for pair in pairs]
+    return [
+        {
+            "pairing": pair.pairing,
+            "vertebral_level": pair.vertebral.name,
+            "spinal_level": pair.spinal.name,
+            "vertebral_midpoint_mm": pair.vertebral.midpoint_mm - reference.arc_mm,
+            "spinal_midpoint_mm": pair.spinal.midpoint_mm - reference.arc_mm,
+            "difference_mm": pair.difference_mm,
+            "difference_sd_mm": pair.difference_sd_mm,
+            "reference": reference.name,
+            "method": method,
+            "complete": not (pair.vertebral.incomplete or pair.spinal.incomplete),
+        }
+        for pair in pairs
+    ]
 
 
 #: Columns of the published scripts (ivadomed/model-spinal-rootlets); `Path` of the label file in ``fname``.
-PUBLISHED_COLUMNS = ("spinal_level", "fname", "slice_start", "slice_end", "distance_from_pmj_start",
-                     "distance_from_pmj_end", "height")
+PUBLISHED_COLUMNS = (
+    "spinal_level",
+    "fname",
+    "slice_start",
+    "slice_end",
+    "distance_from_pmj_start",
+    "distance_from_pmj_end",
+    "height",
+)
 
 
 def published_rows(rows: Sequence[dict[str, object]], source: str) -> list[dict[str, object]]:
@@ -168,5 +184,21 @@ def published_rows(rows: Sequence[dict[str, object]], source: str) -> list[dict[
     source : str
         Label file that the levels come from; the scripts tell the kind of level by its name.
     """
-    return [dict(zip(PUBLISHED_COLUMNS, (row["level"], source, row["slice_start"], row["slice_end"], row["caudal_mm"],
-                                         row["rostral_mm"], row["length_mm"]), strict=True)) for row in rows]
+    return [
+        dict(
+            zip(
+                PUBLISHED_COLUMNS,
+                (
+                    row["level"],
+                    source,
+                    row["slice_start"],
+                    row["slice_end"],
+                    row["caudal_mm"],
+                    row["rostral_mm"],
+                    row["length_mm"],
+                ),
+                strict=True,
+            )
+        )
+        for row in rows
+    ]

@@ -95,11 +95,11 @@ def load_volume(source: VolumeLike) -> Volume:
 
 
 def _read(path: Path) -> Volume:
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder; give a NIfTI file (.nii or .nii.gz)")
-    if not path.exists():
-        raise ImageError(f"{path} does not exist; check the path")
     try:
+        if path.is_dir():
+            raise ImageError(f"{path} is a folder; give a NIfTI file (.nii or .nii.gz)")
+        if not path.exists():
+            raise ImageError(f"{path} does not exist; check the path")
         image = nib.load(path)
     except (nib.filebasedimages.ImageFileError, OSError, EOFError, zlib.error, ValueError) as error:
         if isinstance(error, PermissionError):
@@ -110,8 +110,9 @@ def _read(path: Path) -> Volume:
     try:
         data = np.asanyarray(image.dataobj)
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise ImageError(f"{path} is truncated or damaged: its header promises more data than it holds; "
-                         "copy or create it again") from error
+        raise ImageError(
+            f"{path} is truncated or damaged: its header promises more data than it holds; copy or create it again"
+        ) from error
     return _checked(data, image.affine, path.name, image.header)
 
 
@@ -119,8 +120,9 @@ def _checked(data: np.ndarray, affine: np.ndarray, name: str, header: Any) -> Vo
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
     if data.ndim > 3:
-        raise ImageError(f"{name} holds {int(np.prod(data.shape[3:]))} volumes; give a single 3D volume "
-                         "(split or average it first)")
+        raise ImageError(
+            f"{name} holds {int(np.prod(data.shape[3:]))} volumes; give a single 3D volume (split or average it first)"
+        )
     if data.ndim < 3 or min(data.shape) < 2:
         shape = "×".join(str(n) for n in data.shape)
         raise ImageError(f"{name} is not a 3D volume (its shape is {shape}); give a 3D volume")
@@ -147,8 +149,10 @@ def check_same_grid(reference: Volume, other: Volume) -> None:
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1).T
     shift = np.linalg.norm(apply_affine(ref_affine, corners) - apply_affine(affine, corners), axis=1).max()
     if shift > GRID_TOLERANCE_MM:
-        raise ImageError(f"{reference.name} and {other.name} have the same shape but different affines: "
-                         f"their corners lie up to {shift:.3g} mm apart; {advice}, or repair the header that is wrong")
+        raise ImageError(
+            f"{reference.name} and {other.name} have the same shape but different affines: "
+            f"their corners lie up to {shift:.3g} mm apart; {advice}, or repair the header that is wrong"
+        )
 
 
 def _canonical_grid(volume: Volume) -> tuple[tuple[int, ...], np.ndarray]:
@@ -251,8 +255,10 @@ def labelled_voxels(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
     rounded = np.rint(values)
     off = np.abs(values - rounded) > 1e-3
     if off.any():
-        raise LabelError(f"{volume.name} holds {values[off][0]:g}, which is no label; labels are whole numbers "
-                         "(resample label maps with nearest-neighbour interpolation)")
+        raise LabelError(
+            f"{volume.name} holds {values[off][0]:g}, which is no label; labels are whole numbers "
+            "(resample label maps with nearest-neighbour interpolation)"
+        )
     return ijk, rounded.astype(int)
 
 
@@ -310,7 +316,7 @@ def staged_outputs(folder: str | os.PathLike[str]) -> Iterator[Path]:
         If the folder cannot be made or written to, or the disk is full.
     """
     folder = Path(folder)
-    created = [path for path in (folder, *folder.parents) if not path.exists()]
+    created = [path for path in (folder, *folder.parents) if not os.path.exists(path)]  # noqa: PTH110 (never raises)
     stage = None
     try:
         folder.mkdir(parents=True, exist_ok=True)

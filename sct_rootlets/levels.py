@@ -103,12 +103,14 @@ def paired_levels() -> list[tuple[str, str, str]]:
     """Pairs of vertebral and spinal levels to compare: ``(pairing, vertebral name, spinal name)``.
 
     ``same-name`` pairs the levels that share a name. ``shifted`` follows the anatomical shift of the cervical
-    cord, vertebra C\\ *k* with spinal level C\\ *k*\\ +1, and T1 with T1 (and so on), as in the RootletSeg paper
-    (arXiv 2509.16255).
+    cord: vertebra C2 with spinal level C3 and so on to C7 with C8, then T1 with T1 and so on, as in the RootletSeg
+    paper (arXiv 2509.16255).
     """
     same = [("same-name", name, name) for name in _VERTEBRAL[1:]]
-    shifted = [("shifted", level_name(value, "vertebral"), level_name(value + 1, "spinal"))
-               for value in range(2, len(_VERTEBRAL) + 1)]
+    shifted = [
+        ("shifted", level_name(value, "vertebral"), level_name(value + 1, "spinal"))
+        for value in range(2, len(_VERTEBRAL) + 1)
+    ]
     return same + shifted
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff
 from scipy import ndimage
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from sct_rootlets.centerline import Centerline
@@ -87,11 +88,11 @@ class Anatomy:
             Rostral and caudal end by level name, mm of arc length.
         """
         angle = np.linspace(0, 2 * np.pi, 720)
-        surface = np.stack([self.half_width_mm * np.cos(angle), self.half_depth_mm * np.sin(angle)], axis=1)
+        surface = cKDTree(np.stack([self.half_width_mm * np.cos(angle), self.half_depth_mm * np.sin(angle)], axis=1))
         ends: dict[str, tuple[float, float]] = {}
         for filum in self.fila:
             path = filum.start + np.linspace(0, 1, 400)[:, None] * (filum.end - filum.start)
-            near = np.linalg.norm(path[:, None, 1:] - surface, axis=2).min(axis=1) <= distance_mm
+            near = surface.query(path[:, 1:])[0] <= distance_mm
             near[0] = True  # where it attaches
             run, drop = np.linalg.norm((filum.end - filum.start)[1:]), abs((filum.end - filum.start)[0])
             half = self.filum_radius_mm * np.hypot(run, drop) / run  # of the tube along the cord
@@ -122,8 +123,14 @@ class Phantom:
     pmj: Volume
 
 
-def cervical_anatomy(bend_deg: float = 22.0, sway_mm: float = 1.5, scale: float = 1.0,
-                     drift_mm: float = 0.0, filum_radius_mm: float = 0.7, fila_per_root: int = 5) -> Anatomy:
+def cervical_anatomy(
+    bend_deg: float = 22.0,
+    sway_mm: float = 1.5,
+    scale: float = 1.0,
+    drift_mm: float = 0.0,
+    filum_radius_mm: float = 0.7,
+    fila_per_root: int = 5,
+) -> Anatomy:
     """Build a cervical anatomy from C2 to T2.
 
     Parameters
@@ -151,10 +158,15 @@ def cervical_anatomy(bend_deg: float = 22.0, sway_mm: float = 1.5, scale: float 
     centerline = _course(disc_arc[-1] + 6 * scale, bend_deg, sway_mm)
 
     vertebral_middle = {value: (discs[value] + discs[value + 1]) / 2 for value in range(1, len(heights) + 1)}
-    shifted = [(level_value(upper, "vertebral"), level_value(lower, "spinal"))
-               for pairing, upper, lower in paired_levels() if pairing == "shifted"]
-    middle = {spinal: vertebral_middle[vertebral] - bias * scale
-              for (vertebral, spinal), bias in zip(shifted, _BIAS_MM, strict=False)}
+    shifted = [
+        (level_value(upper, "vertebral"), level_value(lower, "spinal"))
+        for pairing, upper, lower in paired_levels()
+        if pairing == "shifted"
+    ]
+    middle = {
+        spinal: vertebral_middle[vertebral] - bias * scale
+        for (vertebral, spinal), bias in zip(shifted, _BIAS_MM, strict=False)
+    }
     middle[2] = middle[3] - _PITCH_C2_C3_MM * scale
 
     half_width, half_depth = 6.5, 4.2
@@ -162,14 +174,23 @@ def cervical_anatomy(bend_deg: float = 22.0, sway_mm: float = 1.5, scale: float 
     for value, length, descent in zip(sorted(middle), _ATTACHMENT_MM, _DESCENT_DEG, strict=True):
         reach = length * scale / 2 - filum_radius_mm / np.cos(np.radians(descent))
         for arc in np.linspace(-reach, reach, fila_per_root) + middle[value] + drift_mm:
-            for start_deg, course_deg, run_mm in ((_DORSAL_START_DEG, _DORSAL_COURSE_DEG, 6.5),
-                                                  (_VENTRAL_START_DEG, _VENTRAL_COURSE_DEG, 6.0)):
-                start = np.array([half_width * np.cos(np.radians(start_deg)), half_depth * np.sin(np.radians(start_deg))])
+            for start_deg, course_deg, run_mm in (
+                (_DORSAL_START_DEG, _DORSAL_COURSE_DEG, 6.5),
+                (_VENTRAL_START_DEG, _VENTRAL_COURSE_DEG, 6.0),
+            ):
+                start = np.array(
+                    [half_width * np.cos(np.radians(start_deg)), half_depth * np.sin(np.radians(start_deg))]
+                )
                 course = run_mm * np.array([np.cos(np.radians(course_deg)), np.sin(np.radians(course_deg))])
                 drop = run_mm * np.tan(np.radians(descent))
                 for side in (-1, 1):
-                    fila.append(Filum(value, np.array([arc, side * start[0], start[1]]),
-                                      np.array([arc + drop, side * (start + course)[0], (start + course)[1]])))
+                    fila.append(
+                        Filum(
+                            value,
+                            np.array([arc, side * start[0], start[1]]),
+                            np.array([arc + drop, side * (start + course)[0], (start + course)[1]]),
+                        )
+                    )
     pmj_mm = -20.0 * scale
     top = centerline.position(np.array([pmj_mm]))[0]
     return Anatomy(centerline.extended_to(top), half_width, half_depth, tuple(fila), filum_radius_mm, discs, pmj_mm)
@@ -187,9 +208,14 @@ def _course(length_mm: float, bend_deg: float, sway_mm: float) -> Centerline:
     return Centerline.from_points(points - points.mean(axis=0))
 
 
-def phantom_grid(anatomy: Anatomy, voxel_mm: tuple[float, float, float], axcodes: str = "RAS",
-                 rotation_deg: tuple[float, float, float] = (0, 0, 0), margin_mm: float = 22.0,
-                 arc_range: tuple[float, float] | None = None) -> tuple[tuple[int, ...], np.ndarray]:
+def phantom_grid(
+    anatomy: Anatomy,
+    voxel_mm: tuple[float, float, float],
+    axcodes: str = "RAS",
+    rotation_deg: tuple[float, float, float] = (0, 0, 0),
+    margin_mm: float = 22.0,
+    arc_range: tuple[float, float] | None = None,
+) -> tuple[tuple[int, ...], np.ndarray]:
     """A voxel grid around the cord.
 
     Parameters
@@ -216,9 +242,9 @@ def phantom_grid(anatomy: Anatomy, voxel_mm: tuple[float, float, float], axcodes
     low_arc, high_arc = arc_range or (anatomy.pmj_mm, anatomy.centerline.cord_length)
     inside = (anatomy.centerline.arc >= low_arc) & (anatomy.centerline.arc <= high_arc)
     points = anatomy.centerline.points[inside] @ turn
-    end_margin = 6.0 if arc_range is None else 0.0
-    low = points.min(axis=0) - [margin_mm, margin_mm - 6, end_margin]
-    high = points.max(axis=0) + [margin_mm, margin_mm + 6, end_margin]
+    forward = np.array([0.0, 6.0, 0.0])
+    margin = np.array([margin_mm, margin_mm, 6.0 if arc_range is None else 0.0])
+    low, high = points.min(axis=0) - margin + forward, points.max(axis=0) + margin + forward
     shape = tuple(int(n) for n in np.ceil((high - low) / spacing))
     affine = np.eye(4)
     affine[:3, :3] = turn * spacing
@@ -230,8 +256,9 @@ def phantom_grid(anatomy: Anatomy, voxel_mm: tuple[float, float, float], axcodes
     return reordered, affine @ inv_ornt_aff(to_axes, shape)
 
 
-def draw_phantom(anatomy: Anatomy, shape: tuple[int, ...], affine: np.ndarray, noise: float = 0.02,
-                 seed: int = 0) -> Phantom:
+def draw_phantom(
+    anatomy: Anatomy, shape: tuple[int, ...], affine: np.ndarray, noise: float = 0.02, seed: int = 0
+) -> Phantom:
     """Draw an anatomy on a grid.
 
     Parameters
@@ -265,8 +292,9 @@ def draw_phantom(anatomy: Anatomy, shape: tuple[int, ...], affine: np.ndarray, n
     around = around[np.argsort(place[around, 0], kind="stable")]
     for filum in anatomy.fila:
         ends = sorted((filum.start[0], filum.end[0]))
-        first, last = np.searchsorted(place[around, 0], [ends[0] - anatomy.filum_radius_mm,
-                                                         ends[1] + anatomy.filum_radius_mm])
+        first, last = np.searchsorted(
+            place[around, 0], [ends[0] - anatomy.filum_radius_mm, ends[1] + anatomy.filum_radius_mm]
+        )
         index = around[first:last]
         rootlets[tuple(voxels[index[_in_tube(place[index], filum, anatomy.filum_radius_mm)]].T)] = filum.value
 
@@ -286,8 +314,9 @@ def _in_tube(place: np.ndarray, filum: Filum, radius: float) -> np.ndarray:
     return np.linalg.norm(place - filum.start - along[:, None] * axis, axis=1) <= radius
 
 
-def _points(anatomy: Anatomy, places: dict[int, tuple[float, float]], shape: tuple[int, ...], affine: np.ndarray,
-            name: str) -> Volume:
+def _points(
+    anatomy: Anatomy, places: dict[int, tuple[float, float]], shape: tuple[int, ...], affine: np.ndarray, name: str
+) -> Volume:
     """Single-voxel labels at (arc length, mm anterior of the centerline), where the grid has them."""
     data = np.zeros(shape, dtype=np.uint8)
     for value, (arc, ahead) in places.items():
@@ -299,8 +328,17 @@ def _points(anatomy: Anatomy, places: dict[int, tuple[float, float]], shape: tup
     return Volume(data, affine, name)
 
 
-def _intensities(anatomy: Anatomy, shape: tuple[int, ...], affine: np.ndarray, voxels: np.ndarray, place: np.ndarray,
-                 in_cord: np.ndarray, rootlets: np.ndarray, noise: float, seed: int) -> np.ndarray:
+def _intensities(
+    anatomy: Anatomy,
+    shape: tuple[int, ...],
+    affine: np.ndarray,
+    voxels: np.ndarray,
+    place: np.ndarray,
+    in_cord: np.ndarray,
+    rootlets: np.ndarray,
+    noise: float,
+    seed: int,
+) -> np.ndarray:
     """T2w-like image: bright cerebrospinal fluid around a grey cord, dark bone, discs between, muscle around."""
     arc, right, anterior = place.T
     value = np.full(len(place), 60.0)
@@ -348,13 +386,26 @@ def write_phantoms(folder: str | os.PathLike[str]) -> list[Path]:
             save_volume(stage / f"{subject}_T2w.nii.gz", phantom.image.data, affine)
             names = [stage.parent / path.name for path in stage.iterdir()]
         with staged_outputs(labels) as stage:
-            for name, volume in (("label-SC_seg", phantom.cord), ("label-rootlets_dseg", phantom.rootlets),
-                                 ("label-discs_dlabel", phantom.discs), ("label-PMJ_dlabel", phantom.pmj)):
+            for name, volume in (
+                ("label-SC_seg", phantom.cord),
+                ("label-rootlets_dseg", phantom.rootlets),
+                ("label-discs_dlabel", phantom.discs),
+                ("label-PMJ_dlabel", phantom.pmj),
+            ):
                 if volume.data.any():
                     save_volume(stage / f"{subject}_T2w_{name}.nii.gz", volume.data, affine)
             (stage / f"{subject}_T2w_truth.json").write_text(json.dumps(_truth(anatomy), indent=2) + "\n")
             names += [stage.parent / path.name for path in stage.iterdir()]
         paths += names
+    description = {"Name": "Cervical phantoms", "BIDSVersion": "1.9.0", "DatasetType": "raw"}
+    derived = description | {
+        "Name": "Labels of the cervical phantoms",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "sct_rootlets phantom"}],
+    }
+    for where, content in ((Path(folder), description), (Path(folder) / "derivatives" / "labels", derived)):
+        (where / "dataset_description.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        paths.append(where / "dataset_description.json")
     return sorted(paths)
 
 
@@ -364,8 +415,10 @@ def _truth(anatomy: Anatomy) -> dict[str, object]:
         "unit": "mm of arc length, growing caudally; 0 is the top of the cord",
         "pmj": anatomy.pmj_mm,
         "discs": {str(value): round(arc, 3) for value, arc in anatomy.discs.items()},
-        "attachment": {name: [round(float(end), 3) for end in ends]
-                       for name, ends in anatomy.spinal_extents(0.0).items()},
-        "extent_2.4mm": {name: [round(float(end), 3) for end in ends]
-                         for name, ends in anatomy.spinal_extents(2.4).items()},
+        "attachment": {
+            name: [round(float(end), 3) for end in ends] for name, ends in anatomy.spinal_extents(0.0).items()
+        },
+        "extent_2.4mm": {
+            name: [round(float(end), 3) for end in ends] for name, ends in anatomy.spinal_extents(2.4).items()
+        },
     }

@@ -109,20 +109,31 @@ def spinal_levels(
     extents, stray_notes = _without_overlap([_extent(run, centerline.cord_length) for run in runs])
     levels = {"extent": _as_extents, "segment": _as_segments, "midgap": _as_midgaps}[method](extents)
     missing = sorted(set(np.unique(values).tolist()) - set(rootlets.value.tolist()))
-    notes += [f"{level_name(value, 'spinal')}: none of its rootlets lies within {distance_mm:g} mm of the cord: "
-              "left out" for value in missing]
+    notes += [
+        f"{level_name(value, 'spinal')}: none of its rootlets lies within {distance_mm:g} mm of the cord: left out"
+        for value in missing
+    ]
     return Levels("spinal", method, tuple(levels), tuple(notes + stray_notes))
 
 
 def _check_values(values: np.ndarray) -> None:
     wrong = sorted(set(np.unique(values).tolist()) - set(range(FIRST_ROOTLET, LAST_ROOTLET + 1)))
     if wrong:
-        raise LabelError(f"the rootlet map holds the value {wrong[0]}, which is no level; rootlets have the values "
-                         f"{FIRST_ROOTLET} (C2) to {LAST_ROOTLET} (S5), with 9 for T1")
+        raise LabelError(
+            f"the rootlet map holds the value {wrong[0]}, which is no level; rootlets have the values "
+            f"{FIRST_ROOTLET} (C2) to {LAST_ROOTLET} (S5), with 9 for T1"
+        )
 
 
-def _near_cord(ijk: np.ndarray, values: np.ndarray, affine: np.ndarray, shape: tuple[int, ...],
-               cord_mm: np.ndarray, centerline: Centerline, distance_mm: float) -> _Rootlets:
+def _near_cord(
+    ijk: np.ndarray,
+    values: np.ndarray,
+    affine: np.ndarray,
+    shape: tuple[int, ...],
+    cord_mm: np.ndarray,
+    centerline: Centerline,
+    distance_mm: float,
+) -> _Rootlets:
     """The rootlet voxels whose centre lies within a distance of the cord mask's surface."""
     points = apply_affine(affine, ijk)
     distance, closest = cKDTree(cord_mm).query(points)
@@ -131,8 +142,10 @@ def _near_cord(ijk: np.ndarray, values: np.ndarray, affine: np.ndarray, shape: t
     distance -= voxel_length(affine, toward) / 2
     near = distance <= distance_mm + 1e-6
     if not near.any():
-        raise LabelError(f"no rootlet lies within {distance_mm:g} mm of the cord mask (the closest is "
-                         f"{distance.min():.3g} mm away); check that both belong to the same scan")
+        raise LabelError(
+            f"no rootlet lies within {distance_mm:g} mm of the cord mask (the closest is "
+            f"{distance.min():.3g} mm away); check that both belong to the same scan"
+        )
     ijk, points = ijk[near], points[near]
     projection = centerline.project(points)
     caudal, right, anterior = centerline.frame(projection.arc)
@@ -146,8 +159,9 @@ def _near_cord(ijk: np.ndarray, values: np.ndarray, affine: np.ndarray, shape: t
     )
 
 
-def _roots(offset: np.ndarray, right: np.ndarray, anterior: np.ndarray, cord_mm: np.ndarray,
-           centerline: Centerline) -> np.ndarray:
+def _roots(
+    offset: np.ndarray, right: np.ndarray, anterior: np.ndarray, cord_mm: np.ndarray, centerline: Centerline
+) -> np.ndarray:
     """Which root each voxel near the cord belongs to (index into `ROOTS`), by the angle at which it attaches.
 
     The plane through the centerline does not tell dorsal from ventral: dorsal rootlets attach near the widest
@@ -193,19 +207,27 @@ def _runs_in_order(rootlets: _Rootlets) -> tuple[list[_Rootlets], list[str]]:
     misplaced = [i for i, run in enumerate(candidates) if run.value[0] not in kept_middle]
     names = [level_name(value, "spinal") for value in sorted({int(candidates[i].value[0]) for i in misplaced})]
     if len(names) > len(runs):
-        raise LabelError("the rootlet levels do not follow one another from rostral to caudal (out of place: "
-                         f"{', '.join(names)}); check the values of the rootlet map and its orientation")
+        raise LabelError(
+            "the rootlet levels do not follow one another from rostral to caudal (out of place: "
+            f"{', '.join(names)}); check the values of the rootlet map and its orientation"
+        )
     notes = []
     for i in misplaced:
         value = int(candidates[i].value[0])
-        passed = [level_name(other, "spinal") for other, at in kept_middle.items() if (other < value) == (at > middle[i])]
-        notes.append(f"{level_name(value, 'spinal')}: its rootlets lie on the wrong side of {' and '.join(passed)}: "
-                     "left out, as one of them bears the wrong name")
+        passed = [
+            level_name(other, "spinal") for other, at in kept_middle.items() if (other < value) == (at > middle[i])
+        ]
+        notes.append(
+            f"{level_name(value, 'spinal')}: its rootlets lie on the wrong side of {' and '.join(passed)}: "
+            "left out, as one of them bears the wrong name"
+        )
     for run in runs:
         apart = np.count_nonzero(rootlets.value == run.value[0]) - len(run)
         if apart:
-            notes.append(f"{level_name(int(run.value[0]), 'spinal')}: {apart} of {apart + len(run)} rootlet voxels lie "
-                         "apart from the rest of the level: left out")
+            notes.append(
+                f"{level_name(int(run.value[0]), 'spinal')}: {apart} of {apart + len(run)} rootlet voxels lie "
+                "apart from the rest of the level: left out"
+            )
     return runs, notes
 
 
@@ -219,8 +241,16 @@ def _extent(run: _Rootlets, cord_length: float) -> Level:
     if inside.at_edge.any() or rostral < CUT_MM or caudal > cord_length - CUT_MM:
         incomplete.append("may be cut by the field of view")
     counts = np.bincount(inside.root, minlength=len(ROOTS)).tolist()
-    return Level(int(run.value[0]), "spinal", rostral, caudal, rostral_sd, caudal_sd,
-                 dict(zip(ROOTS, counts, strict=True)), tuple(incomplete))
+    return Level(
+        int(run.value[0]),
+        "spinal",
+        rostral,
+        caudal,
+        rostral_sd,
+        caudal_sd,
+        dict(zip(ROOTS, counts, strict=True)),
+        tuple(incomplete),
+    )
 
 
 def _end(arc: np.ndarray, length: np.ndarray, root: np.ndarray) -> tuple[float, float]:
@@ -252,17 +282,20 @@ def _without_overlap(levels: list[Level]) -> tuple[list[Level], list[str]]:
     rostral = [level.rostral_mm for level in levels]
     caudal = [level.caudal_mm for level in levels]
     for i, upper in enumerate(levels):
-        for j, lower in enumerate(levels[i + 1:], start=i + 1):
+        for j, lower in enumerate(levels[i + 1 :], start=i + 1):
             overlap = upper.caudal_mm - lower.rostral_mm
             if overlap <= 0:
                 continue
             middle = (upper.caudal_mm + lower.rostral_mm) / 2
             boundary = float(np.clip(middle, upper.midpoint_mm, lower.midpoint_mm))
             caudal[i], rostral[j] = min(caudal[i], boundary), max(rostral[j], boundary)
-            notes.append(f"{upper.name} and {lower.name} overlap by {overlap:.1f} mm: "
-                         "their boundary is the middle of the overlap")
-    return [replace(level, rostral_mm=r, caudal_mm=c)
-            for level, r, c in zip(levels, rostral, caudal, strict=True)], notes
+            notes.append(
+                f"{upper.name} and {lower.name} overlap by {overlap:.1f} mm: "
+                "their boundary is the middle of the overlap"
+            )
+    return [
+        replace(level, rostral_mm=r, caudal_mm=c) for level, r, c in zip(levels, rostral, caudal, strict=True)
+    ], notes
 
 
 def _as_extents(extents: list[Level]) -> list[Level]:
@@ -289,13 +322,19 @@ def _as_midgaps(extents: list[Level]) -> list[Level]:
         if above is None:
             level = _marked(level, "no level above it to share the gap with")
         else:
-            level = replace(level, rostral_mm=(above.caudal_mm + by_value[level.value].rostral_mm) / 2,
-                            rostral_sd_mm=_mean_sd(above.caudal_sd_mm, by_value[level.value].rostral_sd_mm))
+            level = replace(
+                level,
+                rostral_mm=(above.caudal_mm + by_value[level.value].rostral_mm) / 2,
+                rostral_sd_mm=_mean_sd(above.caudal_sd_mm, by_value[level.value].rostral_sd_mm),
+            )
         if below is None:
             level = _marked(level, "no level below it to share the gap with")
         else:
-            level = replace(level, caudal_mm=(by_value[level.value].caudal_mm + below.rostral_mm) / 2,
-                            caudal_sd_mm=_mean_sd(by_value[level.value].caudal_sd_mm, below.rostral_sd_mm))
+            level = replace(
+                level,
+                caudal_mm=(by_value[level.value].caudal_mm + below.rostral_mm) / 2,
+                caudal_sd_mm=_mean_sd(by_value[level.value].caudal_sd_mm, below.rostral_sd_mm),
+            )
         levels.append(level)
     return levels
 

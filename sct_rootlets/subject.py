@@ -157,8 +157,9 @@ class SubjectLevels:
         ends = self.centerline.position(np.array([level.rostral_mm, level.caudal_mm]))
         return slice_range(ends, self.cord.affine, self.cord.data.shape)
 
-    def save(self, folder: str | os.PathLike[str], prefix: str | None = None, figure: bool = True,
-             published: bool = False) -> list[Path]:
+    def save(
+        self, folder: str | os.PathLike[str], prefix: str | None = None, figure: bool = True, published: bool = False
+    ) -> list[Path]:
         """Write level maps with sidecars, tables and a figure into a folder; all of them or none.
 
         Parameters
@@ -201,9 +202,12 @@ class SubjectLevels:
     def _save_map(self, folder: Path, prefix: str, levels: Levels) -> None:
         stem = f"{prefix}_label-{LABEL_NAMES[levels.kind]}_dseg"
         save_labels(folder / f"{stem}.nii.gz", self.level_map(levels.kind), self.cord)
-        write_table(folder / f"{stem}.tsv", ("index", "name", "color"),
-                    [{"index": level.value, "name": level.name, "color": level_color(level.name)}
-                     for level in levels.levels], separator="\t")
+        write_table(
+            folder / f"{stem}.tsv",
+            ("index", "name", "color"),
+            [{"index": level.value, "name": level.name, "color": level_color(level.name)} for level in levels.levels],
+            separator="\t",
+        )
         sidecar = {
             "Description": f"Spinal cord labelled by {levels.kind} level (method: {levels.method})",
             "SpatialReference": self.cord.name,
@@ -225,8 +229,9 @@ class SubjectLevels:
             endings = {"spinal": "rootlets_pmj_distance", "vertebral": "pmj_distance_vertebral_disc"}
             for kind, kind_rows in rows.items():
                 source = str(self.settings["Sources"]["rootlets" if kind == "spinal" else "discs"])  # type: ignore[index]
-                write_table(folder / f"{prefix}_{endings[kind]}.csv", PUBLISHED_COLUMNS,
-                            published_rows(kind_rows, source))
+                write_table(
+                    folder / f"{prefix}_{endings[kind]}.csv", PUBLISHED_COLUMNS, published_rows(kind_rows, source)
+                )
 
 
 def compute_spinal_levels(
@@ -274,14 +279,22 @@ def compute_spinal_levels(
     """
     if rootlets is None and discs is None:
         raise ValueError("give rootlets, discs or both")
-    volumes = {name: load_volume(source) for name, source in
-               {"cord": cord, "rootlets": rootlets, "discs": discs, "pmj": pmj, "image": image}.items()
-               if source is not None}
+    volumes = {
+        name: load_volume(source)
+        for name, source in {"cord": cord, "rootlets": rootlets, "discs": discs, "pmj": pmj, "image": image}.items()
+        if source is not None
+    }
     for name, volume in volumes.items():
         if name != "cord":
             check_same_grid(volumes["cord"], volume)
 
     mask, notes = binary_mask(volumes["cord"])
+    header = volumes["cord"].header
+    if header is not None and not (header["sform_code"] or header["qform_code"]):
+        notes.append(
+            f"{volumes['cord'].name} does not say how it is oriented (sform and qform codes are 0): "
+            "check that superior is up in the figure"
+        )
     cord_volume = Volume(mask, volumes["cord"].affine, volumes["cord"].name, volumes["cord"].header)
     centerline = fit_centerline(mask, cord_volume.affine)
     notes += centerline.notes
@@ -309,16 +322,28 @@ def compute_spinal_levels(
         notes += levels.notes
         first = levels.levels[0]
         if pmj_arc is not None and first.midpoint_mm < pmj_arc:
-            raise LabelError(f"the PMJ label lies below {levels.kind} level {first.name}; "
-                             "it belongs at the top of the cord, above C1")
+            raise LabelError(
+                f"the PMJ label lies below {levels.kind} level {first.name}; "
+                "it belongs at the top of the cord, above C1"
+            )
 
     settings: dict[str, object] = {
         "Sources": {name: volume.name for name, volume in volumes.items()},
         "Method": method,
         "DistanceMillimeters": distance_mm,
     }
-    return SubjectLevels(cord_volume, centerline, choose_reference(pmj_arc, placed), spinal, vertebral, placed,
-                         volumes.get("rootlets"), volumes.get("image"), settings, tuple(notes))
+    return SubjectLevels(
+        cord_volume,
+        centerline,
+        choose_reference(pmj_arc, placed),
+        spinal,
+        vertebral,
+        placed,
+        volumes.get("rootlets"),
+        volumes.get("image"),
+        settings,
+        tuple(notes),
+    )
 
 
 def output_prefix(volume: Volume) -> str:

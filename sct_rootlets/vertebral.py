@@ -68,7 +68,9 @@ def label_points(volume: Volume) -> dict[int, np.ndarray]:
         box = np.zeros(voxels.max(axis=0) - low + 1, dtype=bool)
         box[tuple((voxels - low).T)] = True
         if ndimage.label(box, structure=np.ones((3, 3, 3)))[1] > 1:
-            raise LabelError(f"{volume.name} holds the value {value} in two places; give each label its own value, once")
+            raise LabelError(
+                f"{volume.name} holds the value {value} in two places; give each label its own value, once"
+            )
         points[int(value)] = apply_affine(volume.affine, voxels.mean(axis=0))
     return points
 
@@ -85,8 +87,9 @@ def pmj_point(volume: Volume) -> np.ndarray:
     if PMJ_VALUE in points:
         return points[PMJ_VALUE]
     if len(points) > 1:
-        raise LabelError(f"{volume.name} holds {len(points)} labels, none of them {PMJ_VALUE}; "
-                         "the PMJ is one voxel of that value")
+        raise LabelError(
+            f"{volume.name} holds {len(points)} labels, none of them {PMJ_VALUE}; the PMJ is one voxel of that value"
+        )
     return next(iter(points.values()))
 
 
@@ -100,13 +103,16 @@ def check_beside_cord(point: np.ndarray, centerline: Centerline, what: str) -> f
     """
     projection = centerline.project(point)
     if projection.distance[0] > SIDEWAYS_MM:
-        raise LabelError(f"{what} lies {projection.distance[0]:.0f} mm sideways from the cord; "
-                         "check that it belongs to the same scan")
+        raise LabelError(
+            f"{what} lies {projection.distance[0]:.0f} mm sideways from the cord; "
+            "check that it belongs to the same scan"
+        )
     return float(projection.arc[0])
 
 
-def place_discs(points: dict[int, np.ndarray], centerline: Centerline,
-                affine: np.ndarray) -> tuple[list[Disc], list[str]]:
+def place_discs(
+    points: dict[int, np.ndarray], centerline: Centerline, affine: np.ndarray
+) -> tuple[list[Disc], list[str]]:
     """Project disc labels to the centerline.
 
     Parameters
@@ -134,8 +140,11 @@ def place_discs(points: dict[int, np.ndarray], centerline: Centerline,
     if min(points) < 1:
         raise LabelError(f"the disc labels hold the value {min(points)}; disc n lies above vertebra n, from 1 on")
     special = [value for value in points if value > LAST_DISC]
-    notes = [f"label {value}: no disc (discs end at {LAST_DISC}): left out"
-             + ("; give the PMJ with -pmj" if value == PMJ_VALUE else "") for value in special]
+    notes = [
+        f"label {value}: no disc (discs end at {LAST_DISC}): left out"
+        + ("; give the PMJ with -pmj" if value == PMJ_VALUE else "")
+        for value in special
+    ]
     discs, beyond = [], []
     for value in sorted(set(points) - set(special)):
         arc = check_beside_cord(points[value], centerline, f"disc {value} ({disc_name(value)})")
@@ -150,11 +159,15 @@ def place_discs(points: dict[int, np.ndarray], centerline: Centerline,
         notes.append(f"disc {', '.join(beyond)}: beyond the ends of the cord mask: left out")
     for upper, lower in pairwise(discs):
         if lower.arc_mm <= upper.arc_mm:
-            raise LabelError(f"disc {lower.value} ({disc_name(lower.value)}) lies above disc {upper.value} "
-                             f"({disc_name(upper.value)}) along the cord; disc values must grow from head to foot")
+            raise LabelError(
+                f"disc {lower.value} ({disc_name(lower.value)}) lies above disc {upper.value} "
+                f"({disc_name(upper.value)}) along the cord; disc values must grow from head to foot"
+            )
     if len(discs) < 2:
-        raise LabelError(f"{len(discs)} disc label{'s' if len(discs) != 1 else ''} beside the cord mask; "
-                         "a vertebral level needs the discs above and below it")
+        raise LabelError(
+            f"{len(discs)} disc label{'s' if len(discs) != 1 else ''} beside the cord mask; "
+            "a vertebral level needs the discs above and below it"
+        )
     return discs, notes
 
 
@@ -175,9 +188,14 @@ def vertebral_levels(discs: list[Disc], notes: list[str] | None = None) -> Level
     LabelError
         If no two discs are neighbours.
     """
-    levels = [Level(upper.value, "vertebral", upper.arc_mm, lower.arc_mm, upper.sd_mm, lower.sd_mm)
-              for upper, lower in pairwise(discs) if lower.value == upper.value + 1]
+    levels = [
+        Level(upper.value, "vertebral", upper.arc_mm, lower.arc_mm, upper.sd_mm, lower.sd_mm)
+        for upper, lower in pairwise(discs)
+        if lower.value == upper.value + 1
+    ]
     if not levels:
-        raise LabelError("no two disc labels are neighbours (values "
-                         f"{', '.join(str(disc.value) for disc in discs)}); label the discs above and below a vertebra")
+        raise LabelError(
+            "no two disc labels are neighbours (values "
+            f"{', '.join(str(disc.value) for disc in discs)}); label the discs above and below a vertebra"
+        )
     return Levels("vertebral", "discs", tuple(levels), tuple(notes or ()))

@@ -1,0 +1,80 @@
+"""What the commands share: the shape of their help, how they print, and how they fail."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+
+def command_parser(prog: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """Build a parser in the manner of the Spinal Cord Toolbox, without arguments yet.
+
+    Parameters
+    ----------
+    prog : str
+        Name of the command.
+    description : str
+    examples : str
+        Shown as they are at the end of the help.
+    """
+    return argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog=f"examples:\n{examples}",
+        add_help=False,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_misc(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the group of arguments that every command has, ``-v`` and ``-h``, and return it."""
+    misc = parser.add_argument_group("MISC")
+    misc.add_argument(
+        "-v",
+        type=int,
+        choices=(0, 1, 2),
+        default=1,
+        metavar="<0|1|2>",
+        help="what is printed: 0 errors, 1 results and notes, 2 also where an error came from (default: 1)",
+    )
+    misc.add_argument("-h", "--help", action="help", help="show this help and exit")
+    return misc
+
+
+def run(parser: argparse.ArgumentParser, argv: list[str] | None, command: Callable[[argparse.Namespace], None]) -> int:
+    """Parse arguments and run a command; errors become one line.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Bad usage exits 2.
+    argv : list of str, optional
+        By default those of the process.
+    command : callable
+        Takes the parsed arguments.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 1 after an error, 130 after an interrupt.
+    """
+    arguments = parser.parse_args(argv)
+    if arguments.v == 2:
+        command(arguments)
+        return 0
+    from sct_rootlets.errors import SctRootletsError
+
+    try:
+        command(arguments)
+    except SctRootletsError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print(f"{parser.prog}: error: out of memory; close other programs or crop the images", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    return 0

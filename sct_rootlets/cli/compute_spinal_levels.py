@@ -1,0 +1,132 @@
+"""``sct_compute_spinal_levels``: spinal levels from rootlets, compared with vertebral levels from discs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from sct_rootlets.cli.common import add_misc, command_parser, run
+
+if TYPE_CHECKING:
+    from sct_rootlets.subject import SubjectLevels
+
+DESCRIPTION = """\
+Find the spinal levels of a cord from its segmented nerve rootlets, and its vertebral levels from disc labels,
+in mm along the cord's centerline, and compare the two. Give -rootlets, -ldisc, or both.
+
+Written to the output folder: the cord coloured by level (with sidecar and colour table), the level table, the
+correspondence table, and a figure."""
+
+EXAMPLES = """\
+  sct_compute_spinal_levels -rootlets t2_rootlets.nii.gz -s t2_seg.nii.gz -ldisc t2_discs.nii.gz -ofolder levels
+  sct_compute_spinal_levels -rootlets t2_rootlets.nii.gz -s t2_seg.nii.gz -pmj t2_pmj.nii.gz -method extent
+  sct_compute_spinal_levels -s t2_seg.nii.gz -ldisc t2_seg_labeled_discs.nii.gz -i t2.nii.gz"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Arguments of the command."""
+    parser = command_parser("sct_compute_spinal_levels", DESCRIPTION, EXAMPLES)
+    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory.add_argument("-s", required=True, metavar="<file>", help="spinal cord mask; a soft mask is cut at 0.5")
+    mandatory.add_argument(
+        "-rootlets", metavar="<file>", help="rootlet map: 2 for C2 ... 8 for C8, 9 for T1, ... (this, -ldisc, or both)"
+    )
+    mandatory.add_argument(
+        "-ldisc", metavar="<file>", help="disc labels at the posterior tips: 3 for C2/C3, 4 for C3/C4, ..."
+    )
+    optional = parser.add_argument_group("OPTIONAL")
+    optional.add_argument(
+        "-pmj",
+        metavar="<file>",
+        help="label of the pontomedullary junction (50); positions are counted from it. "
+        "Otherwise from disc C2/C3, or else from the top of the cord mask",
+    )
+    optional.add_argument("-i", metavar="<file>", help="the scan, shown in the figure")
+    optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
+    optional.add_argument(
+        "-method",
+        choices=("segment", "extent", "midgap"),
+        default="segment",
+        help="segment: from the caudal end of the level above to the caudal end of this one, no gaps. "
+        "extent: where the level's rootlets touch the dilated cord (Valošek 2024). "
+        "midgap: boundaries halfway between neighbours (default: segment)",
+    )
+    optional.add_argument(
+        "-distance",
+        type=millimetres,
+        default=2.4,
+        metavar="<mm>",
+        help="rootlets count up to this distance from the cord, in mm (default: 2.4)",
+    )
+    optional.add_argument(
+        "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figure (default: 1)"
+    )
+    optional.add_argument(
+        "-published-csv",
+        action="store_true",
+        help="also write the tables of the published RootletSeg scripts (spinal_level, slice_start, "
+        "distance_from_pmj_start, ...); needs -pmj. Their levels are those of -method extent",
+    )
+    add_misc(parser)
+    return parser
+
+
+def millimetres(text: str) -> float:
+    """Parse a positive length."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a positive number of mm, not {text}")
+    return value
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = get_parser()
+
+    def command(arguments: argparse.Namespace) -> None:
+        if arguments.rootlets is None and arguments.ldisc is None:
+            parser.error("give -rootlets, -ldisc, or both")
+        if arguments.published_csv and arguments.pmj is None:
+            parser.error("-published-csv needs -pmj: its columns are distances from the PMJ")
+        from sct_rootlets.subject import compute_spinal_levels
+
+        subject = compute_spinal_levels(
+            arguments.rootlets,
+            cord=arguments.s,
+            discs=arguments.ldisc,
+            pmj=arguments.pmj,
+            image=arguments.i,
+            method=arguments.method,
+            distance_mm=arguments.distance,
+        )
+        written = subject.save(arguments.ofolder, figure=bool(arguments.figure), published=arguments.published_csv)
+        if arguments.v:
+            print(summary(subject))
+            print("written:", *(f"  {path}" for path in written), sep="\n")
+
+    return run(parser, argv, command)
+
+
+def summary(subject: SubjectLevels) -> str:
+    """What the command prints: levels, pairs and notes."""
+    reference = subject.reference
+    lines = [f"positions in mm along the cord, from: {reference.name}"]
+    for levels in subject.kinds:
+        lines.append(f"{levels.kind} levels ({levels.method}):")
+        for level in levels.levels:
+            remark = f"  incomplete: {'; '.join(level.incomplete)}" if level.incomplete else ""
+            lines.append(
+                f"  {level.name:<4}{level.rostral_mm - reference.arc_mm:7.1f} ± {level.rostral_sd_mm:.1f}  to"
+                f"{level.caudal_mm - reference.arc_mm:7.1f} ± {level.caudal_sd_mm:.1f}{remark}"
+            )
+    shifted = [pair for pair in subject.pairs if pair.pairing == "shifted"]
+    if shifted:
+        lines.append("vertebral minus spinal midpoint (shifted pairs):")
+        lines += [f"  {pair.name:<6}{pair.difference_mm:+6.1f} ± {pair.difference_sd_mm:.1f}" for pair in shifted]
+    lines += [f"note: {note}" for note in subject.notes]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""``sct_rootlets demo``: the main job on a phantom, from files to files."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from sct_rootlets.cli.common import add_misc, command_parser, run
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Arguments of the command."""
+    parser = command_parser(
+        "sct_rootlets demo",
+        "Write a phantom, run sct_compute_spinal_levels on it, and say what to look at.",
+        "  sct_rootlets demo\n  sct_rootlets demo -ofolder /tmp/demo",
+    )
+    parser.add_argument_group("OPTIONAL").add_argument(
+        "-ofolder", metavar="<folder>", default="sct_rootlets_demo", help="output folder (default: sct_rootlets_demo)"
+    )
+    add_misc(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    return run(get_parser(), argv, _command)
+
+
+def _command(arguments: argparse.Namespace) -> None:
+    from sct_rootlets.cli import compute_spinal_levels
+    from sct_rootlets.errors import SctRootletsError
+    from sct_rootlets.phantom import write_phantoms
+
+    folder = Path(arguments.ofolder)
+    write_phantoms(folder)
+    scan = "sub-phantom01_T2w"
+    labels = folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
+    levels = folder / "levels"
+    command = [
+        "-rootlets",
+        str(labels / f"{scan}_label-rootlets_dseg.nii.gz"),
+        "-s",
+        str(labels / f"{scan}_label-SC_seg.nii.gz"),
+        "-ldisc",
+        str(labels / f"{scan}_label-discs_dlabel.nii.gz"),
+        "-pmj",
+        str(labels / f"{scan}_label-PMJ_dlabel.nii.gz"),
+        "-i",
+        str(folder / "sub-phantom01" / "anat" / f"{scan}.nii.gz"),
+        "-ofolder",
+        str(levels),
+    ]
+    if arguments.v:
+        print("sct_compute_spinal_levels", shlex.join(command), end="\n\n")
+    if compute_spinal_levels.main([*command, "-v", str(arguments.v)]):
+        raise SctRootletsError("the demo did not finish; see the message above")
+    if arguments.v:
+        print(f"\nlook at {levels / f'{scan}_levels.png'}")

@@ -1,0 +1,41 @@
+"""``sct_rootlets``: hands over to one of its actions."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from sct_rootlets.cli.common import add_misc, command_parser
+
+#: Actions in the order of the help: name, module with a ``main(argv)``, what it does.
+ACTIONS = (
+    ("demo", "sct_rootlets.cli.demo", "run the main job on a phantom and show what comes out"),
+    ("phantom", "sct_rootlets.cli.phantom", "write phantoms with known truth (those in testing_data/)"),
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run an action; returns its exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    for name, module, _ in ACTIONS:
+        if argv[:1] == [name]:
+            return importlib.import_module(module).main(argv[1:])
+    actions = "\n".join(f"  {name:<10}{text}" for name, _, text in ACTIONS)
+    parser = command_parser(
+        "sct_rootlets",
+        f"Spinal levels from nerve rootlets on spinal cord MRI.\n\nactions:\n{actions}",
+        "  sct_rootlets demo\n  sct_rootlets demo -h",
+    )
+    parser.add_argument("action", choices=[name for name, _, _ in ACTIONS], help="what to do")
+    add_misc(parser).add_argument("-version", action="store_true", help="show the version and exit")
+    if argv == ["-version"]:
+        from sct_rootlets.subject import version
+
+        print(version())
+        return 0
+    parser.parse_args(argv)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

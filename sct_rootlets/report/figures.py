@@ -1,0 +1,245 @@
+"""Figures of one subject's levels, drawn from the results alone."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from nibabel.affines import apply_affine
+from scipy import ndimage
+
+from sct_rootlets.image import Volume
+from sct_rootlets.levels import Level, Levels, disc_name, level_color, level_name
+
+if TYPE_CHECKING:
+    from sct_rootlets.subject import SubjectLevels
+
+#: Sampling of the straightened views, and how far they reach from the centerline.
+STEP_MM = 0.5
+SAGITTAL_MM = (-15.0, 30.0)
+CORONAL_MM = (-20.0, 20.0)
+#: Rootlets this far in front of and behind the centerline are projected onto the coronal view.
+ROOTLET_DEPTH_MM = 8.0
+#: How much cord is shown above the first and below the last level.
+MARGIN_MM = 8.0
+INCH_PER_MM = 0.06
+INK, GRID = "#222222", "#BBBBBB"
+
+
+def save_levels_figure(subject: SubjectLevels, path: str | os.PathLike[str]) -> None:
+    """Draw `levels_figure` into a PNG file; same input, same bytes."""
+    levels_figure(subject).savefig(path, dpi=110, metadata={"Software": None})
+
+
+def levels_figure(subject: SubjectLevels) -> Figure:
+    """Straightened views of the cord beside rulers of its spinal and vertebral levels.
+
+    All panels share one vertical axis, mm along the cord from the reference, so that what stands side by side lies
+    at the same place of the cord.
+
+    Parameters
+    ----------
+    subject : SubjectLevels
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    arc = _shown_arc(subject)
+    widths = (np.ptp(SAGITTAL_MM), np.ptp(CORONAL_MM), 75)
+    # About the same scale along and across the cord; the constants leave room for labels and titles.
+    size = (sum(widths) * INCH_PER_MM + 1.0, np.clip((arc[-1] - arc[0]) * INCH_PER_MM + 0.9, 4.5, 14.0))
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    sagittal, coronal, rulers = figure.subplots(1, 3, sharey=True, width_ratios=widths)
+    start = arc[0] - subject.reference.arc_mm
+    sagittal.set_ylim(arc[-1] - subject.reference.arc_mm, start)
+    sagittal.set_ylabel(f"mm along the cord, from {_reference_text(subject.reference.name)}", color=INK)
+    _draw_sagittal(sagittal, subject, arc)
+    _draw_coronal(coronal, subject, arc)
+    _draw_rulers(rulers, subject)
+    for axes in (sagittal, coronal, rulers):
+        axes.tick_params(colors=INK, labelsize=8)
+        for side in ("top", "right", "bottom", "left"):
+            axes.spines[side].set_visible(False)
+    return figure
+
+
+def _reference_text(name: str) -> str:
+    return "the top of the cord mask" if name == "cord top" else f"the {name}" if name == "PMJ" else name
+
+
+def _shown_arc(subject: SubjectLevels) -> np.ndarray:
+    """Arc lengths of the rows of the straightened views."""
+    levels = [level for kind in subject.kinds for level in kind.levels]
+    cord = subject.centerline
+    first = max(min(level.rostral_mm for level in levels) - MARGIN_MM, cord.arc[0])
+    last = min(max(level.caudal_mm for level in levels) + MARGIN_MM, cord.cord_length)
+    return np.arange(first, last, STEP_MM)
+
+
+def _plane(subject: SubjectLevels, arc: np.ndarray, across: np.ndarray, view: str, depth: float = 0.0) -> np.ndarray:
+    """Points of a straightened plane along the cord, shape (arc, across, 3), RAS+ mm."""
+    _, right, anterior = subject.centerline.frame(arc)
+    within, normal = (anterior, right) if view == "sagittal" else (right, anterior)
+    points = subject.centerline.position(arc) + depth * normal
+    return points[:, None] + across[None, :, None] * within[:, None]
+
+
+def _sample(volume: Volume, points: np.ndarray, order: int) -> np.ndarray:
+    index = apply_affine(np.linalg.inv(volume.affine), points)
+    data = volume.data.astype(np.uint8) if volume.data.dtype == bool else volume.data
+    return ndimage.map_coordinates(
+        data, np.moveaxis(index, -1, 0), order=order, mode="constant", cval=0, output=np.float32
+    )
+
+
+def _draw_view(axes: Axes, subject: SubjectLevels, arc: np.ndarray, across: np.ndarray, view: str) -> dict[str, Any]:
+    """Image (or a plain ground) and outline of the cord; returns where further layers go."""
+    points = _plane(subject, arc, across, view)
+    rows = arc - subject.reference.arc_mm
+    box: dict[str, Any] = {
+        "extent": (across[0], across[-1], rows[-1], rows[0]),
+        "aspect": "auto",
+        "interpolation": "nearest",
+    }
+    if subject.image is not None:
+        values = np.nan_to_num(_sample(subject.image, points, order=1))
+        low, high = np.percentile(values, (1, 99.5))
+        axes.imshow(values, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), **box)
+    else:
+        axes.set_facecolor("#EEEEEE")
+    cord = _sample(subject.cord, points, order=1)
+    if cord.max() >= 0.5 > cord.min():
+        axes.contour(across, rows, cord, levels=[0.5], colors=[INK], linewidths=0.6)
+    axes.set_xlim(across[0], across[-1])
+    return box
+
+
+def _draw_sagittal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
+    """Midsagittal plane, the cord coloured by spinal level (or by vertebral level where that is all there is)."""
+    across = np.arange(*SAGITTAL_MM, STEP_MM)
+    box = _draw_view(axes, subject, arc, across, "sagittal")
+    levels = subject.spinal or subject.vertebral
+    assert levels is not None  # a subject has at least one kind of levels
+    cord = _sample(subject.cord, _plane(subject, arc, across, "sagittal"), order=0) > 0
+    labels = np.where(cord, levels.label(arc)[:, None], 0)
+    _overlay(axes, labels, levels.kind, box, alpha=0.55)
+    for disc in subject.discs:
+        row = disc.arc_mm - subject.reference.arc_mm
+        if arc[0] <= disc.arc_mm <= arc[-1]:
+            axes.plot([8, 13], [row, row], color="white" if subject.image is not None else INK, linewidth=1.2)
+            axes.annotate(
+                disc_name(disc.value),
+                (14, row),
+                color="white" if subject.image is not None else INK,
+                fontsize=7,
+                va="center",
+            )
+    axes.set_title("midsagittal, straightened", fontsize=9, color=INK)
+    axes.set_xlabel("posterior – anterior (mm)", fontsize=8, color=INK)
+
+
+def _draw_coronal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
+    """Coronal plane with the rootlets in front of and behind it projected onto it."""
+    across = np.arange(*CORONAL_MM, STEP_MM)
+    box = _draw_view(axes, subject, arc, across, "coronal")
+    if subject.rootlets is not None:
+        depths = np.arange(-ROOTLET_DEPTH_MM, ROOTLET_DEPTH_MM + STEP_MM, STEP_MM)
+        layers = [
+            _sample(subject.rootlets, _plane(subject, arc, across, "coronal", depth), order=0) for depth in depths
+        ]
+        _overlay(axes, np.rint(np.max(layers, axis=0)).astype(int), "spinal", box, alpha=0.85)
+    title = "coronal, straightened, with rootlets" if subject.rootlets is not None else "coronal, straightened"
+    axes.set_title(title, fontsize=9, color=INK)
+    axes.set_xlabel("left – right (mm)", fontsize=8, color=INK)
+
+
+def _overlay(axes: Axes, labels: np.ndarray, kind: Any, box: dict[str, Any], alpha: float) -> None:
+    values = np.unique(labels[labels > 0])
+    colors = [level_color(level_name(int(value), kind)) for value in values]
+    if len(values):
+        ranks = np.ma.masked_less(np.searchsorted(values, labels) + 1, 1)
+        ranks = np.ma.masked_where(labels == 0, ranks)
+        axes.imshow(ranks, cmap=ListedColormap(colors), vmin=0.5, vmax=len(values) + 0.5, alpha=alpha, **box)
+
+
+def _draw_rulers(axes: Axes, subject: SubjectLevels) -> None:
+    """Spinal levels left, vertebral levels right, and the difference of the midpoints of shifted pairs between."""
+    axes.set_xlim(0, 10)
+    axes.set_xticks([])
+    axes.yaxis.grid(True, color=GRID, linewidth=0.5)
+    axes.set_axisbelow(True)
+    offset = subject.reference.arc_mm
+    for levels, x in ((subject.spinal, 0.6), (subject.vertebral, 6.6)):
+        if levels is not None:
+            _draw_ruler(axes, levels, x, offset)
+    for pair in subject.pairs:
+        if pair.pairing == "shifted":
+            ends = [pair.spinal.midpoint_mm - offset, pair.vertebral.midpoint_mm - offset]
+            axes.plot([3.4, 6.6], ends, color=INK, linewidth=0.9, linestyle=":")
+            axes.annotate(
+                f"{pair.difference_mm:+.1f}",
+                (5, sum(ends) / 2),
+                fontsize=7.5,
+                ha="center",
+                va="center",
+                color=INK,
+                bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
+            )
+    axes.set_title(_rulers_title(subject), fontsize=9, color=INK)
+    axes.set_xlabel("whiskers: ± 2 SD of an end; hatched: may be longer", fontsize=8, color=INK)
+
+
+def _rulers_title(subject: SubjectLevels) -> str:
+    parts = []
+    if subject.spinal is not None:
+        parts.append(f"spinal levels ({subject.spinal.method})")
+    if subject.pairs:
+        parts.append("difference (mm)")
+    if subject.vertebral is not None:
+        parts.append("vertebral levels")
+    return "  |  ".join(parts)
+
+
+def _draw_ruler(axes: Axes, levels: Levels, x: float, offset: float) -> None:
+    for level in levels.levels:
+        top, color = level.rostral_mm - offset, level_color(level.name)
+        axes.add_patch(
+            Rectangle(
+                (x, top),
+                2.8,
+                level.length_mm,
+                facecolor=color,
+                edgecolor=INK,
+                linewidth=0.6,
+                alpha=0.9,
+                hatch="//" if level.incomplete else None,
+            )
+        )
+        axes.annotate(
+            level.name,
+            (x + 1.4, level.midpoint_mm - offset),
+            ha="center",
+            va="center",
+            fontsize=9,
+            fontweight="bold",
+            color=INK,
+            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+        )
+        _draw_uncertainty(axes, level, x, offset)
+
+
+def _draw_uncertainty(axes: Axes, level: Level, x: float, offset: float) -> None:
+    """Whiskers of two standard deviations at both ends, on the two sides of the ruler."""
+    for end, sd, at in (
+        (level.rostral_mm, level.rostral_sd_mm, x + 0.35),
+        (level.caudal_mm, level.caudal_sd_mm, x + 2.45),
+    ):
+        axes.plot(
+            [at, at], [end - offset - 2 * sd, end - offset + 2 * sd], color=INK, linewidth=1.1, solid_capstyle="butt"
+        )

@@ -1,0 +1,329 @@
+"""The command from its arguments to files and messages; above all what it does with bad input."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from sct_rootlets.cli.compute_spinal_levels import main
+
+STEM = "sub-phantom01_T2w"
+
+
+@pytest.fixture
+def inputs(phantom_folder, tmp_path) -> dict[str, Path]:
+    """The phantom's files, free to be spoilt."""
+    files = {}
+    labels = phantom_folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
+    for option, name in (
+        ("-s", "label-SC_seg"),
+        ("-rootlets", "label-rootlets_dseg"),
+        ("-ldisc", "label-discs_dlabel"),
+        ("-pmj", "label-PMJ_dlabel"),
+    ):
+        files[option] = tmp_path / f"{STEM}_{name}.nii.gz"
+        shutil.copy(labels / files[option].name, files[option])
+    return files
+
+
+def arguments(inputs, folder, *more):
+    return [str(part) for pair in inputs.items() for part in pair] + ["-ofolder", str(folder), *more]
+
+
+def spoil(path: Path, change, dtype=None, affine=None):
+    """Rewrite a file with its array passed through a function."""
+    image = nib.load(path)
+    data = np.array(np.asanyarray(image.dataobj), dtype=dtype)
+    changed = change(data)
+    data = data if changed is None else changed.astype(data.dtype)
+    nib.save(nib.Nifti1Image(data, image.affine if affine is None else affine), path)
+
+
+def set_voxel(value, *index):
+    def change(data):
+        data[index] = value
+
+    return change
+
+
+def fails(inputs, tmp_path, capsys, *fragments):
+    """The command exits 1 with one line that holds the fragments, and writes nothing."""
+    folder = tmp_path / "out"
+    assert main(arguments(inputs, folder)) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith("sct_compute_spinal_levels: error: ")
+    for fragment in fragments:
+        assert fragment in printed.err
+    assert not folder.exists()
+
+
+def test_all_files_are_written_and_named(inputs, tmp_path, capsys):
+    assert main(arguments(inputs, tmp_path / "levels", "-published-csv")) == 0
+    names = sorted(path.name for path in (tmp_path / "levels").iterdir())
+    assert names == [
+        f"{STEM}_correspondence.csv",
+        *(f"{STEM}_label-spinalLevels_dseg.{ending}" for ending in ("json", "nii.gz", "tsv")),
+        *(f"{STEM}_label-vertebralLevels_dseg.{ending}" for ending in ("json", "nii.gz", "tsv")),
+        f"{STEM}_levels.csv",
+        f"{STEM}_levels.png",
+        f"{STEM}_pmj_distance_vertebral_disc.csv",
+        f"{STEM}_rootlets_pmj_distance.csv",
+    ]
+    printed = capsys.readouterr().out
+    assert "positions in mm along the cord, from: PMJ" in printed
+    assert all(name in printed for name in names)
+
+
+def test_installed_command_runs(inputs, tmp_path):
+    command = [sys.executable, "-m", "sct_rootlets.cli.compute_spinal_levels"]
+    done = subprocess.run(
+        [*command, *arguments(inputs, tmp_path / "levels", "-v", "0", "-figure", "0")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(pd.read_csv(tmp_path / "levels" / f"{STEM}_levels.csv")) == 17
+    del inputs["-s"]
+    done = subprocess.run([*command, *arguments(inputs, tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+
+
+def test_either_input_alone(inputs, tmp_path):
+    only_discs = {option: inputs[option] for option in ("-s", "-ldisc")}
+    assert main(arguments(only_discs, tmp_path / "discs", "-figure", "0")) == 0
+    assert set(pd.read_csv(tmp_path / "discs" / f"{STEM}_levels.csv").kind) == {"vertebral"}
+    only_rootlets = {option: inputs[option] for option in ("-s", "-rootlets")}
+    assert main(arguments(only_rootlets, tmp_path / "rootlets", "-figure", "0")) == 0
+    assert set(pd.read_csv(tmp_path / "rootlets" / f"{STEM}_levels.csv").kind) == {"spinal"}
+    assert not (tmp_path / "rootlets" / f"{STEM}_correspondence.csv").exists()
+
+
+def test_bad_usage_exits_2(inputs, tmp_path, capsys):
+    for spoilt, more, message in (
+        ({"-s": inputs["-s"]}, [], "give -rootlets, -ldisc, or both"),
+        ({"-s": inputs["-s"], "-ldisc": inputs["-ldisc"]}, ["-published-csv"], "needs -pmj"),
+        (inputs, ["-method", "other"], "invalid choice: 'other'"),
+        (inputs, ["-distance", "-1"], "must be a positive number of mm"),
+        (inputs, ["-distance", "far"], "invalid millimetres value: 'far'"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(arguments(spoilt, tmp_path / "out", *more))
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_verbose_shows_where_an_error_came_from(inputs, tmp_path):
+    inputs["-s"] = tmp_path / "missing.nii.gz"
+    with pytest.raises(Exception, match="does not exist"):
+        main(arguments(inputs, tmp_path / "out", "-v", "2"))
+
+
+@pytest.mark.parametrize("option", ["-s", "-rootlets", "-ldisc", "-pmj"])
+def test_missing_file(inputs, tmp_path, capsys, option):
+    inputs[option] = tmp_path / "missing.nii.gz"
+    fails(inputs, tmp_path, capsys, "missing.nii.gz does not exist")
+
+
+def test_folder(inputs, tmp_path, capsys):
+    inputs["-ldisc"] = tmp_path
+    fails(inputs, tmp_path, capsys, "is a folder; give a NIfTI file")
+
+
+def test_not_nifti(inputs, tmp_path, capsys):
+    inputs["-s"].write_text("subject,age\n")
+    fails(inputs, tmp_path, capsys, "is not a NIfTI file")
+
+
+def test_truncated(inputs, tmp_path, capsys):
+    whole = inputs["-rootlets"].read_bytes()
+    inputs["-rootlets"].write_bytes(whole[: len(whole) // 2])
+    fails(inputs, tmp_path, capsys, "label-rootlets_dseg.nii.gz is truncated or damaged")
+
+
+def test_2d_and_4d(inputs, tmp_path, capsys):
+    original = inputs["-s"].read_bytes()
+    spoil(inputs["-s"], lambda data: data[:, :, 20])
+    fails(inputs, tmp_path, capsys, "is not a 3D volume")
+    inputs["-s"].write_bytes(original)
+    spoil(inputs["-s"], lambda data: np.stack([data, data], axis=3))
+    fails(inputs, tmp_path, capsys, "holds 2 volumes; give a single 3D volume")
+
+
+def test_4d_with_one_volume_is_fine(inputs, tmp_path):
+    spoil(inputs["-s"], lambda data: data[..., None])
+    assert main(arguments(inputs, tmp_path / "out", "-figure", "0")) == 0
+
+
+@pytest.mark.parametrize("option", ["-s", "-rootlets", "-ldisc", "-pmj"])
+def test_empty(inputs, tmp_path, capsys, option):
+    spoil(inputs[option], np.zeros_like)
+    fails(inputs, tmp_path, capsys, f"{inputs[option].name} is empty")
+
+
+@pytest.mark.parametrize("option", ["-s", "-rootlets", "-ldisc"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_and_infinite(inputs, tmp_path, capsys, option, value):
+    spoil(inputs[option], set_voxel(value, 0, 0, 0), dtype=np.float32)
+    fails(inputs, tmp_path, capsys, f"{inputs[option].name} holds NaN or infinite values")
+
+
+def test_soft_mask_is_cut_and_said(inputs, tmp_path, capsys):
+    spoil(inputs["-s"], lambda data: data * 0.8, dtype=np.float32)
+    assert main(arguments(inputs, tmp_path / "out", "-figure", "0")) == 0
+    assert "note: sub-phantom01_T2w_label-SC_seg.nii.gz is a soft mask: thresholded at 0.5" in capsys.readouterr().out
+
+
+def test_shapes_that_differ(inputs, tmp_path, capsys):
+    spoil(inputs["-rootlets"], lambda data: data[:, :-1])
+    fails(inputs, tmp_path, capsys, inputs["-s"].name, inputs["-rootlets"].name, "different shapes")
+
+
+def test_affines_that_differ(inputs, tmp_path, capsys):
+    affine = nib.load(inputs["-ldisc"]).affine
+    affine[0, 3] += 2.5
+    spoil(inputs["-ldisc"], lambda data: data, affine=affine)
+    fails(inputs, tmp_path, capsys, inputs["-s"].name, inputs["-ldisc"].name, "up to 2.5 mm apart")
+
+
+def test_reorientation_is_fine(inputs, tmp_path):
+    assert main(arguments(inputs, tmp_path / "one", "-figure", "0")) == 0
+    image = nib.load(inputs["-rootlets"])
+    nib.save(nib.as_closest_canonical(image), inputs["-rootlets"])
+    assert main(arguments(inputs, tmp_path / "two", "-figure", "0")) == 0
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("value", [0.5, 1, 60, 255])
+def test_rootlet_values_that_are_no_levels(inputs, tmp_path, capsys, value):
+    spoil(inputs["-rootlets"], lambda data: np.where(data == 4, value, data), dtype=np.float32)
+    fails(inputs, tmp_path, capsys, f"{value:g}", "no level" if value != 0.5 else "no label")
+
+
+def test_no_rootlet_near_the_cord(inputs, tmp_path, capsys):
+    def far_away(data):
+        moved = np.zeros_like(data)
+        moved[2:4, 50:60, 2:4] = 3
+        return moved
+
+    spoil(inputs["-rootlets"], far_away)
+    fails(inputs, tmp_path, capsys, "no rootlet lies within 2.4 mm of the cord mask")
+
+
+def test_duplicate_discs(inputs, tmp_path, capsys):
+    spoil(inputs["-ldisc"], set_voxel(4, 5, 5, 5))
+    fails(inputs, tmp_path, capsys, "holds the value 4 in two places")
+
+
+def test_discs_out_of_order(inputs, tmp_path, capsys):
+    spoil(inputs["-ldisc"], lambda data: np.where((data == 4) | (data == 5), 9 - data, data))
+    fails(inputs, tmp_path, capsys, "disc 5 (C4/C5) lies above disc 4 (C3/C4)")
+
+
+@pytest.mark.parametrize(("option", "value", "name"), [("-ldisc", 11, "disc 11"), ("-pmj", 50, "the PMJ label")])
+def test_labels_far_to_the_side(inputs, tmp_path, capsys, option, value, name):
+    """The phantom is too narrow for that: widen every file, then label a corner."""
+    for path in inputs.values():
+        spoil(path, lambda data: np.pad(data, ((0, 60), (0, 0), (0, 0))))
+    if option == "-pmj":
+        spoil(inputs["-pmj"], np.zeros_like)
+    spoil(inputs[option], set_voxel(value, -1, 100, 20))
+    fails(inputs, tmp_path, capsys, f"{name}", "mm sideways from the cord")
+
+
+def test_labels_beyond_the_mask_and_special_values_are_noted(inputs, tmp_path, capsys):
+    spoil(inputs["-s"], lambda data: np.where(np.arange(data.shape[1])[None, :, None] < 40, 0, data))
+    spoil(inputs["-ldisc"], set_voxel(60, 30, 60, 20))
+    assert main(arguments(inputs, tmp_path / "out", "-figure", "0")) == 0
+    printed = capsys.readouterr().out
+    assert "note: label 60: no disc (discs end at 26): left out" in printed
+    assert "T2/T3): beyond the ends of the cord mask: left out" in printed
+
+
+def test_fewer_than_two_discs(inputs, tmp_path, capsys):
+    spoil(inputs["-ldisc"], lambda data: np.where(data == 4, 4, 0))
+    fails(inputs, tmp_path, capsys, "1 disc label beside the cord mask")
+
+
+def test_two_pmj_voxels(inputs, tmp_path, capsys):
+    spoil(inputs["-pmj"], set_voxel(50, 3, 3, 3))
+    fails(inputs, tmp_path, capsys, "holds the value 50 in two places")
+
+
+def test_output_folder_that_is_a_file(inputs, tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert main(arguments(inputs, tmp_path / "out")) == 1
+    assert "cannot write to" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX user ids")
+def test_output_folder_without_permission(inputs, tmp_path, capsys):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(0o555)
+    if os.geteuid() == 0:  # root may write anywhere; read as nobody what root may read
+        from sct_rootlets import compute_spinal_levels
+        from sct_rootlets.errors import ImageError
+
+        named = {"rootlets": inputs["-rootlets"], "cord": inputs["-s"]}
+        subject = compute_spinal_levels(**named)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(ImageError, match="cannot write to"):
+                subject.save(locked, figure=False)
+        finally:
+            os.seteuid(0)
+    else:
+        assert main(arguments(inputs, locked)) == 1
+        assert "cannot write to" in capsys.readouterr().err
+    assert list(locked.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX resource limits")
+def test_disk_full_half_way(inputs, tmp_path):
+    """A limit on file size stands in for a full disk: small files still fit, the level map does not."""
+    import resource
+
+    folder = tmp_path / "out"
+    assert main(arguments(inputs, folder, "-v", "0", "-figure", "0")) == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "sct_rootlets.cli.compute_spinal_levels",
+            *arguments(inputs, folder, "-method", "extent"),
+        ],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "MPLCONFIGDIR": str(tmp_path)},
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "cannot write to" in done.stderr
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_interrupted(inputs, tmp_path, capsys, monkeypatch):
+    import sct_rootlets.subject as subject
+
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subject, "write_table", interrupted)
+    assert main(arguments(inputs, tmp_path / "out")) == 130
+    assert "interrupted; nothing was written" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

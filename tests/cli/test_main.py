@@ -1,0 +1,51 @@
+import subprocess
+import sys
+
+import pytest
+
+from sct_rootlets.cli import compute_spinal_levels, main
+
+
+def test_demo_ends_with_a_picture(tmp_path, capsys):
+    assert main.main(["demo", "-ofolder", str(tmp_path / "demo")]) == 0
+    printed = capsys.readouterr().out
+    assert (tmp_path / "demo" / "levels" / "sub-phantom01_T2w_levels.png").read_bytes().startswith(b"\x89PNG")
+    assert "T1-T1" in printed
+    assert "sct_compute_spinal_levels -rootlets" in printed
+
+
+def test_phantom_writes_a_bids_dataset(tmp_path):
+    assert main.main(["phantom", "-ofolder", str(tmp_path), "-v", "0"]) == 0
+    assert (tmp_path / "dataset_description.json").exists()
+    assert (tmp_path / "sub-phantom01" / "anat" / "sub-phantom01_T2w.nii.gz").exists()
+
+
+def test_version(capsys):
+    assert main.main(["-version"]) == 0
+    assert capsys.readouterr().out.count(".") == 2
+
+
+@pytest.mark.parametrize("argv", [[], ["nothing"], ["demo", "-nothing"], ["phantom"]])
+def test_bad_usage_exits_2(argv, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main.main(argv)
+    assert "usage: sct_rootlets" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["main", "compute_spinal_levels", "demo", "phantom"])
+def test_help_needs_only_the_standard_library(module):
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('numpy', 'torch', 'nibabel', 'scipy', 'pandas', 'matplotlib')));"
+        f"from sct_rootlets.cli.{module} import main; main(['-h'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "MISC" in done.stdout
+
+
+def test_help_offers_the_methods_there_are():
+    from sct_rootlets.spinal import DISTANCE_MM, METHODS
+
+    arguments = {action.dest: action for action in compute_spinal_levels.get_parser()._actions}
+    assert set(arguments["method"].choices) == set(METHODS)
+    assert arguments["distance"].default == DISTANCE_MM

@@ -1,0 +1,46 @@
+"""Fixtures: a phantom drawn once, folders with its files, and the real scans where they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sct_rootlets.phantom import Phantom, cervical_anatomy, draw_phantom, phantom_grid, write_phantoms
+
+REPOSITORY = Path(__file__).parents[1]
+DATA = Path(os.environ.get("SCT_ROOTLETS_DATA", REPOSITORY.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def phantom() -> Phantom:
+    """The standard anatomy on 1 mm voxels, in the axis order of a sagittal scan."""
+    anatomy = cervical_anatomy()
+    return draw_phantom(anatomy, *phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16))
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of testing_data/, freshly written."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    write_phantoms(folder)
+    return folder
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder with real scans; where it is absent, the test is skipped, and nowhere else."""
+    if not DATA.is_dir():
+        pytest.skip(f"no real scans: set SCT_ROOTLETS_DATA to their folder (looked in {DATA})")
+    return DATA
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    report = yield
+    # With the data at hand, a test on real scans that skips is a test that went missing.
+    if report.skipped and item.get_closest_marker("real_data") and DATA.is_dir():
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped although the real scans are at {DATA}"
+    return report

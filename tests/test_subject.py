@@ -1,0 +1,236 @@
+import json
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+import sct_rootlets
+from sct_rootlets import ImageError, LabelError, SctRootletsError, Volume, compute_spinal_levels
+from sct_rootlets.subject import output_prefix
+
+
+@pytest.fixture(scope="module")
+def subject(phantom):
+    return compute_spinal_levels(
+        phantom.rootlets, cord=phantom.cord, discs=phantom.discs, pmj=phantom.pmj, image=phantom.image, method="extent"
+    )
+
+
+def test_positions_are_those_of_the_anatomy(subject, phantom):
+    """Levels within 1 mm, discs within a voxel's rounding, counted from the PMJ."""
+    anatomy = phantom.anatomy
+    assert subject.reference.name == "PMJ"
+    table = subject.levels.set_index(["kind", "name"])
+    for name, ends in anatomy.spinal_extents(2.4).items():
+        row = table.loc["spinal", name]
+        np.testing.assert_allclose([row.rostral_mm, row.caudal_mm], np.subtract(ends, anatomy.pmj_mm), atol=1.0)
+    for value in range(1, 10):
+        row = table.loc["vertebral", sct_rootlets.level_name(value, "vertebral")]
+        ends = np.array([anatomy.discs[value], anatomy.discs[value + 1]]) - anatomy.pmj_mm
+        np.testing.assert_allclose([row.rostral_mm, row.caudal_mm], ends, atol=0.9)
+
+
+def test_shifted_pairs_show_the_anatomy_s_bias(subject, phantom):
+    anatomy = phantom.anatomy
+    truth = {name: np.mean(ends) for name, ends in anatomy.spinal_extents(2.4).items()}
+    table = subject.correspondence
+    shifted = table[table.pairing == "shifted"]
+    assert [*shifted.vertebral_level + "-" + shifted.spinal_level][:7] == [
+        "C2-C3",
+        "C3-C4",
+        "C4-C5",
+        "C5-C6",
+        "C6-C7",
+        "C7-C8",
+        "T1-T1",
+    ]
+    for row in shifted.itertuples():
+        value = sct_rootlets.level_value(row.vertebral_level, "vertebral")
+        expected = (anatomy.discs[value] + anatomy.discs[value + 1]) / 2 - truth[row.spinal_level]
+        assert row.difference_mm == pytest.approx(expected, abs=0.8)
+
+
+def test_map_and_table_agree(subject):
+    for kind in ("spinal", "vertebral"):
+        labels = subject.level_map(kind)
+        assert not labels[~subject.cord.data].any()
+        rows = subject.levels[subject.levels.kind == kind]
+        values, counts = np.unique(labels[labels > 0], return_counts=True)
+        assert dict(zip(rows.level, rows.n_voxels, strict=True)) == dict(zip(values, counts, strict=True))
+
+
+def test_slices_are_where_the_map_has_the_level(subject):
+    """PSR axes: the second axis grows towards superior, as the Spinal Cord Toolbox counts."""
+    labels = subject.level_map("spinal")
+    line = np.rint(nib.affines.apply_affine(np.linalg.inv(subject.cord.affine), subject.centerline.points)).astype(int)
+    line = line[((line >= 0) & (line < labels.shape)).all(axis=1)]
+    for row in subject.levels[subject.levels.kind == "spinal"].itertuples():
+        on_line = line[labels[tuple(line.T)] == row.level][:, 1]
+        assert abs(on_line.min() - row.slice_start) <= 1
+        assert abs(on_line.max() - row.slice_end) <= 1
+
+
+@pytest.mark.parametrize("axcodes", ["RAS", "LPI", "SAL"])
+def test_axis_order_changes_nothing(subject, phantom, axcodes):
+    target = nib.orientations.axcodes2ornt(axcodes)
+
+    def turned(volume):
+        image = nib.Nifti1Image(volume.data, volume.affine)
+        return image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(volume.affine), target))
+
+    labels = {"discs": turned(phantom.discs), "pmj": turned(phantom.pmj)}
+    other = compute_spinal_levels(turned(phantom.rootlets), cord=phantom.cord, method="extent", **labels)
+    pd.testing.assert_frame_equal(other.levels, subject.levels)
+    all_turned = compute_spinal_levels(
+        turned(phantom.rootlets), cord=turned(phantom.cord), discs=phantom.discs, pmj=phantom.pmj, method="extent"
+    )
+    pd.testing.assert_frame_equal(all_turned.levels, subject.levels, atol=1e-6)
+    turned_map = turned(Volume(subject.level_map("spinal"), phantom.cord.affine))
+    np.testing.assert_array_equal(all_turned.level_map("spinal"), np.asanyarray(turned_map.dataobj))
+
+
+def test_segments_cover_the_cord_without_gap(phantom):
+    subject = compute_spinal_levels(phantom.rootlets, cord=phantom.cord)
+    rows = subject.levels
+    np.testing.assert_allclose(rows.rostral_mm[1:], rows.caudal_mm[:-1])
+    arc = subject.centerline.project(nib.affines.apply_affine(phantom.cord.affine, np.argwhere(phantom.cord.data))).arc
+    inside = (arc >= rows.rostral_mm.iloc[0]) & (arc < rows.caudal_mm.iloc[-1])
+    assert (subject.level_map("spinal")[phantom.cord.data > 0][inside] > 0).all()
+
+
+def test_either_input_may_be_absent(phantom):
+    spinal = compute_spinal_levels(phantom.rootlets, cord=phantom.cord)
+    assert (spinal.reference.name, set(spinal.levels.kind), spinal.pairs) == ("cord top", {"spinal"}, [])
+    vertebral = compute_spinal_levels(cord=phantom.cord, discs=phantom.discs)
+    assert (vertebral.reference.name, set(vertebral.levels.kind)) == ("disc C2/C3", {"vertebral"})
+    above = vertebral.levels[vertebral.levels.name == "C2"]
+    assert (above.rostral_mm < 0).all()
+    assert above.caudal_mm.iloc[0] == pytest.approx(0)
+    with pytest.raises(ValueError, match="rootlets, discs or both"):
+        compute_spinal_levels(cord=phantom.cord)
+    with pytest.raises(ValueError, match="no vertebral levels: discs were not given"):
+        spinal.level_map("vertebral")
+
+
+def test_arrays_do_as_well_as_files(subject, phantom, phantom_folder):
+    labels = phantom_folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
+    from_files = compute_spinal_levels(
+        labels / "sub-phantom01_T2w_label-rootlets_dseg.nii.gz",
+        cord=labels / "sub-phantom01_T2w_label-SC_seg.nii.gz",
+        discs=labels / "sub-phantom01_T2w_label-discs_dlabel.nii.gz",
+        pmj=labels / "sub-phantom01_T2w_label-PMJ_dlabel.nii.gz",
+        method="extent",
+    )
+    pd.testing.assert_frame_equal(from_files.levels, subject.levels)
+    affine = phantom.cord.affine
+    from_arrays = compute_spinal_levels(
+        (phantom.rootlets.data, affine), cord=(phantom.cord.data, affine), method="extent"
+    )
+    kept = ["name", "length_mm", "n_voxels"]
+    expected = subject.levels[subject.levels.kind == "spinal"][kept].reset_index(drop=True)
+    pd.testing.assert_frame_equal(from_arrays.levels[kept], expected)
+
+
+def test_files_hold_what_the_tables_hold(subject, tmp_path):
+    names = {path.name for path in subject.save(tmp_path, prefix="sub-01_T2w", published=True)}
+    assert names == {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        "sub-01_T2w_levels.csv",
+        "sub-01_T2w_correspondence.csv",
+        "sub-01_T2w_levels.png",
+        "sub-01_T2w_rootlets_pmj_distance.csv",
+        "sub-01_T2w_pmj_distance_vertebral_disc.csv",
+        *(f"sub-01_T2w_label-{kind}Levels_dseg.{ending}" for kind in ("spinal", "vertebral")
+          for ending in ("nii.gz", "json", "tsv")),
+    }  # fmt: skip
+    levels = pd.read_csv(tmp_path / "sub-01_T2w_levels.csv")
+    np.testing.assert_allclose(levels.midpoint_mm, subject.levels.midpoint_mm, atol=6e-4)
+    assert list(levels.columns) == list(subject.levels.columns)
+    pairs = pd.read_csv(tmp_path / "sub-01_T2w_correspondence.csv")
+    np.testing.assert_allclose(pairs.difference_mm, subject.correspondence.difference_mm, atol=6e-4)
+    colors = pd.read_csv(tmp_path / "sub-01_T2w_label-vertebralLevels_dseg.tsv", sep="\t")
+    assert list(colors.columns) == ["index", "name", "color"]
+    assert dict(zip(colors["index"], colors["name"], strict=True))[8] == "T1"
+    sidecar = json.loads((tmp_path / "sub-01_T2w_label-spinalLevels_dseg.json").read_text(encoding="utf-8"))
+    assert (sidecar["Method"], sidecar["DistanceMillimeters"], sidecar["Reference"]) == ("extent", 2.4, "PMJ")
+    saved = nib.load(tmp_path / "sub-01_T2w_label-spinalLevels_dseg.nii.gz")
+    np.testing.assert_array_equal(np.asanyarray(saved.dataobj), subject.level_map("spinal"))
+
+
+def test_published_tables_have_their_columns_and_sense(subject, tmp_path):
+    subject.save(tmp_path, prefix="t2", figure=False, published=True)
+    table = pd.read_csv(tmp_path / "t2_rootlets_pmj_distance.csv")
+    assert list(table.columns) == [
+        "spinal_level",
+        "fname",
+        "slice_start",
+        "slice_end",
+        "distance_from_pmj_start",
+        "distance_from_pmj_end",
+        "height",
+    ]
+    assert (table.distance_from_pmj_start > table.distance_from_pmj_end).all()
+    assert (table.slice_start < table.slice_end).all()
+    np.testing.assert_allclose(table.height, table.distance_from_pmj_start - table.distance_from_pmj_end, atol=2e-3)
+
+
+def test_published_tables_need_the_pmj(phantom, tmp_path):
+    with pytest.raises(SctRootletsError, match="distances from the PMJ"):
+        compute_spinal_levels(phantom.rootlets, cord=phantom.cord).save(tmp_path / "out", published=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_same_input_same_bytes(subject, tmp_path):
+    for name in ("one", "two"):
+        subject.save(tmp_path / name, prefix="t2")
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+
+
+def test_pmj_below_the_levels_is_refused(phantom):
+    data = np.zeros_like(phantom.pmj.data)
+    data[tuple(np.argwhere(phantom.discs.data == 6)[0])] = 50
+    with pytest.raises(LabelError, match="the PMJ label lies below spinal level C2"):
+        compute_spinal_levels(phantom.rootlets, cord=phantom.cord, pmj=Volume(data, phantom.pmj.affine))
+
+
+def test_other_grids_are_refused(phantom):
+    affine = phantom.discs.affine.copy()
+    affine[:3, 3] += 5
+    with pytest.raises(ImageError, match="different affines"):
+        compute_spinal_levels(cord=phantom.cord, discs=(phantom.discs.data, affine))
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("t2.nii.gz", "t2"),
+        ("t2_seg.nii.gz", "t2"),
+        ("t2_seg-manual.nii", "t2"),
+        ("sub-01_T2w_label-SC_seg.nii.gz", "sub-01_T2w"),
+        ("sub-01_T2w_desc-auto_label-SC_mask.nii.gz", "sub-01_T2w"),
+        ("seg.nii.gz", "seg"),
+    ],
+)
+def test_prefix(name, prefix):
+    assert output_prefix(Volume(np.zeros((2, 2, 2)), np.eye(4), name)) == prefix
+
+
+def test_oblique_anisotropic_crop(phantom_folder):
+    """The second phantom: oblique, anisotropic, cropped: names and lengths as in its truth."""
+    labels = phantom_folder / "derivatives" / "labels" / "sub-phantom02" / "anat"
+    truth = json.loads((labels / "sub-phantom02_T2w_truth.json").read_text())
+    subject = compute_spinal_levels(
+        labels / "sub-phantom02_T2w_label-rootlets_dseg.nii.gz",
+        cord=labels / "sub-phantom02_T2w_label-SC_seg.nii.gz",
+        discs=labels / "sub-phantom02_T2w_label-discs_dlabel.nii.gz",
+        method="extent",
+    )
+    whole = {level.name: level for level in subject.spinal.levels if not level.incomplete}
+    assert set(whole) == {"C4", "C5", "C6", "C7"}
+    discs = {disc.value: disc.arc_mm for disc in subject.discs}
+    offset = np.mean([truth["discs"][str(value)] - arc for value, arc in discs.items()])
+    for name, level in whole.items():
+        ends = np.array([level.rostral_mm, level.caudal_mm]) + offset
+        np.testing.assert_allclose(ends, truth["extent_2.4mm"][name], atol=1.6)

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from sct_rootlets.centerline import Centerline
+from sct_rootlets.errors import LabelError
+from sct_rootlets.image import Volume
+from sct_rootlets.vertebral import label_points, place_discs, pmj_point, vertebral_levels
+
+AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
+LINE = Centerline.from_points(np.array([[0, 0, 0], [0, 0, -100.0]]))
+
+
+def discs_at(positions, ahead=10.0):
+    return {value: np.array([0, ahead, -arc]) for value, arc in positions.items()}
+
+
+def levels_of(positions):
+    discs, notes = place_discs(discs_at(positions), LINE, AFFINE)
+    return vertebral_levels(discs, notes)
+
+
+def ends(levels):
+    return {level.name: (level.rostral_mm, level.caudal_mm) for level in levels.levels}
+
+
+def test_a_vertebra_lies_between_its_disc_and_the_next():
+    assert ends(levels_of({3: 10, 4: 28, 5: 45})) == {"C3": (10, 28), "C4": (28, 45)}
+
+
+def test_numbers_come_from_values_not_from_order():
+    # A cropped field of view: the first disc in view is C5/C6, and C7/T1 is missing.
+    levels = levels_of({6: 5, 7: 22, 9: 60, 10: 82})
+    assert ends(levels) == {"C6": (5, 22), "T2": (60, 82)}
+
+
+def test_special_values_and_labels_beyond_the_cord_are_left_out():
+    levels = levels_of({3: 10, 4: 28, 5: 104, 49: 0, 50: 0, 60: 99})
+    assert ends(levels) == {"C3": (10, 28)}
+    assert [note.split(":")[0] for note in levels.notes] == [
+        "label 49",
+        "label 50",
+        "label 60",
+        "disc 5 (C4/C5)",
+    ]
+    assert "give the PMJ with -pmj" in levels.notes[1]
+
+
+def test_labels_above_the_mask_count_on_the_way_to_the_pmj():
+    line = LINE.extended_to([0, 0, 30])
+    discs, notes = place_discs(discs_at({2: -12, 3: 5}), line, AFFINE)
+    assert [disc.arc_mm for disc in discs] == pytest.approx([-12, 5])
+    assert notes == []
+
+
+def test_uncertainty_is_that_of_a_voxel():
+    discs, _ = place_discs(discs_at({3: 10, 4: 28}), LINE, np.diag([0.5, 0.5, 3.0, 1.0]))
+    assert discs[0].sd_mm == pytest.approx(3 / np.sqrt(12))
+
+
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        ({3: 10, 4: 28, 5: 20}, r"disc 5 \(C4/C5\) lies above disc 4 \(C3/C4\)"),
+        ({3: 10}, "1 disc label beside the cord"),
+        ({3: -40, 4: 120}, "0 disc labels beside the cord"),
+        ({3: 10, 5: 45}, r"no two disc labels are neighbours \(values 3, 5\)"),
+    ],
+)
+def test_discs_that_make_no_sense(positions, message):
+    with pytest.raises(LabelError, match=message):
+        levels_of(positions)
+
+
+def test_a_disc_far_to_the_side_belongs_to_another_scan():
+    with pytest.raises(LabelError, match=r"disc 3 \(C2/C3\) lies 41 mm sideways"):
+        place_discs(discs_at({3: 10, 4: 28}, ahead=41), LINE, AFFINE)
+
+
+def volume(labels):
+    data = np.zeros((10, 10, 10), np.uint8)
+    for value, voxels in labels.items():
+        for voxel in voxels:
+            data[voxel] = value
+    return Volume(data, AFFINE, "labels.nii.gz")
+
+
+def test_touching_voxels_are_one_label():
+    points = label_points(volume({4: [(1, 2, 3), (2, 2, 3)], 3: [(5, 5, 5)]}))
+    assert list(points) == [3, 4]
+    np.testing.assert_allclose(points[4], [1.5, 2, 3])
+
+
+def test_duplicates_are_refused():
+    with pytest.raises(LabelError, match=r"labels\.nii\.gz holds the value 4 in two places"):
+        label_points(volume({4: [(1, 2, 3), (4, 2, 3)]}))
+
+
+def test_pmj_is_the_voxel_of_value_50_or_the_only_one():
+    np.testing.assert_allclose(pmj_point(volume({49: [(1, 1, 1)], 50: [(2, 3, 4)]})), [2, 3, 4])
+    np.testing.assert_allclose(pmj_point(volume({1: [(2, 3, 4)]})), [2, 3, 4])
+    with pytest.raises(LabelError, match="2 labels, none of them 50"):
+        pmj_point(volume({1: [(2, 3, 4)], 2: [(5, 5, 5)]}))
+    with pytest.raises(LabelError, match="value 50 in two places"):
+        pmj_point(volume({50: [(2, 3, 4), (7, 7, 7)]}))
