@@ -36,9 +36,9 @@ _SPINAL = [
 _VERTEBRAL = [name for name in _SPINAL if name != "C8"]
 _NAMES: dict[str, list[str]] = {"spinal": _SPINAL, "vertebral": _VERTEBRAL}
 
-# Okabe & Ito's colours, which readers with colour vision deficiency can tell apart (black replaced by grey):
+# Okabe & Ito's colours, which readers with colour vision deficiency can tell apart, with wine instead of black:
 # jfly.uni-koeln.de/color, and Wong 2011, Nat Methods 8:441, doi 10.1038/nmeth.1618.
-_COLORS = ("#999999", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+_COLORS = ("#882255", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 
 
 def level_name(value: int, kind: Kind) -> str:

@@ -275,7 +275,7 @@ def draw_phantom(
     -------
     Phantom
     """
-    voxels = np.indices(shape).reshape(3, -1).T
+    voxels: np.ndarray = np.indices(shape).reshape(3, -1).T
     points = apply_affine(affine, voxels)
     projection = anatomy.centerline.project(points)
     near = projection.distance < 40

@@ -27,7 +27,10 @@ CORONAL_MM = (-20.0, 20.0)
 ROOTLET_DEPTH_MM = 8.0
 #: How much cord is shown above the first and below the last level.
 MARGIN_MM = 8.0
+#: Width of the rulers, in mm at the scale of the views beside them.
+RULERS_MM = 75.0
 INCH_PER_MM = 0.06
+MARGINS_INCH = (0.75, 0.15, 0.35, 0.55, 0.3)  # left, right, top, bottom, between panels
 INK, GRID = "#222222", "#BBBBBB"
 
 
@@ -51,11 +54,7 @@ def levels_figure(subject: SubjectLevels) -> Figure:
     matplotlib.figure.Figure
     """
     arc = _shown_arc(subject)
-    widths = (np.ptp(SAGITTAL_MM), np.ptp(CORONAL_MM), 75)
-    # About the same scale along and across the cord; the constants leave room for labels and titles.
-    size = (sum(widths) * INCH_PER_MM + 1.0, np.clip((arc[-1] - arc[0]) * INCH_PER_MM + 0.9, 4.5, 14.0))
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    sagittal, coronal, rulers = figure.subplots(1, 3, sharey=True, width_ratios=widths)
+    figure, (sagittal, coronal, rulers) = _panels(float(arc[-1] - arc[0]))
     start = arc[0] - subject.reference.arc_mm
     sagittal.set_ylim(arc[-1] - subject.reference.arc_mm, start)
     sagittal.set_ylabel(f"mm along the cord, from {_reference_text(subject.reference.name)}", color=INK)
@@ -67,6 +66,23 @@ def levels_figure(subject: SubjectLevels) -> Figure:
         for side in ("top", "right", "bottom", "left"):
             axes.spines[side].set_visible(False)
     return figure
+
+
+def _panels(length_mm: float) -> tuple[Figure, list[Axes]]:
+    """A figure with three panels side by side, at one scale along and across the cord."""
+    widths = np.array([np.ptp(SAGITTAL_MM), np.ptp(CORONAL_MM), RULERS_MM]) * INCH_PER_MM
+    height = length_mm * INCH_PER_MM
+    left, right, top, bottom, gap = MARGINS_INCH
+    size = np.array([left + widths.sum() + 2 * gap + right, top + height + bottom])
+    figure = Figure(figsize=tuple(size), facecolor="white")
+    panels: list[Axes] = []
+    for width in widths:
+        box = np.array([left, bottom, width, height]) / np.tile(size, 2)
+        panels.append(figure.add_axes(tuple(box), sharey=panels[0] if panels else None))
+        left += width + gap
+    for axes in panels[1:]:
+        axes.tick_params(labelleft=False)
+    return figure, panels
 
 
 def _reference_text(name: str) -> str:
@@ -151,7 +167,8 @@ def _draw_coronal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
     if subject.rootlets is not None:
         depths = np.arange(-ROOTLET_DEPTH_MM, ROOTLET_DEPTH_MM + STEP_MM, STEP_MM)
         layers = [
-            _sample(subject.rootlets, _plane(subject, arc, across, "coronal", depth), order=0) for depth in depths
+            _sample(subject.rootlets, _plane(subject, arc, across, "coronal", float(depth)), order=0)
+            for depth in depths
         ]
         _overlay(axes, np.rint(np.max(layers, axis=0)).astype(int), "spinal", box, alpha=0.85)
     title = "coronal, straightened, with rootlets" if subject.rootlets is not None else "coronal, straightened"
