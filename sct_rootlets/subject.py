@@ -77,6 +77,8 @@ class SubjectLevels:
     discs : list of Disc
     rootlets, image : Volume or None
         As given; for the figure.
+    sources : dict of str to str
+        Names of the inputs.
     settings : dict
         What the levels were computed with, for the sidecar.
     notes : tuple of str
@@ -91,6 +93,7 @@ class SubjectLevels:
     discs: list[Disc]
     rootlets: Volume | None
     image: Volume | None
+    sources: dict[str, str]
     settings: dict[str, object]
     notes: tuple[str, ...]
 
@@ -212,6 +215,7 @@ class SubjectLevels:
             "Description": f"Spinal cord labelled by {levels.kind} level (method: {levels.method})",
             "SpatialReference": self.cord.name,
             "GeneratedBy": [{"Name": "sct_rootlets", "Version": version()}],
+            "Sources": self.sources,
             **self.settings,
             "Reference": self.reference.name,
             "Notes": list(self.notes),
@@ -226,12 +230,13 @@ class SubjectLevels:
             pairs = self._pair_rows()
             write_table(folder / f"{prefix}_correspondence.csv", tuple(pairs[0]), pairs)
         if published:
-            endings = {"spinal": "rootlets_pmj_distance", "vertebral": "pmj_distance_vertebral_disc"}
-            for kind, kind_rows in rows.items():
-                source = str(self.settings["Sources"]["rootlets" if kind == "spinal" else "discs"])  # type: ignore[index]
-                write_table(
-                    folder / f"{prefix}_{endings[kind]}.csv", PUBLISHED_COLUMNS, published_rows(kind_rows, source)
-                )
+            for kind, source, ending in (
+                ("spinal", "rootlets", "rootlets_pmj_distance"),
+                ("vertebral", "discs", "pmj_distance_vertebral_disc"),
+            ):
+                if kind in rows:
+                    table = published_rows(rows[kind], self.sources[source])
+                    write_table(folder / f"{prefix}_{ending}.csv", PUBLISHED_COLUMNS, table)
 
 
 def compute_spinal_levels(
@@ -327,11 +332,8 @@ def compute_spinal_levels(
                 "it belongs at the top of the cord, above C1"
             )
 
-    settings: dict[str, object] = {
-        "Sources": {name: volume.name for name, volume in volumes.items()},
-        "Method": method,
-        "DistanceMillimeters": distance_mm,
-    }
+    sources = {name: volume.name for name, volume in volumes.items()}
+    settings: dict[str, object] = {"Method": method, "DistanceMillimeters": distance_mm}
     return SubjectLevels(
         cord_volume,
         centerline,
@@ -341,6 +343,7 @@ def compute_spinal_levels(
         placed,
         volumes.get("rootlets"),
         volumes.get("image"),
+        sources,
         settings,
         tuple(notes),
     )
