@@ -30,6 +30,8 @@ STEP_MM = 0.5
 ISLAND_SHARE = 0.05
 #: The shortest piece of cord that a centerline is fitted to.
 SHORTEST_MM = 10.0
+#: A cross-section of a cord is 30 to 130 mm² (PAM50: up to 90); a mask of more than this is of something else.
+LARGEST_MM2 = 400.0
 #: Length of cord over which the full cross-sectional area is judged when looking for the mask's ends.
 PLATEAU_MM = 15.0
 
@@ -216,17 +218,23 @@ def fit_centerline(mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = S
     Raises
     ------
     LabelError
-        If the mask has fewer than three slices or spans less than 10 mm along the body.
+        If the mask has fewer than three slices, spans less than 10 mm along the body, or is too thick for a cord.
     """
     ijk, notes = _without_islands(mask)
     axis, direction = superior_axis(affine)
     step_mm = float(np.linalg.norm(affine[:3, axis]))
     first = int(ijk[:, axis].min())
     area = np.bincount(ijk[:, axis] - first).astype(float)
-    if np.count_nonzero(area) < 3 or len(area) * step_mm < SHORTEST_MM:
+    n_slices = np.count_nonzero(area)
+    if n_slices < 3 or n_slices * step_mm < SHORTEST_MM:
         raise LabelError(
-            f"the cord mask spans {len(area)} slices ({len(area) * step_mm:.3g} mm) along the body; "
+            f"the cord mask has {n_slices} slices ({n_slices * step_mm:.3g} mm) along the body; "
             f"a centerline needs at least 3 slices and {SHORTEST_MM:g} mm"
+        )
+    section = float(np.median(area[area > 0])) * abs(np.linalg.det(affine[:3, :3])) / step_mm
+    if section > LARGEST_MM2:
+        raise LabelError(
+            f"the cord mask is {section:.0f} mm² thick, and a cord at most 130 mm²; is it the image, or another mask?"
         )
     if (area == 0).any():
         missing = np.count_nonzero(area == 0) * step_mm

@@ -132,6 +132,21 @@ def level_rows(
     return rows
 
 
+#: Columns of the correspondence table.
+PAIR_COLUMNS = (
+    "pairing",
+    "vertebral_level",
+    "spinal_level",
+    "vertebral_midpoint_mm",
+    "spinal_midpoint_mm",
+    "difference_mm",
+    "difference_sd_mm",
+    "reference",
+    "method",
+    "complete",
+)
+
+
 def pair_rows(pairs: Sequence[Pair], reference: Reference, method: str) -> list[dict[str, object]]:
     """Rows of the correspondence table, one a pair; positions are relative to the reference.
 
@@ -142,21 +157,22 @@ def pair_rows(pairs: Sequence[Pair], reference: Reference, method: str) -> list[
     method : str
         How the spinal levels were defined.
     """
-    return [
-        {
-            "pairing": pair.pairing,
-            "vertebral_level": pair.vertebral.name,
-            "spinal_level": pair.spinal.name,
-            "vertebral_midpoint_mm": pair.vertebral.midpoint_mm - reference.arc_mm,
-            "spinal_midpoint_mm": pair.spinal.midpoint_mm - reference.arc_mm,
-            "difference_mm": pair.difference_mm,
-            "difference_sd_mm": pair.difference_sd_mm,
-            "reference": reference.name,
-            "method": method,
-            "complete": not (pair.vertebral.incomplete or pair.spinal.incomplete),
-        }
-        for pair in pairs
-    ]
+    rows: list[dict[str, object]] = []
+    for pair in pairs:
+        values = (
+            pair.pairing,
+            pair.vertebral.name,
+            pair.spinal.name,
+            pair.vertebral.midpoint_mm - reference.arc_mm,
+            pair.spinal.midpoint_mm - reference.arc_mm,
+            pair.difference_mm,
+            pair.difference_sd_mm,
+            reference.name,
+            method,
+            not (pair.vertebral.incomplete or pair.spinal.incomplete),
+        )
+        rows.append(dict(zip(PAIR_COLUMNS, values, strict=True)))
+    return rows
 
 
 #: Columns of the published scripts (ivadomed/model-spinal-rootlets); `Path` of the label file in ``fname``.

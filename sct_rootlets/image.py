@@ -12,15 +12,15 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Union
 
 import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine, voxel_sizes
-from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+from nibabel.orientations import aff2axcodes, inv_ornt_aff, io_orientation
 
 from sct_rootlets.errors import ImageError, LabelError
 
@@ -46,28 +46,26 @@ class Volume:
         What messages call it: the file's name, or ``"array"``.
     header : nibabel.Nifti1Header, optional
         The file's header; outputs on this grid inherit its spatial codes.
+    path : pathlib.Path, optional
+        The file.
     """
 
     data: np.ndarray
     affine: np.ndarray
     name: str = "array"
     header: Any = None
+    path: Path | None = None
 
     @property
     def spacing(self) -> np.ndarray:
         """Voxel size along each axis in mm, shape (3,)."""
         return voxel_sizes(self.affine)
 
-    @property
-    def voxel_mm3(self) -> float:
-        """Volume of a voxel in mm³."""
-        return float(abs(np.linalg.det(self.affine[:3, :3])))
-
     def describe(self) -> str:
-        """Name, shape and voxel size, for messages."""
+        """Name, shape, voxel size and axes, for messages."""
         shape = "×".join(str(n) for n in self.data.shape)
         size = "×".join(f"{mm:.3g}" for mm in self.spacing)
-        return f"{self.name} ({shape} voxels of {size} mm)"
+        return f"{self.path or self.name} ({shape} voxels of {size} mm, axes {''.join(aff2axcodes(self.affine))})"
 
 
 def load_volume(source: VolumeLike) -> Volume:
@@ -88,10 +86,11 @@ def load_volume(source: VolumeLike) -> Volume:
         return source
     if isinstance(source, tuple):
         data, affine = source
-        return _checked(np.asarray(data), np.asarray(affine, dtype=float), "array", None)
+        return _checked(Volume(np.asarray(data), np.asarray(affine, dtype=float)))
     if isinstance(source, (str, os.PathLike)):
         return _read(Path(source))
-    return _checked(np.asanyarray(source.dataobj), source.affine, "image", source.header)
+    header = source.header if isinstance(source, nib.Nifti1Pair) else None
+    return _checked(Volume(np.asanyarray(source.dataobj), source.affine, "image", header))
 
 
 def _read(path: Path) -> Volume:
@@ -101,22 +100,32 @@ def _read(path: Path) -> Volume:
         if not path.exists():
             raise ImageError(f"{path} does not exist; check the path")
         image = nib.load(path)
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, zlib.error, ValueError) as error:
-        if isinstance(error, PermissionError):
-            raise ImageError(f"{path} cannot be read: permission denied") from error
+    except ImageError:
+        raise
+    except PermissionError as error:
+        raise ImageError(f"{path} cannot be read: permission denied") from error
+    except Exception as error:  # a damaged header can fail in any way
         raise ImageError(f"{path} is not a NIfTI file, or is damaged; expected .nii or .nii.gz") from error
-    if not isinstance(image, (nib.Nifti1Image, nib.Nifti2Image)):
+    if not isinstance(image, nib.Nifti1Pair):  # the base of NIfTI 1 and 2, in one file or two
         raise ImageError(f"{path} is not a NIfTI file; convert it to .nii.gz first")
     try:
+        if path.suffix.lower() == ".gz":
+            _check_gzip(path)
         data = np.asanyarray(image.dataobj)
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise ImageError(
-            f"{path} is truncated or damaged: its header promises more data than it holds; copy or create it again"
-        ) from error
-    return _checked(data, image.affine, path.name, image.header)
+        raise ImageError(f"{path} is truncated or damaged; copy or create it again") from error
+    return _checked(Volume(data, image.affine, path.name, image.header, path))
 
 
-def _checked(data: np.ndarray, affine: np.ndarray, name: str, header: Any) -> Volume:
+def _check_gzip(path: Path) -> None:
+    """Read a file to its end, where its checksum is: NIfTI readers stop before."""
+    with gzip.open(path) as stream:
+        while stream.read(1 << 20):
+            pass
+
+
+def _checked(volume: Volume) -> Volume:
+    data, affine, name = volume.data, volume.affine, volume.name
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
     if data.ndim > 3:
@@ -126,11 +135,15 @@ def _checked(data: np.ndarray, affine: np.ndarray, name: str, header: Any) -> Vo
     if data.ndim < 3 or min(data.shape) < 2:
         shape = "×".join(str(n) for n in data.shape)
         raise ImageError(f"{name} is not a 3D volume (its shape is {shape}); give a 3D volume")
+    if data.dtype.kind not in "biuf":
+        raise ImageError(f"{name} holds colours or complex numbers; give a volume of plain numbers")
     if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise ImageError(f"{name} has an invalid affine (no voxel size or orientation); repair its header")
+    if data.dtype == np.float16:
+        data = data.astype(np.float32)
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
-    return Volume(data, affine.astype(float), name, header)
+    return replace(volume, data=data, affine=affine.astype(float))
 
 
 def check_same_grid(reference: Volume, other: Volume) -> None:
@@ -161,13 +174,6 @@ def _canonical_grid(volume: Volume) -> tuple[tuple[int, ...], np.ndarray]:
     order = np.argsort(orientation[:, 0])
     shape = tuple(volume.data.shape[axis] for axis in order)
     return shape, volume.affine @ inv_ornt_aff(orientation, volume.data.shape)
-
-
-def to_canonical(volume: Volume) -> Volume:
-    """The same volume with its axes in RAS+ order (a view of the data, no resampling)."""
-    orientation = io_orientation(volume.affine)
-    _, affine = _canonical_grid(volume)
-    return Volume(apply_orientation(volume.data, orientation), affine, volume.name)
 
 
 def superior_axis(affine: np.ndarray) -> tuple[int, int]:
@@ -303,17 +309,23 @@ def _check_finite(volume: Volume) -> None:
 
 
 @contextlib.contextmanager
-def staged_outputs(folder: str | os.PathLike[str]) -> Iterator[Path]:
+def staged_outputs(folder: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Iterator[Path]:
     """Write several files so that all of them appear, whole, or none does.
 
     Yields a temporary folder inside ``folder``. When the block ends well, every file in it is moved into
-    ``folder``, over a file of the same name; when it fails, nothing is left behind and nothing existing is
-    touched.
+    ``folder``, over a file of the same name; when anything fails, nothing is left behind and what was there before
+    is there again.
+
+    Parameters
+    ----------
+    folder : path
+    keep : iterable of Path
+        Files that must not be replaced: the inputs.
 
     Raises
     ------
     ImageError
-        If the folder cannot be made or written to, or the disk is full.
+        If the folder cannot be made or written to, the disk is full, or a file would replace one of ``keep``.
     """
     folder = Path(folder)
     created = [path for path in (folder, *folder.parents) if not os.path.exists(path)]  # noqa: PTH110 (never raises)
@@ -322,8 +334,8 @@ def staged_outputs(folder: str | os.PathLike[str]) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=".sct_rootlets-", dir=folder))
         yield stage
-        for path in sorted(stage.iterdir()):
-            path.replace(folder / path.name)
+        _move_in(sorted(stage.iterdir()), folder, stage, keep)
+        shutil.rmtree(stage)
     except BaseException as error:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
@@ -334,7 +346,31 @@ def staged_outputs(folder: str | os.PathLike[str]) -> Iterator[Path]:
             reason = error.strerror or str(error)
             raise ImageError(f"cannot write to {folder}: {reason}; nothing was changed there") from error
         raise
-    stage.rmdir()
+
+
+def _move_in(paths: list[Path], folder: Path, stage: Path, keep: Iterable[Path]) -> None:
+    """Move files into a folder; if one cannot be moved, put back those that were replaced."""
+    targets = [folder / path.name for path in paths]
+    for target in targets:
+        if target.is_dir():
+            raise ImageError(f"{target} is a folder where a file is to be written; move it away")
+        if target.exists() and any(path.exists() and target.samefile(path) for path in keep):
+            raise ImageError(f"{target} is an input and would be replaced; choose another output folder")
+    before = stage / "before"
+    before.mkdir()
+    old = [target for target in targets if target.exists()]
+    for target in old:
+        shutil.copy2(target, before / target.name)
+    try:
+        for path, target in zip(paths, targets, strict=True):
+            path.replace(target)
+    except BaseException:
+        for target in targets:
+            if target in old:
+                (before / target.name).replace(target)
+            else:
+                target.unlink(missing_ok=True)
+        raise
 
 
 def save_labels(path: str | os.PathLike[str], labels: np.ndarray, like: Volume) -> None:
@@ -359,13 +395,13 @@ def save_volume(path: str | os.PathLike[str], data: np.ndarray, affine: np.ndarr
     data : numpy.ndarray, shape (I, J, K)
     affine : numpy.ndarray, shape (4, 4)
     header : nibabel.Nifti1Header, optional
-        Its sform and qform codes, units and description are kept; display range and scaling are not.
+        Its sform and qform codes and units are kept.
     """
-    if header is not None:
-        header = nib.Nifti1Header.from_header(header, check=False)
-        header["cal_min"] = header["cal_max"] = 0
-        header.set_slope_inter(1, 0)
-    image = nib.Nifti1Image(data, affine, header, dtype=data.dtype)
+    image = nib.Nifti1Image(data, affine, dtype=data.dtype)
+    if header is not None and (header["sform_code"] or header["qform_code"]):
+        image.set_sform(affine, int(header["sform_code"]))
+        image.set_qform(affine, int(header["qform_code"]))
+        image.header.set_xyzt_units(*header.get_xyzt_units())
     image.header["scl_slope"], image.header["scl_inter"] = 1, 0
     buffer = io.BytesIO()
     # No file name and no time in the gzip header: they would make every run's file differ.

@@ -404,7 +404,8 @@ def write_phantoms(folder: str | os.PathLike[str]) -> list[Path]:
         "GeneratedBy": [{"Name": "sct_rootlets phantom"}],
     }
     for where, content in ((Path(folder), description), (Path(folder) / "derivatives" / "labels", derived)):
-        (where / "dataset_description.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        with staged_outputs(where) as stage:
+            (stage / "dataset_description.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         paths.append(where / "dataset_description.json")
     return sorted(paths)
 

@@ -31,6 +31,10 @@ RUN_SHARE = 0.25
 END_SUPPORT, END_WINDOW_MM = 0.05, 2.0
 #: A level that ends closer than this to an end of the cord mask may go on beyond it.
 CUT_MM = 2.0
+#: Midpoints of levels that follow one another lie at least this far apart.
+STEP_MM = 1.0
+#: A level measured on fewer voxels than this, or on one root only, is not complete.
+FEW_VOXELS = 10
 #: Rootlets attaching more than this angle ventral of the cord's widest line are ventral ones. The angle is that of
 #: the cross-section stretched to a circle; PAM50's rootlets leave a gap around it between dorsal and ventral.
 VENTRAL_DEG = 20.0
@@ -105,15 +109,15 @@ def spinal_levels(
         raise ValueError(f"the distance must be a positive number of mm, not {distance_mm}")
     _check_values(values)
     rootlets = _near_cord(ijk, values, affine, shape, cord_mm, centerline, distance_mm)
-    runs, notes = _runs_in_order(rootlets)
-    extents, stray_notes = _without_overlap([_extent(run, centerline.cord_length) for run in runs])
+    extents, notes = _extents_in_order(rootlets, centerline.cord_length)
+    extents, overlap_notes = _without_overlap(extents)
     levels = {"extent": _as_extents, "segment": _as_segments, "midgap": _as_midgaps}[method](extents)
     missing = sorted(set(np.unique(values).tolist()) - set(rootlets.value.tolist()))
     notes += [
         f"{level_name(value, 'spinal')}: none of its rootlets lies within {distance_mm:g} mm of the cord: left out"
         for value in missing
     ]
-    return Levels("spinal", method, tuple(levels), tuple(notes + stray_notes))
+    return Levels("spinal", method, tuple(levels), tuple(notes + overlap_notes))
 
 
 def _check_values(values: np.ndarray) -> None:
@@ -179,56 +183,81 @@ def _roots(
     return 2 * ventral + (to_right > 0)
 
 
-def _runs_in_order(rootlets: _Rootlets) -> tuple[list[_Rootlets], list[str]]:
-    """One run of voxels a level, such that levels follow one another caudally and the most voxels are kept.
+@dataclass(frozen=True)
+class _Candidate:
+    """A run of a level's rootlets: where it lies, and how many voxels speak for it."""
 
-    Rootlets of a level are split into runs where the cord shows none of them for a while. Of the runs that hold
-    a fair share of their level, the heaviest selection in which a higher level lies further caudally is kept
-    (weighted longest increasing subsequence).
+    level: Level
+    n_voxels: int
+
+    def follows(self, other: _Candidate) -> bool:
+        """Whether this run can stand for a level below that of another."""
+        return self.level.value > other.level.value and self.level.midpoint_mm >= other.level.midpoint_mm + STEP_MM
+
+
+def _extents_in_order(rootlets: _Rootlets, cord_length: float) -> tuple[list[Level], list[str]]:
+    """One run a level, such that levels follow one another caudally and the most voxels are kept.
+
+    Of the runs that hold a fair share of their level, the heaviest selection in which a higher level lies further
+    caudally is kept (weighted longest increasing subsequence). A level that is left out because of a single other
+    one might as well be the right one of the two: then both are left out.
     """
-    candidates: list[_Rootlets] = []
-    for value in np.unique(rootlets.value):
-        level = rootlets[rootlets.value == value]
-        level = level[np.argsort(level.arc, kind="stable")]
-        gap = np.maximum(RUN_GAP_MM, 1.5 * level.length[1:])  # thick slices leave gaps of one slice
-        runs = [level[part] for part in np.split(np.arange(len(level)), np.flatnonzero(np.diff(level.arc) > gap) + 1)]
-        heaviest = max(len(run) for run in runs)
-        candidates += [run for run in runs if len(run) >= min(heaviest, RUN_SHARE * len(level))]
-
-    middle = [(run.arc[0] + run.arc[-1]) / 2 for run in candidates]
-    best: list[tuple[int, list[int]]] = []  # (voxels kept, runs) of the best selection that ends with each run
-    for i, run in enumerate(candidates):
-        above = [best[j] for j in range(i) if candidates[j].value[0] < run.value[0] and middle[j] < middle[i]]
-        kept, chosen = max(above, default=(0, []), key=lambda selection: selection[0])
-        best.append((kept + len(run), [*chosen, i]))
-    runs = [candidates[i] for i in max(best, key=lambda selection: selection[0])[1]]
-
-    kept_middle = {int(candidates[i].value[0]): middle[i] for i in max(best, key=lambda selection: selection[0])[1]}
-    misplaced = [i for i, run in enumerate(candidates) if run.value[0] not in kept_middle]
-    names = [level_name(value, "spinal") for value in sorted({int(candidates[i].value[0]) for i in misplaced})]
-    if len(names) > len(runs):
+    candidates = [
+        _Candidate(_extent(run, cord_length), len(run))
+        for value in np.unique(rootlets.value)
+        for run in _runs(rootlets[rootlets.value == value])
+    ]
+    kept = _heaviest_sequence(candidates)
+    found = {candidate.level.value for candidate in kept}
+    misplaced = [candidate for candidate in candidates if candidate.level.value not in found]
+    notes, doubtful = [], set()
+    for candidate in misplaced:
+        others = [other for other in kept if not (candidate.follows(other) or other.follows(candidate))]
+        names = " and ".join(other.level.name for other in others)
+        note = f"{candidate.level.name}: its rootlets lie on the wrong side of {names}: left out"
+        if len(others) == 1:
+            doubtful.add(others[0].level.value)
+            note += f", and so is {names}, as one of the two bears the wrong name"
+        notes.append(note)
+    kept = [candidate for candidate in kept if candidate.level.value not in doubtful]
+    if len(kept) < len({candidate.level.value for candidate in misplaced}) or not kept:
+        names = ", ".join(
+            level_name(value, "spinal") for value in sorted({c.level.value for c in misplaced} | doubtful)
+        )
         raise LabelError(
-            "the rootlet levels do not follow one another from rostral to caudal (out of place: "
-            f"{', '.join(names)}); check the values of the rootlet map and its orientation"
+            f"the rootlet levels do not follow one another from rostral to caudal (out of place: {names}); "
+            "check the values of the rootlet map and its orientation"
         )
-    notes = []
-    for i in misplaced:
-        value = int(candidates[i].value[0])
-        passed = [
-            level_name(other, "spinal") for other, at in kept_middle.items() if (other < value) == (at > middle[i])
-        ]
-        notes.append(
-            f"{level_name(value, 'spinal')}: its rootlets lie on the wrong side of {' and '.join(passed)}: "
-            "left out, as one of them bears the wrong name"
-        )
-    for run in runs:
-        apart = np.count_nonzero(rootlets.value == run.value[0]) - len(run)
-        if apart:
+    for candidate in kept:
+        n_voxels = np.count_nonzero(rootlets.value == candidate.level.value)
+        if n_voxels > candidate.n_voxels:
             notes.append(
-                f"{level_name(int(run.value[0]), 'spinal')}: {apart} of {apart + len(run)} rootlet voxels lie "
-                "apart from the rest of the level: left out"
+                f"{candidate.level.name}: {n_voxels - candidate.n_voxels} of {n_voxels} rootlet voxels lie apart from "
+                "the rest of the level: left out"
             )
-    return runs, notes
+    return [candidate.level for candidate in kept], notes
+
+
+def _runs(level: _Rootlets) -> list[_Rootlets]:
+    """Rootlets of a level in ascending arc length, split where the cord shows none of them for a while.
+
+    Runs that hold little of the level are left out.
+    """
+    level = level[np.argsort(level.arc, kind="stable")]
+    gap = np.maximum(RUN_GAP_MM, 1.5 * level.length[1:])  # thick slices leave gaps of one slice
+    parts = np.split(np.arange(len(level)), np.flatnonzero(np.diff(level.arc) > gap) + 1)
+    heaviest = max(len(part) for part in parts)
+    return [level[part] for part in parts if len(part) >= min(heaviest, RUN_SHARE * len(level))]
+
+
+def _heaviest_sequence(candidates: list[_Candidate]) -> list[_Candidate]:
+    """The candidates that follow one another and hold the most voxels; they come sorted by level."""
+    best: list[tuple[int, list[_Candidate]]] = []  # voxels, and the best sequence that ends with each candidate
+    for i, candidate in enumerate(candidates):
+        before = [best[j] for j in range(i) if candidate.follows(candidates[j])]
+        n_voxels, sequence = max(before, default=(0, []), key=lambda entry: entry[0])
+        best.append((n_voxels + candidate.n_voxels, [*sequence, candidate]))
+    return max(best, key=lambda entry: entry[0])[1]
 
 
 def _extent(run: _Rootlets, cord_length: float) -> Level:
@@ -237,10 +266,14 @@ def _extent(run: _Rootlets, cord_length: float) -> Level:
     caudal, caudal_sd = _end(-run.arc[::-1], run.length[::-1], run.root[::-1])
     caudal = -caudal
     inside = run[(run.arc >= rostral) & (run.arc <= caudal)]
+    counts = np.bincount(inside.root, minlength=len(ROOTS))
     incomplete = []
     if inside.at_edge.any() or rostral < CUT_MM or caudal > cord_length - CUT_MM:
         incomplete.append("may be cut by the field of view")
-    counts = np.bincount(inside.root, minlength=len(ROOTS)).tolist()
+    if len(inside) < FEW_VOXELS:
+        incomplete.append(f"only {len(inside)} rootlet voxels near the cord")
+    elif np.count_nonzero(counts) == 1:
+        incomplete.append(f"rootlets of one root only ({ROOTS[int(counts.argmax())].replace('_', ' ')})")
     return Level(
         int(run.value[0]),
         "spinal",
@@ -248,7 +281,7 @@ def _extent(run: _Rootlets, cord_length: float) -> Level:
         caudal,
         rostral_sd,
         caudal_sd,
-        dict(zip(ROOTS, counts, strict=True)),
+        dict(zip(ROOTS, counts.tolist(), strict=True)),
         tuple(incomplete),
     )
 
@@ -257,8 +290,8 @@ def _end(arc: np.ndarray, length: np.ndarray, root: np.ndarray) -> tuple[float, 
     """Where a run begins, and the standard deviation of that, for ascending ``arc``; all in mm.
 
     The first voxel that is not alone (`END_SUPPORT`), and half a voxel more: a voxel stands for its whole length.
-    The uncertainty is that of a rounding to voxels, and half of what the end moves by when the root that sets it
-    is left out.
+    The uncertainty is that of a rounding to voxels, half of what the end moves by when the root that sets it is
+    left out, and the expected gap between the end of a span and the outermost of as many points strewn over it.
     """
     first = _first_supported(arc, length)
     end = arc[first] - length[first] / 2
@@ -266,7 +299,8 @@ def _end(arc: np.ndarray, length: np.ndarray, root: np.ndarray) -> tuple[float, 
     shift = 0.0
     if others.any():
         shift = arc[others][_first_supported(arc[others], length[others])] - arc[first]
-    return float(end), float(np.hypot(length[first] / np.sqrt(12), max(shift, 0) / 2))
+    gap = (arc[-1] - arc[0] + length[first]) / (len(arc) + 1)
+    return float(end), float(np.linalg.norm([length[first] / np.sqrt(12), max(shift, 0) / 2, gap]))
 
 
 def _first_supported(arc: np.ndarray, length: np.ndarray) -> int:
@@ -277,7 +311,7 @@ def _first_supported(arc: np.ndarray, length: np.ndarray) -> int:
 
 
 def _without_overlap(levels: list[Level]) -> tuple[list[Level], list[str]]:
-    """Levels cut back to the middle of an overlap with a neighbour, never beyond either's midpoint."""
+    """Levels cut back to the middle of an overlap with a neighbour, short of either's midpoint."""
     notes = []
     rostral = [level.rostral_mm for level in levels]
     caudal = [level.caudal_mm for level in levels]
@@ -287,7 +321,8 @@ def _without_overlap(levels: list[Level]) -> tuple[list[Level], list[str]]:
             if overlap <= 0:
                 continue
             middle = (upper.caudal_mm + lower.rostral_mm) / 2
-            boundary = float(np.clip(middle, upper.midpoint_mm, lower.midpoint_mm))
+            margin = (lower.midpoint_mm - upper.midpoint_mm) / 4
+            boundary = float(np.clip(middle, upper.midpoint_mm + margin, lower.midpoint_mm - margin))
             caudal[i], rostral[j] = min(caudal[i], boundary), max(rostral[j], boundary)
             notes.append(
                 f"{upper.name} and {lower.name} overlap by {overlap:.1f} mm: "

@@ -21,6 +21,7 @@ from nibabel.affines import apply_affine
 
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.correspondence import (
+    PAIR_COLUMNS,
     PUBLISHED_COLUMNS,
     Pair,
     Reference,
@@ -56,6 +57,8 @@ from sct_rootlets.vertebral import (
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Endings of the tables in the columns of the published scripts.
+PUBLISHED_ENDINGS = {"spinal": "rootlets_pmj_distance.csv", "vertebral": "pmj_distance_vertebral_disc.csv"}
 #: Names of the label maps in BIDS file names.
 LABEL_NAMES: dict[str, str] = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
 
@@ -77,8 +80,8 @@ class SubjectLevels:
     discs : list of Disc
     rootlets, image : Volume or None
         As given; for the figure.
-    sources : dict of str to str
-        Names of the inputs.
+    sources : dict of str to Volume
+        The inputs.
     settings : dict
         What the levels were computed with, for the sidecar.
     notes : tuple of str
@@ -93,7 +96,7 @@ class SubjectLevels:
     discs: list[Disc]
     rootlets: Volume | None
     image: Volume | None
-    sources: dict[str, str]
+    sources: dict[str, Volume]
     settings: dict[str, object]
     notes: tuple[str, ...]
 
@@ -101,6 +104,11 @@ class SubjectLevels:
     def kinds(self) -> list[Levels]:
         """The kinds of levels that there are: spinal first."""
         return [levels for levels in (self.spinal, self.vertebral) if levels is not None]
+
+    @property
+    def prefix(self) -> str:
+        """What names of output files begin with, by default."""
+        return output_prefix(self.image or self.cord)
 
     @property
     def pairs(self) -> list[Pair]:
@@ -121,7 +129,7 @@ class SubjectLevels:
         """The correspondence table, one row a pair of levels (columns: ``docs/commands.md``)."""
         import pandas as pd
 
-        return pd.DataFrame(self._pair_rows())
+        return pd.DataFrame(self._pair_rows(), columns=list(PAIR_COLUMNS))
 
     def level_rows(self, levels: Levels) -> list[dict[str, object]]:
         """Rows of the level table for one kind of level."""
@@ -190,8 +198,9 @@ class SubjectLevels:
         """
         if published and self.reference.name != "PMJ":
             raise SctRootletsError("the published tables hold distances from the PMJ: give its label (-pmj)")
-        prefix = prefix or output_prefix(self.image or self.cord)
-        with staged_outputs(folder) as stage:
+        prefix = prefix or self.prefix
+        inputs = [volume.path for volume in self.sources.values() if volume.path is not None]
+        with staged_outputs(folder, keep=inputs) as stage:
             for levels in self.kinds:
                 self._save_map(stage, prefix, levels)
             self._save_tables(stage, prefix, published)
@@ -204,18 +213,24 @@ class SubjectLevels:
 
     def _save_map(self, folder: Path, prefix: str, levels: Levels) -> None:
         stem = f"{prefix}_label-{LABEL_NAMES[levels.kind]}_dseg"
-        save_labels(folder / f"{stem}.nii.gz", self.level_map(levels.kind), self.cord)
+        labels = self.level_map(levels.kind)
+        save_labels(folder / f"{stem}.nii.gz", labels, self.cord)
+        shown = set(np.unique(labels).tolist())
         write_table(
             folder / f"{stem}.tsv",
             ("index", "name", "color"),
-            [{"index": level.value, "name": level.name, "color": level_color(level.name)} for level in levels.levels],
+            [
+                {"index": level.value, "name": level.name, "color": level_color(level.name)}
+                for level in levels.levels
+                if level.value in shown
+            ],
             separator="\t",
         )
         sidecar = {
             "Description": f"Spinal cord labelled by {levels.kind} level (method: {levels.method})",
             "SpatialReference": self.cord.name,
             "GeneratedBy": [{"Name": "sct_rootlets", "Version": version()}],
-            "Sources": self.sources,
+            "Sources": {name: volume.name for name, volume in self.sources.items()},
             **self.settings,
             "Reference": self.reference.name,
             "Notes": list(self.notes),
@@ -226,17 +241,13 @@ class SubjectLevels:
         rows = {levels.kind: self.level_rows(levels) for levels in self.kinds}
         everything = [row for kind_rows in rows.values() for row in kind_rows]
         write_table(folder / f"{prefix}_levels.csv", tuple(everything[0]), everything)
-        if self.pairs:
-            pairs = self._pair_rows()
-            write_table(folder / f"{prefix}_correspondence.csv", tuple(pairs[0]), pairs)
+        if len(self.kinds) == 2:
+            write_table(folder / f"{prefix}_correspondence.csv", PAIR_COLUMNS, self._pair_rows())
         if published:
-            for kind, source, ending in (
-                ("spinal", "rootlets", "rootlets_pmj_distance"),
-                ("vertebral", "discs", "pmj_distance_vertebral_disc"),
-            ):
+            for kind, source in (("spinal", "rootlets"), ("vertebral", "discs")):
                 if kind in rows:
-                    table = published_rows(rows[kind], self.sources[source])
-                    write_table(folder / f"{prefix}_{ending}.csv", PUBLISHED_COLUMNS, table)
+                    table = published_rows(rows[kind], self.sources[source].name)
+                    write_table(folder / f"{prefix}_{PUBLISHED_ENDINGS[kind]}", PUBLISHED_COLUMNS, table)
 
 
 def compute_spinal_levels(
@@ -282,6 +293,8 @@ def compute_spinal_levels(
     ValueError
         If neither rootlets nor discs are given.
     """
+    if cord is None:
+        raise ValueError("give the cord mask")
     if rootlets is None and discs is None:
         raise ValueError("give rootlets, discs or both")
     volumes = {
@@ -316,7 +329,7 @@ def compute_spinal_levels(
     if discs is not None:
         points = label_points(volumes["discs"])
         placed, disc_notes = place_discs(points, centerline, volumes["discs"].affine)
-        vertebral = vertebral_levels(placed, disc_notes)
+        vertebral = vertebral_levels(placed, centerline.cord_length, disc_notes)
     if rootlets is not None:
         volume = volumes["rootlets"]
         ijk, values = labelled_voxels(volume)
@@ -332,7 +345,8 @@ def compute_spinal_levels(
                 "it belongs at the top of the cord, above C1"
             )
 
-    sources = {name: volume.name for name, volume in volumes.items()}
+    if spinal is not None and vertebral is not None and not correspond(spinal, vertebral):
+        notes.append("no spinal level has a vertebral level to be compared with: the correspondence table is empty")
     settings: dict[str, object] = {"Method": method, "DistanceMillimeters": distance_mm}
     return SubjectLevels(
         cord_volume,
@@ -343,7 +357,7 @@ def compute_spinal_levels(
         placed,
         volumes.get("rootlets"),
         volumes.get("image"),
-        sources,
+        volumes,
         settings,
         tuple(notes),
     )
@@ -361,9 +375,25 @@ def output_prefix(volume: Volume) -> str:
     >>> output_prefix(Volume(cord, np.eye(4), "t2_seg-manual.nii.gz"))
     't2'
     """
-    stem = re.sub(r"\.nii(\.gz)?$", "", volume.name)
+    stem = re.sub(r"\.nii(\.gz)?$", "", volume.name, flags=re.IGNORECASE)
     short = re.sub(r"(_(label|desc)-[a-zA-Z0-9]+)*_(seg|dseg|mask|probseg)([-_]manual)?$", "", stem)
     return short or stem
+
+
+def earlier_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequence[Path]) -> list[Path]:
+    """Files in a folder that an earlier run of the same prefix wrote, and the last one did not.
+
+    Parameters
+    ----------
+    folder : path
+    prefix : str
+    written : sequence of Path
+        What the last run wrote.
+    """
+    endings = ["levels.csv", "levels.png", "correspondence.csv", *PUBLISHED_ENDINGS.values()]
+    endings += [f"label-{name}_dseg.{ending}" for name in LABEL_NAMES.values() for ending in ("nii.gz", "json", "tsv")]
+    paths = [Path(folder) / f"{prefix}_{ending}" for ending in endings]
+    return [path for path in paths if path.exists() and path not in written]
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Sequence[dict[str, object]], separator: str = ",") -> None:

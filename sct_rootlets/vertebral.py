@@ -147,11 +147,12 @@ def place_discs(
     ]
     discs, beyond = [], []
     for value in sorted(set(points) - set(special)):
-        arc = check_beside_cord(points[value], centerline, f"disc {value} ({disc_name(value)})")
+        arc = float(centerline.project(points[value]).arc[0])
         caudal, _, _ = centerline.frame(arc)
         length = float(voxel_length(affine, caudal)[0])
         margin = max(BEYOND_MM, length / 2)
         if centerline.arc[0] - margin <= arc <= centerline.arc[-1] + margin:
+            check_beside_cord(points[value], centerline, f"disc {value} ({disc_name(value)})")
             discs.append(Disc(value, arc, length / np.sqrt(12)))
         else:
             beyond.append(f"{value} ({disc_name(value)})")
@@ -171,7 +172,7 @@ def place_discs(
     return discs, notes
 
 
-def vertebral_levels(discs: list[Disc], notes: list[str] | None = None) -> Levels:
+def vertebral_levels(discs: list[Disc], cord_length: float, notes: list[str] | None = None) -> Levels:
     """Vertebral levels between neighbouring discs: vertebra ``n`` from disc ``n`` to disc ``n + 1``.
 
     A disc that is missing leaves out the vertebrae on both sides of it; no other vertebra is renumbered.
@@ -180,6 +181,8 @@ def vertebral_levels(discs: list[Disc], notes: list[str] | None = None) -> Level
     ----------
     discs : list of Disc
         By ascending value, as `place_discs` gives them.
+    cord_length : float
+        Arc length of the caudal end of the cord mask in mm: levels that reach beyond the mask are not complete.
     notes : list of str, optional
         Handed on with the levels.
 
@@ -188,11 +191,13 @@ def vertebral_levels(discs: list[Disc], notes: list[str] | None = None) -> Level
     LabelError
         If no two discs are neighbours.
     """
-    levels = [
-        Level(upper.value, "vertebral", upper.arc_mm, lower.arc_mm, upper.sd_mm, lower.sd_mm)
-        for upper, lower in pairwise(discs)
-        if lower.value == upper.value + 1
-    ]
+    levels = []
+    for upper, lower in pairwise(discs):
+        if lower.value == upper.value + 1:
+            beyond = upper.arc_mm < -BEYOND_MM or lower.arc_mm > cord_length + BEYOND_MM
+            incomplete = ("reaches beyond the cord mask",) if beyond else ()
+            ends = (upper.arc_mm, lower.arc_mm, upper.sd_mm, lower.sd_mm)
+            levels.append(Level(upper.value, "vertebral", *ends, incomplete=incomplete))
     if not levels:
         raise LabelError(
             "no two disc labels are neighbours (values "

@@ -159,10 +159,37 @@ def test_gaps_are_bridged_and_islands_left_out():
 def test_too_short_masks_are_refused():
     mask = np.zeros((20, 20, 20), bool)
     mask[8:12, 8:12, 5:12] = True
-    with pytest.raises(LabelError, match=r"7 slices \(7 mm\)"):
+    with pytest.raises(LabelError, match=r"has 7 slices \(7 mm\)"):
         fit_centerline(mask, np.eye(4))
     with pytest.raises(LabelError, match="at least 3 slices"):
         fit_centerline(mask[:, :, 5:7], np.diag([1, 1, 8.0, 1]))
+
+
+def test_what_is_too_thick_is_no_cord():
+    with pytest.raises(LabelError, match="484 mm² thick, and a cord at most 130"):
+        fit_centerline(np.ones((22, 22, 30), bool), np.eye(4))
+
+
+def test_pieces_of_a_mask_are_kept_and_islands_are_not():
+    """A twentieth of the largest piece decides."""
+    mask = np.zeros((30, 30, 130), bool)
+    mask[10:20, 10:20, :100] = True
+    mask[10:20, 10:20, 110:118] = True  # 8 % of the rest: the cord goes on below a gap
+    assert fit_centerline(mask, np.eye(4)).cord_length == pytest.approx(118, abs=0.1)
+    mask[10:20, 10:20, 114:] = False  # 4 %
+    line = fit_centerline(mask, np.eye(4))
+    assert line.cord_length == pytest.approx(100, abs=0.1)
+    assert line.notes == ("400 voxels of the cord mask lie apart from the cord: left out",)
+
+
+def test_incomplete_slices_at_an_oblique_end_do_not_bend_the_curve():
+    """A straight tube that leans by 30 degrees, cut at right angles: slices near its ends hold a part of it."""
+    direction = np.array([0, np.sin(np.radians(30)), -np.cos(np.radians(30))])
+    curve = np.linspace(-50, 50, 4001)[:, None] * direction
+    shape, affine = grid((1, 1, 1), field_mm=(40, 90, 130))
+    line = fit_centerline(tube(curve, shape, affine), affine)
+    sideways = line.points - (line.points @ direction)[:, None] * direction
+    assert np.linalg.norm(sideways, axis=1).max() < 0.3
 
 
 def test_few_thick_slices_are_enough():

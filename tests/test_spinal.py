@@ -8,7 +8,6 @@ from skimage.morphology import ball
 
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import to_canonical
 from sct_rootlets.levels import level_name
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
 from sct_rootlets.spinal import spinal_levels
@@ -121,7 +120,117 @@ def test_levels_never_overlap_even_when_one_lies_within_another(method):
 def test_a_level_in_the_wrong_place_is_named_and_left_out():
     levels = levels_of(rods({3: range(70, 80), 4: range(55, 65), 5: range(40, 50), 6: range(84, 88)}))
     assert [level.name for level in levels.levels] == ["C3", "C4", "C5"]
-    assert any(note.startswith("C6: its rootlets lie on the wrong side of C3 and C4 and C5") for note in levels.notes)
+    assert levels.notes == ("C6: its rootlets lie on the wrong side of C3 and C4 and C5: left out",)
+
+
+SEVEN = {value: range(90 - 12 * i - 8, 90 - 12 * i) for i, value in enumerate(range(2, 9))}
+
+
+def test_of_two_swapped_levels_neither_is_used():
+    # One of them has fewer voxels than the other: that must not decide.
+    levels = levels_of(rods(SEVEN | {4: SEVEN[5], 5: SEVEN[4][1:]}), "segment")
+    assert [level.name for level in levels.levels] == ["C2", "C3", "C6", "C7", "C8"]
+    assert len(levels.notes) == 1
+    assert "C4" in levels.notes[0]
+    assert "C5" in levels.notes[0]
+    assert levels.notes[0].endswith("as one of the two bears the wrong name")
+    after = levels.levels[2]
+    assert after.incomplete == ("no level above it to start from",)
+    assert after.length_mm == pytest.approx(8, abs=0.1)
+
+
+def test_levels_swapped_across_another_leave_no_wrong_neighbour():
+    swapped = rods(SEVEN | {4: SEVEN[6], 6: SEVEN[4]})
+    truth = {level.name: level.midpoint_mm for level in levels_of(rods(SEVEN)).levels}
+    for level in levels_of(swapped).levels:
+        assert level.midpoint_mm == pytest.approx(truth[level.name], abs=0.1)
+    assert all(level.length_mm < 15 for level in levels_of(swapped, "segment").levels)
+
+
+def test_levels_always_have_a_length_and_an_order():
+    """Random maps: runs of any place and weight, strays, overlaps."""
+    rng = np.random.default_rng(0)
+    tried = 0
+    for _ in range(60):
+        data = np.zeros(SHAPE, np.uint8)
+        for value in range(2, 8):
+            for _ in range(rng.integers(1, 4)):
+                first, length = rng.integers(5, 85), rng.integers(1, 12)
+                place = [(slice(20, 22), 15), (slice(9, 11), 15), (17, slice(20, 22)), (13, slice(20, 22))]
+                data[(*place[rng.integers(4)], slice(first, first + length))] = value
+        for method in ("extent", "segment", "midgap"):
+            try:
+                levels = levels_of(data, method).levels
+            except LabelError:
+                continue
+            tried += 1
+            assert all(level.length_mm > 0 for level in levels)
+            assert all(one.caudal_mm <= two.rostral_mm + 1e-9 for one, two in pairwise(levels))
+    assert tried > 30
+
+
+def test_a_level_of_few_voxels_or_one_root_is_incomplete():
+    data = rods(THREE)
+    data[data == 4] = 0
+    data[20, 15, 60] = 4
+    data[5:11, 15, 40:50] = 0
+    found = {level.name: level for level in levels_of(data).levels}
+    assert found["C4"].incomplete == ("only 1 rootlet voxels near the cord",)
+    assert found["C5"].incomplete == ("rootlets of one root only (right dorsal)",)
+    assert found["C3"].incomplete == ()
+
+
+def test_thin_evidence_is_less_certain():
+    data = rods(THREE)
+    data[(data == 4) & (np.indices(SHAPE)[2] % 3 > 0)] = 0
+    few, many = levels_of(data).levels[1], levels_of(rods(THREE)).levels[1]
+    assert few.rostral_sd_mm > 1.2 * many.rostral_sd_mm
+
+
+def test_a_quarter_of_a_level_is_needed_to_stand_for_it():
+    data = rods({3: range(70, 80), 4: range(84, 94), 5: range(40, 50), 6: range(25, 35)})  # C4 lies above C3 ...
+    data[20:26, 15, 55:57] = 4  # ... but for a tenth of it
+    assert "C4" not in by_name(levels_of(data))
+    data[20:26, 15, 55:64] = data[5:11, 15, 55:64] = 4  # now for nearly half
+    assert "C4" in by_name(levels_of(data))
+
+
+def test_an_end_needs_a_twentieth_of_the_level():
+    data = rods({3: range(20, 70)})  # 200 voxels near the cord
+    data[20, 15:17, 73] = 3  # 2 voxels, 4 mm above the others
+    assert by_name(levels_of(data))["C3"][0] == pytest.approx(100 - 70, abs=0.1)
+    data[20:22, 13:18, 73] = data[9:11, 13:18, 73] = 3  # 20 voxels
+    assert by_name(levels_of(data))["C3"][0] == pytest.approx(100 - 74, abs=0.1)
+
+
+def test_levels_close_to_an_end_of_the_mask_may_be_cut():
+    for top, incomplete in ((99, True), (97, False)):  # 1 and 3 mm below the top of the mask, not on the last slice
+        assert bool(levels_of(rods({3: range(85, top), 4: THREE[4]})).levels[0].incomplete) is incomplete
+
+
+def test_thick_slices_may_leave_out_one():
+    affine = np.diag([1.0, 1.0, 4.0, 1.0])
+    cord, _, _ = straight_cord()
+    cord = cord[:, :, ::4]
+    data = np.zeros(cord.shape, np.uint8)
+    data[20:23, 15, 10] = data[8:11, 15, 10] = 3
+    data[20:23, 15, 11] = data[8:11, 15, 11] = 3
+    data[20:23, 15, 12] = data[8:11, 15, 12] = 3
+    whole = _thick_length(data, cord, affine)
+    data[:, :, 11] = 0  # the slices that are left lie 8 mm apart; 6 mm are bridged anywhere
+    assert whole == pytest.approx(12, abs=0.1)
+    assert _thick_length(data, cord, affine) == pytest.approx(4, abs=0.1)
+    affine[2, 2] = 5.5
+    data[20:23, 15, 11] = data[8:11, 15, 11] = 3  # the next slice is 5.5 mm away, more than 5
+    assert _thick_length(data, cord, affine) == pytest.approx(16.5, abs=0.1)
+
+
+def _thick_length(data, cord, affine):
+    ijk = np.argwhere(data)
+    cord_mm = apply_affine(affine, np.argwhere(cord))
+    line = fit_centerline(cord, affine)
+    levels = spinal_levels(ijk, data[tuple(ijk.T)].astype(int), affine, cord.shape, cord_mm, line, "extent")
+    return levels.levels[0].length_mm
 
 
 def test_levels_upside_down_are_an_error():
@@ -150,9 +259,12 @@ def test_roots_are_told_by_where_they_attach():
 def test_uncertainty_grows_with_the_voxel_and_with_roots_that_disagree():
     data = rods(THREE)
     agreeing = levels_of(data).levels[0]
-    assert agreeing.rostral_sd_mm == pytest.approx(1 / np.sqrt(12), abs=0.01)
+    # 40 voxels strewn over 10 mm
+    assert agreeing.rostral_sd_mm == pytest.approx(np.hypot(1 / np.sqrt(12), 10 / 41), abs=0.01)
     data[5:11, 15, 76:80] = 0  # the left root begins 4 mm further down
-    assert levels_of(data).levels[0].rostral_sd_mm == pytest.approx(np.hypot(1 / np.sqrt(12), 2), abs=0.01)
+    assert levels_of(data).levels[0].rostral_sd_mm == pytest.approx(
+        np.linalg.norm([1 / np.sqrt(12), 2, 10 / 33]), abs=0.02
+    )
 
 
 def test_bad_values_and_absent_rootlets():
@@ -207,8 +319,7 @@ def test_level_ends_do_not_depend_on_resolution(resolutions):
 
 def published_extents(phantom, centerline: Centerline):
     """The published definition: the cord dilated by three voxels, first to last slice, slices put on the centerline."""
-    cord, rootlets = to_canonical(phantom.cord), to_canonical(phantom.rootlets)
-    touching = rootlets.data * ndimage.binary_dilation(cord.data > 0, ball(3))
+    cord, touching = phantom.cord, phantom.rootlets.data * ndimage.binary_dilation(phantom.cord.data > 0, ball(3))
     ends = {}
     for value in np.unique(touching)[1:]:
         slices = np.flatnonzero((touching == value).any(axis=(0, 1)))

@@ -16,7 +16,7 @@ def discs_at(positions, ahead=10.0):
 
 def levels_of(positions):
     discs, notes = place_discs(discs_at(positions), LINE, AFFINE)
-    return vertebral_levels(discs, notes)
+    return vertebral_levels(discs, LINE.cord_length, notes)
 
 
 def ends(levels):
@@ -50,6 +50,29 @@ def test_labels_above_the_mask_count_on_the_way_to_the_pmj():
     discs, notes = place_discs(discs_at({2: -12, 3: 5}), line, AFFINE)
     assert [disc.arc_mm for disc in discs] == pytest.approx([-12, 5])
     assert notes == []
+
+
+def test_levels_that_reach_beyond_the_mask_are_incomplete():
+    line = LINE.extended_to([0, 0, 30])
+    discs, _ = place_discs(discs_at({1: -25, 2: -12, 3: 5, 4: 22}), line, AFFINE)
+    levels = vertebral_levels(discs, line.cord_length).levels
+    assert [bool(level.incomplete) for level in levels] == [True, True, False]
+
+
+def test_the_mask_s_ends_are_not_exact():
+    """Labels up to 2 mm, or half a slice, beyond an end still count."""
+    assert ends(levels_of({3: -1.9, 4: 28})) == {"C3": (pytest.approx(-1.9), 28)}
+    with pytest.raises(LabelError, match="1 disc label beside"):
+        levels_of({3: -2.1, 4: 28})
+    discs, _ = place_discs(discs_at({3: -2.4, 4: 28}), LINE, np.diag([0.5, 0.5, 5.0, 1.0]))
+    assert len(discs) == 2
+
+
+def test_a_label_far_to_the_side_beyond_the_mask_is_only_left_out():
+    points = discs_at({3: 10, 4: 28}) | {9: np.array([0, 60.0, -150.0])}
+    discs, notes = place_discs(points, LINE, AFFINE)
+    assert [disc.value for disc in discs] == [3, 4]
+    assert notes == ["disc 9 (T1/T2): beyond the ends of the cord mask: left out"]
 
 
 def test_uncertainty_is_that_of_a_voxel():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 
 def command_parser(prog: str, description: str, examples: str) -> argparse.ArgumentParser:
@@ -43,6 +46,19 @@ def add_misc(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return misc
 
 
+def say(*lines: str) -> None:
+    """Print lines; that nobody reads them any more (``| head``) is no error."""
+    try:
+        print(*lines, sep="\n", flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 (open until the process ends)
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    """End as after an error, so that nothing half-written is left behind."""
+    raise SystemExit(143)
+
+
 def run(parser: argparse.ArgumentParser, argv: list[str] | None, command: Callable[[argparse.Namespace], None]) -> int:
     """Parse arguments and run a command; errors become one line.
 
@@ -60,7 +76,12 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None, command: Callab
     int
         Exit status: 0, 1 after an error, 130 after an interrupt.
     """
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter shows another one
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     arguments = parser.parse_args(argv)
+    os.environ["MPLBACKEND"] = "Agg"  # figures go into files, whatever the user's set-up
+    signal.signal(signal.SIGTERM, _terminated)
     if arguments.v == 2:
         command(arguments)
         return 0

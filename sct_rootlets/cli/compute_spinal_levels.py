@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.common import add_misc, command_parser, run
+from sct_rootlets.cli.common import add_misc, command_parser, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.subject import SubjectLevels
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("give -rootlets, -ldisc, or both")
         if arguments.published_csv and arguments.pmj is None:
             parser.error("-published-csv needs -pmj: its columns are distances from the PMJ")
-        from sct_rootlets.subject import compute_spinal_levels
+        from sct_rootlets.subject import compute_spinal_levels, earlier_outputs
 
         subject = compute_spinal_levels(
             arguments.rootlets,
@@ -102,8 +102,9 @@ def main(argv: list[str] | None = None) -> int:
         )
         written = subject.save(arguments.ofolder, figure=bool(arguments.figure), published=arguments.published_csv)
         if arguments.v:
-            print(summary(subject))
-            print("written:", *(f"  {path}" for path in written), sep="\n")
+            say(summary(subject), "written:", *(f"  {path}" for path in written))
+            for path in earlier_outputs(arguments.ofolder, subject.prefix, written):
+                say(f"note: {path} is of an earlier run, and was not written anew")
 
     return run(parser, argv, command)
 
@@ -122,7 +123,9 @@ def summary(subject: SubjectLevels) -> str:
             )
     shifted = [pair for pair in subject.pairs if pair.pairing == "shifted"]
     if shifted:
-        lines.append("vertebral minus spinal midpoint (shifted pairs):")
+        extent = subject.spinal is not None and subject.spinal.method == "extent"
+        published = "" if extent else "; for comparison with published figures use -method extent"
+        lines.append(f"vertebral minus spinal midpoint, in mm (shifted pairs{published}):")
         lines += [f"  {pair.name:<6}{pair.difference_mm:+6.1f} ± {pair.difference_sd_mm:.1f}" for pair in shifted]
     lines += [f"note: {note}" for note in subject.notes]
     return "\n".join(lines)

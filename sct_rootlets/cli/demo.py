@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from sct_rootlets.cli.common import add_misc, command_parser, run
+from sct_rootlets.cli.common import add_misc, command_parser, run, say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -53,8 +53,8 @@ def _command(arguments: argparse.Namespace) -> None:
         str(levels),
     ]
     if arguments.v:
-        print("sct_compute_spinal_levels", shlex.join(command), end="\n\n")
+        say(f"sct_compute_spinal_levels {shlex.join(command)}", "")
     if compute_spinal_levels.main([*command, "-v", str(arguments.v)]):
         raise SctRootletsError("the demo did not finish; see the message above")
     if arguments.v:
-        print(f"\nlook at {levels / f'{scan}_levels.png'}")
+        say("", f"look at {levels / f'{scan}_levels.png'}")

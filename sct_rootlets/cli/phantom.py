@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sct_rootlets.cli.common import add_misc, command_parser, run
+from sct_rootlets.cli.common import add_misc, command_parser, run, say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -31,4 +31,4 @@ def _command(arguments: argparse.Namespace) -> None:
 
     written = write_phantoms(arguments.ofolder)
     if arguments.v:
-        print("written:", *(f"  {path}" for path in written), sep="\n")
+        say("written:", *(f"  {path}" for path in written))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import MatplotlibDeprecationWarning, rc_context, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -36,7 +40,18 @@ INK, GRID = "#222222", "#BBBBBB"
 
 def save_levels_figure(subject: SubjectLevels, path: str | os.PathLike[str]) -> None:
     """Draw `levels_figure` into a PNG file; same input, same bytes."""
-    levels_figure(subject).savefig(path, dpi=110, metadata={"Software": None})
+    with _standard_settings():
+        levels_figure(subject).savefig(path, dpi=110, metadata={"Software": None})
+
+
+@contextlib.contextmanager
+def _standard_settings() -> Iterator[None]:
+    """Matplotlib as it comes: a figure is the same whatever the user's own settings are."""
+    ours = {key: value for key, value in rcParamsDefault.items() if not key.startswith(("backend", "interactive"))}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MatplotlibDeprecationWarning)
+        with rc_context(ours):
+            yield
 
 
 def levels_figure(subject: SubjectLevels) -> Figure:
