@@ -1,9 +1,11 @@
 """The command from its arguments to files and messages; above all what it does with bad input."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nibabel as nib
@@ -268,26 +270,106 @@ def test_output_folder_that_is_a_file(inputs, tmp_path, capsys):
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX user ids")
-def test_output_folder_without_permission(inputs, tmp_path, capsys):
-    locked = tmp_path / "locked"
-    locked.mkdir()
-    locked.chmod(0o555)
-    if os.geteuid() == 0:  # root may write anywhere; read as nobody what root may read
-        from sct_rootlets import compute_spinal_levels
-        from sct_rootlets.errors import ImageError
-
-        named = {"rootlets": inputs["-rootlets"], "cord": inputs["-s"]}
-        subject = compute_spinal_levels(**named)
-        os.seteuid(65534)
+def test_output_folder_without_permission(inputs, capsys):
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        folder = Path(name)
+        folder.chmod(0o755)
+        for option, path in inputs.items():
+            inputs[option] = Path(shutil.copy(path, folder))
+        assert main(arguments(inputs, folder / "first", "-v", "0", "-figure", "0")) == 0
+        (folder / "locked").mkdir()
+        (folder / "locked").chmod(0o555)
+        root = os.geteuid() == 0  # root may write anywhere: become nobody for the moment
+        if root:
+            os.seteuid(65534)
         try:
-            with pytest.raises(ImageError, match="cannot write to"):
-                subject.save(locked, figure=False)
+            assert main(arguments(inputs, folder / "locked", "-figure", "0")) == 1
         finally:
-            os.seteuid(0)
-    else:
-        assert main(arguments(inputs, locked)) == 1
+            if root:
+                os.seteuid(0)
         assert "cannot write to" in capsys.readouterr().err
-    assert list(locked.iterdir()) == []
+        assert list((folder / "locked").iterdir()) == []
+
+
+def test_an_input_is_not_replaced(inputs, tmp_path, capsys):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    inputs["-rootlets"] = inputs["-rootlets"].rename(folder / f"{STEM}_label-spinalLevels_dseg.nii.gz")
+    before = inputs["-rootlets"].read_bytes()
+    assert main(arguments(inputs, folder)) == 1
+    assert "is an input and would be replaced" in capsys.readouterr().err
+    assert [path.read_bytes() for path in folder.iterdir()] == [before]
+
+
+def test_image_in_place_of_the_mask(inputs, phantom_folder, tmp_path, capsys):
+    inputs["-s"] = phantom_folder / "sub-phantom01" / "anat" / f"{STEM}.nii.gz"
+    fails(inputs, tmp_path, capsys, "mm² thick, and a cord at most 130 mm²")
+
+
+def test_swapped_levels_are_named(inputs, tmp_path, capsys):
+    spoil(inputs["-rootlets"], lambda data: np.where((data == 4) | (data == 5), 9 - data, data))
+    assert main(arguments(inputs, tmp_path / "out", "-figure", "0")) == 0
+    table = pd.read_csv(tmp_path / "out" / f"{STEM}_levels.csv")
+    spinal = table[table.kind == "spinal"].set_index("name")
+    assert list(spinal.index) == ["C2", "C3", "C6", "C7", "C8", "T1"]
+    assert not spinal.complete["C6"]
+    assert "as one of the two bears the wrong name" in capsys.readouterr().out
+
+
+def test_files_of_an_earlier_run_are_pointed_out(inputs, tmp_path, capsys):
+    assert main(arguments(inputs, tmp_path / "out")) == 0
+    capsys.readouterr()
+    assert main(arguments({"-s": inputs["-s"], "-ldisc": inputs["-ldisc"]}, tmp_path / "out", "-figure", "0")) == 0
+    printed = capsys.readouterr().out
+    for name in ("levels.png", "correspondence.csv", "label-spinalLevels_dseg.nii.gz"):
+        assert f"{STEM}_{name} is of an earlier run" in printed
+
+
+def test_levels_without_a_partner_give_an_empty_table(inputs, tmp_path, capsys):
+    spoil(inputs["-rootlets"], lambda data: np.where(data <= 3, data, 0))
+    spoil(inputs["-ldisc"], lambda data: np.where(data >= 8, data, 0))
+    assert main(arguments(inputs, tmp_path / "out", "-figure", "0")) == 0
+    assert "the correspondence table is empty" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "out" / f"{STEM}_correspondence.csv")) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("reader", ["| head -n 0", ">/dev/full"])
+def test_nobody_reads_what_is_printed(inputs, tmp_path, reader):
+    if "full" in reader and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    command = shlex.join([sys.executable, "-m", "sct_rootlets.cli.compute_spinal_levels"])
+    line = f"{command} {shlex.join(arguments(inputs, tmp_path / 'out', '-figure', '0'))} {reader}"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / f"{STEM}_levels.csv").exists()
+
+
+def test_a_terminal_without_these_letters(inputs, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "sct_rootlets.cli.compute_spinal_levels", *arguments(inputs, tmp_path / "out")],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "MPLBACKEND": "nonsense"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_terminated(inputs, tmp_path):
+    """SIGTERM, as a cluster sends it, while files are being written."""
+    code = (
+        "import os, signal, sys\n"
+        "import sct_rootlets.subject as subject\n"
+        "from sct_rootlets.cli.compute_spinal_levels import main\n"
+        "subject.write_table = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments(inputs, tmp_path / "out")], capture_output=True, check=False
+    )
+    assert done.returncode == 143
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX resource limits")

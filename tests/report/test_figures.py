@@ -4,7 +4,7 @@ from matplotlib.colors import to_hex
 
 from sct_rootlets import compute_spinal_levels
 from sct_rootlets.levels import level_color
-from sct_rootlets.report.figures import levels_figure
+from sct_rootlets.report.figures import levels_figure, save_levels_figure
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +52,12 @@ def test_draws_what_there_is(phantom):
     broken[10:20] = np.nan
     with_nan = compute_spinal_levels(cord=phantom.cord, discs=phantom.discs, image=(broken, phantom.cord.affine))
     assert len(levels_figure(with_nan).axes) == 3
+
+
+def test_the_user_s_settings_do_not_matter(subject, tmp_path):
+    import matplotlib
+
+    save_levels_figure(subject, tmp_path / "ours.png")
+    with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "black", "font.size": 30}):
+        save_levels_figure(subject, tmp_path / "theirs.png")
+    assert (tmp_path / "ours.png").read_bytes() == (tmp_path / "theirs.png").read_bytes()
