@@ -238,7 +238,7 @@ class SubjectLevels:
         (folder / f"{stem}.json").write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def _save_tables(self, folder: Path, prefix: str, published: bool) -> None:
-        rows = {levels.kind: self.level_rows(levels) for levels in self.kinds}
+        rows: dict[str, list[dict[str, object]]] = {levels.kind: self.level_rows(levels) for levels in self.kinds}
         everything = [row for kind_rows in rows.values() for row in kind_rows]
         write_table(folder / f"{prefix}_levels.csv", tuple(everything[0]), everything)
         if len(self.kinds) == 2:
