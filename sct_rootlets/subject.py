@@ -213,9 +213,8 @@ class SubjectLevels:
 
     def _save_map(self, folder: Path, prefix: str, levels: Levels) -> None:
         stem = f"{prefix}_label-{LABEL_NAMES[levels.kind]}_dseg"
-        labels = self.level_map(levels.kind)
-        save_labels(folder / f"{stem}.nii.gz", labels, self.cord)
-        shown = set(np.unique(labels).tolist())
+        save_labels(folder / f"{stem}.nii.gz", self.level_map(levels.kind), self.cord)
+        shown = set(np.unique(levels.label(self._cord_arc)).tolist())
         write_table(
             folder / f"{stem}.tsv",
             ("index", "name", "color"),

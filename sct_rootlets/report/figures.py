@@ -180,7 +180,8 @@ def _draw_coronal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
     across = np.arange(*CORONAL_MM, STEP_MM)
     box = _draw_view(axes, subject, arc, across, "coronal")
     if subject.rootlets is not None:
-        depths = np.arange(-ROOTLET_DEPTH_MM, ROOTLET_DEPTH_MM + STEP_MM, STEP_MM)
+        step = max(STEP_MM, float(subject.rootlets.spacing.min()))  # no voxel is skipped
+        depths = np.arange(-ROOTLET_DEPTH_MM, ROOTLET_DEPTH_MM + step, step)
         layers = [
             _sample(subject.rootlets, _plane(subject, arc, across, "coronal", float(depth)), order=0)
             for depth in depths
