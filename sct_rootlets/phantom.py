@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +43,23 @@ _VENTRAL_START_DEG, _VENTRAL_COURSE_DEG = 50.0, 10.0
 
 @dataclass(frozen=True)
 class Filum:
-    """A rootlet as a straight tube in the cord's coordinates (arc length, right, anterior), in mm."""
+    """A rootlet as a tube along a polyline, in the cord's coordinates.
+
+    Attributes
+    ----------
+    value : int
+        Its spinal level, 2 for C2.
+    root : str
+        One of `sct_rootlets.levels.ROOTS`.
+    path : numpy.ndarray, shape (K, 3)
+        (arc length, right, anterior) in mm, from where it attaches to the cord outwards.
+    radius_mm : float
+    """
 
     value: int
-    start: np.ndarray
-    end: np.ndarray
+    root: str
+    path: np.ndarray
+    radius_mm: float
 
 
 @dataclass(frozen=True)
@@ -60,20 +73,24 @@ class Anatomy:
     half_width_mm, half_depth_mm : float
         Half axes of the cord's elliptic cross-section.
     fila : tuple of Filum
-    filum_radius_mm : float
     discs : dict of int to float
         Arc length of each disc in mm, by value.
     pmj_mm : float
         Arc length of the PMJ, negative.
+    enlargement : float
+        How much larger the cross-section of the cord is at the cervical enlargement (C5/C6), as a share.
+    canal_half_axes_mm : (float, float)
+        Half axes of the dural sac, which holds the cerebrospinal fluid.
     """
 
     centerline: Centerline
     half_width_mm: float
     half_depth_mm: float
     fila: tuple[Filum, ...]
-    filum_radius_mm: float
     discs: dict[int, float]
     pmj_mm: float
+    enlargement: float = 0.0
+    canal_half_axes_mm: tuple[float, float] = (11.0, 8.0)
 
     def spinal_extents(self, distance_mm: float) -> dict[str, tuple[float, float]]:
         """True ends of each level: where its rootlets lie within a distance of the cord's surface.
@@ -91,15 +108,21 @@ class Anatomy:
         surface = cKDTree(np.stack([self.half_width_mm * np.cos(angle), self.half_depth_mm * np.sin(angle)], axis=1))
         ends: dict[str, tuple[float, float]] = {}
         for filum in self.fila:
-            path = filum.start + np.linspace(0, 1, 400)[:, None] * (filum.end - filum.start)
+            path = _densely(filum.path, 400)
             near = surface.query(path[:, 1:])[0] <= distance_mm
             near[0] = True  # where it attaches
-            run, drop = np.linalg.norm((filum.end - filum.start)[1:]), abs((filum.end - filum.start)[0])
-            half = self.filum_radius_mm * np.hypot(run, drop) / run  # of the tube along the cord
+            drop, *across = filum.path[1] - filum.path[0]
+            half = filum.radius_mm * np.hypot(1, drop / np.hypot(*across))  # of the tube along the cord
             name = level_name(filum.value, "spinal")
             rostral, caudal = ends.get(name, (np.inf, -np.inf))
             ends[name] = min(rostral, path[near, 0].min() - half), max(caudal, path[near, 0].max() + half)
         return ends
+
+
+def _densely(path: np.ndarray, n: int) -> np.ndarray:
+    """``n`` points along a polyline, shape (n, 3)."""
+    along = np.linspace(0, len(path) - 1, n)
+    return np.stack([np.interp(along, np.arange(len(path)), coordinate) for coordinate in path.T], axis=1)
 
 
 @dataclass(frozen=True)
@@ -174,26 +197,22 @@ def cervical_anatomy(
     for value, length, descent in zip(sorted(middle), _ATTACHMENT_MM, _DESCENT_DEG, strict=True):
         reach = length * scale / 2 - filum_radius_mm / np.cos(np.radians(descent))
         for arc in np.linspace(-reach, reach, fila_per_root) + middle[value] + drift_mm:
-            for start_deg, course_deg, run_mm in (
-                (_DORSAL_START_DEG, _DORSAL_COURSE_DEG, 6.5),
-                (_VENTRAL_START_DEG, _VENTRAL_COURSE_DEG, 6.0),
+            for root, start_deg, course_deg, run_mm in (
+                ("dorsal", _DORSAL_START_DEG, _DORSAL_COURSE_DEG, 6.5),
+                ("ventral", _VENTRAL_START_DEG, _VENTRAL_COURSE_DEG, 6.0),
             ):
                 start = np.array(
                     [half_width * np.cos(np.radians(start_deg)), half_depth * np.sin(np.radians(start_deg))]
                 )
                 course = run_mm * np.array([np.cos(np.radians(course_deg)), np.sin(np.radians(course_deg))])
                 drop = run_mm * np.tan(np.radians(descent))
-                for side in (-1, 1):
-                    fila.append(
-                        Filum(
-                            value,
-                            np.array([arc, side * start[0], start[1]]),
-                            np.array([arc + drop, side * (start + course)[0], (start + course)[1]]),
-                        )
-                    )
+                end = start + course
+                for side, sign in (("left", -1), ("right", 1)):
+                    path = np.array([[arc, sign * start[0], start[1]], [arc + drop, sign * end[0], end[1]]])
+                    fila.append(Filum(value, f"{side}_{root}", path, filum_radius_mm))
     pmj_mm = -20.0 * scale
     top = centerline.position(np.array([pmj_mm]))[0]
-    return Anatomy(centerline.extended_to(top), half_width, half_depth, tuple(fila), filum_radius_mm, discs, pmj_mm)
+    return Anatomy(centerline.extended_to(top), half_width, half_depth, tuple(fila), discs, pmj_mm)
 
 
 def _course(length_mm: float, bend_deg: float, sway_mm: float) -> Centerline:
@@ -291,12 +310,9 @@ def draw_phantom(
     around = np.flatnonzero(~inside & (np.hypot(place[:, 1], place[:, 2]) < 20))
     around = around[np.argsort(place[around, 0], kind="stable")]
     for filum in anatomy.fila:
-        ends = sorted((filum.start[0], filum.end[0]))
-        first, last = np.searchsorted(
-            place[around, 0], [ends[0] - anatomy.filum_radius_mm, ends[1] + anatomy.filum_radius_mm]
-        )
-        index = around[first:last]
-        rootlets[tuple(voxels[index[_in_tube(place[index], filum, anatomy.filum_radius_mm)]].T)] = filum.value
+        reach = np.array([filum.path[:, 0].min() - filum.radius_mm, filum.path[:, 0].max() + filum.radius_mm])
+        index = around[slice(*np.searchsorted(place[around, 0], reach))]
+        rootlets[tuple(voxels[index[_in_tube(place[index], filum)]].T)] = filum.value
 
     return Phantom(
         anatomy,
@@ -308,10 +324,13 @@ def draw_phantom(
     )
 
 
-def _in_tube(place: np.ndarray, filum: Filum, radius: float) -> np.ndarray:
-    axis = filum.end - filum.start
-    along = np.clip((place - filum.start) @ axis / (axis @ axis), 0, 1)
-    return np.linalg.norm(place - filum.start - along[:, None] * axis, axis=1) <= radius
+def _in_tube(place: np.ndarray, filum: Filum) -> np.ndarray:
+    inside = np.zeros(len(place), dtype=bool)
+    for start, end in pairwise(filum.path):
+        axis = end - start
+        along = np.clip((place - start) @ axis / (axis @ axis), 0, 1)
+        inside |= np.linalg.norm(place - start - along[:, None] * axis, axis=1) <= filum.radius_mm
+    return inside
 
 
 def _points(

@@ -1,0 +1,1 @@
+"""Training without labelled scans: random anatomies, and the images they would give."""

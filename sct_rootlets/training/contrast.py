@@ -1,0 +1,173 @@
+"""Tissues, and how bright they are: T2w TSE at 3T, MP2RAGE at 7T, or at random."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Literal, get_args
+
+import numpy as np
+
+Contrast = Literal["T2w", "INV1", "INV2", "UNIT1", "random"]
+CONTRASTS: tuple[str, ...] = get_args(Contrast)
+
+
+class Tissue(IntEnum):
+    """What a voxel is made of."""
+
+    MUSCLE = 0
+    FAT = 1
+    CORTEX = 2
+    MARROW = 3
+    DISC = 4
+    LIGAMENT = 5
+    CSF = 6
+    WHITE = 7
+    GREY = 8
+    ROOTLET = 9
+
+
+# T1 and T2 in ms and proton density at 3T. Cord: Smith 2008 (Magn Reson Med 60:213); nerve (optic), muscle:
+# Stanisz 2005 (Magn Reson Med 54:507); fat, marrow: Gold 2004 (AJR 183:343), de Bazelaire 2004 (Radiology 230:652);
+# CSF: Rooney 2007 (Magn Reson Med 57:308) for T1. Cortical bone and ligament hardly show at these echo times.
+_AT_3T = {
+    Tissue.MUSCLE: (1412, 50, 0.8),
+    Tissue.FAT: (371, 133, 0.9),
+    Tissue.CORTEX: (800, 5, 0.2),
+    Tissue.MARROW: (586, 49, 0.7),
+    Tissue.DISC: (1000, 70, 0.8),
+    Tissue.LIGAMENT: (900, 10, 0.4),
+    Tissue.CSF: (4300, 1500, 1.0),
+    Tissue.WHITE: (860, 73, 0.7),
+    Tissue.GREY: (980, 76, 0.8),
+    Tissue.ROOTLET: (1083, 78, 0.75),
+}
+# T1 in ms at 7T. Cord: about that of Massire 2016 (NeuroImage 143:58); the others are scaled from 3T.
+_T1_AT_7T = {
+    Tissue.MUSCLE: 1650,
+    Tissue.FAT: 550,
+    Tissue.CORTEX: 900,
+    Tissue.MARROW: 750,
+    Tissue.DISC: 1300,
+    Tissue.LIGAMENT: 1100,
+    Tissue.CSF: 4400,
+    Tissue.WHITE: 1080,
+    Tissue.GREY: 1180,
+    Tissue.ROOTLET: 1250,
+}
+
+
+def t2w_signal(repetition_ms: float, echo_ms: float) -> np.ndarray:
+    """Signal of each tissue in a T2w turbo spin echo at 3T, shape (len(Tissue),).
+
+    Parameters
+    ----------
+    repetition_ms, echo_ms : float
+        Repetition time and effective echo time.
+    """
+    t1, t2, density = np.array([_AT_3T[tissue] for tissue in Tissue]).T
+    return density * (1 - np.exp(-repetition_ms / t1)) * np.exp(-echo_ms / t2)
+
+
+def mp2rage_signal(
+    repetition_ms: float = 5000,
+    inversion_ms: tuple[float, float] = (700, 2400),
+    flip_deg: tuple[float, float] = (4, 5),
+    echo_spacing_ms: float = 6.9,
+    excitations: int = 150,
+    efficiency: float = 0.96,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Signed signals of each tissue in the two images of an MP2RAGE at 7T, shape (len(Tissue),) each.
+
+    The steady state of Marques 2010 (NeuroImage 49:1271, doi 10.1016/j.neuroimage.2009.10.002), eqs. 1-3, without T2*.
+
+    Parameters
+    ----------
+    repetition_ms : float
+        From inversion to inversion.
+    inversion_ms : (float, float)
+        From the inversion to the middle of each readout.
+    flip_deg : (float, float)
+    echo_spacing_ms : float
+        Repetition time within a readout.
+    excitations : int
+        In each readout.
+    efficiency : float
+        Of the inversion.
+
+    Raises
+    ------
+    ValueError
+        If the readouts overlap or do not fit into the repetition time.
+    """
+    t1 = np.array([_T1_AT_7T[tissue] for tissue in Tissue], dtype=float)
+    density = np.array([_AT_3T[tissue][2] for tissue in Tissue])
+    readout = excitations * echo_spacing_ms
+    before, between, after = (
+        inversion_ms[0] - readout / 2,
+        inversion_ms[1] - inversion_ms[0] - readout,
+        repetition_ms - inversion_ms[1] - readout / 2,
+    )
+    if min(before, between, after) < 0:
+        raise ValueError("the readouts of the MP2RAGE do not fit between its inversions")
+    e1, ea, eb, ec = (np.exp(-time / t1) for time in (echo_spacing_ms, before, between, after))
+    first, second = (np.cos(np.radians(flip)) * e1 for flip in flip_deg)
+
+    def excited(start: np.ndarray, factor: np.ndarray, times: float) -> np.ndarray:
+        """Longitudinal magnetisation after a train of excitations."""
+        return start * factor**times + (1 - e1) * (1 - factor**times) / (1 - factor)
+
+    steady = excited(1 - ea, first, excitations)
+    steady = excited(steady * eb + 1 - eb, second, excitations)
+    steady = steady * ec + 1 - ec
+    cosines = np.cos(np.radians(flip_deg[0])) * np.cos(np.radians(flip_deg[1]))
+    steady /= 1 + efficiency * cosines**excitations * np.exp(-repetition_ms / t1)
+    one = np.sin(np.radians(flip_deg[0])) * excited(-efficiency * steady * ea + 1 - ea, first, excitations / 2 - 1)
+    back = second ** (-excitations / 2)
+    two = np.sin(np.radians(flip_deg[1])) * ((steady - (1 - ec)) / ec * back - (1 - e1) * (back - 1) / (1 - second))
+    return density * one, density * two
+
+
+def tissue_signals(contrast: Contrast, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+    """Signals of the tissues in one scan, protocol and tissues varied at random.
+
+    Parameters
+    ----------
+    contrast : {"T2w", "INV1", "INV2", "UNIT1", "random"}
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    signal : numpy.ndarray, shape (len(Tissue),)
+        Scaled so that the strongest is 1; INV1 signed.
+    second : numpy.ndarray or None
+        For UNIT1, which is made of two images: the signals in INV2, on the scale of the first.
+    """
+    if contrast == "T2w":
+        signal = t2w_signal(rng.uniform(1400, 3000), rng.uniform(80, 140))
+    elif contrast == "random":
+        return _random_signal(rng), None
+    else:
+        one, two = mp2rage_signal(
+            inversion_ms=(rng.uniform(600, 900), rng.uniform(2200, 2800)),
+            flip_deg=(rng.uniform(3.5, 6), rng.uniform(3.5, 6)),
+        )
+        vary = np.exp(0.08 * rng.standard_normal(len(Tissue)))
+        one, two = one * vary, two * vary
+        if contrast == "UNIT1":
+            largest = np.abs(np.concatenate([one, two])).max()
+            return one / largest, two / largest
+        signal = one if contrast == "INV1" else two
+        return signal / np.abs(signal).max(), None
+    signal = signal * np.exp(0.12 * rng.standard_normal(len(Tissue)))
+    return signal / signal.max(), None
+
+
+def _random_signal(rng: np.random.Generator) -> np.ndarray:
+    """Any brightness for any tissue, but rootlets and cord differ visibly from the fluid around them."""
+    signal = rng.uniform(0, 1, len(Tissue))
+    away = np.sign(rng.standard_normal()) * rng.uniform(0.25, 0.8)
+    fluid = signal[Tissue.CSF] = rng.uniform(max(0, away), 1 + min(0, away))
+    signal[Tissue.WHITE] = fluid - away
+    signal[Tissue.GREY] = signal[Tissue.WHITE] + rng.normal(0, 0.06)
+    signal[Tissue.ROOTLET] = signal[Tissue.WHITE] + rng.normal(0, 0.08)
+    return np.clip(signal, 0, 1)

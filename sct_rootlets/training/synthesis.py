@@ -1,0 +1,283 @@
+"""From an anatomy to the image that a scanner would make of it, with labels; on CPU or GPU.
+
+Everything is drawn fine (about 0.4 mm) in the world of the acquired grid, then averaged to that grid: partial volume
+comes by itself. Grids are axis-aligned RAS; a network sees other orientations after reorientation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (its usual name)
+
+from sct_rootlets.levels import ROOTS
+from sct_rootlets.phantom import Anatomy
+from sct_rootlets.training.contrast import Contrast, Tissue, tissue_signals
+
+#: Structures are drawn on voxels of about this size.
+FINE_MM = 0.4
+#: A voxel belongs to a rootlet from this share of its volume on: below, nobody would see it.
+ROOTLET_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A synthetic scan.
+
+    Attributes
+    ----------
+    image : torch.Tensor, shape (I, J, K)
+        Intensities, float32.
+    levels : torch.Tensor, shape (I, J, K)
+        Rootlets: 2 for C2 and so on, uint8.
+    roots : torch.Tensor, shape (I, J, K)
+        Rootlets: 1 + the index into `sct_rootlets.levels.ROOTS`, uint8.
+    cord : torch.Tensor, shape (I, J, K)
+        Spinal cord, uint8.
+    spacing_mm : tuple of float
+        Voxel size along right, anterior and superior.
+    """
+
+    image: torch.Tensor
+    levels: torch.Tensor
+    roots: torch.Tensor
+    cord: torch.Tensor
+    spacing_mm: tuple[float, float, float]
+
+
+def synthesize(
+    anatomy: Anatomy,
+    contrast: Contrast,
+    shape: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float],
+    centre_mm: tuple[float, float, float],
+    rng: np.random.Generator,
+    device: str | torch.device = "cpu",
+) -> Scan:
+    """Make a scan of an anatomy.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    contrast : {"T2w", "INV1", "INV2", "UNIT1", "random"}
+    shape : (int, int, int)
+        Voxels along right, anterior and superior.
+    spacing_mm : (float, float, float)
+    centre_mm : (float, float, float)
+        Middle of the field of view, RAS+ in the world of the anatomy.
+    rng : numpy.random.Generator
+        The same state gives the same scan on the same device.
+    device : str or torch.device
+
+    Returns
+    -------
+    Scan
+    """
+    factor = tuple(max(1, round(mm / FINE_MM)) for mm in spacing_mm)
+    axes = [
+        torch.linspace(-0.5, 0.5, 2 * n * f + 1, device=device)[1::2] * n * mm + centre
+        for n, f, mm, centre in zip(shape, factor, spacing_mm, centre_mm, strict=True)
+    ]
+    generator = torch.Generator(device).manual_seed(int(rng.integers(2**31)))
+    arc, right, anterior = _cord_coordinates(anatomy, axes)
+    tissue = _tissues(anatomy, arc, right, anterior, rng)
+    levels, roots = torch.zeros_like(tissue), torch.zeros_like(tissue)
+    _draw_rootlets(anatomy, axes, tissue, levels, roots)
+    in_cord = (tissue == Tissue.WHITE) | (tissue == Tissue.GREY)
+
+    first, second = tissue_signals(contrast, rng)
+    image = _acquire(first, tissue, factor, generator, rng)
+    if second is not None:
+        other = _acquire(second, tissue, factor, generator, rng)
+        image = image * other / (image**2 + other**2 + 1e-6)
+    elif contrast != "random":
+        image = image.abs()
+    shares = _pooled((levels > 0).float(), factor)
+    seen = shares >= ROOTLET_SHARE
+    cord = _pooled(in_cord.float(), factor) >= 0.5
+    return Scan(
+        image=image,
+        levels=(_largest(levels, factor) * (seen & ~cord)).to(torch.uint8),
+        roots=(_largest(roots, factor) * (seen & ~cord)).to(torch.uint8),
+        cord=cord.to(torch.uint8),
+        spacing_mm=spacing_mm,
+    )
+
+
+def _cord_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Arc length, and mm to the right and to anterior of the centerline, of each voxel of a grid."""
+    line, device = anatomy.centerline, axes[0].device
+    beyond = 40.0  # the curve goes on straight where the field of view reaches beyond it
+    table_arc = np.arange(line.arc[0] - beyond, line.arc[-1] + beyond, 0.5)
+    table = torch.tensor(
+        np.concatenate([line.position(table_arc), *line.frame(table_arc)], axis=1), dtype=torch.float32, device=device
+    )
+    x, y, z = torch.meshgrid(*axes, indexing="ij")
+    heights = np.interp(axes[2].cpu().numpy(), line.position(table_arc)[::-1, 2], table_arc[::-1])
+    arc = torch.tensor(heights, dtype=torch.float32, device=device).expand_as(x).clone()
+    for _ in range(4):  # Newton's steps towards the foot of the perpendicular
+        row = _rows(table, arc, table_arc)
+        arc = arc + sum((p - row[..., i]) * row[..., 3 + i] for i, p in enumerate((x, y, z)))
+    row = _rows(table, arc, table_arc)
+    offset = [p - row[..., i] for i, p in enumerate((x, y, z))]
+    right = sum(component * row[..., 6 + i] for i, component in enumerate(offset))
+    anterior = sum(component * row[..., 9 + i] for i, component in enumerate(offset))
+    return arc, torch.as_tensor(right), torch.as_tensor(anterior)
+
+
+def _rows(table: torch.Tensor, arc: torch.Tensor, table_arc: np.ndarray) -> torch.Tensor:
+    """Linear interpolation of the table's rows at arc lengths."""
+    place = ((arc - float(table_arc[0])) / 0.5).clamp(0, len(table) - 1.001)
+    index = place.long()
+    share = (place - index)[..., None]
+    return table[index] * (1 - share) + table[index + 1] * share
+
+
+def _tissues(
+    anatomy: Anatomy, arc: torch.Tensor, right: torch.Tensor, anterior: torch.Tensor, rng: np.random.Generator
+) -> torch.Tensor:
+    """What each voxel is made of, without rootlets."""
+    tissue = torch.full(arc.shape, int(Tissue.MUSCLE), dtype=torch.uint8, device=arc.device)
+
+    def paint(where: torch.Tensor, what: Tissue) -> None:
+        tissue[where] = int(what)
+
+    aside = right.abs()
+    canal_width, canal_depth = anatomy.canal_half_axes_mm
+    front, back = canal_depth + rng.uniform(0.8, 2.0), canal_depth + rng.uniform(1.5, 4.0)
+    depth, width = rng.uniform(13, 18), rng.uniform(8.5, 12)
+    disc_half, plate = rng.uniform(1.6, 2.8), rng.uniform(0.5, 1.0)
+    slope = rng.uniform(0.2, 0.7)
+
+    # Bony ring behind and beside the canal, one arch a vertebra, with a spinous process that points down.
+    discs = sorted(anatomy.discs.items())
+    edge = torch.bucketize(arc, torch.tensor([at for _, at in discs], device=arc.device))
+    bounds = torch.tensor([arc_mm for _, arc_mm in discs], device=arc.device)
+    lower, upper = bounds[edge.clamp(max=len(discs) - 1)], bounds[(edge - 1).clamp(min=0)]
+    pitch = (lower - upper).clamp(min=5.0)
+    from_disc = torch.minimum((arc - upper).abs(), (lower - arc).abs())
+    vertebra = edge  # 1 for C1 and so on; 0 above it
+    paint((anterior < -back - 3) & (aside < 18) & (anterior > -40), Tissue.MUSCLE)
+    behind = (-anterior - back).clamp(min=0)
+    sloped = arc - (upper + pitch * 0.6) - slope * behind
+    lamina = (anterior < -back * 0.4) & (behind < 4.5) & (aside < canal_width + 5) & (sloped.abs() < pitch * 0.33)
+    spinous = (behind > 0) & (behind < rng.uniform(15, 30)) & (aside < 2.2) & (sloped.abs() < pitch * 0.25)
+    pillar = (aside > canal_width) & (aside < canal_width + 9) & (anterior.abs() < back + 3)
+    paint(pillar & (vertebra > 0), Tissue.CORTEX)
+    paint(pillar & (aside > canal_width + 1) & (from_disc > 2.5), Tissue.MARROW)
+    foramen = pillar & (anterior > -2.5) & (anterior < 4.5) & (from_disc < 3.5) & (vertebra > 1)
+    paint(foramen, Tissue.FAT)
+    paint(lamina | spinous, Tissue.CORTEX)
+    inner_lamina = lamina & (behind > 0.8) & (behind < 3.7) & (sloped.abs() < pitch * 0.33 - 0.8)
+    paint(inner_lamina | (spinous & (aside < 1.4) & (sloped.abs() < pitch * 0.25 - 0.8)), Tissue.MARROW)
+
+    # Bodies and discs in front; C2 carries the dens, which reaches up behind the arch of C1.
+    inside = (anterior > front) & (anterior < front + depth) & (aside < width) & (vertebra >= 2)
+    paint(inside, Tissue.CORTEX)
+    core = inside & (anterior > front + plate) & (anterior < front + depth - plate) & (aside < width - plate)
+    paint(core & (from_disc > disc_half + plate), Tissue.MARROW)
+    paint(core & (from_disc <= disc_half) & (arc > discs[2][1] - disc_half), Tissue.DISC)
+    dens_top, dens_end = discs[0][1] - rng.uniform(0, 4), discs[1][1] + 3
+    dens = (aside < 5) & (anterior > front + 1) & (anterior < front + 11) & (arc > dens_top) & (arc < dens_end)
+    paint(dens, Tissue.CORTEX)
+    paint((aside < 4) & (anterior > front + 2) & (anterior < front + 10) & dens & (arc > dens_top + 1), Tissue.MARROW)
+    arch = (aside < 9) & (anterior > front + 12) & (anterior < front + 18) & (vertebra == 1)
+    paint(arch & (from_disc > 2), Tissue.MARROW)
+    paint((anterior > front - 1.0) & (anterior <= front) & (aside < canal_width), Tissue.LIGAMENT)
+
+    # The canal: epidural fat, dura, fluid, cord.
+    bony = (right / (canal_width + 1.2)) ** 2 + (anterior / back) ** 2 <= 1
+    paint(bony, Tissue.LIGAMENT)
+    paint(bony & (anterior < -canal_depth * rng.uniform(0.2, 0.8)), Tissue.FAT)
+    radius = torch.sqrt((right / canal_width) ** 2 + (anterior / canal_depth) ** 2)
+    paint(radius <= 1 + 0.5 / canal_depth, Tissue.LIGAMENT)
+    paint(radius <= 1, Tissue.CSF)
+    enlarged = 1 + anatomy.enlargement * torch.exp(-(((arc - anatomy.discs[6]) / 28) ** 2))
+    u, v = aside / (anatomy.half_width_mm * enlarged), anterior / (anatomy.half_depth_mm * enlarged)
+    cord = (u**2 + v**2 <= 1) & (arc > anatomy.pmj_mm)
+    paint(cord, Tissue.WHITE)
+    horn = ((u - 0.32 - 0.12 * v) / 0.13) ** 2 + (v / 0.62) ** 2 <= 1
+    paint(cord & (horn | ((v.abs() < 0.12) & (u < 0.3))), Tissue.GREY)
+    return tissue
+
+
+def _draw_rootlets(
+    anatomy: Anatomy, axes: list[torch.Tensor], tissue: torch.Tensor, levels: torch.Tensor, roots: torch.Tensor
+) -> None:
+    """Paint fila into a tissue map and label them, each within the box of voxels around it."""
+    line = anatomy.centerline
+    low = np.array([float(axis[0]) for axis in axes])
+    step = np.array([float(axis[1] - axis[0]) for axis in axes])
+    for filum in anatomy.fila:
+        _, right, anterior = line.frame(filum.path[:, 0])
+        points = line.position(filum.path[:, 0]) + filum.path[:, 1:2] * right + filum.path[:, 2:3] * anterior
+        begin = np.floor((points.min(axis=0) - filum.radius_mm - low) / step).astype(int).clip(0)
+        end = np.ceil((points.max(axis=0) + filum.radius_mm - low) / step).astype(int) + 1
+        end = np.minimum(end, tissue.shape)
+        if (begin >= end).any():
+            continue
+        box = tuple(slice(a, b) for a, b in zip(begin, end, strict=True))
+        parts = [axis[part] for axis, part in zip(axes, box, strict=True)]
+        grid = torch.stack(torch.meshgrid(*parts, indexing="ij"), -1)
+        inside = torch.zeros(grid.shape[:3], dtype=torch.bool, device=grid.device)
+        for first, second in pairwise(torch.tensor(points, dtype=torch.float32, device=grid.device)):
+            axis = second - first
+            along = ((grid - first) @ axis / (axis @ axis)).clamp(0, 1)
+            inside |= (grid - first - along[..., None] * axis).norm(dim=-1) <= filum.radius_mm
+        inside &= tissue[box] == Tissue.CSF
+        tissue[box][inside] = int(Tissue.ROOTLET)
+        levels[box][inside] = filum.value
+        roots[box][inside] = 1 + ROOTS.index(filum.root)
+
+
+def _acquire(
+    signal: np.ndarray,
+    tissue: torch.Tensor,
+    factor: tuple[int, ...],
+    generator: torch.Generator,
+    rng: np.random.Generator,
+) -> torch.Tensor:
+    """Fine tissue map to acquired image: texture, flow voids, coil sensitivity, partial volume, ringing, noise."""
+    means = torch.tensor(signal, dtype=torch.float32, device=tissue.device)
+    image = means[tissue.long()]
+    texture = _smooth_noise(tissue.shape, rng.uniform(2, 6), generator)
+    image = image * (1 + rng.uniform(0.02, 0.2) * texture * (tissue < int(Tissue.LIGAMENT)))
+    flow = _smooth_noise(tissue.shape, rng.uniform(3, 10), generator)
+    void = 1 - rng.uniform(0, 0.6) * (flow - rng.uniform(0.5, 1.5)).clamp(0, 1)
+    image = torch.where(tissue == int(Tissue.CSF), image * void, image)
+    image = _pooled(image, factor)
+    field = _smooth_noise(image.shape, rng.uniform(25, 60), generator)
+    image = image * torch.exp(rng.uniform(0, 0.35) * field)
+    image = _ringing(image, rng)
+    level = rng.uniform(0.01, 0.07) * float(np.abs(signal).max())
+    return image + level * torch.randn(image.shape, generator=generator, device=image.device)
+
+
+def _pooled(volume: torch.Tensor, factor: tuple[int, ...]) -> torch.Tensor:
+    return F.avg_pool3d(volume[None, None], factor)[0, 0]
+
+
+def _largest(labels: torch.Tensor, factor: tuple[int, ...]) -> torch.Tensor:
+    return F.max_pool3d(labels[None, None].float(), factor)[0, 0]
+
+
+def _smooth_noise(shape: torch.Size, voxels: float, generator: torch.Generator) -> torch.Tensor:
+    """Noise of unit variance (about) that varies over a number of voxels."""
+    coarse = [max(2, round(n / voxels)) for n in shape]
+    noise = torch.randn((1, 1, *coarse), generator=generator, device=generator.device)
+    smooth = F.interpolate(noise, size=tuple(shape), mode="trilinear", align_corners=False)[0, 0]
+    return smooth / smooth.std().clamp(min=1e-6)
+
+
+def _ringing(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Leave out the outer part of k-space along one axis, as zero-filling does."""
+    if rng.random() < 0.5:
+        return image
+    axis = int(rng.integers(3))
+    spectrum = torch.fft.rfft(image, dim=axis)
+    kept = int(np.ceil(spectrum.shape[axis] * rng.uniform(0.65, 1.0)))
+    spectrum.narrow(axis, kept, spectrum.shape[axis] - kept).zero_()
+    return torch.fft.irfft(spectrum, n=image.shape[axis], dim=axis)
