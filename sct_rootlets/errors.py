@@ -11,3 +11,7 @@ class ImageError(SctRootletsError):
 
 class LabelError(SctRootletsError):
     """A readable volume holds labels that do not make sense (values, order, position, number)."""
+
+
+class ModelError(SctRootletsError):
+    """A model folder is incomplete, damaged, or of a kind that cannot be run."""

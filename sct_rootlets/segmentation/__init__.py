@@ -1,0 +1,1 @@
+"""Rootlets from images: reading models, and running them."""

@@ -1,0 +1,230 @@
+"""Read a trained nnU-Net v2 folder, without nnU-Net.
+
+The folder holds ``plans.json``, ``dataset.json`` and ``fold_N/checkpoint_final.pth``, as nnU-Net v2 writes it (Isensee
+2021, doi 10.1038/s41592-020-01008-z) and as SCT installs it. Tensors are loaded without running code from the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sct_rootlets.errors import ModelError
+
+#: Axis codes (nibabel's) that a model expects where its dataset.json has no ``image_orientation``: SCT's LPI.
+DEFAULT_ORIENTATION = "RAS"
+_OPPOSITE = dict(zip("LRAPIS", "RLPASI", strict=True))
+_ARCHITECTURES = ("PlainConvUNet", "ResidualEncoderUNet")
+# nnU-Net stores its log and its settings beside the weights; of what they hold, only these are no plain values.
+_ALLOWED = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A segmentation network and how it wants its input.
+
+    Array axes are those of nnU-Net: the image in `orientation`, its axes reversed (k, j, i), then permuted.
+
+    Attributes
+    ----------
+    network : torch.nn.Module
+        With the weights of the first fold.
+    folds : list of dict
+        Weights of each fold; their predictions are averaged.
+    labels : dict of str to int
+        Value of each class by name, background left out.
+    orientation : str
+        nibabel's axis codes of the input, such as ``"RAS"``.
+    permutation : tuple of int
+        Of the reversed axes.
+    spacing_mm : tuple of float
+        Voxel size that images are resampled to, along the permuted axes.
+    patch : tuple of int
+        Size of a tile in voxels.
+    mask_normalization : bool
+        Whether intensities are standardised over the voxels that are not zero.
+    mirror_axes : tuple of int
+        Axes along which test-time augmentation may mirror.
+    resampling : dict
+        Orders of the interpolation of image and logits.
+    """
+
+    network: nn.Module
+    folds: list[dict[str, torch.Tensor]]
+    labels: dict[str, int]
+    orientation: str
+    permutation: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    patch: tuple[int, ...]
+    mask_normalization: bool
+    mirror_axes: tuple[int, ...]
+    resampling: dict[str, dict[str, Any]]
+
+
+def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> Model:
+    """Load an nnU-Net v2 model folder.
+
+    Parameters
+    ----------
+    folder : path
+        That of the trainer (``nnUNetTrainer__nnUNetPlans__3d_fullres``), or a folder that holds just one such folder.
+    device : str or torch.device
+
+    Raises
+    ------
+    ModelError
+        If files are missing or damaged, the architecture is unknown, or the weights do not fit it.
+    """
+    folder = _trainer_folder(Path(folder))
+    plans, dataset = _read_json(folder / "plans.json"), _read_json(folder / "dataset.json")
+    checkpoints = sorted(folder.glob("fold_*/checkpoint_final.pth"))
+    if not checkpoints:
+        raise ModelError(f"{folder} holds no fold_*/checkpoint_final.pth; install the model again")
+    folds = [_read_checkpoint(path) for path in checkpoints]
+    try:
+        configuration = _configuration(plans, folds[0]["init_args"]["configuration"])
+        labels = {name: value for name, value in dataset["labels"].items() if name != "background"}
+        network = build_network(configuration["architecture"], len(dataset["channel_names"]), len(labels) + 1)
+        network.load_state_dict(folds[0]["network_weights"])
+        schemes = configuration["normalization_schemes"]
+        if schemes != ["ZScoreNormalization"]:
+            raise ModelError(f"{folder} wants {', '.join(schemes)}; only single-channel z-score models are supported")
+        return Model(
+            network=network.float().eval().to(device),
+            folds=[fold["network_weights"] for fold in folds],
+            labels=labels,
+            orientation=_orientation(dataset),
+            permutation=tuple(plans["transpose_forward"]),
+            spacing_mm=tuple(configuration["spacing"]),
+            patch=tuple(configuration["patch_size"]),
+            mask_normalization=bool(configuration["use_mask_for_norm"][0]),
+            mirror_axes=tuple(folds[0].get("inference_allowed_mirroring_axes") or ()),
+            resampling={
+                "image": configuration.get("resampling_fn_data_kwargs", {}),
+                "logits": configuration.get("resampling_fn_probabilities_kwargs", {}),
+            },
+        )
+    except KeyError as error:
+        raise ModelError(f"{folder} is no nnU-Net v2 model that can be run: {error} is missing from it") from error
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"the weights in {folder} do not fit its plans ({reason})") from error
+
+
+def _trainer_folder(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is no folder; give a model folder with plans.json and dataset.json")
+    if (folder / "plans.json").exists():
+        return folder
+    candidates = sorted(path.parent for path in folder.glob("*/plans.json"))
+    if len(candidates) != 1:
+        found = "none" if not candidates else f"{len(candidates)} ({', '.join(path.name for path in candidates)})"
+        raise ModelError(f"{folder} should hold one model folder with plans.json; found {found}")
+    return candidates[0]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path} is missing; install the model again") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is not what nnU-Net writes")
+    return content
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without unpickling anything but tensors, plain values and numpy scalars."""
+    scalar = getattr(np, "_core", np.core).multiarray.scalar  # its home moved in numpy 2
+    try:
+        with torch.serialization.safe_globals([*_ALLOWED, scalar, (scalar, "numpy.core.multiarray.scalar")]):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ModelError(f"{path} is damaged, or holds more than weights; it was not loaded") from error
+    missing = {"network_weights", "init_args"} - set(checkpoint)
+    if missing:
+        raise ModelError(f"{path} lacks {', '.join(sorted(missing))}: it is no checkpoint of nnU-Net v2")
+    return checkpoint
+
+
+def _configuration(plans: dict[str, Any], name: str) -> dict[str, Any]:
+    """A configuration of the plans, with what it inherits."""
+    configuration = plans["configurations"][name]
+    parent = configuration.get("inherits_from")
+    return (_configuration(plans, parent) if parent else {}) | configuration
+
+
+def build_network(architecture: dict[str, Any], n_channels: int, n_classes: int) -> nn.Module:
+    """Build the network that nnU-Net plans describe.
+
+    Parameters
+    ----------
+    architecture : dict
+        The ``architecture`` of a configuration in ``plans.json``.
+    n_channels, n_classes : int
+        Of the input, and of the output with background.
+
+    Raises
+    ------
+    ModelError
+        If it is not one of nnU-Net's U-Nets.
+    """
+    from dynamic_network_architectures.architectures import unet
+
+    name = architecture["network_class_name"].rsplit(".", 1)[-1]
+    if name not in _ARCHITECTURES:
+        raise ModelError(f"the model is a {name}; supported are {' and '.join(_ARCHITECTURES)}")
+    arguments = dict(architecture["arch_kwargs"])
+    for key in architecture["_kw_requires_import"]:
+        if isinstance(arguments[key], str):  # such as torch.nn.modules.conv.Conv3d; only torch.nn is looked in
+            arguments[key] = getattr(nn, arguments[key].rsplit(".", 1)[-1])
+    return getattr(unet, name)(input_channels=n_channels, num_classes=n_classes, deep_supervision=False, **arguments)
+
+
+def plain_unet(features: Sequence[int], convolutions: int = 2) -> dict[str, Any]:
+    """Describe a plain 3D U-Net as nnU-Net plans do.
+
+    Parameters
+    ----------
+    features : sequence of int
+        Channels at each resolution, each half as fine as the one before.
+    convolutions : int
+        At each resolution, down and up.
+    """
+    n = len(features)
+    return {
+        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        "arch_kwargs": {
+            "n_stages": n,
+            "features_per_stage": list(features),
+            "conv_op": "torch.nn.modules.conv.Conv3d",
+            "kernel_sizes": [[3, 3, 3]] * n,
+            "strides": [[1, 1, 1]] + [[2, 2, 2]] * (n - 1),
+            "n_conv_per_stage": [convolutions] * n,
+            "n_conv_per_stage_decoder": [convolutions] * (n - 1),
+            "conv_bias": True,
+            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+            "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }
+
+
+def _orientation(dataset: dict[str, Any]) -> str:
+    """Nibabel's axis codes; SCT's name the sides that axes come from, nibabel's those that they lead to."""
+    theirs = dataset.get("image_orientation")
+    return "".join(_OPPOSITE[code] for code in theirs) if theirs else DEFAULT_ORIENTATION

@@ -1,0 +1,184 @@
+"""Run a model on a volume: normalise, resample, tile, blend, and put the result back on the volume's grid.
+
+With the whole field of view it does what nnU-Net v2 does, step for step, and gives the same labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
+from scipy import ndimage
+from skimage.transform import resize
+
+from sct_rootlets.image import Volume
+from sct_rootlets.segmentation.model import Model
+
+#: Voxels this many times as long as wide are resampled slice by slice, as nnU-Net does.
+ANISOTROPY = 3.0
+
+
+def predict(
+    model: Model, volume: Volume, step: float = 0.5, mirror: bool = False, device: str | torch.device = "cpu"
+) -> np.ndarray:
+    """Segment a volume over its whole field of view.
+
+    Parameters
+    ----------
+    model : Model
+    volume : Volume
+        In any axis order.
+    step : float
+        Distance between tiles, as a share of their size.
+    mirror : bool
+        Average over mirrored copies of the input, along the axes that the model allows (test-time augmentation).
+    device : str or torch.device
+
+    Returns
+    -------
+    numpy.ndarray of uint8, shape (I, J, K)
+        Class values on the grid of the volume.
+    """
+    there = ornt_transform(io_orientation(volume.affine), axcodes2ornt(model.orientation))
+    back = ornt_transform(axcodes2ornt(model.orientation), io_orientation(volume.affine))
+    order = [2 - axis for axis in model.permutation]  # nnU-Net reverses the axes, then permutes them
+    image = apply_orientation(volume.data, there).transpose(order).astype(np.float32)
+    spacing = nib.affines.voxel_sizes(volume.affine)[np.argsort(there[:, 0])][order]
+    labels = np.zeros(image.shape, dtype=np.uint8)
+    if image.any():
+        box = ndimage.find_objects(ndimage.binary_fill_holes(image != 0).astype(np.uint8))[0]
+        labels[box] = _predict_box(model, image[box], spacing, step, mirror, device)
+    return np.ascontiguousarray(apply_orientation(labels.transpose(np.argsort(order)), back))
+
+
+def _predict_box(
+    model: Model, image: np.ndarray, spacing: np.ndarray, step: float, mirror: bool, device: str | torch.device
+) -> np.ndarray:
+    image = _standardised(image, model.mask_normalization)
+    target = np.array(model.spacing_mm)
+    shape = tuple(round(n * mm / to) for n, mm, to in zip(image.shape, spacing, target, strict=True))
+    resampled = _resampled(image, shape, spacing, target, model.resampling["image"])
+    logits = _tiled(model, torch.from_numpy(resampled.astype(np.float32)), step, mirror, device).numpy()
+    if logits.shape[1:] == image.shape:
+        return logits.argmax(axis=0).astype(np.uint8)
+    # Class by class, so that memory holds two volumes on the image's grid and not one a class.
+    best, labels = None, np.zeros(image.shape, dtype=np.uint8)
+    for value, channel in enumerate(logits):
+        score = _resampled(channel, image.shape, target, spacing, model.resampling["logits"], order=1)
+        if best is None:
+            best = score
+            continue
+        better = score > best
+        labels[better] = value
+        np.maximum(best, score, out=best)
+    return labels
+
+
+def _standardised(image: np.ndarray, masked: bool) -> np.ndarray:
+    """Mean 0 and standard deviation 1, over the body or over everything."""
+    if masked:
+        inside = ndimage.binary_fill_holes(image != 0)
+        values = image[inside]
+        image = image.copy()
+        image[inside] = (values - values.mean()) / max(values.std(), 1e-8)
+        return image
+    return (image - image.mean()) / max(image.std(), 1e-8)
+
+
+def _resampled(
+    data: np.ndarray,
+    shape: tuple[int, ...],
+    spacing: np.ndarray,
+    target: np.ndarray,
+    settings: dict[str, Any],
+    order: int = 3,
+) -> np.ndarray:
+    """Resample to a shape: splines in 3D, or slice by slice and to the nearest slice where voxels are long."""
+    if data.shape == tuple(shape):
+        return data
+    order, order_z = settings.get("order", order), settings.get("order_z", 0)
+    axis = _separate_axis(spacing, target, settings.get("force_separate_z"))
+    if axis is None:
+        return resize(data.astype(float), shape, order, mode="edge", anti_aliasing=False)
+    data = np.moveaxis(data, axis, 0)
+    plane = tuple(np.delete(shape, axis))
+    slices = np.stack([resize(one.astype(float), plane, order, mode="edge", anti_aliasing=False) for one in data])
+    if len(slices) != shape[axis]:
+        position = (np.arange(shape[axis]) + 0.5) * len(slices) / shape[axis] - 0.5
+        grid = np.meshgrid(position, *(np.arange(n) for n in plane), indexing="ij")
+        slices = ndimage.map_coordinates(slices, grid, order=order_z, mode="nearest")
+    return np.moveaxis(slices, 0, axis)
+
+
+def _separate_axis(spacing: np.ndarray, target: np.ndarray, forced: bool | None) -> int | None:
+    """The axis along which to resample separately, if there is one."""
+    if forced is False:
+        return None
+    for candidate in (spacing, target):
+        if forced or candidate.max() / candidate.min() > ANISOTROPY:
+            longest = np.flatnonzero(candidate == candidate.max())
+            return int(longest[0]) if len(longest) == 1 else None
+    return None
+
+
+def _tiled(model: Model, image: torch.Tensor, step: float, mirror: bool, device: str | torch.device) -> torch.Tensor:
+    """Logits of every voxel, tiles blended with a Gaussian and folds averaged, shape (classes, *image)."""
+    missing = [max(0, size - n) for size, n in zip(model.patch, image.shape, strict=True)]
+    before = [n // 2 for n in missing]
+    widths = [width for n, first in zip(missing[::-1], before[::-1], strict=True) for width in (first, n - first)]
+    padded = torch.nn.functional.pad(image, widths)
+    weight = _gaussian(model.patch)
+    starts = [_starts(n, size, step) for n, size in zip(padded.shape, model.patch, strict=True)]
+    total = torch.zeros((len(model.labels) + 1, *padded.shape))
+    weights = torch.zeros(padded.shape)
+    flips = _flips(model.mirror_axes) if mirror else [()]
+    with torch.inference_mode():
+        for weights_of_fold in model.folds:
+            if len(model.folds) > 1:
+                model.network.load_state_dict(weights_of_fold)
+            for start in product(*starts):
+                tile = _box(start, model.patch)
+                patch = padded[tile][None, None].to(device)
+                for axes in flips:
+                    logits = torch.flip(model.network(torch.flip(patch, axes)), axes)[0].float().cpu()
+                    total[_every(tile)] += logits * (weight / len(flips))
+                weights[tile] += weight
+    total /= weights
+    return total[_every(_box(before, image.shape))]
+
+
+def _box(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(first, first + n) for first, n in zip(start, size, strict=True))
+
+
+def _every(box: tuple[slice, ...]) -> tuple[slice, ...]:
+    """The same box in every class."""
+    return (slice(None), *box)
+
+
+def _flips(axes: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Every combination of mirrored axes, as axes of a batch."""
+    chosen = product((False, True), repeat=len(axes))
+    return [tuple(axis + 2 for axis, flip in zip(axes, flags, strict=True) if flip) for flags in chosen]
+
+
+def _starts(length: int, size: int, step: float) -> list[int]:
+    """First voxels of evenly spaced tiles that cover a length, at most ``step`` of their size apart."""
+    n = int(np.ceil((length - size) / (size * step))) + 1
+    return [round((length - size) / max(n - 1, 1) * i) for i in range(n)]
+
+
+@lru_cache(maxsize=2)
+def _gaussian(size: tuple[int, ...]) -> torch.Tensor:
+    """Weight of each voxel of a tile: most in its middle, standard deviation an eighth of its size."""
+    point = np.zeros(size)
+    point[tuple(n // 2 for n in size)] = 1
+    weight = ndimage.gaussian_filter(point, [n / 8 for n in size], mode="constant")
+    weight /= weight.max()
+    return torch.from_numpy(np.maximum(weight, weight[weight > 0].min()).astype(np.float32))

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
+
+from sct_rootlets.errors import ModelError  # noqa: E402
+from sct_rootlets.levels import ROOTS  # noqa: E402
+from sct_rootlets.training.train import (  # noqa: E402
+    N_CORD,
+    N_LEVELS,
+    N_ROOTS,
+    Example,
+    Training,
+    TrainingSettings,
+    loss_of,
+    random_example,
+    random_patch,
+)
+
+TINY = TrainingSettings(features=(4, 8), spacing_mm=1.6, patch=(24, 24, 24), batch=1, steps=50, bank=1, renewal=1000)
+
+
+@pytest.fixture(scope="module")
+def example():
+    return random_example(np.random.default_rng(2), 1.6, contrast="T2w", length_mm=(60, 61))
+
+
+def test_an_example_is_standardised_and_labelled(example):
+    assert float(example.image.mean()) == pytest.approx(0, abs=1e-4)
+    assert float(example.image.std()) == pytest.approx(1, abs=1e-3)
+    assert example.image.shape == example.levels.shape == example.cord.shape == example.roots.shape
+    assert set(np.unique(example.levels)) <= {0, *range(2, 10)}
+    assert ((example.levels > 0) == (example.roots > 0)).all()
+
+
+def test_patches_keep_labels_together_and_swap_sides_when_mirrored():
+    shape = (20, 20, 20)
+    x = torch.arange(20).expand(shape)
+    roots = torch.where(x < 10, 1 + ROOTS.index("left_dorsal"), 1 + ROOTS.index("right_dorsal")).to(torch.uint8)
+    example = Example(x.float(), torch.full(shape, 4, dtype=torch.uint8), torch.ones(shape), roots)
+    mirrored = 0
+    for seed in range(20):
+        image, levels, _, sides = random_patch(example, (20, 20, 24), np.random.default_rng(seed))
+        assert image.shape == levels.shape == (20, 20, 24)
+        is_left = sides == 1 + ROOTS.index("left_dorsal")
+        inside = levels > 0
+        flipped = bool(image[0, 0, inside[0, 0]][0] > image[0, 0, inside[0, 0]][-1])
+        mirrored += flipped
+        assert torch.equal(is_left[inside], ((image >= 10) if flipped else (image < 10))[inside])
+    assert 0 < mirrored < 20
+
+
+def test_loss_is_least_where_the_output_is_right():
+    levels = torch.zeros((1, 6, 6, 6), dtype=torch.uint8)
+    levels[0, 2:4, 2, 2] = 5
+    cord, roots = torch.zeros_like(levels), (levels > 0).to(torch.uint8)
+    cord[0, :, 4, 4] = 1
+
+    def logits(levels_said):
+        by_level = torch.nn.functional.one_hot(levels_said.long(), N_LEVELS).movedim(-1, 1)
+        by_root = torch.nn.functional.one_hot(roots.long(), N_ROOTS).movedim(-1, 1)
+        assert by_root.shape[1] + by_level.shape[1] + N_CORD == N_LEVELS + N_CORD + N_ROOTS
+        return 20.0 * torch.cat([by_level * 2 - 1, cord[:, None].long() * 2 - 1, by_root * 2 - 1], dim=1).float()
+
+    right = loss_of(logits(levels), levels, cord, roots)
+    wrong_name = loss_of(logits(torch.where(levels == 5, 6, levels)), levels, cord, roots)
+    assert right < 0.01
+    assert wrong_name > 0.5
+
+
+def test_training_learns_resumes_and_repeats(tmp_path):
+    torch.set_num_threads(2)
+    losses = []
+    first = Training(TINY)
+    for _ in range(12):
+        losses.append(first.train_step())
+    assert np.mean(losses[-3:]) < np.mean(losses[:3]) - 0.1
+
+    stopped = Training(TINY)
+    for _ in range(5):
+        stopped.train_step()
+    stopped.save(tmp_path / "checkpoint.pt")
+    resumed = Training(TINY)
+    resumed.resume(tmp_path / "checkpoint.pt")
+    resumed.bank.extend(stopped.bank)  # else a new scan is drawn first
+    assert resumed.step == 5
+    assert resumed.train_step() == pytest.approx(losses[5], rel=1e-4)
+
+
+def test_other_settings_are_refused(tmp_path):
+    Training(TINY).save(tmp_path / "checkpoint.pt")
+    other = TrainingSettings(**{**TINY.__dict__, "learning_rate": 1e-4})
+    with pytest.raises(ModelError, match="made under other settings"):
+        Training(other).resume(tmp_path / "checkpoint.pt")
+
+
+def test_a_run_stops_in_time_and_leaves_a_checkpoint(tmp_path):
+    steps = []
+    training = Training(TINY)
+    training.run(seconds=0.01, checkpoint=tmp_path / "checkpoint.pt", report=lambda step, loss: steps.append(step))
+    assert steps == [1]
+    assert (tmp_path / "checkpoint.pt").exists()
