@@ -22,6 +22,7 @@ from sct_rootlets.levels import ROOTS
 from sct_rootlets.segmentation.model import build_network, plain_unet
 from sct_rootlets.training.anatomy import TRAINING, AnatomyRanges, random_anatomy
 from sct_rootlets.training.contrast import CONTRASTS, Contrast
+from sct_rootlets.training.export import write_model_folder
 from sct_rootlets.training.synthesis import synthesize
 
 #: Output channels: levels (background and values 1 to 9), then cord, then roots (background and `ROOTS`).
@@ -285,3 +286,28 @@ class Training:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+
+    def export(self, folder: Path) -> Path:
+        """Write the part of the network that names rootlets as an nnU-Net v2 model folder, in half precision.
+
+        Parameters
+        ----------
+        folder : Path
+            The trainer's folder is made in it.
+
+        Returns
+        -------
+        Path
+            The trainer's folder, with classes ``lvl1`` to ``lvl9``: value 2 is C2, 9 is T1, and 1 never occurs.
+        """
+        names_only = build_network(self.architecture, 1, N_LEVELS)
+        weights = {
+            key: value[:N_LEVELS] if ".seg_layers." in key else value
+            for key, value in self.network.state_dict().items()
+        }
+        names_only.load_state_dict(weights)
+        spacing = (self.settings.spacing_mm,) * 3
+        labels = {f"lvl{value}": value for value in range(1, N_LEVELS)}
+        return write_model_folder(
+            folder, names_only, self.architecture, labels, spacing, self.settings.patch, half=True
+        )

@@ -101,3 +101,23 @@ def test_a_run_stops_in_time_and_leaves_a_checkpoint(tmp_path):
     training.run(seconds=0.01, checkpoint=tmp_path / "checkpoint.pt", report=lambda step, loss: steps.append(step))
     assert steps == [1]
     assert (tmp_path / "checkpoint.pt").exists()
+
+
+def test_the_command_trains_goes_on_and_exports(tmp_path, capsys):
+    from sct_rootlets.image import Volume
+    from sct_rootlets.segmentation.model import load_model
+    from sct_rootlets.segmentation.predictor import predict
+    from sct_rootlets.training.__main__ import main
+
+    command = ["-ofolder", str(tmp_path), "-features", "4,8", "-spacing", "1.6", "-patch", "24,24,24", "-batch", "1"]
+    command += ["-steps", "2"]
+    assert main([*command, "-minutes", "0.0001"]) == 0
+    assert "1 of 2 steps done" in capsys.readouterr().out
+    assert main(command) == 0
+    assert "2 of 2 steps done" in capsys.readouterr().out
+    model = load_model(tmp_path)
+    assert model.labels == {f"lvl{value}": value for value in range(1, 10)}
+    volume = Volume(np.random.default_rng(0).random((30, 30, 30), np.float32), np.diag([1.6, 1.6, 1.6, 1.0]))
+    assert predict(model, volume).shape == volume.data.shape
+    assert main([*command, "-seed", "5"]) == 1
+    assert "made under other settings" in capsys.readouterr().err

@@ -1,0 +1,83 @@
+"""Train the network for rootlets, cord and roots on synthetic scans: ``python -m sct_rootlets.training -h``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from sct_rootlets.cli.common import add_misc, command_parser, run, say
+
+DESCRIPTION = """\
+Train on synthetic scans, and write the network as an nnU-Net v2 model folder. Run it again to go on from where it
+stopped: a checkpoint is written every five minutes and at the end."""
+
+EXAMPLES = """\
+  python -m sct_rootlets.training -ofolder training -device cuda -minutes 9
+  python -m sct_rootlets.training -ofolder training -steps 5000 -features 8,16,32,48 -spacing 1.0"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Arguments of the command."""
+    parser = command_parser("python -m sct_rootlets.training", DESCRIPTION, EXAMPLES)
+    parser.add_argument_group("MANDATORY").add_argument(
+        "-ofolder", required=True, metavar="<folder>", help="checkpoint.pt and the model folder are written here"
+    )
+    optional = parser.add_argument_group("OPTIONAL")
+    optional.add_argument("-device", default="cpu", metavar="<cpu|cuda|mps>", help="default: cpu")
+    optional.add_argument("-minutes", type=float, default=float("inf"), metavar="<min>", help="stop after this time")
+    optional.add_argument("-steps", type=int, default=20_000, metavar="<n>", help="whole training (default: 20000)")
+    optional.add_argument("-batch", type=int, default=2, metavar="<n>", help="patches a step (default: 2)")
+    optional.add_argument("-features", type=features, default=(16, 32, 64, 96), metavar="<n,n,...>",
+                          help="channels at each resolution (default: 16,32,64,96)")  # fmt: skip
+    optional.add_argument("-spacing", type=float, default=0.8, metavar="<mm>", help="voxel size (default: 0.8)")
+    optional.add_argument("-patch", type=features, default=(96, 48, 48), metavar="<n,n,n>",
+                          help="voxels from superior, anterior and right (default: 96,48,48)")  # fmt: skip
+    optional.add_argument("-seed", type=int, default=0, metavar="<n>", help="default: 0")
+    add_misc(parser)
+    return parser
+
+
+def features(text: str) -> tuple[int, ...]:
+    """Parse whole numbers between commas."""
+    return tuple(int(number) for number in text.split(","))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    return run(get_parser(), argv, _command)
+
+
+def _command(arguments: argparse.Namespace) -> None:
+    from sct_rootlets.training.train import Training, TrainingSettings
+
+    folder = Path(arguments.ofolder)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.pt"
+    settings = TrainingSettings(
+        features=arguments.features,
+        spacing_mm=arguments.spacing,
+        patch=arguments.patch,
+        batch=arguments.batch,
+        steps=arguments.steps,
+        seed=arguments.seed,
+    )
+    training = Training(settings, arguments.device)
+    if checkpoint.exists():
+        training.resume(checkpoint)
+    recent: list[float] = []
+
+    def report(step: int, loss: float) -> None:
+        recent.append(loss)
+        if arguments.v and len(recent) == 50:
+            say(f"step {step} of {settings.steps}: loss {sum(recent) / len(recent):.3f}")
+            recent.clear()
+
+    training.run(seconds=60 * arguments.minutes, checkpoint=checkpoint, report=report)
+    model = training.export(folder)
+    if arguments.v:
+        say(f"{training.step} of {settings.steps} steps done", "written:", f"  {checkpoint}", f"  {model}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
