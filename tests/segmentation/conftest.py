@@ -2,17 +2,16 @@
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is not installed")
-pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
-
-from sct_rootlets.segmentation.model import build_network, plain_unet  # noqa: E402
-from sct_rootlets.training.export import write_model_folder  # noqa: E402
-
 LABELS = {"lvl1": 1, "lvl2": 2, "lvl3": 3}
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
+    from sct_rootlets.segmentation.model import build_network, plain_unet
+    from sct_rootlets.training.export import write_model_folder
+
     torch.manual_seed(0)
     architecture = plain_unet((4, 8, 8), convolutions=1)
     network = build_network(architecture, 1, len(LABELS) + 1)

@@ -4,9 +4,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from sct_rootlets.image import Volume
-from sct_rootlets.segmentation.model import load_model
-from sct_rootlets.segmentation.predictor import predict
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from sct_rootlets.image import Volume  # noqa: E402
+from sct_rootlets.segmentation.model import load_model  # noqa: E402
+from sct_rootlets.segmentation.predictor import predict  # noqa: E402
 
 
 def scan(shape=(40, 47, 52), spacing=(1.0, 0.8, 1.2), border=3):
@@ -60,7 +62,6 @@ def test_labels_are_those_of_nnunet(model_folder, shape, spacing, monkeypatch, t
     pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed")
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         monkeypatch.setitem(os.environ, name, str(tmp_path))
-    import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     predictor = nnUNetPredictor(
