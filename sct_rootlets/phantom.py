@@ -33,8 +33,8 @@ _DESCENT_DEG = (-10.0, 0.0, 8.0, 12.0, 16.0, 20.0, 25.0, 30.0)
 _VERTEBRA_MM = (14.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.0)
 # Vertebral minus spinal midpoint of the shifted pairs C2-C3 ... C7-C8, T1-T1: the published ends (arXiv
 # 2509.16255) and values of a template between them.
-_BIAS_MM = (0.0, 0.9, 3.6, 4.6, 4.8, 5.4, 8.15)
-_PITCH_C2_C3_MM = 15.5
+BIAS_MM = (0.0, 0.9, 3.6, 4.6, 4.8, 5.4, 8.15)
+PITCH_C2_C3_MM = 15.5
 
 # Where rootlets leave the cross-section and where they go, in degrees ventral of the widest line.
 _DORSAL_START_DEG, _DORSAL_COURSE_DEG = -15.0, 20.0
@@ -180,21 +180,11 @@ def cervical_anatomy(
     discs = {value: float(arc) for value, arc in enumerate(disc_arc, start=1)}
     centerline = _course(disc_arc[-1] + 6 * scale, bend_deg, sway_mm)
 
-    vertebral_middle = {value: (discs[value] + discs[value + 1]) / 2 for value in range(1, len(heights) + 1)}
-    shifted = [
-        (level_value(upper, "vertebral"), level_value(lower, "spinal"))
-        for pairing, upper, lower in paired_levels()
-        if pairing == "shifted"
-    ]
-    middle = {
-        spinal: vertebral_middle[vertebral] - bias * scale
-        for (vertebral, spinal), bias in zip(shifted, _BIAS_MM, strict=False)
-    }
-    middle[2] = middle[3] - _PITCH_C2_C3_MM * scale
+    middle = spinal_middles(discs, scale)
 
     half_width, half_depth = 6.5, 4.2
     fila = []
-    for value, length, descent in zip(sorted(middle), _ATTACHMENT_MM, _DESCENT_DEG, strict=True):
+    for value, length, descent in zip(middle, _ATTACHMENT_MM, _DESCENT_DEG, strict=True):
         reach = length * scale / 2 - filum_radius_mm / np.cos(np.radians(descent))
         for arc in np.linspace(-reach, reach, fila_per_root) + middle[value] + drift_mm:
             for root, start_deg, course_deg, run_mm in (
@@ -213,6 +203,34 @@ def cervical_anatomy(
     pmj_mm = -20.0 * scale
     top = centerline.position(np.array([pmj_mm]))[0]
     return Anatomy(centerline.extended_to(top), half_width, half_depth, tuple(fila), discs, pmj_mm)
+
+
+def spinal_middles(discs: dict[int, float], scale: float = 1.0) -> dict[int, float]:
+    """Middle of each spinal level from C2 to T1, as far from the vertebrae as published (`BIAS_MM`).
+
+    Parameters
+    ----------
+    discs : dict of int to float
+        Arc length of each disc in mm, by value.
+    scale : float
+        Of the whole spine.
+
+    Returns
+    -------
+    dict of int to float
+        mm of arc length by value, ascending.
+    """
+    shifted = [
+        (level_value(upper, "vertebral"), level_value(lower, "spinal"))
+        for pairing, upper, lower in paired_levels()
+        if pairing == "shifted"
+    ]
+    middles = {
+        spinal: (discs[vertebral] + discs[vertebral + 1]) / 2 - bias * scale
+        for (vertebral, spinal), bias in zip(shifted, BIAS_MM, strict=False)
+    }
+    middles[2] = middles[3] - PITCH_C2_C3_MM * scale
+    return dict(sorted(middles.items()))
 
 
 def _course(length_mm: float, bend_deg: float, sway_mm: float) -> Centerline:

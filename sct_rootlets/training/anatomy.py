@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sct_rootlets.centerline import Centerline
-from sct_rootlets.levels import level_value, paired_levels
-from sct_rootlets.phantom import Anatomy, Filum
+from sct_rootlets.phantom import Anatomy, Filum, spinal_middles
 
 Range = tuple[float, float]
 
@@ -24,8 +23,6 @@ DORSAL_ZONE_MM = {2: 9.5, 3: 12.1, 4: 13.3, 5: 13.6, 6: 12.2, 7: 11.0, 8: 10.6, 
 VENTRAL_ZONE_MM = {2: 9.5, 3: 12.1, 4: 12.5, 5: 12.6, 6: 12.7, 7: 11.8, 8: 10.6, 9: 10.0}
 # Lengths along the cord of vertebra and disc, C1 to T3.
 VERTEBRA_MM = (13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 22.0)
-# Vertebral minus spinal midpoint of the shifted pairs C2-C3 ... C7-C8, T1-T1 (arXiv 2509.16255 and PAM50 between).
-BIAS_MM = (0.0, 0.9, 3.6, 4.6, 4.8, 5.4, 8.15)
 # How far below the caudal end of its entry zone a root leaves the canal: C1-C2 run upwards, C3 level, C4-T2 more
 # and more caudally (Clin Anat 1993;6:167).
 EXIT_DROP_MM = {2: -4.0, 3: -2.0, 4: 0.0, 5: 1.0, 6: 2.0, 7: 3.5, 8: 5.0, 9: 6.5}
@@ -150,7 +147,7 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) -
         name: draw(name) for name in ("zone_scale", "asymmetry_mm", "missing_root", "missing_filum", "exit_jitter_mm")
     }
     radius, dorsal_deg, ventral_deg = draw("filum_radius_mm"), draw("dorsal_deg"), draw("ventral_deg")
-    middles = _spinal_middles(discs, scale)
+    middles = spinal_middles(discs, scale)
     drift, jitter = draw("drift_mm"), draw("level_jitter_mm")
     for value, middle in middles.items():
         middle += drift + jitter * rng.standard_normal()
@@ -182,21 +179,6 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) -
         enlargement=draw("enlargement"),
         canal_half_axes_mm=canal,
     )
-
-
-def _spinal_middles(discs: dict[int, float], scale: float) -> dict[int, float]:
-    """Middle of each spinal level as published, before it drifts: C2 to T1, mm of arc length by value."""
-    shifted = [
-        (level_value(upper, "vertebral"), level_value(lower, "spinal"))
-        for pairing, upper, lower in paired_levels()
-        if pairing == "shifted"
-    ]
-    middles = {
-        spinal: (discs[vertebral] + discs[vertebral + 1]) / 2 - bias * scale
-        for (vertebral, spinal), bias in zip(shifted, BIAS_MM, strict=False)
-    }
-    middles[2] = middles[3] - 15.5 * scale
-    return dict(sorted(middles.items()))
 
 
 def _path(
