@@ -19,6 +19,8 @@ from sct_rootlets.training.contrast import Contrast, Tissue, tissue_signals
 
 #: Structures are drawn on voxels of about this size.
 FINE_MM = 0.4
+#: Coordinates of the cord are worked out on one in so many fine voxels along each axis.
+COARSE = 4
 #: A voxel belongs to a rootlet from this share of its volume on: below, nobody would see it.
 ROOTLET_SHARE = 0.2
 
@@ -108,7 +110,23 @@ def synthesize(
 
 
 def _cord_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Arc length, and mm to the right and to anterior of the centerline, of each voxel of a grid."""
+    """Arc length, and mm to the right and to anterior of the centerline, of each voxel of a grid.
+
+    They vary smoothly, so they are worked out on every fourth voxel or so and interpolated between.
+    """
+    coarse = [
+        torch.linspace(float(axis[0]), float(axis[-1]), len(axis) // COARSE + 2, device=axis.device) for axis in axes
+    ]
+    size = [len(axis) for axis in axes]
+    arc, right, anterior = (
+        F.interpolate(values[None, None], size=size, mode="trilinear", align_corners=True)[0, 0]
+        for values in _exact_coordinates(anatomy, coarse)
+    )
+    return arc, right, anterior
+
+
+def _exact_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The same, voxel by voxel: the foot of the perpendicular from each voxel to the curve."""
     line, device = anatomy.centerline, axes[0].device
     beyond = 40.0  # the curve goes on straight where the field of view reaches beyond it
     table_arc = np.arange(line.arc[0] - beyond, line.arc[-1] + beyond, 0.5)
@@ -118,8 +136,9 @@ def _cord_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torch
     x, y, z = torch.meshgrid(*axes, indexing="ij")
     heights = np.interp(axes[2].cpu().numpy(), line.position(table_arc)[::-1, 2], table_arc[::-1])
     arc = torch.tensor(heights, dtype=torch.float32, device=device).expand_as(x).clone()
-    for _ in range(4):  # Newton's steps towards the foot of the perpendicular
-        row = _rows(table, arc, table_arc)
+    course = table[:, :6].contiguous()  # position and direction are enough to find the way
+    for _ in range(3):  # Newton's steps towards the foot of the perpendicular
+        row = _rows(course, arc, table_arc)
         arc = arc + sum((p - row[..., i]) * row[..., 3 + i] for i, p in enumerate((x, y, z)))
     row = _rows(table, arc, table_arc)
     offset = [p - row[..., i] for i, p in enumerate((x, y, z))]
