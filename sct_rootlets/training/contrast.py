@@ -24,6 +24,7 @@ class Tissue(IntEnum):
     WHITE = 7
     GREY = 8
     ROOTLET = 9
+    AIR = 10
 
 
 # T1 and T2 in ms and proton density at 3T. Cord: Smith 2008 (Magn Reson Med 60:213); nerve (optic), muscle:
@@ -40,6 +41,7 @@ _AT_3T = {
     Tissue.WHITE: (860, 73, 0.7),
     Tissue.GREY: (980, 76, 0.8),
     Tissue.ROOTLET: (1083, 78, 0.75),
+    Tissue.AIR: (1000, 1, 0.0),
 }
 # T1 in ms at 7T. Cord: about that of Massire 2016 (NeuroImage 143:58); the others are scaled from 3T.
 _T1_AT_7T = {
@@ -53,6 +55,7 @@ _T1_AT_7T = {
     Tissue.WHITE: 1080,
     Tissue.GREY: 1180,
     Tissue.ROOTLET: 1250,
+    Tissue.AIR: 1000,
 }
 
 
@@ -170,4 +173,5 @@ def _random_signal(rng: np.random.Generator) -> np.ndarray:
     signal[Tissue.WHITE] = fluid - away
     signal[Tissue.GREY] = signal[Tissue.WHITE] + rng.normal(0, 0.06)
     signal[Tissue.ROOTLET] = signal[Tissue.WHITE] + rng.normal(0, 0.08)
+    signal[Tissue.AIR] = 0
     return np.clip(signal, 0, 1)

@@ -86,6 +86,7 @@ def synthesize(
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**31)))
     arc, right, anterior = _cord_coordinates(anatomy, axes)
     tissue = _tissues(anatomy, arc, right, anterior, rng)
+    _marble_muscle(tissue, generator, rng)
     levels, roots = torch.zeros_like(tissue), torch.zeros_like(tissue)
     _draw_rootlets(anatomy, axes, tissue, levels, roots)
     in_cord = (tissue == Tissue.WHITE) | (tissue == Tissue.GREY)
@@ -171,6 +172,12 @@ def _tissues(
     disc_half, plate = rng.uniform(1.6, 2.8), rng.uniform(0.5, 1.0)
     slope = rng.uniform(0.2, 0.7)
 
+    # Skin behind, sometimes the airway in front.
+    paint(anterior < -rng.uniform(35, 75), Tissue.AIR)
+    if rng.random() < 0.5:
+        airway = front + depth + rng.uniform(8, 15)
+        paint((aside < 8) & (anterior > airway) & (anterior < airway + 14), Tissue.AIR)
+
     # Bony ring behind and beside the canal, one arch a vertebra, with a spinous process that points down.
     discs = sorted(anatomy.discs.items())
     edge = torch.bucketize(arc, torch.tensor([at for _, at in discs], device=arc.device))
@@ -179,7 +186,6 @@ def _tissues(
     pitch = (lower - upper).clamp(min=5.0)
     from_disc = torch.minimum((arc - upper).abs(), (lower - arc).abs())
     vertebra = edge  # 1 for C1 and so on; 0 above it
-    paint((anterior < -back - 3) & (aside < 18) & (anterior > -40), Tissue.MUSCLE)
     behind = (-anterior - back).clamp(min=0)
     sloped = arc - (upper + pitch * 0.6) - slope * behind
     lamina = (anterior < -back * 0.4) & (behind < 4.5) & (aside < canal_width + 5) & (sloped.abs() < pitch * 0.33)
@@ -221,6 +227,15 @@ def _tissues(
     horn = ((u - 0.32 - 0.12 * v) / 0.13) ** 2 + (v / 0.62) ** 2 <= 1
     paint(cord & (horn | ((v.abs() < 0.12) & (u < 0.3))), Tissue.GREY)
     return tissue
+
+
+def _marble_muscle(tissue: torch.Tensor, generator: torch.Generator, rng: np.random.Generator) -> None:
+    """Put fat and sheets of fascia into the muscle: whatever is round and bright there is no spinal canal."""
+    muscle = tissue == int(Tissue.MUSCLE)
+    fat = _smooth_noise(tissue.shape, rng.uniform(6, 25), generator) > rng.uniform(0.6, 2.0)
+    tissue[muscle & fat] = int(Tissue.FAT)
+    fascia = _smooth_noise(tissue.shape, rng.uniform(15, 40), generator).abs() < rng.uniform(0.0, 0.08)
+    tissue[muscle & fascia] = int(Tissue.LIGAMENT)
 
 
 def _draw_rootlets(
