@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 
@@ -54,9 +56,21 @@ def say(*lines: str) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 (open until the process ends)
 
 
-def _terminated(_number: int, _frame: FrameType | None) -> None:
-    """End as after an error, so that nothing half-written is left behind."""
-    raise SystemExit(143)
+@contextlib.contextmanager
+def _terminated_as_failed() -> Iterator[None]:
+    """Let SIGTERM end the command as an error does, so that nothing half-written is left behind."""
+    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
+        yield
+        return
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run(parser: argparse.ArgumentParser, argv: list[str] | None, command: Callable[[argparse.Namespace], None]) -> int:
@@ -81,21 +95,25 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None, command: Callab
             stream.reconfigure(errors="replace")
     arguments = parser.parse_args(argv)
     os.environ["MPLBACKEND"] = "Agg"  # figures go into files, whatever the user's set-up
-    signal.signal(signal.SIGTERM, _terminated)
-    if arguments.v == 2:
-        command(arguments)
-        return 0
+    with _terminated_as_failed():
+        if arguments.v == 2:
+            command(arguments)
+            return 0
+        return _one_line_errors(parser.prog, arguments, command)
+
+
+def _one_line_errors(prog: str, arguments: argparse.Namespace, command: Callable[[argparse.Namespace], None]) -> int:
     from sct_rootlets.errors import SctRootletsError
 
     try:
         command(arguments)
     except SctRootletsError as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        print(f"{prog}: error: {error}", file=sys.stderr)
         return 1
     except MemoryError:
-        print(f"{parser.prog}: error: out of memory; close other programs or crop the images", file=sys.stderr)
+        print(f"{prog}: error: out of memory; close other programs or crop the images", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted; nothing was written", file=sys.stderr)
+        print(f"{prog}: interrupted; nothing was written", file=sys.stderr)
         return 130
     return 0
