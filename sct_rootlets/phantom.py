@@ -229,7 +229,7 @@ def spinal_middles(discs: dict[int, float], scale: float = 1.0) -> dict[int, flo
         spinal: (discs[vertebral] + discs[vertebral + 1]) / 2 - bias * scale
         for (vertebral, spinal), bias in zip(shifted, BIAS_MM, strict=False)
     }
-    middles[2] = middles[3] - PITCH_C2_C3_MM * scale
+    middles[level_value("C2", "spinal")] = middles[level_value("C3", "spinal")] - PITCH_C2_C3_MM * scale
     return dict(sorted(middles.items()))
 
 

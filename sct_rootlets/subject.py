@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -312,14 +312,14 @@ def compute_spinal_levels(
             f"{volumes['cord'].name} does not say how it is oriented (sform and qform codes are 0): "
             "check that superior is up in the figure"
         )
-    cord_volume = Volume(mask, volumes["cord"].affine, volumes["cord"].name, volumes["cord"].header)
+    cord_volume = replace(volumes["cord"], data=mask)
     centerline = fit_centerline(mask, cord_volume.affine)
     notes += centerline.notes
 
     pmj_arc = None
     if pmj is not None:
         point = pmj_point(volumes["pmj"])
-        check_beside_cord(point, centerline, "the PMJ label")
+        check_beside_cord(float(centerline.project(point).distance[0]), "the PMJ label")
         centerline = centerline.extended_to(point)
         pmj_arc = float(centerline.project(point).arc[0])
 

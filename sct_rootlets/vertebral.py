@@ -93,21 +93,25 @@ def pmj_point(volume: Volume) -> np.ndarray:
     return next(iter(points.values()))
 
 
-def check_beside_cord(point: np.ndarray, centerline: Centerline, what: str) -> float:
-    """Arc length of a label in mm, if it lies beside the centerline or its straight continuation.
+def check_beside_cord(distance_mm: float, what: str) -> None:
+    """Check that a label lies beside the centerline or its straight continuation.
+
+    Parameters
+    ----------
+    distance_mm : float
+        Of the label from the centerline.
+    what : str
+        What the message calls the label.
 
     Raises
     ------
     LabelError
-        If it lies more than 40 mm sideways: then it belongs to another scan.
+        If it is more than 40 mm: then the label belongs to another scan.
     """
-    projection = centerline.project(point)
-    if projection.distance[0] > SIDEWAYS_MM:
+    if distance_mm > SIDEWAYS_MM:
         raise LabelError(
-            f"{what} lies {projection.distance[0]:.0f} mm sideways from the cord; "
-            "check that it belongs to the same scan"
+            f"{what} lies {distance_mm:.0f} mm sideways from the cord; check that it belongs to the same scan"
         )
-    return float(projection.arc[0])
 
 
 def place_discs(
@@ -147,12 +151,13 @@ def place_discs(
     ]
     discs, beyond = [], []
     for value in sorted(set(points) - set(special)):
-        arc = float(centerline.project(points[value]).arc[0])
+        projection = centerline.project(points[value])
+        arc = float(projection.arc[0])
         caudal, _, _ = centerline.frame(arc)
         length = float(voxel_length(affine, caudal)[0])
         margin = max(BEYOND_MM, length / 2)
         if centerline.arc[0] - margin <= arc <= centerline.arc[-1] + margin:
-            check_beside_cord(points[value], centerline, f"disc {value} ({disc_name(value)})")
+            check_beside_cord(float(projection.distance[0]), f"disc {value} ({disc_name(value)})")
             discs.append(Disc(value, arc, length / np.sqrt(12)))
         else:
             beyond.append(f"{value} ({disc_name(value)})")

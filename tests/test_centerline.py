@@ -166,7 +166,7 @@ def test_too_short_masks_are_refused():
 
 
 def test_what_is_too_thick_is_no_cord():
-    with pytest.raises(LabelError, match="484 mm² thick, and a cord at most 130"):
+    with pytest.raises(LabelError, match="484 mm² thick, and a cord about 100"):
         fit_centerline(np.ones((22, 22, 30), bool), np.eye(4))
 
 

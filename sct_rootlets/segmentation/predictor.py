@@ -1,6 +1,6 @@
 """Run a model on a volume: normalise, resample, tile, blend, and put the result back on the volume's grid.
 
-With the whole field of view it does what nnU-Net v2 does, step for step, and gives the same labels.
+It does what nnU-Net v2 does, step for step; labels differ only where nnU-Net sums in half precision and rounds.
 """
 
 from __future__ import annotations

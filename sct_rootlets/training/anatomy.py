@@ -13,19 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from sct_rootlets.centerline import Centerline
+from sct_rootlets.levels import level_name
 from sct_rootlets.phantom import Anatomy, Filum, spinal_middles
 
 Range = tuple[float, float]
 
 # Length of the root entry zones in mm, dorsal and ventral: C3-C8 after Kobayashi 2015 (Eur Spine J 24:2828, 11
 # cadavers); C2 and T1 are assumptions in keeping with their neighbours.
-DORSAL_ZONE_MM = {2: 9.5, 3: 12.1, 4: 13.3, 5: 13.6, 6: 12.2, 7: 11.0, 8: 10.6, 9: 10.0}
-VENTRAL_ZONE_MM = {2: 9.5, 3: 12.1, 4: 12.5, 5: 12.6, 6: 12.7, 7: 11.8, 8: 10.6, 9: 10.0}
+DORSAL_ZONE_MM = {"C2": 9.5, "C3": 12.1, "C4": 13.3, "C5": 13.6, "C6": 12.2, "C7": 11.0, "C8": 10.6, "T1": 10.0}
+VENTRAL_ZONE_MM = {"C2": 9.5, "C3": 12.1, "C4": 12.5, "C5": 12.6, "C6": 12.7, "C7": 11.8, "C8": 10.6, "T1": 10.0}
 # Lengths along the cord of vertebra and disc, C1 to T3.
 VERTEBRA_MM = (13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 22.0)
 # How far below the caudal end of its entry zone a root leaves the canal: C1-C2 run upwards, C3 level, C4-T2 more
 # and more caudally (Clin Anat 1993;6:167).
-EXIT_DROP_MM = {2: -4.0, 3: -2.0, 4: 0.0, 5: 1.0, 6: 2.0, 7: 3.5, 8: 5.0, 9: 6.5}
+EXIT_DROP_MM = {"C2": -4.0, "C3": -2.0, "C4": 0.0, "C5": 1.0, "C6": 2.0, "C7": 3.5, "C8": 5.0, "T1": 6.5}
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) -
     middles = spinal_middles(discs, scale)
     drift, jitter = draw("drift_mm"), draw("level_jitter_mm")
     for value, middle in middles.items():
+        name = level_name(value, "spinal")
         middle += drift + jitter * rng.standard_normal()
         for side, sign in (("left", -1), ("right", 1)):
             for kind, zones, degrees in (
@@ -158,9 +160,9 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) -
             ):
                 if rng.random() < settings["missing_root"]:
                     continue
-                zone = zones[value] * scale * settings["zone_scale"] * (1 + 0.08 * rng.standard_normal())
+                zone = zones[name] * scale * settings["zone_scale"] * (1 + 0.08 * rng.standard_normal())
                 centre = middle + settings["asymmetry_mm"] * rng.standard_normal()
-                drop = (EXIT_DROP_MM[value] + settings["exit_jitter_mm"] * rng.standard_normal()) * scale
+                drop = (EXIT_DROP_MM[name] + settings["exit_jitter_mm"] * rng.standard_normal()) * scale
                 number = round(draw(f"fila_{kind}"))
                 starts = centre + zone * (np.linspace(-0.5, 0.5, number) + rng.normal(0, 0.15 / number, number))
                 for start in starts[rng.random(number) >= settings["missing_filum"]]:

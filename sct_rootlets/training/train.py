@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 from torch import nn
 
 from sct_rootlets.errors import ModelError
-from sct_rootlets.levels import ROOTS
+from sct_rootlets.levels import ROOTS, level_value
 from sct_rootlets.segmentation.model import build_network, plain_unet
 from sct_rootlets.training.anatomy import TRAINING, AnatomyRanges, random_anatomy
 from sct_rootlets.training.contrast import CONTRASTS, Contrast
@@ -26,7 +26,7 @@ from sct_rootlets.training.export import write_model_folder
 from sct_rootlets.training.synthesis import synthesize
 
 #: Output channels: levels (background and values 1 to 9), then cord, then roots (background and `ROOTS`).
-N_LEVELS, N_CORD, N_ROOTS = 10, 1, 1 + len(ROOTS)
+N_LEVELS, N_CORD, N_ROOTS = 1 + level_value("T1", "spinal"), 1, 1 + len(ROOTS)
 
 
 @dataclass(frozen=True)

@@ -303,7 +303,7 @@ def test_an_input_is_not_replaced(inputs, tmp_path, capsys):
 
 def test_image_in_place_of_the_mask(inputs, phantom_folder, tmp_path, capsys):
     inputs["-s"] = phantom_folder / "sub-phantom01" / "anat" / f"{STEM}.nii.gz"
-    fails(inputs, tmp_path, capsys, "mm² thick, and a cord at most 130 mm²")
+    fails(inputs, tmp_path, capsys, "mm² thick, and a cord about 100 mm²")
 
 
 def test_swapped_levels_are_named(inputs, tmp_path, capsys):
