@@ -235,7 +235,8 @@ def fit_centerline(mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = S
     section = float(np.median(area[area > 0])) * abs(np.linalg.det(affine[:3, :3])) / step_mm
     if section > LARGEST_MM2:
         raise LabelError(
-            f"the cord mask is {section:.0f} mm² thick, and a cord about 100 mm² at most; is it the image, or another mask?"
+            f"the cord mask is {section:.0f} mm² thick, and a cord about 100 mm² at most; "
+            "is it the image, or another mask?"
         )
     if (area == 0).any():
         missing = np.count_nonzero(area == 0) * step_mm
