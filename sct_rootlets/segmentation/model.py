@@ -191,15 +191,15 @@ def build_network(architecture: dict[str, Any], n_channels: int, n_classes: int)
     return getattr(unet, name)(input_channels=n_channels, num_classes=n_classes, deep_supervision=False, **arguments)
 
 
-def plain_unet(features: Sequence[int], convolutions: int = 2) -> dict[str, Any]:
+def plain_unet(features: Sequence[int], convolutions: Sequence[int] | None = None) -> dict[str, Any]:
     """Describe a plain 3D U-Net as nnU-Net plans do.
 
     Parameters
     ----------
     features : sequence of int
         Channels at each resolution, each half as fine as the one before.
-    convolutions : int
-        At each resolution, down and up.
+    convolutions : sequence of int, optional
+        At each resolution on the way down (2 by default); there is one on the way up.
     """
     n = len(features)
     return {
@@ -210,8 +210,8 @@ def plain_unet(features: Sequence[int], convolutions: int = 2) -> dict[str, Any]
             "conv_op": "torch.nn.modules.conv.Conv3d",
             "kernel_sizes": [[3, 3, 3]] * n,
             "strides": [[1, 1, 1]] + [[2, 2, 2]] * (n - 1),
-            "n_conv_per_stage": [convolutions] * n,
-            "n_conv_per_stage_decoder": [convolutions] * (n - 1),
+            "n_conv_per_stage": list(convolutions or [2] * n),
+            "n_conv_per_stage_decoder": [1] * (n - 1),
             "conv_bias": True,
             "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
             "norm_op_kwargs": {"eps": 1e-05, "affine": True},

@@ -14,7 +14,7 @@ stopped: a checkpoint is written every five minutes and at the end."""
 
 EXAMPLES = """\
   python -m sct_rootlets.training -ofolder training -device cuda -minutes 9
-  python -m sct_rootlets.training -ofolder training -steps 5000 -features 8,16,32,48 -spacing 1.0"""
+  python -m sct_rootlets.training -ofolder training -steps 5000 -template PAM50 -workers 1 -threads 1"""
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -28,11 +28,17 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument("-minutes", type=float, default=float("inf"), metavar="<min>", help="stop after this time")
     optional.add_argument("-steps", type=int, default=20_000, metavar="<n>", help="whole training (default: 20000)")
     optional.add_argument("-batch", type=int, default=2, metavar="<n>", help="patches a step (default: 2)")
-    optional.add_argument("-features", type=features, default=(16, 32, 64, 96), metavar="<n,n,...>",
-                          help="channels at each resolution (default: 16,32,64,96)")  # fmt: skip
+    optional.add_argument("-features", type=features, default=(16, 32, 64, 96, 128), metavar="<n,n,...>",
+                          help="channels at each resolution (default: 16,32,64,96,128)")  # fmt: skip
     optional.add_argument("-spacing", type=float, default=0.8, metavar="<mm>", help="voxel size (default: 0.8)")
-    optional.add_argument("-patch", type=features, default=(96, 48, 48), metavar="<n,n,n>",
-                          help="voxels from superior, anterior and right (default: 96,48,48)")  # fmt: skip
+    optional.add_argument("-patch", type=features, default=(64, 48, 48), metavar="<n,n,n>",
+                          help="voxels from superior, anterior and right (default: 64,48,48)")  # fmt: skip
+    optional.add_argument("-convolutions", type=features, default=(1, 2, 2, 2, 2), metavar="<n,n,...>",
+                          help="at each resolution on the way down (default: 1,2,2,2,2)")  # fmt: skip
+    optional.add_argument("-template", metavar="<folder>", help="labels of PAM50: half of the scans are made of them")
+    optional.add_argument("-workers", type=int, default=0, metavar="<n>",
+                          help="processes that make scans while the network learns (default: 0)")  # fmt: skip
+    optional.add_argument("-threads", type=int, metavar="<n>", help="of the CPU, for the network (default: all)")
     optional.add_argument("-seed", type=int, default=0, metavar="<n>", help="default: 0")
     add_misc(parser)
     return parser
@@ -49,8 +55,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> None:
+    import torch
+
     from sct_rootlets.training.train import Training, TrainingSettings
 
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     folder = Path(arguments.ofolder)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
@@ -60,9 +70,12 @@ def _command(arguments: argparse.Namespace) -> None:
         patch=arguments.patch,
         batch=arguments.batch,
         steps=arguments.steps,
+        convolutions=arguments.convolutions,
+        template=arguments.template is not None,
         seed=arguments.seed,
     )
-    training = Training(settings, arguments.device)
+    template = None if arguments.template is None else Path(arguments.template)
+    training = Training(settings, arguments.device, template_folder=template, workers=arguments.workers)
     if checkpoint.exists():
         training.resume(checkpoint)
     recent: list[float] = []

@@ -59,16 +59,20 @@ _T1_AT_7T = {
 }
 
 
-def t2w_signal(repetition_ms: float, echo_ms: float) -> np.ndarray:
+def t2w_signal(repetition_ms: float, echo_ms: float, restored: bool = False) -> np.ndarray:
     """Signal of each tissue in a T2w turbo spin echo at 3T, shape (len(Tissue),).
 
     Parameters
     ----------
     repetition_ms, echo_ms : float
         Repetition time and effective echo time.
+    restored : bool
+        Magnetisation left at the end of the train is turned back (driven equilibrium), which makes fluid much brighter
+        than all else; taken as complete.
     """
     t1, t2, density = np.array([_AT_3T[tissue] for tissue in Tissue]).T
-    return density * (1 - np.exp(-repetition_ms / t1)) * np.exp(-echo_ms / t2)
+    recovered = 1.0 if restored else 1 - np.exp(-repetition_ms / t1)
+    return density * recovered * np.exp(-echo_ms / t2)
 
 
 def mp2rage_signal(
@@ -146,7 +150,7 @@ def tissue_signals(contrast: Contrast, rng: np.random.Generator) -> tuple[np.nda
         For UNIT1, which is made of two images: the signals in INV2, on the scale of the first.
     """
     if contrast == "T2w":
-        signal = t2w_signal(rng.uniform(1400, 3000), rng.uniform(80, 140))
+        signal = t2w_signal(rng.uniform(1400, 3000), rng.uniform(80, 140), restored=bool(rng.random() < 0.6))
     elif contrast == "random":
         return _random_signal(rng), None
     else:

@@ -6,7 +6,7 @@ comes by itself. Grids are axis-aligned RAS; a network sees other orientations a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 from sct_rootlets.levels import ROOTS
 from sct_rootlets.phantom import Anatomy
 from sct_rootlets.training.contrast import Contrast, Tissue, tissue_signals
+from sct_rootlets.training.template import Template, draw_template
 
 #: Structures are drawn on voxels of about this size.
 FINE_MM = 0.4
@@ -58,6 +59,7 @@ def synthesize(
     centre_mm: tuple[float, float, float],
     rng: np.random.Generator,
     device: str | torch.device = "cpu",
+    template: Template | None = None,
 ) -> Scan:
     """Make a scan of an anatomy.
 
@@ -73,11 +75,18 @@ def synthesize(
     rng : numpy.random.Generator
         The same state gives the same scan on the same device.
     device : str or torch.device
+    template : Template, optional
+        On the device: cord, fluid and rootlets are its, deformed, instead of the anatomy's own.
 
     Returns
     -------
     Scan
     """
+    if template is not None:  # the bones stand around the template's dural sac
+        sac = template.canal_half_axes_mm
+        cord = template.half_axes_mm
+        canal = sac[0] * anatomy.half_width_mm / cord[0], sac[1] * anatomy.half_depth_mm / cord[1]
+        anatomy = replace(anatomy, canal_half_axes_mm=canal)
     factor = tuple(max(1, round(mm / FINE_MM)) for mm in spacing_mm)
     axes = [
         torch.linspace(-0.5, 0.5, 2 * n * f + 1, device=device)[1::2] * n * mm + centre
@@ -88,7 +97,12 @@ def synthesize(
     tissue = _tissues(anatomy, arc, right, anterior, rng)
     _marble_muscle(tissue, generator, rng)
     levels, roots = torch.zeros_like(tissue), torch.zeros_like(tissue)
-    _draw_rootlets(anatomy, axes, tissue, levels, roots)
+    if template is None:
+        _draw_sleeves(anatomy, axes, tissue, rng)
+        _draw_rootlets(anatomy, axes, tissue, levels, roots)
+    else:
+        filled = _smooth_noise(tissue.shape, rng.uniform(2, 5), generator) > rng.uniform(-3.0, 0.0)
+        draw_template(template, anatomy, (arc, right, anterior), tissue, levels, roots, filled, rng)
     in_cord = (tissue == Tissue.WHITE) | (tissue == Tissue.GREY)
 
     first, second = tissue_signals(contrast, rng)
@@ -213,11 +227,14 @@ def _tissues(
     paint(arch & (from_disc > 2), Tissue.MARROW)
     paint((anterior > front - 1.0) & (anterior <= front) & (aside < canal_width), Tissue.LIGAMENT)
 
-    # The canal: epidural fat, dura, fluid, cord.
+    # The canal: epidural fat, dura, fluid, cord. It is wider in front than behind; the cord need not be in its middle.
     bony = (right / (canal_width + 1.2)) ** 2 + (anterior / back) ** 2 <= 1
     paint(bony, Tissue.LIGAMENT)
-    paint(bony & (anterior < -canal_depth * rng.uniform(0.2, 0.8)), Tissue.FAT)
-    radius = torch.sqrt((right / canal_width) ** 2 + (anterior / canal_depth) ** 2)
+    paint(bony & (anterior < -canal_depth * rng.uniform(0.5, 1.0)), Tissue.FAT)
+    shift = rng.uniform(-0.5, 0.5) * (canal_depth - anatomy.half_depth_mm)
+    forward = ((anterior - shift) / canal_depth).clamp(-1, 1)
+    width_here = canal_width * (1 + rng.uniform(0, 0.3) * forward)
+    radius = torch.sqrt((right / width_here) ** 2 + ((anterior - shift) / canal_depth) ** 2)
     paint(radius <= 1 + 0.5 / canal_depth, Tissue.LIGAMENT)
     paint(radius <= 1, Tissue.CSF)
     enlarged = 1 + anatomy.enlargement * torch.exp(-(((arc - anatomy.discs[6]) / 28) ** 2))
@@ -238,22 +255,44 @@ def _marble_muscle(tissue: torch.Tensor, generator: torch.Generator, rng: np.ran
     tissue[muscle & fascia] = int(Tissue.LIGAMENT)
 
 
+def _draw_sleeves(anatomy: Anatomy, axes: list[torch.Tensor], tissue: torch.Tensor, rng: np.random.Generator) -> None:
+    """Fluid around the roots where they leave the canal, at some levels."""
+    exits = {(filum.value, filum.root.split("_")[0]): filum.path[-1] for filum in anatomy.fila}
+    for arc, right, anterior in exits.values():
+        if rng.random() < 0.3:
+            continue
+        _, to_right, to_front = anatomy.centerline.frame(arc)
+        centre = (anatomy.centerline.position(arc) + right * to_right + anterior * to_front)[0]
+        radius = rng.uniform(1.2, 3.0)
+        box = _around(axes, centre - radius, centre + radius)
+        if box is None:
+            continue
+        parts = [axis[part] for axis, part in zip(axes, box, strict=True)]
+        grid = torch.meshgrid(*parts, indexing="ij")
+        ball = sum((part - float(mm)) ** 2 for part, mm in zip(grid, centre, strict=True)) <= radius**2
+        tissue[box][ball & (tissue[box] < int(Tissue.CSF))] = int(Tissue.CSF)
+
+
+def _around(axes: list[torch.Tensor], low: np.ndarray, high: np.ndarray) -> tuple[slice, ...] | None:
+    """Voxels between two corners; None if there are none."""
+    first = np.array([float(axis[0]) for axis in axes])
+    step = np.array([float(axis[1] - axis[0]) for axis in axes])
+    begin = np.floor((low - first) / step).astype(int).clip(0)
+    end = np.minimum(np.ceil((high - first) / step).astype(int) + 1, [len(axis) for axis in axes])
+    return None if (begin >= end).any() else tuple(slice(a, b) for a, b in zip(begin, end, strict=True))
+
+
 def _draw_rootlets(
     anatomy: Anatomy, axes: list[torch.Tensor], tissue: torch.Tensor, levels: torch.Tensor, roots: torch.Tensor
 ) -> None:
     """Paint fila into a tissue map and label them, each within the box of voxels around it."""
     line = anatomy.centerline
-    low = np.array([float(axis[0]) for axis in axes])
-    step = np.array([float(axis[1] - axis[0]) for axis in axes])
     for filum in anatomy.fila:
         _, right, anterior = line.frame(filum.path[:, 0])
         points = line.position(filum.path[:, 0]) + filum.path[:, 1:2] * right + filum.path[:, 2:3] * anterior
-        begin = np.floor((points.min(axis=0) - filum.radius_mm - low) / step).astype(int).clip(0)
-        end = np.ceil((points.max(axis=0) + filum.radius_mm - low) / step).astype(int) + 1
-        end = np.minimum(end, tissue.shape)
-        if (begin >= end).any():
+        box = _around(axes, points.min(axis=0) - filum.radius_mm, points.max(axis=0) + filum.radius_mm)
+        if box is None:
             continue
-        box = tuple(slice(a, b) for a, b in zip(begin, end, strict=True))
         parts = [axis[part] for axis, part in zip(axes, box, strict=True)]
         grid = torch.stack(torch.meshgrid(*parts, indexing="ij"), -1)
         inside = torch.zeros(grid.shape[:3], dtype=torch.bool, device=grid.device)

@@ -13,7 +13,7 @@ def model_folder(tmp_path_factory):
     from sct_rootlets.training.export import write_model_folder
 
     torch.manual_seed(0)
-    architecture = plain_unet((4, 8, 8), convolutions=1)
+    architecture = plain_unet((4, 8, 8), convolutions=(1, 1, 1))
     network = build_network(architecture, 1, len(LABELS) + 1)
     with torch.no_grad():
         for name, parameter in network.named_parameters():

@@ -18,7 +18,9 @@ from sct_rootlets.training.train import (  # noqa: E402
     random_patch,
 )
 
-TINY = TrainingSettings(features=(4, 8), spacing_mm=1.6, patch=(24, 24, 24), batch=1, steps=50, bank=1, renewal=1000)
+TINY = TrainingSettings(
+    features=(4, 8), convolutions=(1, 2), spacing_mm=1.6, patch=(24, 24, 24), batch=1, steps=50, bank=1, renewal=1000
+)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,20 @@ def test_the_command_trains_goes_on_and_exports(tmp_path, capsys):
     from sct_rootlets.segmentation.predictor import predict
     from sct_rootlets.training.__main__ import main
 
-    command = ["-ofolder", str(tmp_path), "-features", "4,8", "-spacing", "1.6", "-patch", "24,24,24", "-batch", "1"]
+    command = [
+        "-ofolder",
+        str(tmp_path),
+        "-features",
+        "4,8",
+        "-convolutions",
+        "1,2",
+        "-spacing",
+        "1.6",
+        "-patch",
+        "24,24,24",
+        "-batch",
+        "1",
+    ]
     command += ["-steps", "2"]
     assert main([*command, "-minutes", "0.0001"]) == 0
     assert "1 of 2 steps done" in capsys.readouterr().out
