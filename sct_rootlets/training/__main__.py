@@ -24,6 +24,8 @@ def get_parser() -> argparse.ArgumentParser:
         "-ofolder", required=True, metavar="<folder>", help="checkpoint.pt and the model folder are written here"
     )
     optional = parser.add_argument_group("OPTIONAL")
+    optional.add_argument("-task", choices=("rootlets", "overview"), default="rootlets",
+                          help="rootlets (default), or the cord by segments on coarse voxels")  # fmt: skip
     optional.add_argument("-device", default="cpu", metavar="<cpu|cuda|mps>", help="default: cpu")
     optional.add_argument("-minutes", type=float, default=float("inf"), metavar="<min>", help="stop after this time")
     optional.add_argument("-steps", type=int, default=20_000, metavar="<n>", help="whole training (default: 20000)")
@@ -65,6 +67,7 @@ def _command(arguments: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     settings = TrainingSettings(
+        task=arguments.task,
         features=arguments.features,
         spacing_mm=arguments.spacing,
         patch=arguments.patch,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
-from sct_rootlets.levels import ROOTS
+from sct_rootlets.levels import ROOTS, level_value
 from sct_rootlets.phantom import Anatomy
 from sct_rootlets.training.contrast import Contrast, Tissue, tissue_signals
 from sct_rootlets.training.template import Template, draw_template
@@ -22,6 +22,8 @@ from sct_rootlets.training.template import Template, draw_template
 FINE_MM = 0.4
 #: Coordinates of the cord are worked out on one in so many fine voxels along each axis.
 COARSE = 4
+#: Arc length of the anatomy (which begins some 12 mm above C1) at which the cord becomes the medulla.
+FORAMEN_MAGNUM_MM = -4.0
 #: A voxel belongs to a rootlet from this share of its volume on: below, nobody would see it.
 ROOTLET_SHARE = 0.2
 
@@ -40,6 +42,8 @@ class Scan:
         Rootlets: 1 + the index into `sct_rootlets.levels.ROOTS`, uint8.
     cord : torch.Tensor, shape (I, J, K)
         Spinal cord, uint8.
+    segments : torch.Tensor, shape (I, J, K)
+        Spinal cord by the level whose rootlets' middle is nearest: 2 for C2 to 9 for T1, 1 above and 10 below, uint8.
     spacing_mm : tuple of float
         Voxel size along right, anterior and superior.
     """
@@ -48,6 +52,7 @@ class Scan:
     levels: torch.Tensor
     roots: torch.Tensor
     cord: torch.Tensor
+    segments: torch.Tensor
     spacing_mm: tuple[float, float, float]
 
 
@@ -60,6 +65,7 @@ def synthesize(
     rng: np.random.Generator,
     device: str | torch.device = "cpu",
     template: Template | None = None,
+    fine_mm: float = FINE_MM,
 ) -> Scan:
     """Make a scan of an anatomy.
 
@@ -77,6 +83,8 @@ def synthesize(
     device : str or torch.device
     template : Template, optional
         On the device: cord, fluid and rootlets are its, deformed, instead of the anatomy's own.
+    fine_mm : float
+        Structures are drawn on voxels of about this size; beyond 0.5 mm, rootlets are lost.
 
     Returns
     -------
@@ -84,10 +92,10 @@ def synthesize(
     """
     if template is not None:  # the bones stand around the template's dural sac
         sac = template.canal_half_axes_mm
-        cord = template.half_axes_mm
-        canal = sac[0] * anatomy.half_width_mm / cord[0], sac[1] * anatomy.half_depth_mm / cord[1]
+        width, depth = template.half_axes_mm
+        canal = sac[0] * anatomy.half_width_mm / width, sac[1] * anatomy.half_depth_mm / depth
         anatomy = replace(anatomy, canal_half_axes_mm=canal)
-    factor = tuple(max(1, round(mm / FINE_MM)) for mm in spacing_mm)
+    factor = tuple(max(1, round(mm / fine_mm)) for mm in spacing_mm)
     axes = [
         torch.linspace(-0.5, 0.5, 2 * n * f + 1, device=device)[1::2] * n * mm + centre
         for n, f, mm, centre in zip(shape, factor, spacing_mm, centre_mm, strict=True)
@@ -96,6 +104,8 @@ def synthesize(
     arc, right, anterior = _cord_coordinates(anatomy, axes)
     tissue = _tissues(anatomy, arc, right, anterior, rng)
     _marble_muscle(tissue, generator, rng)
+    if arc.min() < FORAMEN_MAGNUM_MM:
+        _draw_head(anatomy, (arc, right, anterior), tissue, generator, rng)
     levels, roots = torch.zeros_like(tissue), torch.zeros_like(tissue)
     if template is None:
         _draw_sleeves(anatomy, axes, tissue, rng)
@@ -103,7 +113,7 @@ def synthesize(
     else:
         filled = _smooth_noise(tissue.shape, rng.uniform(2, 5), generator) > rng.uniform(-3.0, 0.0)
         draw_template(template, anatomy, (arc, right, anterior), tissue, levels, roots, filled, rng)
-    in_cord = (tissue == Tissue.WHITE) | (tissue == Tissue.GREY)
+    in_cord = ((tissue == Tissue.WHITE) | (tissue == Tissue.GREY)) & (arc > FORAMEN_MAGNUM_MM)
 
     first, second = tissue_signals(contrast, rng)
     image = _acquire(first, tissue, factor, generator, rng)
@@ -120,8 +130,19 @@ def synthesize(
         levels=(_largest(levels, factor) * (seen & ~cord)).to(torch.uint8),
         roots=(_largest(roots, factor) * (seen & ~cord)).to(torch.uint8),
         cord=cord.to(torch.uint8),
+        segments=(_segments(anatomy, arc[tuple(slice(f // 2, None, f) for f in factor)]) * cord).to(torch.uint8),
         spacing_mm=spacing_mm,
     )
+
+
+def _segments(anatomy: Anatomy, arc: torch.Tensor) -> torch.Tensor:
+    """The level whose middle is nearest; 1 and 10 from half a segment beyond the first and the last."""
+    values = range(level_value("C2", "spinal"), level_value("T1", "spinal") + 1)
+    starts = {value: [f.path[0, 0] for f in anatomy.fila if f.value == value] for value in values}
+    known = [value for value in values if starts[value]]
+    middles = np.interp(values, known, [np.mean(starts[value]) for value in known])
+    bounds = [middles[0] - 7.5, *(middles[1:] + middles[:-1]) / 2, middles[-1] + 7.5]
+    return 1 + torch.bucketize(arc.contiguous(), torch.tensor(bounds, dtype=arc.dtype, device=arc.device))
 
 
 def _cord_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -143,7 +164,7 @@ def _cord_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torch
 def _exact_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The same, voxel by voxel: the foot of the perpendicular from each voxel to the curve."""
     line, device = anatomy.centerline, axes[0].device
-    beyond = 40.0  # the curve goes on straight where the field of view reaches beyond it
+    beyond = 150.0  # the curve goes on straight where the field of view reaches beyond it
     table_arc = np.arange(line.arc[0] - beyond, line.arc[-1] + beyond, 0.5)
     table = torch.tensor(
         np.concatenate([line.position(table_arc), *line.frame(table_arc)], axis=1), dtype=torch.float32, device=device
@@ -194,7 +215,9 @@ def _tissues(
 
     # Bony ring behind and beside the canal, one arch a vertebra, with a spinous process that points down.
     discs = sorted(anatomy.discs.items())
-    edge = torch.bucketize(arc, torch.tensor([at for _, at in discs], device=arc.device))
+    while discs[-1][1] < float(arc.max()):  # the thoracic spine goes on
+        discs.append((discs[-1][0] + 1, discs[-1][1] + 22.0))
+    edge = torch.bucketize(arc.contiguous(), torch.tensor([at for _, at in discs], device=arc.device))
     bounds = torch.tensor([arc_mm for _, arc_mm in discs], device=arc.device)
     lower, upper = bounds[edge.clamp(max=len(discs) - 1)], bounds[(edge - 1).clamp(min=0)]
     pitch = (lower - upper).clamp(min=5.0)
@@ -253,6 +276,39 @@ def _marble_muscle(tissue: torch.Tensor, generator: torch.Generator, rng: np.ran
     tissue[muscle & fat] = int(Tissue.FAT)
     fascia = _smooth_noise(tissue.shape, rng.uniform(15, 40), generator).abs() < rng.uniform(0.0, 0.08)
     tissue[muscle & fascia] = int(Tissue.LIGAMENT)
+
+
+def _draw_head(
+    anatomy: Anatomy,
+    coordinates: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    tissue: torch.Tensor,
+    generator: torch.Generator,
+    rng: np.random.Generator,
+) -> None:
+    """Skull, cerebellum, brain and a widening brainstem above the foramen magnum."""
+    arc, right, anterior = coordinates
+    above = (FORAMEN_MAGNUM_MM - arc).clamp(min=0)
+    canal_width, canal_depth = anatomy.canal_half_axes_mm
+    fossa_deep, fossa_wide = rng.uniform(35, 55), rng.uniform(40, 60)
+    # The posterior fossa lies behind the clivus, which leans forward; the brain fills the head above it.
+    front = torch.where(above < 45, canal_depth + 0.4 * above, 70.0)
+    opening = (above / 15).clamp(0, 1)
+    half_wide = canal_width + (fossa_wide - canal_width) * opening
+    back = -canal_depth - (fossa_deep - canal_depth) * opening
+    middle, half_deep = (front + back) / 2, (front - back) / 2
+    radius = torch.sqrt((right / half_wide) ** 2 + ((anterior - middle) / half_deep) ** 2)
+    inside = above > 0
+    tissue[inside & (radius < 1 + 5 / half_deep)] = int(Tissue.CORTEX)
+    folds = _smooth_noise(tissue.shape, rng.uniform(3, 8), generator)
+    brain = inside & (radius < 1)
+    tissue[brain] = int(Tissue.GREY)
+    tissue[brain & (folds > 0.3)] = int(Tissue.WHITE)
+    tissue[brain & (folds < -1.2)] = int(Tissue.CSF)
+    growth = 1 + (above / 25).clamp(max=1) * rng.uniform(0.5, 1.2)
+    stem = torch.sqrt((right / anatomy.half_width_mm) ** 2 + (anterior / anatomy.half_depth_mm) ** 2) / growth
+    low = inside & (above < 45)
+    tissue[low & (stem < 1 + 3 / anatomy.half_depth_mm) & (radius < 1)] = int(Tissue.CSF)
+    tissue[low & (stem < 1)] = int(Tissue.WHITE)
 
 
 def _draw_sleeves(anatomy: Anatomy, axes: list[torch.Tensor], tissue: torch.Tensor, rng: np.random.Generator) -> None:

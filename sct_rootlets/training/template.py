@@ -200,7 +200,7 @@ def draw_template(
         known = sorted(middles)
         if len(known) < 2:
             continue
-        height = _through(arc[half], [np.mean(middles[v]) for v in known], [template.middles[v] for v in known])
+        height = _through(arc[half], [float(np.mean(middles[v])) for v in known], [template.middles[v] for v in known])
         place = x[half], y[half], height
         label[half] = _look_up(template, template.levels, *place)
         root[half] = _look_up(template, template.roots, *place)

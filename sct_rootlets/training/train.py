@@ -24,20 +24,18 @@ from torch import nn
 from sct_rootlets.errors import LabelError, ModelError
 from sct_rootlets.levels import ROOTS, level_value
 from sct_rootlets.segmentation.model import build_network, plain_unet
-from sct_rootlets.training.anatomy import TRAINING, AnatomyRanges, random_anatomy
-from sct_rootlets.training.contrast import Contrast
+from sct_rootlets.training.anatomy import TRAINING, AnatomyRanges
+from sct_rootlets.training.examples import Example, random_example, random_overview, random_patch
 from sct_rootlets.training.export import write_model_folder
-from sct_rootlets.training.synthesis import synthesize
 from sct_rootlets.training.template import Template, load_template
 
 #: The weights that are exported are averaged over about the last 1 / (1 - this) steps.
 AVERAGING = 0.998
-#: How often a scan is of each contrast: half by physics, half at random.
-MIXTURE = {"T2w": 0.2, "INV1": 0.1, "INV2": 0.1, "UNIT1": 0.1, "random": 0.5}
-#: How often the field of view lies beside the spine.
-ELSEWHERE = 0.15
-#: Output channels: levels (background and values 1 to 9), then cord, then roots (background and `ROOTS`).
+#: Output channels of a network for rootlets: levels (background and values 1 to 9), then cord, then roots (background
+#: and `ROOTS`).
 N_LEVELS, N_CORD, N_ROOTS = 1 + level_value("T1", "spinal"), 1, 1 + len(ROOTS)
+#: Output channels of a network for the overview: background and `sct_rootlets.training.synthesis.Scan.segments`.
+N_SEGMENTS = 11
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,8 @@ class TrainingSettings:
 
     Attributes
     ----------
+    task : {"rootlets", "overview"}
+        What is learned: rootlets with their levels, roots and the cord; or the cord by segments, coarsely.
     features : tuple of int
         Channels of the U-Net at each resolution.
     convolutions : tuple of int
@@ -68,6 +68,7 @@ class TrainingSettings:
     seed : int
     """
 
+    task: str = "rootlets"
     features: tuple[int, ...] = (16, 32, 64, 96, 128)
     convolutions: tuple[int, ...] = (1, 2, 2, 2, 2)
     spacing_mm: float = 0.8
@@ -81,109 +82,8 @@ class TrainingSettings:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Example:
-    """A scan as the network sees it: resampled and standardised, axes superior, anterior, right."""
-
-    image: torch.Tensor
-    levels: torch.Tensor
-    cord: torch.Tensor
-    roots: torch.Tensor
-
-
-def random_example(
-    rng: np.random.Generator,
-    spacing_mm: float,
-    device: str | torch.device = "cpu",
-    ranges: AnatomyRanges = TRAINING,
-    contrast: Contrast | None = None,
-    length_mm: tuple[float, float] = (50.0, 75.0),
-    template: Template | None = None,
-) -> Example:
-    """Draw an anatomy, a protocol and a field of view, and make the scan.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    spacing_mm : float
-        Voxel size of the example.
-    device : str or torch.device
-    ranges : AnatomyRanges
-    contrast : str, optional
-        By default the random one half of the time, and one of the others else.
-    length_mm : (float, float)
-        Of the field of view along the body.
-    template : Template, optional
-        Source of cord and rootlets in place of the anatomy's own, half of the time.
-    """
-    anatomy = random_anatomy(rng, ranges)
-    if contrast is None:
-        contrast = str(rng.choice(list(MIXTURE), p=list(MIXTURE.values())))  # type: ignore[assignment]
-    if rng.random() < 0.5:
-        template = None
-    acquired = np.full(3, rng.uniform(0.6, 1.2))
-    if rng.random() < 0.3:
-        acquired[rng.integers(3)] *= rng.uniform(2, 3)
-    size = np.array([rng.uniform(40, 54), rng.uniform(44, 62), rng.uniform(*length_mm)])
-    at = rng.uniform(anatomy.discs[1] - 10, anatomy.discs[10] + 10)
-    centre = anatomy.centerline.position(at)[0] + rng.normal(0, 4, 3)
-    if rng.random() < ELSEWHERE:  # what lies beside the spine is none of it
-        centre += [rng.uniform(-30, 30), rng.uniform(-45, 30), 0]
-    shape = tuple(int(n) for n in np.maximum(8, np.round(size / acquired)))
-    spacing = tuple(float(mm) for mm in acquired)
-    scan = synthesize(anatomy, contrast, shape, spacing, tuple(centre), rng, device, template)  # type: ignore[arg-type]
-    target = [max(8, round(n * mm / spacing_mm)) for n, mm in zip(shape, spacing, strict=True)]
-
-    def resized(volume: torch.Tensor, mode: str) -> torch.Tensor:
-        extra = {"align_corners": False} if mode == "trilinear" else {}
-        result = F.interpolate(volume[None, None].float(), size=target, mode=mode, **extra)[0, 0]
-        return result.permute(2, 1, 0).contiguous()
-
-    image = resized(scan.image, "trilinear")
-    image = (image - image.mean()) / image.std().clamp(min=1e-6)
-    return Example(
-        image,
-        resized(scan.levels, "nearest-exact").to(torch.uint8),
-        resized(scan.cord, "nearest-exact").to(torch.uint8),
-        resized(scan.roots, "nearest-exact").to(torch.uint8),
-    )
-
-
-def random_patch(example: Example, patch: tuple[int, int, int], rng: np.random.Generator) -> list[torch.Tensor]:
-    """Cut a patch, mostly around a rootlet voxel, and mirror it left to right half of the time.
-
-    Returns
-    -------
-    list of torch.Tensor
-        Image, levels, cord and roots, each of the shape of the patch; beyond the scan, zeros.
-    """
-    shape = np.array(example.image.shape)
-    found = example.levels.nonzero()
-    if len(found) and rng.random() < 0.75:
-        middle = found[int(rng.integers(len(found)))].cpu().numpy() + rng.integers(-8, 9, 3)
-    else:
-        middle = rng.integers(0, shape)
-    start = np.where(shape > patch, np.clip(middle - np.array(patch) // 2, 0, np.maximum(shape - patch, 0)), 0)
-    box = tuple(slice(int(first), int(first) + size) for first, size in zip(start, patch, strict=True))
-    cut = [volume[box] for volume in (example.image, example.levels, example.cord, example.roots)]
-    short = [width for n, size in zip(cut[0].shape[::-1], patch[::-1], strict=True) for width in (0, size - n)]
-    cut = [F.pad(volume, short) for volume in cut]
-    if rng.random() < 0.5:
-        cut = [volume.flip(2) for volume in cut]
-        swap = [0] + [1 + ROOTS.index(_other_side(root)) for root in ROOTS]
-        cut[3] = torch.tensor(swap, dtype=torch.uint8, device=cut[3].device)[cut[3].long()]
-    return cut
-
-
-def _other_side(root: str) -> str:
-    side, kind = root.split("_")
-    return f"{'right' if side == 'left' else 'left'}_{kind}"
-
-
 def loss_of(output: torch.Tensor, levels: torch.Tensor, cord: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy and Dice of rootlets, cord and roots, and cross-entropy of the level of rootlet voxels.
-
-    That a voxel is rootlet and which level it is are learned apart: a doubtful name does not make the rootlet doubtful.
+    """Loss of rootlets and their levels, of the cord and of roots.
 
     Parameters
     ----------
@@ -191,19 +91,30 @@ def loss_of(output: torch.Tensor, levels: torch.Tensor, cord: torch.Tensor, root
     levels, cord, roots : torch.Tensor, shape (B, I, J, K)
     """
     by_level, by_cord, by_root = output.split([N_LEVELS, N_CORD, N_ROOTS], dim=1)
-    is_rootlet = levels > 0
-    rootlet = by_level[:, 1:].logsumexp(1) - by_level[:, 0]
-    loss = (
-        F.binary_cross_entropy_with_logits(rootlet, is_rootlet.float())
-        + _dice_loss(rootlet.sigmoid()[:, None], is_rootlet[:, None])
+    return (
+        presence_and_name_loss(by_level, levels)
         + 0.5 * F.binary_cross_entropy_with_logits(by_cord[:, 0], cord.float())
         + 0.5 * _dice_loss(by_cord.sigmoid(), cord[:, None])
         + 0.5 * F.cross_entropy(by_root, roots.long())
         + 0.5 * _dice_loss(by_root.softmax(1)[:, 1:], F.one_hot(roots.long(), N_ROOTS).movedim(-1, 1)[:, 1:])
     )
-    if is_rootlet.any():
-        named = by_level[:, 1:].movedim(1, -1)[is_rootlet]
-        loss = loss + 0.3 * F.cross_entropy(named, levels[is_rootlet].long() - 1)
+
+
+def presence_and_name_loss(logits: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Loss of whether there is something, and of its name where there is: a doubtful name does not make it doubtful.
+
+    Parameters
+    ----------
+    logits : torch.Tensor, shape (B, 1 + names, I, J, K)
+        Background first.
+    values : torch.Tensor, shape (B, I, J, K)
+    """
+    there = values > 0
+    presence = logits[:, 1:].logsumexp(1) - logits[:, 0]
+    loss = F.binary_cross_entropy_with_logits(presence, there.float())
+    loss = loss + _dice_loss(presence.sigmoid()[:, None], there[:, None])
+    if there.any():
+        loss = loss + 0.3 * F.cross_entropy(logits[:, 1:].movedim(1, -1)[there], values[there].long() - 1)
     return loss
 
 
@@ -228,7 +139,7 @@ class _Examples:
         template_folder: Path | None,
         workers: int,
     ) -> None:
-        self.arguments = (settings.seed, settings.spacing_mm, device, ranges, template_folder)
+        self.arguments = (settings.task, settings.seed, settings.spacing_mm, device, ranges, template_folder)
         self.pool = None
         if workers:
             self.pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread)
@@ -250,14 +161,17 @@ def _one_thread() -> None:
 
 def _numbered_example(
     number: int,
+    task: str,
     seed: int,
     spacing_mm: float,
     device: torch.device,
     ranges: AnatomyRanges,
     template_folder: Path | None,
 ) -> Example:
-    template = None if template_folder is None else _template(template_folder, device)
     rng = np.random.default_rng((seed, 1, number))
+    if task == "overview":
+        return random_overview(rng, spacing_mm, device, ranges)
+    template = None if template_folder is None else _template(template_folder, device)
     return random_example(rng, spacing_mm, device, ranges, template=template)
 
 
@@ -296,7 +210,7 @@ class Training:
         folder = template_folder if settings.template else None
         self.examples = _Examples(settings, self.device, ranges, folder, workers)
         self.architecture = plain_unet(settings.features, settings.convolutions)
-        n_channels = N_LEVELS + N_CORD + N_ROOTS
+        n_channels = N_SEGMENTS if settings.task == "overview" else N_LEVELS + N_CORD + N_ROOTS
         self.network: nn.Module = build_network(self.architecture, 1, n_channels).to(self.device)
         self.average = {key: value.clone() for key, value in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
@@ -347,7 +261,10 @@ class Training:
         self.network.train()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type != "mps"):
             output = self.network(image[:, None])
-        loss = loss_of(output.float(), levels, cord, roots)
+        if self.settings.task == "overview":
+            loss = presence_and_name_loss(output.float(), levels)
+        else:
+            loss = loss_of(output.float(), levels, cord, roots)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 12.0)

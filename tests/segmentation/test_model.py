@@ -98,7 +98,13 @@ def test_half_precision_on_disk_is_full_precision_in_use(model_folder, tmp_path)
 
     model = load_model(model_folder)
     folder = write_model_folder(
-        tmp_path, model.network, plain_unet((4, 8, 8), 1), model.labels, (1.1, 0.9, 0.9), (32, 32, 24), half=True
+        tmp_path,
+        model.network,
+        plain_unet((4, 8, 8), (1, 1, 1)),
+        model.labels,
+        (1.1, 0.9, 0.9),
+        (32, 32, 24),
+        half=True,
     )
     half = load_model(folder)
     assert next(half.network.parameters()).dtype == torch.float32
