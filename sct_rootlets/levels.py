@@ -27,6 +27,19 @@ FIRST_ROOTLET, LAST_ROOTLET = 2, 30
 #: Where a rootlet may attach; keys of `Level.roots`.
 ROOTS = ("left_dorsal", "right_dorsal", "left_ventral", "right_ventral")
 
+
+def mirrored_root(root: str) -> str:
+    """The root on the other side.
+
+    Examples
+    --------
+    >>> mirrored_root("left_dorsal")
+    'right_dorsal'
+    """
+    side, kind = root.split("_")
+    return f"{'right' if side == 'left' else 'left'}_{kind}"
+
+
 _SPINAL = [
     *(f"C{i}" for i in range(1, 9)),
     *(f"T{i}" for i in range(1, 13)),

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 #: Endings of the tables in the columns of the published scripts.
 PUBLISHED_ENDINGS = {"spinal": "rootlets_pmj_distance.csv", "vertebral": "pmj_distance_vertebral_disc.csv"}
 #: Names of the label maps in BIDS file names.
+#: Endings of label maps that were segmented on the way.
+SEGMENTED_ENDINGS = {"cord": "label-SC_seg.nii.gz", "rootlets": "label-rootlets_dseg.nii.gz"}
 LABEL_NAMES: dict[str, str] = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
 
 
@@ -86,6 +88,8 @@ class SubjectLevels:
         What the levels were computed with, for the sidecar.
     notes : tuple of str
         What was thresholded, left out or corrected, one line each.
+    segmented : dict of str to Volume
+        ``cord`` and ``rootlets``, as far as they were segmented and not given; saved with the rest.
     """
 
     cord: Volume
@@ -99,6 +103,7 @@ class SubjectLevels:
     sources: dict[str, Volume]
     settings: dict[str, object]
     notes: tuple[str, ...]
+    segmented: dict[str, Volume] = field(default_factory=dict)
 
     @property
     def kinds(self) -> list[Levels]:
@@ -203,6 +208,8 @@ class SubjectLevels:
         with staged_outputs(folder, keep=inputs) as stage:
             for levels in self.kinds:
                 self._save_map(stage, prefix, levels)
+            for name, volume in self.segmented.items():
+                save_labels(stage / f"{prefix}_{SEGMENTED_ENDINGS[name]}", volume.data, volume)
             self._save_tables(stage, prefix, published)
             if figure:
                 from sct_rootlets.report.figures import save_levels_figure
@@ -390,6 +397,7 @@ def earlier_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequen
         What the last run wrote.
     """
     endings = ["levels.csv", "levels.png", "correspondence.csv", *PUBLISHED_ENDINGS.values()]
+    endings += SEGMENTED_ENDINGS.values()
     endings += [f"label-{name}_dseg.{ending}" for name in LABEL_NAMES.values() for ending in ("nii.gz", "json", "tsv")]
     paths = [Path(folder) / f"{prefix}_{ending}" for ending in endings]
     return [path for path in paths if path.exists() and path not in written]

@@ -13,22 +13,25 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Find the spinal levels of a cord from its segmented nerve rootlets, and its vertebral levels from disc labels,
-in mm along the cord's centerline, and compare the two. Give -rootlets, -ldisc, or both.
+in mm along the cord's centerline, and compare the two. From an image (-i), cord and rootlets that are not given are
+segmented; without one, give -s with -rootlets, -ldisc, or both.
 
 Written to the output folder: the cord coloured by level (with sidecar and colour table), the level table, the
 correspondence table, and a figure."""
 
 EXAMPLES = """\
+  sct_compute_spinal_levels -i t2.nii.gz -ldisc t2_discs.nii.gz -ofolder levels
   sct_compute_spinal_levels -rootlets t2_rootlets.nii.gz -s t2_seg.nii.gz -ldisc t2_discs.nii.gz -ofolder levels
   sct_compute_spinal_levels -rootlets t2_rootlets.nii.gz -s t2_seg.nii.gz -pmj t2_pmj.nii.gz -method extent
-  sct_compute_spinal_levels -s t2_seg.nii.gz -ldisc t2_seg_labeled_discs.nii.gz -i t2.nii.gz"""
+  sct_compute_spinal_levels -s t2_seg.nii.gz -ldisc t2_seg_labeled_discs.nii.gz"""
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
     parser = command_parser("sct_compute_spinal_levels", DESCRIPTION, EXAMPLES)
-    mandatory = parser.add_argument_group("MANDATORY")
-    mandatory.add_argument("-s", required=True, metavar="<file>", help="spinal cord mask; a soft mask is cut at 0.5")
+    mandatory = parser.add_argument_group("MANDATORY (an image, or labels, or some of both)")
+    mandatory.add_argument("-i", metavar="<file>", help="the scan: rootlets and cord that are not given are segmented")
+    mandatory.add_argument("-s", metavar="<file>", help="spinal cord mask; a soft mask is cut at 0.5")
     mandatory.add_argument(
         "-rootlets", metavar="<file>", help="rootlet map: 2 for C2 ... 8 for C8, 9 for T1, ... (this, -ldisc, or both)"
     )
@@ -42,7 +45,6 @@ def get_parser() -> argparse.ArgumentParser:
         help="label of the pontomedullary junction (50); positions are counted from it. "
         "Otherwise from disc C2/C3, or else from the top of the cord mask",
     )
-    optional.add_argument("-i", metavar="<file>", help="the scan, shown in the figure")
     optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
     optional.add_argument(
         "-method",
@@ -59,6 +61,9 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="<mm>",
         help="rootlets count up to this distance from the cord, in mm (default: 2.4)",
     )
+    optional.add_argument("-model", metavar="<folder>", help="nnU-Net model folder in place of the bundled model")
+    optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
+                          help="what the networks run on (default: cpu)")  # fmt: skip
     optional.add_argument(
         "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figure (default: 1)"
     )
@@ -85,28 +90,43 @@ def main(argv: list[str] | None = None) -> int:
     parser = get_parser()
 
     def command(arguments: argparse.Namespace) -> None:
-        if arguments.rootlets is None and arguments.ldisc is None:
+        if arguments.i is None and arguments.s is None:
+            parser.error("give an image (-i), or the cord mask (-s) with -rootlets, -ldisc or both")
+        if arguments.i is None and arguments.rootlets is None and arguments.ldisc is None:
             parser.error("give -rootlets, -ldisc, or both")
         if arguments.published_csv and arguments.pmj is None:
             parser.error("-published-csv needs -pmj: its columns are distances from the PMJ")
-        from sct_rootlets.subject import compute_spinal_levels, earlier_outputs
-
-        subject = compute_spinal_levels(
-            arguments.rootlets,
-            cord=arguments.s,
-            discs=arguments.ldisc,
-            pmj=arguments.pmj,
-            image=arguments.i,
-            method=arguments.method,
-            distance_mm=arguments.distance,
-        )
+        subject = _subject(arguments)
         written = subject.save(arguments.ofolder, figure=bool(arguments.figure), published=arguments.published_csv)
         if arguments.v:
             say(summary(subject), "written:", *(f"  {path}" for path in written))
+            from sct_rootlets.subject import earlier_outputs
+
             for path in earlier_outputs(arguments.ofolder, subject.prefix, written):
                 say(f"note: {path} is of an earlier run, and was not written anew")
 
     return run(parser, argv, command)
+
+
+def _subject(arguments: argparse.Namespace) -> SubjectLevels:
+    rest = {"discs": arguments.ldisc, "pmj": arguments.pmj, "method": arguments.method}
+    if arguments.i is not None and (arguments.s is None or arguments.rootlets is None):
+        from sct_rootlets.deepseg import Settings, levels_of_image
+
+        settings = Settings(model=arguments.model, device=arguments.device)
+        return levels_of_image(
+            arguments.i,
+            rootlets=arguments.rootlets,
+            cord=arguments.s,
+            distance_mm=arguments.distance,
+            settings=settings,
+            **rest,
+        )
+    from sct_rootlets.subject import compute_spinal_levels
+
+    return compute_spinal_levels(
+        arguments.rootlets, cord=arguments.s, image=arguments.i, distance_mm=arguments.distance, **rest
+    )
 
 
 def summary(subject: SubjectLevels) -> str:

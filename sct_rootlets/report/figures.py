@@ -40,12 +40,12 @@ INK, GRID = "#222222", "#BBBBBB"
 
 def save_levels_figure(subject: SubjectLevels, path: str | os.PathLike[str]) -> None:
     """Draw `levels_figure` into a PNG file; same input, same bytes."""
-    with _standard_settings():
+    with standard_settings():
         levels_figure(subject).savefig(path, dpi=110, metadata={"Software": None})
 
 
 @contextlib.contextmanager
-def _standard_settings() -> Iterator[None]:
+def standard_settings() -> Iterator[None]:
     """Matplotlib as it comes: a figure is the same whatever the user's own settings are."""
     ours = {key: value for key, value in rcParamsDefault.items() if not key.startswith(("backend", "interactive"))}
     with warnings.catch_warnings():

@@ -1,189 +1,273 @@
 """Level names that respect anatomy: one explanation of the whole cord at once.
 
 A network names each voxel from what is around it and errs in short fields of view, one voxel this way and the next
-that. Here, groups of rootlets along the cord are named together: names follow one another without repetition, groups
-of neighbouring names lie about a segment apart, and the names on which the evidence agrees best win. Rootlets alone say
-where a group is; evidence, from the network or from discs, only says what it is called.
+that. Here the cord is divided, from rostral to caudal, into stretches along which one level's rootlets attach and gaps
+between them. Rootlets alone say where a stretch is; evidence, from networks or from discs, only says what it is called.
+The model is a hidden semi-Markov chain (Yu 2010, doi 10.1016/j.artint.2009.11.011): names follow one another without
+repetition, stretches and gaps have plausible lengths, and the division on which all evidence agrees best wins.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise, product
 
 import numpy as np
+from scipy.special import logsumexp
 
-from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET
+from sct_rootlets.levels import level_value
+from sct_rootlets.phantom import spinal_middles
 
-#: Distance between the midpoints of neighbouring cervical levels: 12-17 mm in PAM50. Its standard deviation allows for
-#: people of other sizes and for groups of which a part was not found.
-PITCH_MM, PITCH_SD_MM = 14.5, 3.0
-#: A group of so many voxels counts as so many independent observations of its name; a smaller one counts less.
-#: Voxels of a group err together, so that the observations are few.
-LARGE_GROUP, OBSERVATIONS = 20, 3.0
-#: Log-probability, for each observation, that a group of rootlets is none of its own (a piece of a neighbour, or
-#: no rootlets): a large group is a level, whatever it is called.
-SPURIOUS_LOG = -6.0
-#: No evidence makes a name less likely than this for a voxel: networks are too sure of themselves.
-LEAST_PROBABILITY = 0.05
+#: Positions along the cord are this far apart.
+STEP_MM = 1.0
+#: First and last level that is named, C2 and T1; stretches above and below are recognised, and left unnamed.
+FIRST, LAST = level_value("C2", "spinal"), level_value("T1", "spinal")
+ABOVE, BELOW = FIRST - 1, LAST + 1
+N_NAMES = BELOW + 1
+
+#: Length of a stretch, mean and standard deviation: root entry zones measure 10.6-13.6 mm (Kobayashi 2015, Eur Spine J
+#: 24:2828), of which the ends are often too thin to be seen.
+LENGTH_MM, LENGTH_SD_MM = 10.5, 2.5
+SHORTEST_MM, LONGEST_MM = 3.0, 21.0
+#: Gap to the next stretch: with the length it makes the 12-17 mm between neighbouring levels of PAM50.
+GAP_MM, GAP_SD_MM = 4.0, 2.5
+#: Each level that is passed over adds this to the gap, and happens to one level in twenty.
+PITCH_MM, MISSED_LOG = 14.5, float(np.log(0.05))
+#: Furthest gap that is bridged.
+FURTHEST_MM = 50.0
+#: How often a root is seen where it attaches, and how often something looks like one elsewhere.
+SEEN, MISTAKEN = 0.75, 0.12
+#: Roots at positions so far apart are seen or missed independently.
+INDEPENDENT_MM = 2.5
+#: The name of a stretch is worth so many independent observations: its positions err together.
+OBSERVATIONS = 3.0
+#: No evidence makes a name less likely than this: networks are too sure of themselves.
+LEAST_PROBABILITY = 0.02
+#: Standard deviation of the place of a spinal level that is expected from discs.
+DISC_SD_MM = 4.0
 
 
 @dataclass(frozen=True)
-class Group:
-    """Rootlets that lie together along the cord.
+class Stretch:
+    """Where the rootlets of one level attach.
 
     Attributes
     ----------
-    middle_mm : float
-        Arc length of their middle.
-    weight : float
-        How much evidence there is, in independent observations.
-    log_evidence : numpy.ndarray, shape (LAST_ROOTLET + 1,)
-        Mean log-probability of each level value over the group's voxels.
+    value : int
+        Level; 2 is C2.
+    rostral_mm, caudal_mm : float
+        Arc length of its ends.
+    confidence : float
+        Posterior probability of the name at its middle, 0 to 1.
+    rostral_sd_mm, caudal_sd_mm : float
+        Posterior standard deviation of its ends.
     """
 
-    middle_mm: float
-    weight: float
-    log_evidence: np.ndarray
+    value: int
+    rostral_mm: float
+    caudal_mm: float
+    confidence: float
+    rostral_sd_mm: float
+    caudal_sd_mm: float
 
 
-@dataclass(frozen=True)
-class Naming:
-    """Names for groups of rootlets.
-
-    Attributes
-    ----------
-    values : tuple of int
-        Level of each group; 0 for a group that is none of its own.
-    confidence : tuple of float
-        Posterior probability of each name, over all sequences of names; 0 to 1.
-    """
-
-    values: tuple[int, ...]
-    confidence: tuple[float, ...]
-
-
-def group_evidence(middle_mm: float, probability: np.ndarray) -> Group:
-    """Make a group of the network's probabilities at its voxels.
+def expected_names(arc: np.ndarray, discs: dict[int, float]) -> np.ndarray:
+    """Log-probability of each level at positions along the cord, from where discs lie.
 
     Parameters
     ----------
-    middle_mm : float
-        Arc length of the group's middle.
-    probability : numpy.ndarray, shape (N, n_values)
-        Of each level value (column 2 is C2), for each voxel; columns 0 and 1 are ignored.
-    """
-    clipped = np.full((len(probability), LAST_ROOTLET + 1), LEAST_PROBABILITY)
-    n_values = min(probability.shape[1], LAST_ROOTLET + 1)
-    clipped[:, FIRST_ROOTLET:n_values] = np.maximum(probability[:, FIRST_ROOTLET:n_values], LEAST_PROBABILITY)
-    weight = OBSERVATIONS * min(1.0, len(probability) / LARGE_GROUP)
-    return Group(middle_mm, weight, np.log(clipped).mean(axis=0))
-
-
-def name_groups(groups: list[Group], prior: np.ndarray | None = None) -> Naming:
-    """Name groups of rootlets along the cord, all at once.
-
-    A hidden Markov model over the groups from rostral to caudal: a group bears a name below those of all groups above
-    it, or is spurious; the distance between two named groups is that of their names, give or take; the most probable
-    sequence of names wins (Viterbi 1967, doi 10.1109/TIT.1967.1054010), and the forward-backward sums give how probable
-    each name is.
-
-    Parameters
-    ----------
-    groups : list of Group
-        In any order.
-    prior : numpy.ndarray, shape (n_groups, LAST_ROOTLET + 1), optional
-        Further log-evidence for each name of each group, such as from discs.
+    arc : numpy.ndarray, shape (N,)
+        mm.
+    discs : dict of int to float
+        Arc length of each disc in mm, by value; at least two neighbours.
 
     Returns
     -------
-    Naming
-        In the order of the groups given.
+    numpy.ndarray, shape (N, N_NAMES)
     """
-    if not groups:
-        return Naming((), ())
-    order = np.argsort([group.middle_mm for group in groups], kind="stable")
-    middles = np.array([groups[i].middle_mm for i in order])
-    evidence = np.stack([groups[i].weight * groups[i].log_evidence for i in order])
-    if prior is not None:
-        evidence = evidence + np.asarray(prior)[order]
-    evidence = evidence[:, FIRST_ROOTLET:]
-    evidence = evidence - _log_sum(evidence)[:, None]  # of a group's names, one is right
-
-    spurious = SPURIOUS_LOG * np.array([groups[i].weight for i in order])
-    chosen = _most_probable(middles, evidence, spurious)
-    posterior = _posterior(middles, evidence, spurious)
-    values, confidence = [0] * len(groups), [0.0] * len(groups)
-    for place, index in enumerate(order):
-        name = chosen[place]
-        values[index] = 0 if name is None else FIRST_ROOTLET + name
-        confidence[index] = float(1 - posterior[place].sum()) if name is None else float(posterior[place, name])
-    return Naming(tuple(values), tuple(confidence))
+    # Discs that are missing continue the row of those that are there, at the usual distance.
+    known = sorted(discs)
+    everything = np.arange(1, LAST + 2)
+    distance = np.median([(discs[b] - discs[a]) / (b - a) for a, b in pairwise(known)] or [17.0])
+    placed = np.interp(everything, known, [discs[value] for value in known])
+    placed += distance * (np.minimum(everything - known[0], 0) + np.maximum(everything - known[-1], 0))
+    middles = spinal_middles(dict(zip(everything.tolist(), placed.tolist(), strict=True)))
+    at = np.array([middles[FIRST] - PITCH_MM, *(middles[value] for value in range(FIRST, BELOW))])
+    at = np.append(at, at[-1] + PITCH_MM)  # ABOVE, C2 to T1, BELOW
+    log = -0.5 * ((arc[:, None] - at) / DISC_SD_MM) ** 2
+    log[arc < at[0], 0] = 0
+    log[arc > at[-1], -1] = 0
+    names = np.full((len(arc), N_NAMES), -np.inf)
+    names[:, ABOVE:] = log - logsumexp(log, axis=1, keepdims=True)
+    return names
 
 
-def _step(distance_mm: float, n_names: int) -> np.ndarray:
-    """Log-probability density of the distance from a group of one name to one of another, shape (names, names)."""
-    names = np.arange(n_names)
-    apart = names[None, :] - names[:, None]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        deviation = (distance_mm - PITCH_MM * apart) / (PITCH_SD_MM * np.sqrt(apart))
-        # Each level that is passed over was not found, which happens to one in about twenty.
-        log = -0.5 * deviation**2 - 0.5 * np.log(apart) - 3.0 * (apart - 1)
-    return np.where(apart > 0, log, -np.inf)
+def divide(presence: np.ndarray, names: list[np.ndarray], step_mm: float = STEP_MM) -> list[Stretch]:
+    """Divide the cord into stretches of one level each, and gaps.
+
+    Parameters
+    ----------
+    presence : numpy.ndarray, shape (N,)
+        Share of the four roots that are seen at each position, 0 to 1.
+    names : list of numpy.ndarray, shape (N, N_NAMES)
+        Log-probability of each name at each position, from sources that err independently: column 1 is any level above
+        C2, 2 is C2 … 9 is T1, 10 any level below.
+    step_mm : float
+        Between positions.
+
+    Returns
+    -------
+    list of Stretch
+        From rostral to caudal, positions counted from the first one's beginning; none if no rootlets are seen.
+    """
+    chain = _Chain(presence, names, step_mm)
+    chosen = chain.best()
+    return [chain.describe(begin, end, name) for begin, end, name in chosen if FIRST <= name <= LAST]
 
 
-def _most_probable(middles: np.ndarray, evidence: np.ndarray, spurious: np.ndarray) -> list[int | None]:
-    """The best sequence of names; None for a spurious group."""
-    n_groups, n_names = evidence.shape
-    passed = np.concatenate([[0.0], np.cumsum(spurious)])  # log-probability that all groups before are spurious
-    score = np.empty_like(evidence)  # of the best sequence that gives group i the name k
-    came_from: list[list[tuple[int, int] | None]] = []
-    for i in range(n_groups):
-        best = np.full(n_names, passed[i])
-        origin: list[tuple[int, int] | None] = [None] * n_names
-        for j in range(i):
-            through = score[j][:, None] + _step(middles[i] - middles[j], n_names) + passed[i] - passed[j + 1]
-            for k in map(int, np.flatnonzero(through.max(axis=0) > best)):
-                best[k] = through[:, k].max()
-                origin[k] = (j, int(through[:, k].argmax()))
-        score[i] = best + evidence[i]
-        came_from.append(origin)
-    ends = score + (passed[-1] - passed[1:])[:, None]
-    chosen: list[int | None] = [None] * n_groups
-    if ends.max() < passed[-1]:
-        return chosen
-    last = np.unravel_index(ends.argmax(), ends.shape)
-    place: tuple[int, int] | None = (int(last[0]), int(last[1]))
-    while place is not None:
-        chosen[place[0]] = place[1]
-        place = came_from[place[0]][place[1]]
-    return chosen
+class _Chain:
+    """Log-probabilities of all divisions; positions are cells of `step_mm`, their borders numbered from 0 to n."""
+
+    def __init__(self, presence: np.ndarray, names: list[np.ndarray], step_mm: float) -> None:
+        self.step, self.n = step_mm, len(presence)
+        seen, unseen = np.log(SEEN / MISTAKEN), np.log((1 - SEEN) / (1 - MISTAKEN))
+        gain = 4 * (presence * seen + (1 - presence) * unseen) * step_mm / INDEPENDENT_MM
+        self.gain = np.concatenate([[0.0], np.cumsum(gain)])
+        evidence = np.zeros((self.n, N_NAMES - 1))
+        for source in names:
+            log = np.maximum(source[:, ABOVE:], np.log(LEAST_PROBABILITY))
+            evidence += log - logsumexp(log, axis=1, keepdims=True)
+        self.evidence = np.concatenate([np.zeros((1, N_NAMES - 1)), np.cumsum(evidence, axis=0)])
+        self.weight = OBSERVATIONS
+        self.lengths = np.arange(max(1, round(SHORTEST_MM / step_mm)), round(LONGEST_MM / step_mm) + 1)
+        self.stretches = {end: self._stretches_to(end) for end in range(1, self.n + 1)}
+        self.gap_lengths = np.arange(round(FURTHEST_MM / step_mm) + 1)
+        self.follows = _follows(self.gap_lengths * step_mm)
+
+    def _stretches_to(self, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Begins and scores (begins, names) of the stretches that end at a border."""
+        lengths = self.lengths[self.lengths <= end]
+        begins = end - lengths
+        mm = lengths * self.step
+        prior = -0.5 * ((mm - LENGTH_MM) / LENGTH_SD_MM) ** 2
+        cut = (begins == 0) | (end == self.n)  # the field of view may show a part
+        prior = np.where(cut & (mm < LENGTH_MM), 0.0, prior) - np.log(LENGTH_SD_MM * np.sqrt(2 * np.pi) / self.step)
+        mean = (self.evidence[end] - self.evidence[begins]) / lengths[:, None]
+        # A part of a level shows a part of its evidence.
+        weight = self.weight * np.minimum(1, mm / 8.0)
+        score = (self.gain[end] - self.gain[begins] + prior)[:, None] + weight[:, None] * mean
+        return begins, score
+
+    def best(self) -> list[tuple[int, int, int]]:
+        """The most probable division: begin and end borders and name of each stretch."""
+        ending = np.full((self.n + 1, N_NAMES - 1), -np.inf)
+        before = np.zeros((self.n + 1, N_NAMES - 1))
+        previous: dict[tuple[int, int], tuple[int, int] | None] = {}
+        chosen: dict[tuple[int, int], int] = {}
+        for border in range(self.n + 1):
+            if border:
+                begins, score = self.stretches[border]
+                if len(begins):
+                    total = before[begins] + score
+                    rows = total.argmax(axis=0)
+                    ending[border] = total[rows, np.arange(N_NAMES - 1)]
+                    for name, row in enumerate(rows):
+                        chosen[border, name] = int(begins[row])
+            gaps = self.gap_lengths[self.gap_lengths <= border]
+            reach = ending[border - gaps][:, :, None] + self.follows[gaps]
+            flat = reach.reshape(-1, N_NAMES - 1)
+            rows = flat.argmax(axis=0)
+            for name, row in enumerate(rows):
+                gap, former = divmod(int(row), N_NAMES - 1)
+                better = flat[row, name] > 0  # than to be the first
+                before[border, name] = flat[row, name] if better else 0.0
+                previous[border, name] = (border - gap, former) if better else None
+        last = np.unravel_index(ending.argmax(), ending.shape)
+        if ending[last] <= 0:
+            return []
+        found = []
+        place: tuple[int, int] | None = (int(last[0]), int(last[1]))
+        while place is not None:
+            end, name = place
+            begin = chosen[end, name]
+            found.append((begin, end, name + ABOVE))
+            place = previous[begin, name]
+        return found[::-1]
+
+    def describe(self, begin: int, end: int, name: int) -> Stretch:
+        """A stretch of the best division, with what all other divisions say of it."""
+        middle, column = (begin + end) // 2, name - ABOVE
+        begins, ends, weights = [], [], []
+        for other in range(middle + 1, min(self.n, middle + self.lengths[-1]) + 1):
+            starts, score = self.stretches[other]
+            over = starts <= middle
+            posterior = np.exp(
+                self._before[starts[over], column] + score[over, column] + self._after[other, column] - self._total
+            )
+            begins.append(starts[over])
+            ends.append(np.full(over.sum(), other))
+            weights.append(posterior)
+        weight = np.concatenate(weights)
+        confidence = float(weight.sum())
+        spread = []
+        for borders in (np.concatenate(begins), np.concatenate(ends)):
+            mean = (weight * borders).sum() / max(confidence, 1e-12)
+            variance = (weight * (borders - mean) ** 2).sum() / max(confidence, 1e-12)
+            spread.append(float(self.step * np.sqrt(variance + 1 / 12)))
+        return Stretch(name, begin * self.step, end * self.step, min(confidence, 1.0), *spread)
+
+    @property
+    def _sums(self) -> tuple[np.ndarray, np.ndarray, float]:
+        if not hasattr(self, "_cached"):
+            self._cached = self._forward_backward()
+        return self._cached
+
+    @property
+    def _before(self) -> np.ndarray:
+        return self._sums[0]
+
+    @property
+    def _after(self) -> np.ndarray:
+        return self._sums[1]
+
+    @property
+    def _total(self) -> float:
+        return self._sums[2]
+
+    def _forward_backward(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Sums over all ways to arrive at a stretch, over all to go on after it, and over everything."""
+        shape = (self.n + 1, N_NAMES - 1)
+        ending, before = np.full(shape, -np.inf), np.zeros(shape)
+        for border in range(self.n + 1):
+            if border and len(self.stretches[border][0]):
+                begins, score = self.stretches[border]
+                ending[border] = logsumexp(before[begins] + score, axis=0)
+            gaps = self.gap_lengths[self.gap_lengths <= border]
+            reach = (ending[border - gaps][:, :, None] + self.follows[gaps]).reshape(-1, N_NAMES - 1)
+            before[border] = np.logaddexp(0, logsumexp(reach, axis=0))
+        beginning, after = np.full(shape, -np.inf), np.zeros(shape)
+        for border in range(self.n, -1, -1):
+            gaps = self.gap_lengths[self.gap_lengths <= self.n - border]
+            reach = (beginning[border + gaps][:, None, :] + self.follows[gaps]).transpose(0, 2, 1)
+            after[border] = np.logaddexp(0, logsumexp(reach.reshape(-1, N_NAMES - 1), axis=0))
+            if border:
+                begins, score = self.stretches[border]
+                beginning[begins] = np.logaddexp(beginning[begins], score + after[border])
+        return before, after, float(np.logaddexp(0, logsumexp(ending)))
 
 
-def _posterior(middles: np.ndarray, evidence: np.ndarray, spurious: np.ndarray) -> np.ndarray:
-    """Probability of each name of each group, summed over all sequences, shape (groups, names)."""
-    n_groups, n_names = evidence.shape
-    passed = np.concatenate([[0.0], np.cumsum(spurious)])
-    forward, backward = np.empty_like(evidence), np.empty_like(evidence)
-    for i in range(n_groups):
-        paths = [np.full(n_names, passed[i])]
-        for j in range(i):
-            step = _step(middles[i] - middles[j], n_names) + passed[i] - passed[j + 1]
-            paths.append(_log_sum((forward[j][:, None] + step).T))
-        forward[i] = _log_sum(np.stack(paths, axis=1)) + evidence[i]
-    for i in reversed(range(n_groups)):
-        paths = [np.full(n_names, passed[-1] - passed[i + 1])]
-        for j in range(i + 1, n_groups):
-            step = _step(middles[j] - middles[i], n_names) + passed[j] - passed[i + 1]
-            paths.append(_log_sum(step + (backward[j] + evidence[j])[None, :]))
-        backward[i] = _log_sum(np.stack(paths, axis=1))
-    after = (passed[-1] - passed[1:])[:, None]
-    total = _log_sum(np.append((forward + after).ravel(), passed[-1])[None])[0]
-    return np.exp(forward + backward - total)
-
-
-def _log_sum(values: np.ndarray) -> np.ndarray:
-    """Logarithm of the sum of exponentials along the last axis."""
-    largest = values.max(axis=-1, keepdims=True)
-    largest = np.where(np.isfinite(largest), largest, 0)
-    with np.errstate(divide="ignore"):
-        return np.log(np.exp(values - largest).sum(axis=-1)) + largest[..., 0]
+def _follows(gap_mm: np.ndarray) -> np.ndarray:
+    """Log-probability that a stretch of one name is followed by one of another after a gap, (gaps, names, names)."""
+    log = np.full((len(gap_mm), N_NAMES - 1, N_NAMES - 1), -np.inf)
+    spacing = gap_mm[1] - gap_mm[0]
+    for one, other in product(range(N_NAMES - 1), repeat=2):
+        apart = other - one
+        if one == other and one in (0, N_NAMES - 2):
+            apart = 1  # there are several levels above, and below
+        if apart < 1:
+            continue
+        spread = GAP_SD_MM * np.sqrt(apart)
+        deviation = (gap_mm - GAP_MM - PITCH_MM * (apart - 1)) / spread
+        log[:, one, other] = -0.5 * deviation**2 - np.log(spread * np.sqrt(2 * np.pi) / spacing)
+        log[:, one, other] += MISSED_LOG * (apart - 1)
+    return log

@@ -21,6 +21,8 @@ from sct_rootlets.errors import ModelError
 
 #: Axis codes (nibabel's) that a model expects where its dataset.json has no ``image_orientation``: SCT's LPI.
 DEFAULT_ORIENTATION = "RAS"
+#: Weights of the channels that follow those of the classes, beside plans.json: nnU-Net does not look at it.
+HEADS = "heads.json"
 _OPPOSITE = dict(zip("LRAPIS", "RLPASI", strict=True))
 _ARCHITECTURES = ("PlainConvUNet", "ResidualEncoderUNet")
 # nnU-Net stores its log and its settings beside the weights; of what they hold, only these are no plain values.
@@ -55,6 +57,9 @@ class Model:
         Axes along which test-time augmentation may mirror.
     resampling : dict
         Orders of the interpolation of image and logits.
+    heads : dict of str to slice
+        Channels of the output: ``levels`` (background and `labels`), and what this package adds in ``heads.json``,
+        such as ``cord`` and ``roots``.
     """
 
     network: nn.Module
@@ -67,6 +72,7 @@ class Model:
     mask_normalization: bool
     mirror_axes: tuple[int, ...]
     resampling: dict[str, dict[str, Any]]
+    heads: dict[str, slice]
 
 
 def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> Model:
@@ -92,7 +98,13 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
     try:
         configuration = _configuration(plans, folds[0]["init_args"]["configuration"])
         labels = {name: value for name, value in dataset["labels"].items() if name != "background"}
-        network = build_network(configuration["architecture"], len(dataset["channel_names"]), len(labels) + 1)
+        heads = _read_json(folder / HEADS) if (folder / HEADS).exists() else {}
+        channels = {"levels": slice(0, len(labels) + 1)}
+        for name, head in heads.items():
+            channels[name] = slice(_end(channels), _end(channels) + len(head["bias"]))
+        for fold in folds:
+            _add_heads(fold["network_weights"], heads)
+        network = build_network(configuration["architecture"], len(dataset["channel_names"]), _end(channels))
         network.load_state_dict(folds[0]["network_weights"])
         schemes = configuration["normalization_schemes"]
         if schemes != ["ZScoreNormalization"]:
@@ -111,12 +123,37 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
                 "image": configuration.get("resampling_fn_data_kwargs", {}),
                 "logits": configuration.get("resampling_fn_probabilities_kwargs", {}),
             },
+            heads=channels,
         )
     except KeyError as error:
         raise ModelError(f"{folder} is no nnU-Net v2 model that can be run: {error} is missing from it") from error
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"the weights in {folder} do not fit its plans ({reason})") from error
+
+
+def _end(channels: dict[str, slice]) -> int:
+    return max(int(part.stop) for part in channels.values())
+
+
+def _add_heads(weights: dict[str, torch.Tensor], heads: dict[str, Any]) -> None:
+    """Append the channels of further heads to the last layer's weights."""
+    last = last_layer(weights)
+    for key in [key for key in weights if ".seg_layers." in key]:
+        layer, part = key.rsplit(".", 1)
+        known = weights[key]
+        for head in heads.values():
+            n_more = len(head["bias"])
+            more = torch.zeros((n_more, *known.shape[1:]), dtype=known.dtype)  # coarser outputs are not used
+            if layer == last:
+                more = torch.tensor(head[part], dtype=known.dtype).reshape(more.shape)
+            weights[key] = torch.cat([weights[key], more])
+
+
+def last_layer(weights: dict[str, torch.Tensor]) -> str:
+    """Name of the layer that makes the output at full resolution, in the weights of a U-Net."""
+    numbers = [int(key.split(".")[2]) for key in weights if key.startswith("decoder.seg_layers.")]
+    return f"decoder.seg_layers.{max(numbers)}"
 
 
 def _trainer_folder(folder: Path) -> Path:

@@ -10,14 +10,13 @@ from functools import lru_cache
 from itertools import product
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
-from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 from scipy import ndimage
 from skimage.transform import resize
 
 from sct_rootlets.image import Volume
+from sct_rootlets.segmentation.grid import orient
 from sct_rootlets.segmentation.model import Model
 
 #: Voxels this many times as long as wide are resampled slice by slice, as nnU-Net does.
@@ -45,16 +44,13 @@ def predict(
     numpy.ndarray of uint8, shape (I, J, K)
         Class values on the grid of the volume.
     """
-    there = ornt_transform(io_orientation(volume.affine), axcodes2ornt(model.orientation))
-    back = ornt_transform(axcodes2ornt(model.orientation), io_orientation(volume.affine))
-    order = [2 - axis for axis in model.permutation]  # nnU-Net reverses the axes, then permutes them
-    image = apply_orientation(volume.data, there).transpose(order).astype(np.float32)
-    spacing = nib.affines.voxel_sizes(volume.affine)[np.argsort(there[:, 0])][order]
+    there = orient(volume, model.orientation, model.permutation)
+    image = there.data.astype(np.float32)
     labels = np.zeros(image.shape, dtype=np.uint8)
     if image.any():
         box = ndimage.find_objects(ndimage.binary_fill_holes(image != 0).astype(np.uint8))[0]
-        labels[box] = _predict_box(model, image[box], spacing, step, mirror, device)
-    return np.ascontiguousarray(apply_orientation(labels.transpose(np.argsort(order)), back))
+        labels[box] = _predict_box(model, image[box], there.spacing, step, mirror, device)
+    return there.restore(labels)
 
 
 def _predict_box(
@@ -64,7 +60,8 @@ def _predict_box(
     target = np.array(model.spacing_mm)
     shape = tuple(round(n * mm / to) for n, mm, to in zip(image.shape, spacing, target, strict=True))
     resampled = _resampled(image, shape, spacing, target, model.resampling["image"])
-    logits = _tiled(model, torch.from_numpy(resampled.astype(np.float32)), step, mirror, device).numpy()
+    tensor = torch.from_numpy(resampled.astype(np.float32))
+    logits = tiled_logits(model, tensor, model.patch, step, mirror, device)[: len(model.labels) + 1].numpy()
     if logits.shape[1:] == image.shape:
         return logits.argmax(axis=0).astype(np.uint8)
     # Class by class, so that memory holds two volumes on the image's grid and not one a class.
@@ -127,30 +124,89 @@ def _separate_axis(spacing: np.ndarray, target: np.ndarray, forced: bool | None)
     return None
 
 
-def _tiled(model: Model, image: torch.Tensor, step: float, mirror: bool, device: str | torch.device) -> torch.Tensor:
-    """Logits of every voxel, tiles blended with a Gaussian and folds averaged, shape (classes, *image)."""
-    missing = [max(0, size - n) for size, n in zip(model.patch, image.shape, strict=True)]
+def tiled_logits(
+    model: Model,
+    image: torch.Tensor,
+    patch: tuple[int, ...],
+    step: float = 0.5,
+    mirror: bool = False,
+    device: str | torch.device = "cpu",
+) -> torch.Tensor:
+    """Logits of every voxel of an image, from evenly spaced tiles.
+
+    Parameters
+    ----------
+    model : Model
+    image : torch.Tensor, shape (I, J, K)
+        Standardised, on the model's voxels; where it is smaller than a tile, zeros are put around it.
+    patch : tuple of int
+        Size of a tile.
+    step : float
+        Distance between tiles, as a share of their size.
+    mirror : bool
+        Average over mirrored copies.
+    device : str or torch.device
+
+    Returns
+    -------
+    torch.Tensor, shape (channels, I, J, K)
+    """
+    missing = [max(0, size - n) for size, n in zip(patch, image.shape, strict=True)]
     before = [n // 2 for n in missing]
     widths = [width for n, first in zip(missing[::-1], before[::-1], strict=True) for width in (first, n - first)]
     padded = torch.nn.functional.pad(image, widths)
-    weight = _gaussian(model.patch)
-    starts = [_starts(n, size, step) for n, size in zip(padded.shape, model.patch, strict=True)]
-    total = torch.zeros((len(model.labels) + 1, *padded.shape))
-    weights = torch.zeros(padded.shape)
+    starts = [_starts(n, size, step) for n, size in zip(padded.shape, patch, strict=True)]
+    total, weights = blended_logits(model, padded, patch, list(product(*starts)), mirror, device)
+    total /= weights
+    return total[_every(_box(before, image.shape))]
+
+
+def blended_logits(
+    model: Model,
+    image: torch.Tensor,
+    patch: tuple[int, ...],
+    starts: Sequence[Sequence[int]],
+    mirror: bool = False,
+    device: str | torch.device = "cpu",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run the network on tiles; sum their logits, weighted by a Gaussian, and average folds.
+
+    Parameters
+    ----------
+    model : Model
+    image : torch.Tensor, shape (I, J, K)
+    patch : tuple of int
+    starts : sequence of (int, int, int)
+        First voxel of each tile.
+    mirror : bool
+    device : str or torch.device
+
+    Returns
+    -------
+    total : torch.Tensor, shape (channels, I, J, K)
+    weights : torch.Tensor, shape (I, J, K)
+        0 where no tile was.
+    """
+    weight = _gaussian(tuple(patch))
+    total: torch.Tensor | None = None
+    weights = torch.zeros(image.shape)
     flips = _flips(model.mirror_axes) if mirror else [()]
-    with torch.inference_mode():
+    with torch.no_grad():
         for weights_of_fold in model.folds:
             if len(model.folds) > 1:
                 model.network.load_state_dict(weights_of_fold)
-            for start in product(*starts):
-                tile = _box(start, model.patch)
-                patch = padded[tile][None, None].to(device)
-                for axes in flips:
-                    logits = torch.flip(model.network(torch.flip(patch, axes)), axes)[0].float().cpu()
-                    total[_every(tile)] += logits * (weight / len(flips))
+            for start in starts:
+                tile = _box(start, patch)
+                part = image[tile][None, None].to(device)
                 weights[tile] += weight
-    total /= weights
-    return total[_every(_box(before, image.shape))]
+                for axes in flips:
+                    logits = torch.flip(model.network(torch.flip(part, axes)), axes)[0].float().cpu()
+                    if total is None:
+                        total = torch.zeros((len(logits), *image.shape))
+                    total[_every(tile)] += logits * (weight / len(flips))
+    if total is None:
+        raise ValueError("no tiles to run the network on")
+    return total, weights
 
 
 def _box(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
-from sct_rootlets.levels import ROOTS
+from sct_rootlets.levels import ROOTS, mirrored_root
 from sct_rootlets.phantom import Anatomy
 from sct_rootlets.training.anatomy import TRAINING, AnatomyRanges, random_anatomy
 from sct_rootlets.training.contrast import Contrast
@@ -167,11 +167,6 @@ def random_patch(example: Example, patch: tuple[int, int, int], rng: np.random.G
     cut = [F.pad(volume, short) for volume in cut]
     if rng.random() < 0.5:
         cut = [volume.flip(2) for volume in cut]
-        swap = [0] + [1 + ROOTS.index(_other_side(root)) for root in ROOTS]
+        swap = [0] + [1 + ROOTS.index(mirrored_root(root)) for root in ROOTS]
         cut[3] = torch.tensor(swap, dtype=torch.uint8, device=cut[3].device)[cut[3].long()]
     return cut
-
-
-def _other_side(root: str) -> str:
-    side, kind = root.split("_")
-    return f"{'right' if side == 'left' else 'left'}_{kind}"

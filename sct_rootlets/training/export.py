@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from sct_rootlets.segmentation.model import HEADS
+
 FOLDER_NAME = "nnUNetTrainer__nnUNetPlans__3d_fullres"
 _RESAMPLING = "resample_data_or_seg_to_shape"
 
@@ -23,6 +25,7 @@ def write_model_folder(
     patch: tuple[int, int, int],
     name: str = "Dataset001_rootlets",
     half: bool = False,
+    heads: dict[str, dict[str, list[float]]] | None = None,
 ) -> Path:
     """Write a network with everything needed to run it.
 
@@ -42,6 +45,8 @@ def write_model_folder(
         nnU-Net's name of the dataset.
     half : bool
         Store weights in half precision: half the size; they are converted back when loaded.
+    heads : dict, optional
+        Weights and biases of further channels of the last layer, flat, by name; nnU-Net does not see them.
 
     Returns
     -------
@@ -52,10 +57,12 @@ def write_model_folder(
     (folder / "fold_0").mkdir(parents=True, exist_ok=True)
     weights = {key: value.detach().cpu() for key, value in network.state_dict().items()}
     if half:
-        weights = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+        weights = _halved(weights)
     plans = _plans(architecture, spacing_mm, patch, name)
     (folder / "plans.json").write_text(json.dumps(plans, indent=2) + "\n")
     (folder / "dataset.json").write_text(json.dumps(_dataset(labels), indent=2) + "\n")
+    if heads:
+        (folder / HEADS).write_text(json.dumps(heads) + "\n")
     checkpoint = {
         "network_weights": weights,
         "init_args": {"configuration": "3d_fullres"},
@@ -64,6 +71,15 @@ def write_model_folder(
     }
     torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
     return folder
+
+
+def _halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights in half precision; those that have several names are stored once, as before."""
+    once: dict[int, torch.Tensor] = {}
+    for value in weights.values():
+        if value.is_floating_point():
+            once.setdefault(value.data_ptr(), value.half())
+    return {key: once.get(value.data_ptr(), value) for key, value in weights.items()}
 
 
 def _dataset(labels: dict[str, int]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 from torch import nn
 
 from sct_rootlets.errors import LabelError, ModelError
-from sct_rootlets.levels import ROOTS, level_value
-from sct_rootlets.segmentation.model import build_network, plain_unet
+from sct_rootlets.levels import ROOTS, level_name, level_value
+from sct_rootlets.segmentation.model import build_network, last_layer, plain_unet
 from sct_rootlets.training.anatomy import TRAINING, AnatomyRanges
 from sct_rootlets.training.examples import Example, random_example, random_overview, random_patch
 from sct_rootlets.training.export import write_model_folder
@@ -305,7 +305,7 @@ class Training:
         self.step = state["step"]
 
     def export(self, folder: Path) -> Path:
-        """Write the part of the network that names rootlets as an nnU-Net v2 model folder, in half precision.
+        """Write the network as an nnU-Net v2 model folder, in half precision, with its weights averaged over steps.
 
         Parameters
         ----------
@@ -315,13 +315,24 @@ class Training:
         Returns
         -------
         Path
-            The trainer's folder, with classes ``lvl1`` to ``lvl9``: value 2 is C2, 9 is T1, and 1 never occurs.
+            The trainer's folder. Of rootlets, classes are ``lvl1`` to ``lvl9``: value 2 is C2, 9 is T1, and 1 never
+            occurs; cord and roots are in ``heads.json``. Of the overview, classes are the segments of the cord.
         """
-        names_only = build_network(self.architecture, 1, N_LEVELS)
-        weights = {key: value[:N_LEVELS] if ".seg_layers." in key else value for key, value in self.average.items()}
-        names_only.load_state_dict(weights)
+        weights, heads = dict(self.average), {}
+        if self.settings.task == "overview":
+            n_classes = N_SEGMENTS
+            names = [level_name(value, "spinal") for value in range(2, N_SEGMENTS - 1)]
+            labels = {name: value for value, name in enumerate(["above_C2", *names, "below_T1"], start=1)}
+        else:
+            n_classes = N_LEVELS
+            labels = {f"lvl{value}": value for value in range(1, N_LEVELS)}
+            layer = last_layer(weights)
+            for name, part in (("cord", slice(N_LEVELS, N_LEVELS + N_CORD)), ("roots", slice(-N_ROOTS, None))):
+                heads[name] = {end: weights[f"{layer}.{end}"][part].flatten().tolist() for end in ("weight", "bias")}
+            weights = {key: value[:N_LEVELS] if ".seg_layers." in key else value for key, value in weights.items()}
+        network = build_network(self.architecture, 1, n_classes)
+        network.load_state_dict(weights)
         spacing = (self.settings.spacing_mm,) * 3
-        labels = {f"lvl{value}": value for value in range(1, N_LEVELS)}
         return write_model_folder(
-            folder, names_only, self.architecture, labels, spacing, self.settings.patch, half=True
+            folder, network, self.architecture, labels, spacing, self.settings.patch, half=True, heads=heads
         )

@@ -1,0 +1,308 @@
+"""How well images are segmented, and level names chosen: on held-out synthetic scans, and on real ones.
+
+    python benchmarks/segmentation.py synthetic -subjects 20
+    python benchmarks/segmentation.py real -data DIR
+    python benchmarks/segmentation.py windows -data DIR
+    python benchmarks/segmentation.py repeat
+
+Each prints a table in Markdown. DIR holds the real scans (``errsm``, ``sct_testing_data``; by default the folder
+that SCT_ROOTLETS_DATA names). Dice on synthetic scans compares with synthetic truth: it says nothing about people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from nibabel.affines import apply_affine
+from scipy import ndimage
+
+from sct_rootlets.errors import SctRootletsError
+from sct_rootlets.image import Volume, load_volume, superior_axis
+from sct_rootlets.levels import level_name
+from sct_rootlets.phantom import BIAS_MM
+from sct_rootlets.segmentation.segment import Segmentation, Segmenter
+from sct_rootlets.segmentation.weights import load_segmenter
+from sct_rootlets.subject import compute_spinal_levels
+
+CONTRASTS = ("INV1", "T2w", "UNIT1", "INV2")
+ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
+#: Vertebral minus spinal midpoint that is expected, by the level of the spinal one.
+EXPECTED_MM = dict(zip(range(3, 10), BIAS_MM, strict=True))
+WINDOW_MM, WINDOW_STEP_MM = 60.0, 10.0
+
+
+def row(*cells: object) -> None:
+    """Print a row of a table in Markdown."""
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
+def header(*titles: str) -> None:
+    """Print the head of a table."""
+    row(*titles)
+    row(*["---"] * len(titles))
+
+
+def dice(one: np.ndarray, other: np.ndarray) -> float:
+    """Dice of two masks; 1 if both are empty."""
+    total = int(one.sum()) + int(other.sum())
+    return 2 * int((one & other).sum()) / total if total else 1.0
+
+
+def middles(segmentation: Segmentation) -> dict[int, float]:
+    """Middle of each stretch in mm of arc length."""
+    return {one.value: (one.rostral_mm + one.caudal_mm) / 2 for one in segmentation.stretches}
+
+
+def synthetic_scan(contrast: str, subject: int, noise: int = 0) -> tuple[Volume, Volume, Volume]:
+    """Image, rootlets and cord of a subject of the held-out population; the same for the same numbers."""
+    from sct_rootlets.training.anatomy import HELD_OUT, random_anatomy
+    from sct_rootlets.training.synthesis import synthesize
+
+    rng = np.random.default_rng((2026, subject))
+    anatomy = random_anatomy(rng, HELD_OUT)
+    spacing = np.full(3, rng.uniform(0.7, 1.0))
+    middle = (anatomy.discs[1] + anatomy.discs[10]) / 2
+    points = anatomy.centerline.position(np.arange(anatomy.discs[1] - 10, anatomy.discs[10] + 5))
+    size = np.array([50.0, np.ptp(points[:, 1]) + 60, np.ptp(points[:, 2])])
+    centre = np.array([anatomy.centerline.position(middle)[0][0], *((points.max(0) + points.min(0)) / 2)[1:]])
+    shape = tuple(int(n) for n in np.round(size / spacing))
+    rng = np.random.default_rng((2026, subject, CONTRASTS.index(contrast), noise))
+    scan = synthesize(anatomy, contrast, shape, tuple(spacing), tuple(centre), rng)  # type: ignore[arg-type]
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = centre - spacing * (np.array(shape) - 1) / 2
+    return tuple(  # type: ignore[return-value]
+        Volume(volume.numpy(), affine, f"synthetic{subject:02d}_{contrast}")
+        for volume in (scan.image, scan.levels, scan.cord)
+    )
+
+
+@dataclass
+class Score:
+    """Of one synthetic scan."""
+
+    dice: list[float]
+    binary: float
+    cord: float
+    right: int
+    wrong: int
+    missed: int
+    off_mm: list[float]
+
+
+def score(found: Segmentation, rootlets: Volume, cord: Volume) -> Score:
+    """Compare a segmentation with the truth; levels that the field of view cuts are left out of names."""
+    values = [int(v) for v in np.unique(rootlets.data) if v]
+    truth = {}
+    for value in values:
+        points = apply_affine(rootlets.affine, np.argwhere(rootlets.data == value))
+        arc = found.centerline.project(points).arc
+        truth[value] = float(np.mean(arc))
+    result = Score([], 0, dice(found.cord, cord.data > 0), 0, 0, 0, [])
+    result.dice = [dice(found.rootlets == value, rootlets.data == value) for value in values]
+    result.binary = dice(found.rootlets > 0, rootlets.data > 0)
+    seen = set()
+    for value in np.unique(found.rootlets[found.rootlets > 0]):
+        points = apply_affine(rootlets.affine, np.argwhere(found.rootlets == value))
+        middle = float(np.mean(found.centerline.project(points).arc))
+        nearest = min(truth, key=lambda one: abs(truth[one] - middle))
+        seen.add(nearest)
+        if nearest == value:
+            result.right += 1
+            result.off_mm.append(middle - truth[value])
+        else:
+            result.wrong += 1
+    result.missed = len(set(values) - seen)
+    return result
+
+
+def synthetic(segmenter: Segmenter, subjects: int) -> None:
+    """Table of scores on held-out synthetic scans."""
+    print(f"{subjects} held-out synthetic subjects\n")
+    header(
+        "contrast", "level-wise Dice", "binary Dice", "cord Dice", "names right", "levels missed", "middles off (mm)"
+    )
+    for contrast in CONTRASTS:
+        scores, failed = [], 0
+        for subject in range(subjects):
+            image, rootlets, cord = synthetic_scan(contrast, subject)
+            try:
+                scores.append(score(segmenter(image), rootlets, cord))
+            except SctRootletsError:
+                failed += 1
+        if not scores:
+            row(contrast, "all failed")
+            continue
+        levels = np.concatenate([one.dice for one in scores] + [np.zeros(8 * failed)])
+        right, wrong = sum(one.right for one in scores), sum(one.wrong for one in scores)
+        off = np.abs(np.concatenate([one.off_mm for one in scores]))
+        row(
+            f"{contrast}, {failed} failed" if failed else contrast,
+            f"{levels.mean():.3f} ± {levels.std():.3f}",
+            f"{np.mean([one.binary for one in scores]):.3f}",
+            f"{np.mean([one.cord for one in scores]):.3f}",
+            f"{right}/{right + wrong} ({100 * right / max(1, right + wrong):.1f} %)",
+            f"{sum(one.missed for one in scores)}/{sum(len(one.dice) for one in scores)}",
+            f"median {np.median(off):.2f}, 95 % {np.percentile(off, 95):.2f}",
+        )
+
+
+def real(segmenter: Segmenter, data: Path) -> None:
+    """Tables of the real scans."""
+    header("scan", "cord Dice", "levels", "vertebral - spinal midpoint, minus what is expected (mm)", "median")
+    for name in ERRSM:
+        image, cord, discs = errsm(data, name)
+        found = segmenter(image)
+        rootlets = Volume(found.rootlets, image.affine, "rootlets", image.header)
+        off = {}
+        if found.rootlets.any():
+            subject = compute_spinal_levels(rootlets, cord=cord, discs=discs, method="extent")
+            off = {
+                pair.name: pair.difference_mm - EXPECTED_MM[pair.spinal.value]
+                for pair in subject.pairs
+                if pair.pairing == "shifted" and pair.spinal.value in EXPECTED_MM
+            }
+        names = " ".join(f"{level_name(one.value, 'spinal')}({one.confidence:.2f})" for one in found.stretches)
+        median = f"{np.median(np.abs(list(off.values()))):.1f}" if off else "-"
+        shown = ", ".join(f"{pair} {mm:+.1f}" for pair, mm in off.items())
+        row(name, f"{dice(found.cord, cord.data > 0):.3f}", names, shown, median)
+
+    folder = data / "sct_testing_data" / "t2"
+    image = load_volume(folder / "t2.nii.gz")
+    theirs = load_volume(folder / "t2_rootlets_RootletSeg-r20250318.nii.gz").data
+    cord = load_volume(folder / "t2_seg-manual.nii.gz").data > 0
+    found = segmenter(image)
+    print("\nThe crop in sct_testing_data/t2, against RootletSeg's output:\n")
+    ours, theirs_mask = found.rootlets > 0, theirs > 0
+    near_ours, near_theirs = (ndimage.binary_dilation(mask, np.ones((3, 3, 3))) for mask in (ours, theirs_mask))
+    precision = (ours & near_theirs).sum() / max(1, ours.sum())
+    recall = (theirs_mask & near_ours).sum() / theirs_mask.sum()
+    print(f"- binary Dice {dice(ours, theirs_mask):.3f}; within one voxel: {precision=:.2f}, {recall=:.2f}")
+    print(f"- cord Dice {dice(found.cord, cord):.3f}")
+    for one in found.stretches:
+        level = level_name(one.value, "spinal")
+        mine, their = found.rootlets == one.value, theirs == one.value
+        if their.sum() <= 2:
+            print(f"- {level}: confidence {one.confidence:.2f}, not in RootletSeg's output")
+            continue
+        arcs = [found.centerline.project(apply_affine(image.affine, np.argwhere(mask))).arc for mask in (mine, their)]
+        middle, other = ((np.percentile(arc, 2) + np.percentile(arc, 98)) / 2 for arc in arcs)
+        off = f"midpoint off by {middle - other:+.1f} mm"
+        print(f"- {level}: confidence {one.confidence:.2f}, {off}, Dice {dice(mine, their):.2f}")
+
+
+def errsm(data: Path, name: str) -> tuple[Volume, Volume, Volume]:
+    """Image, cord mask and discs of one of the four scans."""
+    labels = data / "errsm" / "derivatives" / "labels" / f"sub-{name}" / "anat"
+    image = data / "errsm" / f"sub-{name}" / "anat" / f"sub-{name}_T2w.nii.gz"
+    return (
+        load_volume(image),
+        load_volume(labels / f"sub-{name}_T2w_label-SC_seg.nii.gz"),
+        load_volume(labels / f"sub-{name}_T2w_label-discs_dlabel.nii.gz"),
+    )
+
+
+def windows(segmenter: Segmenter, data: Path) -> None:
+    """Table of names in windows of 60 mm against those in the whole scan."""
+    header("scan", "windows", "levels within them", "named alike", "otherwise", "not found")
+    columns = ("windows", "levels", "alike", "other", "missing")
+    totals: dict[str, int] = defaultdict(int)
+    for name in ERRSM:
+        image = errsm(data, name)[0]
+        whole = segmenter(image)
+        axis, _ = superior_axis(image.affine)
+        counts: dict[str, int] = defaultdict(int)
+        size, step = (round(mm / image.spacing[axis]) for mm in (WINDOW_MM, WINDOW_STEP_MM))
+        for start in range(0, image.data.shape[axis] - size + 1, step):
+            window, affine = _window(image, axis, start, size)
+            inside = {}
+            for one in whole.stretches:
+                voxels = np.argwhere(whole.rootlets == one.value)
+                if len(voxels) and voxels[:, axis].min() >= start and voxels[:, axis].max() < start + size:
+                    inside[one.value] = apply_affine(image.affine, voxels).mean(axis=0)
+            counts["windows"] += 1
+            counts["levels"] += len(inside)
+            try:
+                found = segmenter(window)
+            except SctRootletsError:
+                counts["missing"] += len(inside)
+                continue
+            for value, middle in inside.items():
+                name_there = _name_at(found, affine, middle)
+                counts["alike" if name_there == value else "missing" if name_there is None else "other"] += 1
+        row(name, *(counts[key] for key in columns))
+        for key, value in counts.items():
+            totals[key] += value
+    row("all", *(totals[key] for key in columns))
+
+
+def _window(image: Volume, axis: int, start: int, size: int) -> tuple[Volume, np.ndarray]:
+    part = [slice(None)] * 3
+    part[axis] = slice(start, start + size)
+    affine = image.affine.copy()
+    affine[:3, 3] = apply_affine(affine, np.eye(3)[axis] * start)
+    return replace(image, data=image.data[tuple(part)], affine=affine), affine
+
+
+def _name_at(found: Segmentation, affine: np.ndarray, point: np.ndarray) -> int | None:
+    """Level whose rootlets lie nearest to a place along the cord; None if there are none within 5 mm."""
+    at = found.centerline.project(point).arc[0]
+    best = None
+    for one in found.stretches:
+        voxels = np.argwhere(found.rootlets == one.value)
+        if not len(voxels):
+            continue
+        distance = abs(float(found.centerline.project(apply_affine(affine, voxels).mean(axis=0)).arc[0] - at))
+        if distance < 5 and (best is None or distance < best[0]):
+            best = distance, one.value
+    return None if best is None else best[1]
+
+
+def repeat(segmenter: Segmenter, subjects: int) -> None:
+    """Test-retest: the same synthetic subjects with other noise, texture and protocol."""
+    header("contrast", "levels", "found again", "distance of middles (mm): median, 95 %")
+    for contrast in CONTRASTS:
+        same, total, off = 0, 0, []
+        for subject in range(subjects):
+            pair = []
+            for noise in (0, 1):
+                image, *_ = synthetic_scan(contrast, subject, noise)
+                found = segmenter(image)
+                pair.append(
+                    {
+                        one.value: found.centerline.position((one.rostral_mm + one.caudal_mm) / 2)[0]
+                        for one in found.stretches
+                    }
+                )
+            for value, point in pair[0].items():
+                total += 1
+                if value in pair[1]:
+                    distance = float(np.linalg.norm(point - pair[1][value]))
+                    if distance < 8:
+                        same += 1
+                        off.append(distance)
+        row(contrast, total, same, f"{np.median(off):.2f}, {np.percentile(off, 95):.2f}")
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("synthetic", "real", "windows", "repeat"))
+    parser.add_argument("-subjects", type=int, default=20)
+    parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
+    arguments = parser.parse_args()
+    segmenter = load_segmenter()
+    if arguments.what in ("synthetic", "repeat"):
+        {"synthetic": synthetic, "repeat": repeat}[arguments.what](segmenter, arguments.subjects)
+        return
+    if arguments.data is None:
+        parser.error("give the folder with real scans: -data DIR, or SCT_ROOTLETS_DATA")
+    {"real": real, "windows": windows}[arguments.what](segmenter, arguments.data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""``sct_deepseg``: segment rootlets, cord and spinal levels in images."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from sct_rootlets.cli.common import add_misc, command_parser, run, say
+from sct_rootlets.segmentation.tasks import TASKS, Task
+
+EXAMPLES = """\
+  sct_deepseg rootlets -i sub-01_T2w.nii.gz
+  sct_deepseg rootlets -i sub-01_T2w.nii.gz -o sub-01_T2w_label-rootlets_dseg.nii.gz -qc qc
+  sct_deepseg rootlets_cord -i sub-01_T2w.nii.gz sub-02_T2w.nii.gz
+  sct_deepseg -task-details"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Arguments of the command without a task."""
+    width = max(map(len, TASKS))
+    tasks = "\n".join(f"  {name:<{width}}  {task.description}" for name, task in TASKS.items())
+    parser = command_parser(
+        "sct_deepseg",
+        f"Segment nerve rootlets on spinal cord MRI: sct_deepseg TASK -i <file>\n\ntasks:\n{tasks}\n\n"
+        "sct_deepseg TASK -h shows the options of a task.",
+        EXAMPLES,
+    )
+    parser.add_argument("task", nargs="?", choices=list(TASKS), metavar="TASK", help="what to segment")
+    optional = parser.add_argument_group("OPTIONAL")
+    optional.add_argument("-task-details", action="store_true", help="describe the tasks in detail and exit")
+    add_misc(parser)
+    return parser
+
+
+def get_task_parser(name: str) -> argparse.ArgumentParser:
+    """Arguments of a task."""
+    task = TASKS[name]
+    parser = command_parser(
+        f"sct_deepseg {name}",
+        f"{task.description}.\n\n{task.details}",
+        f"  sct_deepseg {name} -i sub-01_T2w.nii.gz\n  sct_deepseg {name} -i sub-*/anat/*_T2w.nii.gz -qc qc",
+    )
+    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory.add_argument("-i", nargs="+", metavar="<file>", help="image, or several: the model is loaded once")
+    optional = parser.add_argument_group("OPTIONAL")
+    written = ", ".join(f"<image>{output.suffix}.nii.gz" for output in task.outputs)
+    several = len(task.outputs) > 1
+    optional.add_argument(
+        "-o",
+        metavar="<file>",
+        help=f"output file{' (suffixes are added to it)' if several else ''}; default: {written} beside the image",
+    )
+    optional.add_argument("-ldisc", metavar="<file>",
+                          help="disc labels (3 for C2/C3, ...): they take part in choosing the names of levels, and "
+                          "say nothing about positions")  # fmt: skip
+    optional.add_argument("-model", metavar="<folder>",
+                          help="nnU-Net model folder of rootlets (classes lvl1, lvl2, ...), in place of the bundled "
+                          "model")  # fmt: skip
+    optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
+                          help="what the networks run on (default: cpu)")  # fmt: skip
+    optional.add_argument("-threads", type=positive, metavar="<n>", help="of the CPU (default: as torch chooses)")
+    optional.add_argument("-test-time-aug", action="store_true",
+                          help="average with what is seen in the mirrored image; takes twice as long")  # fmt: skip
+    optional.add_argument("-largest", type=int, choices=(0, 1), default=0,
+                          help="keep only the largest piece of each label (default: 0)")  # fmt: skip
+    optional.add_argument("-remove-small", metavar="<size>", type=piece_size,
+                          help="remove pieces smaller than this, such as 1mm3 or 5vox")  # fmt: skip
+    optional.add_argument("-qc", metavar="<folder>", help="write a picture of each result into this folder")
+    optional.add_argument("-install", action="store_true",
+                          help="nothing to do: the model comes with the package")  # fmt: skip
+    for legacy in ("-qc-dataset", "-qc-subject"):
+        optional.add_argument(legacy, metavar="<str>", help=argparse.SUPPRESS)
+    optional.add_argument("-r", type=int, choices=(0, 1), default=1, help=argparse.SUPPRESS)
+    add_misc(parser)
+    return parser
+
+
+def positive(text: str) -> int:
+    """Parse a whole number from 1 up."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return int(text)
+
+
+def piece_size(text: str) -> tuple[float, str]:
+    """Parse a size with its unit: ``1mm3``, ``5vox``; without a unit, voxels."""
+    for unit in ("mm3", "vox"):
+        if text.endswith(unit):
+            return float(text[: -len(unit)]), unit
+    return float(text), "vox"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if "-task" in argv[:-1]:  # the spelling before SCT 7.0
+        at = argv.index("-task")
+        argv = [argv[at + 1], *argv[:at], *argv[at + 2 :]]
+    if argv and argv[0] in TASKS:
+        parser = get_task_parser(argv[0])
+        task = TASKS[argv[0]]
+        return run(parser, argv[1:], lambda arguments: _segment(parser, task, arguments))
+    parser = get_parser()
+    return run(parser, argv, lambda arguments: _without_task(parser, arguments))
+
+
+def _without_task(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if not arguments.task_details:
+        parser.error("give a task, such as: sct_deepseg rootlets -i t2.nii.gz (sct_deepseg -h lists them)")
+    for name, task in TASKS.items():
+        say(f"{name}: {task.description}", f"  {task.details}", "")
+
+
+def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Namespace) -> None:
+    if arguments.install and not arguments.i:
+        say("the model comes with the package: nothing to install")
+        return
+    if not arguments.i:
+        parser.error("give an image: -i <file>")
+    if arguments.o is not None and len(arguments.i) > 1:
+        parser.error("-o names the output of one image; leave it out, and each output lies beside its image")
+    from sct_rootlets.deepseg import Settings, segment_files
+
+    settings = Settings(
+        discs=arguments.ldisc,
+        model=arguments.model,
+        device=arguments.device,
+        threads=arguments.threads,
+        mirror=arguments.test_time_aug,
+        largest=bool(arguments.largest),
+        remove_small=arguments.remove_small,
+        qc=None if arguments.qc is None else Path(arguments.qc),
+    )
+    images = [Path(path) for path in arguments.i]
+    for result in segment_files(
+        images, task, settings, None if arguments.o is None else Path(arguments.o), arguments.v
+    ):
+        if arguments.v:
+            say(result)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

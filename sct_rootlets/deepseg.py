@@ -1,0 +1,367 @@
+"""Images to label maps: the files around `sct_rootlets.segmentation`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from sct_rootlets.errors import ImageError, SctRootletsError
+from sct_rootlets.image import Volume, VolumeLike, check_same_grid, load_volume, save_labels, staged_outputs
+from sct_rootlets.levels import level_name
+from sct_rootlets.segmentation.tasks import Output, Task
+from sct_rootlets.segmentation.weights import load_segmenter, manifest
+from sct_rootlets.spinal import DISTANCE_MM, Method
+from sct_rootlets.subject import SubjectLevels, compute_spinal_levels, version, write_table
+from sct_rootlets.vertebral import label_points
+
+if TYPE_CHECKING:
+    from sct_rootlets.segmentation.segment import Segmentation, Segmenter
+
+#: Slices thicker than this do not show single rootlets.
+THICK_MM = 3.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How images are segmented.
+
+    Attributes
+    ----------
+    discs : volume, optional
+        Disc labels, which take part in choosing the names of levels.
+    model : path, optional
+        Model folder in place of the bundled model of rootlets.
+    device : {"cpu", "cuda", "mps"}
+    threads : int, optional
+        Of the CPU.
+    mirror : bool
+        Test-time augmentation.
+    largest : bool
+        Keep only the largest piece of each label.
+    remove_small : (float, {"mm3", "vox"}), optional
+        Remove smaller pieces.
+    qc : Path, optional
+        Folder for pictures.
+    """
+
+    discs: VolumeLike | None = None
+    model: str | os.PathLike[str] | None = None
+    device: str = "cpu"
+    threads: int | None = None
+    mirror: bool = False
+    largest: bool = False
+    remove_small: tuple[float, str] | None = None
+    qc: Path | None = None
+
+
+def segment_rootlets(image: VolumeLike, settings: Settings | None = None) -> Segmentation:
+    """Segment cord and rootlets of an image, and name the levels.
+
+    Parameters
+    ----------
+    image : path, nibabel image or (array, affine)
+        T2w scan or MP2RAGE image of the neck, in any axis order.
+    settings : Settings, optional
+
+    Returns
+    -------
+    sct_rootlets.segmentation.segment.Segmentation
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be read, or shows no cord.
+    ModelError
+        If the networks cannot be loaded.
+    """
+    settings = settings or Settings()
+    volume = load_volume(image)
+    return _segmented(_segmenter(settings), volume, settings)
+
+
+def levels_of_image(
+    image: VolumeLike,
+    *,
+    rootlets: VolumeLike | None = None,
+    cord: VolumeLike | None = None,
+    discs: VolumeLike | None = None,
+    pmj: VolumeLike | None = None,
+    method: Method = "segment",
+    distance_mm: float = DISTANCE_MM,
+    settings: Settings | None = None,
+) -> SubjectLevels:
+    """Spinal levels, and vertebral levels if discs are given, of an image: what is not given is segmented.
+
+    Parameters
+    ----------
+    image : volume
+    rootlets, cord : volume, optional
+        Used where they are given, on the grid of the image.
+    discs, pmj, method, distance_mm
+        See `sct_rootlets.subject.compute_spinal_levels`.
+    settings : Settings, optional
+
+    Returns
+    -------
+    sct_rootlets.subject.SubjectLevels
+        With what was segmented in `SubjectLevels.segmented`.
+
+    Raises
+    ------
+    ImageError
+        As for `segment_rootlets`; and if neither rootlets are found nor discs given.
+    """
+    volume = load_volume(image)
+    segmented: dict[str, Volume] = {}
+    notes: tuple[str, ...] = ()
+    facts: dict[str, object] = {}
+    if rootlets is None or cord is None:
+        settings = replace(settings or Settings(), discs=discs)
+        found = _segmented(_segmenter(settings), volume, settings)
+        notes, facts = found.notes, {"Model": model_description(settings), "NamesFromDiscs": found.names_from_discs}
+        if cord is None:
+            segmented["cord"] = replace(
+                volume, data=found.cord.astype(np.uint8), name=f"cord of {volume.name}", path=None
+            )
+        if rootlets is None and found.rootlets.any():
+            segmented["rootlets"] = replace(volume, data=found.rootlets, name=f"rootlets of {volume.name}", path=None)
+        if rootlets is None and "rootlets" not in segmented and discs is None:
+            raise ImageError(f"no rootlets of C2 to T1 were found in {volume.name}, and no discs were given")
+    subject = compute_spinal_levels(
+        segmented.get("rootlets", rootlets),
+        cord=segmented.get("cord", cord),
+        discs=discs,
+        pmj=pmj,
+        image=volume,
+        method=method,
+        distance_mm=distance_mm,
+    )
+    return replace(subject, segmented=segmented, settings={**subject.settings, **facts}, notes=(*notes, *subject.notes))
+
+
+def segment_files(
+    images: Sequence[Path], task: Task, settings: Settings, output: Path | None = None, verbosity: int = 1
+) -> Iterator[str]:
+    """Segment images and write what a task writes; an image that fails does not keep the others from being done.
+
+    Parameters
+    ----------
+    images : sequence of Path
+    task : Task
+    settings : Settings
+    output : Path, optional
+        Of a single image; by default, suffixes are added to the name of the image.
+    verbosity : int
+        A progress bar is shown from 1 on.
+
+    Yields
+    ------
+    str
+        What was found in an image and where it was written.
+
+    Raises
+    ------
+    SctRootletsError
+        After all images, if some failed; with a single image, its own error.
+    """
+    segmenter = _segmenter(settings)
+    failed: list[str] = []
+    for path in _progress(images, verbosity):
+        try:
+            yield _segment_file(segmenter, path, task, settings, output)
+        except SctRootletsError as error:
+            if len(images) == 1:
+                raise
+            failed.append(f"{path}: {error}")
+    if failed:
+        reasons = "\n  ".join(failed)
+        raise SctRootletsError(f"{len(failed)} of {len(images)} images could not be segmented:\n  {reasons}")
+
+
+def _progress(images: Sequence[Path], verbosity: int) -> Any:
+    if len(images) == 1 or not verbosity:
+        return images
+    from tqdm import tqdm
+
+    return tqdm(images, unit="image")
+
+
+def _segmenter(settings: Settings) -> Segmenter:
+    segmenter = load_segmenter(settings.model, settings.device)
+    if settings.threads:
+        import torch
+
+        torch.set_num_threads(settings.threads)
+    return segmenter
+
+
+def _segment_file(segmenter: Segmenter, path: Path, task: Task, settings: Settings, output: Path | None) -> str:
+    volume = load_volume(path)
+    segmentation = _segmented(segmenter, volume, settings)
+    targets = output_paths(path, task, output)
+    maps = [made.make(segmentation, volume) for made in task.outputs]
+    if not any(values.any() for values in maps):
+        raise ImageError(
+            f"no rootlets of C2 to T1 were found in {volume.name}, although a cord of "
+            f"{segmentation.centerline.cord_length:.0f} mm was; nothing was written"
+        )
+    with staged_outputs(targets[0].parent, keep=[path]) as stage:
+        for made, values, target in zip(task.outputs, maps, targets, strict=True):
+            _save(stage / target.name, made, values, volume, segmentation, settings)
+    if settings.qc is not None:
+        from sct_rootlets.report.segmentation import save_segmentation_figure
+
+        with staged_outputs(settings.qc, keep=[path]) as stage:
+            save_segmentation_figure(volume, segmentation, stage / f"{_stem(targets[0])}.png")
+    lines = [f"{volume.name}:", *describe(segmentation), "written:", *(f"  {target}" for target in targets)]
+    if settings.qc is not None:
+        lines.append(f"  {settings.qc / (_stem(targets[0]) + '.png')}")
+    return "\n".join(lines)
+
+
+def output_paths(image: Path, task: Task, output: Path | None) -> list[Path]:
+    """Where the outputs of a task go.
+
+    Parameters
+    ----------
+    image : Path
+    task : Task
+    output : Path, optional
+        As the user gave it, with or without ending.
+    """
+    if output is None:
+        return [image.with_name(f"{_stem(image)}{made.suffix}.nii.gz") for made in task.outputs]
+    if output.is_dir():
+        raise ImageError(f"{output} is a folder; give a file name (-o)")
+    suffixes = [made.suffix for made in task.outputs] if len(task.outputs) > 1 else [""]
+    return [output.with_name(f"{_stem(output)}{suffix}.nii.gz") for suffix in suffixes]
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    for ending in (".nii.gz", ".nii"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def _segmented(segmenter: Segmenter, volume: Volume, settings: Settings) -> Segmentation:
+    """Segment a volume, tidy up as asked, and note what its voxels make doubtful."""
+    discs = None
+    notes: list[str] = []
+    if settings.discs is not None:
+        labels = load_volume(settings.discs)
+        check_same_grid(volume, labels)
+        discs = label_points(labels)
+    if max(volume.spacing) > THICK_MM:
+        notes.append(f"voxels of {max(volume.spacing):.3g} mm do not show single rootlets: levels are unreliable")
+    found = segmenter(volume, discs, settings.mirror)
+    tidied = tidy(found.rootlets, volume.spacing, settings.largest, settings.remove_small)
+    return replace(
+        found,
+        rootlets=tidied,
+        roots=np.where(tidied > 0, found.roots, 0),
+        cord=tidy(found.cord.astype(np.uint8), volume.spacing, settings.largest, settings.remove_small) > 0,
+        notes=(*notes, *found.notes),
+    )
+
+
+def tidy(
+    labels: np.ndarray, spacing_mm: np.ndarray, largest: bool, remove_small: tuple[float, str] | None
+) -> np.ndarray:
+    """Remove pieces of labels: all but the largest of each, or small ones.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray of uint8, shape (I, J, K)
+    spacing_mm : numpy.ndarray, shape (3,)
+    largest : bool
+    remove_small : (float, {"mm3", "vox"}), optional
+    """
+    if not largest and remove_small is None:
+        return labels
+    result = labels.copy()
+    for value in np.unique(labels[labels > 0]):
+        pieces, n_pieces = ndimage.label(labels == value, np.ones((3, 3, 3)))
+        sizes = np.bincount(pieces.ravel(), minlength=n_pieces + 1)
+        sizes[0] = 0
+        drop = np.zeros(n_pieces + 1, dtype=bool)
+        if remove_small is not None:
+            size, unit = remove_small
+            drop |= sizes * (float(np.prod(spacing_mm)) if unit == "mm3" else 1.0) < size
+        if largest:
+            drop |= np.arange(n_pieces + 1) != sizes.argmax()
+        drop[0] = False
+        result[drop[pieces]] = 0
+    return result
+
+
+def describe(segmentation: Segmentation) -> list[str]:
+    """Levels with their confidence, and notes, one line each."""
+    counts = np.bincount(segmentation.rootlets.ravel(), minlength=256)
+    lines = [
+        f"  {level_name(one.value, 'spinal'):<4}{counts[one.value]:5d} voxels, confidence {one.confidence:.2f}"
+        for one in segmentation.stretches
+    ]
+    return lines + [f"note: {note}" for note in segmentation.notes]
+
+
+def _save(
+    path: Path, made: Output, values: np.ndarray, volume: Volume, segmentation: Segmentation, settings: Settings
+) -> None:
+    save_labels(path, values, volume)
+    stem = str(path.with_name(_stem(path)))
+    names = made.names()
+    present = [int(value) for value in np.unique(values[values > 0])]
+    write_table(
+        Path(f"{stem}.tsv"),
+        ("index", "name", "color"),
+        [{"index": value, "name": names[value][0], "color": names[value][1]} for value in present],
+        separator="\t",
+    )
+    Path(f"{stem}.json").write_text(
+        json.dumps(sidecar(made, volume, segmentation, settings), indent=2, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
+
+
+def sidecar(made: Output, volume: Volume, segmentation: Segmentation, settings: Settings) -> dict[str, Any]:
+    """What a user, or a pipeline, should be able to learn of a label map later."""
+    return {
+        "Description": made.description,
+        "SpatialReference": volume.name,
+        "GeneratedBy": [{"Name": "sct_rootlets", "Version": version()}],
+        "Model": model_description(settings),
+        "Settings": {
+            "TestTimeAugmentation": settings.mirror,
+            "Largest": settings.largest,
+            "RemoveSmall": None if settings.remove_small is None else "{:g}{}".format(*settings.remove_small),
+        },
+        "NamesFromDiscs": segmentation.names_from_discs,
+        "Levels": [
+            {
+                "Name": level_name(one.value, "spinal"),
+                "Confidence": round(one.confidence, 3),
+                "RostralEndSD": round(one.rostral_sd_mm, 2),
+                "CaudalEndSD": round(one.caudal_sd_mm, 2),
+            }
+            for one in segmentation.stretches
+        ],
+        "Notes": list(segmentation.notes),
+    }
+
+
+def model_description(settings: Settings) -> dict[str, Any]:
+    """Name, version and hash of the model of rootlets."""
+    bundled = manifest()
+    own = {"Name": bundled["name"], "Version": bundled["version"], "SHA256": bundled["files"]}
+    if settings.model is None:
+        return own
+    return {"Folder": str(settings.model), "CordAndRoots": own}

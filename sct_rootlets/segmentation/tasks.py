@@ -1,0 +1,151 @@
+"""The tasks of ``sct_deepseg``: what each writes, in a table. A new task is a new entry of `TASKS`.
+
+Importing this module imports nothing heavy: ``-h`` reads the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sct_rootlets.image import Volume
+    from sct_rootlets.segmentation.segment import Segmentation
+
+Names = dict[int, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A label map that a task writes.
+
+    Attributes
+    ----------
+    suffix : str
+        What is added to the name of the image, without ending.
+    description : str
+        For the sidecar.
+    make : callable
+        From the segmentation and the image to values on the image's grid.
+    names : callable
+        Returns name and colour of each value that may occur.
+    """
+
+    suffix: str
+    description: str
+    make: Callable[[Segmentation, Volume], np.ndarray]
+    names: Callable[[], Names]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that ``sct_deepseg`` can segment.
+
+    Attributes
+    ----------
+    description : str
+        One line, for the list of tasks.
+    details : str
+        For ``-task-details`` and the help of the task.
+    outputs : tuple of Output
+        One, or several, whose suffixes are then part of the names even where the user gave one.
+    """
+
+    description: str
+    details: str
+    outputs: tuple[Output, ...]
+
+
+def root_value(level: int, root: str) -> int:
+    """Value of the root of a level in the map of roots: ten times the level's, and 1 + the index into `ROOTS`.
+
+    Examples
+    --------
+    >>> root_value(2, "left_dorsal"), root_value(9, "right_ventral")
+    (21, 94)
+    """
+    from sct_rootlets.levels import ROOTS
+
+    return 10 * level + 1 + ROOTS.index(root)
+
+
+def _rootlets(segmentation: Segmentation, _image: Volume) -> np.ndarray:
+    return segmentation.rootlets
+
+
+def _roots(segmentation: Segmentation, _image: Volume) -> np.ndarray:
+    import numpy as np
+
+    values = 10 * segmentation.rootlets + segmentation.roots
+    return np.where(segmentation.rootlets > 0, values, 0).astype(np.uint8)
+
+
+def _cord(segmentation: Segmentation, _image: Volume) -> np.ndarray:
+    return segmentation.cord.astype("uint8")
+
+
+def _spinal_levels(segmentation: Segmentation, image: Volume) -> np.ndarray:
+    from sct_rootlets.subject import compute_spinal_levels
+
+    if not segmentation.rootlets.any():
+        return segmentation.rootlets
+    rootlets, cord = (segmentation.rootlets, image.affine), (segmentation.cord, image.affine)
+    return compute_spinal_levels(rootlets, cord=cord).level_map("spinal")
+
+
+def _level_names() -> Names:
+    from sct_rootlets.levels import level_color, level_name
+    from sct_rootlets.segmentation.labelling import FIRST, LAST
+
+    names = {value: level_name(value, "spinal") for value in range(FIRST, LAST + 1)}
+    return {value: (name, level_color(name)) for value, name in names.items()}
+
+
+def _root_names() -> Names:
+    from sct_rootlets.levels import ROOTS
+
+    return {
+        root_value(value, root): (f"{name} {root.replace('_', ' ')}", color)
+        for value, (name, color) in _level_names().items()
+        for root in ROOTS
+    }
+
+
+def _cord_names() -> Names:
+    return {1: ("spinal cord", "#808080")}
+
+
+_ROOTLETS_OUTPUT = Output("_rootlets", "Dorsal and ventral nerve rootlets by spinal level", _rootlets, _level_names)
+
+TASKS = {
+    "rootlets": Task(
+        "Dorsal and ventral nerve rootlets by spinal level, C2 to T1",
+        "Values are those of the Spinal Cord Toolbox: 2 is C2, 8 is C8, 9 is T1. For T2w scans at 3T and MP2RAGE "
+        "(INV1, INV2, UNIT1) at 7T.",
+        (_ROOTLETS_OUTPUT,),
+    ),
+    "rootlets_roots": Task(
+        "The same rootlets, split by left and right, dorsal and ventral",
+        "Values are ten times the level (2 is C2 … 9 is T1) plus 1 for left dorsal, 2 right dorsal, 3 left ventral, "
+        "4 right ventral: C5 right dorsal is 52. A table beside the file (.tsv) names them.",
+        (
+            Output(
+                "_rootlets_roots", "Nerve rootlets by spinal level, side, and dorsal or ventral", _roots, _root_names
+            ),
+        ),
+    ),
+    "rootlets_cord": Task(
+        "Rootlets and the spinal cord mask, in one pass",
+        "Writes _rootlets (values 2 to 9) and _seg (the cord, 1).",
+        (_ROOTLETS_OUTPUT, Output("_seg", "Spinal cord", _cord, _cord_names)),
+    ),
+    "spinal_levels": Task(
+        "The spinal cord coloured by spinal level, without gaps, from its rootlets",
+        "From the caudal end of the level above to the caudal end of each level; 2 is C2 … 9 is T1. "
+        "sct_compute_spinal_levels -i does the same, with tables and the comparison with vertebrae.",
+        (Output("_spinal_levels", "Spinal cord by spinal level, from its rootlets", _spinal_levels, _level_names),),
+    ),
+}
