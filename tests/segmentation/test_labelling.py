@@ -1,125 +1,148 @@
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
-from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET
+from sct_rootlets.phantom import spinal_middles
 from sct_rootlets.segmentation.labelling import (
-    SPURIOUS_LOG,
-    Group,
-    _posterior,
-    _step,
-    group_evidence,
-    name_groups,
+    ABOVE,
+    BELOW,
+    FIRST,
+    LAST,
+    N_NAMES,
+    _Chain,
+    divide,
+    expected_names,
 )
 
-
-def voxels(value, share=0.9, n=40):
-    """Probabilities of a network that is mostly sure of one level."""
-    probability = np.full((n, 11), (1 - share) / 10)
-    probability[:, value] = share
-    return probability
+#: Stretches of C2 to T1 as in a cord of usual size: 11 mm each, 15 mm apart.
+TRUE = [(10 + 15 * i, 21 + 15 * i, FIRST + i) for i in range(8)]
+LENGTH = 140
 
 
-def groups_at(positions, said):
-    return [group_evidence(at, voxels(value)) for at, value in zip(positions, said, strict=True)]
+def presence_of(stretches, length=LENGTH, seen=0.9, elsewhere=0.05):
+    presence = np.full(length, elsewhere)
+    for begin, end, _ in stretches:
+        presence[begin:end] = seen
+    return presence
 
 
-PITCH = [10.0, 24.0, 39.0, 53.0, 68.0, 82.0]
+def names_around(middles, length=LENGTH, sd=5.0, shift=0.0):
+    """Evidence as from vertebrae: how near each position is to where each level is expected."""
+    at = np.arange(length) + 0.5
+    log = np.full((length, N_NAMES), -np.inf)
+    for value, middle in middles.items():
+        log[:, value] = -0.5 * ((at - middle - shift) / sd) ** 2
+    return log - logsumexp(log, axis=1, keepdims=True)
 
 
-def test_right_names_stay():
-    naming = name_groups(groups_at(PITCH, range(3, 9)))
-    assert naming.values == (3, 4, 5, 6, 7, 8)
-    assert min(naming.confidence) > 0.99
+MIDDLES = {name: (begin + end) / 2 for begin, end, name in TRUE}
 
 
-def test_a_wrong_name_among_right_ones_is_corrected():
-    assert name_groups(groups_at(PITCH, (3, 4, 4, 6, 7, 8))).values == (3, 4, 5, 6, 7, 8)
-    assert name_groups(groups_at(PITCH, (3, 5, 4, 6, 7, 8))).values == (3, 4, 5, 6, 7, 8)
-    assert name_groups(groups_at(PITCH, (3, 4, 5, 6, 7, 7))).values == (3, 4, 5, 6, 7, 8)
+def found(stretches):
+    return [(one.rostral_mm, one.caudal_mm, one.value) for one in stretches]
 
 
-def test_order_of_the_groups_does_not_matter():
-    groups = groups_at(PITCH, (3, 4, 5, 6, 7, 8))
-    shuffled = [groups[i] for i in (3, 0, 5, 1, 4, 2)]
-    assert name_groups(shuffled).values == (6, 3, 8, 4, 7, 5)
+def test_clear_stretches_are_found_and_named():
+    stretches = divide(presence_of(TRUE), [names_around(MIDDLES)])
+    assert found(stretches) == TRUE
+    assert min(one.confidence for one in stretches) > 0.95
 
 
-def test_a_level_that_was_not_found_stays_missing():
-    assert name_groups(groups_at([10, 24, 53, 68], (3, 4, 6, 7))).values == (3, 4, 6, 7)
+def test_names_follow_the_evidence_and_positions_do_not():
+    """Evidence that is shifted by a whole segment gives other names to the same stretches."""
+    stretches = divide(presence_of(TRUE[:5]), [names_around(MIDDLES, shift=-15)])
+    assert found(stretches) == [(begin, end, name + 1) for begin, end, name in TRUE[:5]]
+    for shift in (-5, 5):
+        assert found(divide(presence_of(TRUE), [names_around(MIDDLES, shift=shift)])) == TRUE
 
 
-def test_distance_names_a_group_that_nobody_knows():
-    unknown = group_evidence(53.0, np.full((40, 11), 1 / 11))
-    groups = groups_at([10, 24, 39], (3, 4, 5))
-    naming = name_groups([*groups, unknown])
-    assert naming.values[-1] == 6
-    assert naming.confidence[-1] < min(naming.confidence[:-1])
+def test_a_level_that_is_missing_is_a_missing_level():
+    there = [one for one in TRUE if one[2] != 5]
+    assert found(divide(presence_of(there), [names_around(MIDDLES)])) == there
 
 
-def test_a_piece_between_two_levels_is_none_of_its_own():
-    groups = groups_at([10, 24, 39], (3, 4, 5))
-    stray = group_evidence(31.0, voxels(4, n=3))
-    assert name_groups([*groups, stray]).values == (3, 4, 5, 0)
+def test_nothing_comes_of_nothing():
+    assert divide(presence_of([]), [names_around(MIDDLES)]) == []
+    specks = presence_of([])
+    specks[::25] = 0.5
+    assert divide(specks, [names_around(MIDDLES)]) == []
 
 
-def test_discs_may_choose_the_number_but_not_the_place():
-    groups = groups_at([10, 24], (4, 5))
-    prior = np.zeros((2, LAST_ROOTLET + 1))
-    assert name_groups(groups, prior).values == (4, 5)
-    prior[0, 5] = prior[1, 6] = 60.0
-    assert name_groups(groups, prior).values == (5, 6)
+def test_levels_that_are_not_named_are_left_out():
+    """Thoracic rootlets below T1 are stretches of their own, not T1."""
+    more = [*TRUE[4:], (130, 139, BELOW)]
+    middles = {**MIDDLES, ABOVE: 0.0, BELOW: 135.0}
+    assert found(divide(presence_of(more), [names_around(middles)])) == TRUE[4:]
 
 
-def test_names_in_a_window_are_those_of_the_whole():
-    """Where the evidence of a group is what it is, leaving out its neighbours does not rename it."""
-    said = (3, 4, 4, 6, 7, 8)
-    whole = name_groups(groups_at(PITCH, said)).values
-    for first, last in ((0, 4), (1, 5), (2, 6)):
-        part = name_groups(groups_at(PITCH[first:last], said[first:last])).values
-        assert part == whole[first:last]
+def test_a_stretch_that_the_field_of_view_cuts_is_still_one():
+    presence = presence_of(TRUE)[15:]  # begins within C2
+    stretches = divide(presence, [names_around(MIDDLES)[15:]])
+    assert found(stretches)[0] == (0, 6, 2)
 
 
-def test_no_groups_no_names():
-    assert name_groups([]).values == ()
+def test_doubt_shows():
+    """Between two names that fit equally well, confidence is a half; a blurred end has a large deviation."""
+    even = names_around({4: 50.0, 5: 50.0})
+    (one,) = divide(presence_of([(45, 56, 4)]), [even])
+    assert one.confidence == pytest.approx(0.5, abs=0.02)
+    blurred = presence_of([(45, 56, 4)])
+    blurred[37:45] = 0.42
+    (clear,) = divide(presence_of([(45, 56, 4)]), [names_around(MIDDLES)])
+    (doubtful,) = divide(blurred, [names_around(MIDDLES)])
+    assert doubtful.rostral_sd_mm > 2 * clear.rostral_sd_mm
+    assert doubtful.caudal_sd_mm == pytest.approx(clear.caudal_sd_mm, abs=0.2)
 
 
-def every_sequence(groups):
-    """Log-probability of every way to name the groups, without dynamic programming."""
-    middles = [group.middle_mm for group in groups]
-    evidence = np.stack([group.weight * group.log_evidence for group in groups])[:, FIRST_ROOTLET:]
-    evidence = evidence - np.log(np.exp(evidence).sum(axis=1, keepdims=True))
-    n_names = evidence.shape[1]
-    for names in product([None, *range(n_names)], repeat=len(groups)):
-        used = [(i, k) for i, k in enumerate(names) if k is not None]
-        log = sum(evidence[i, k] for i, k in used)
-        log += sum(SPURIOUS_LOG * group.weight for group, k in zip(groups, names, strict=True) if k is None)
-        for (i, k), (j, m) in pairwise(used):
-            log += _step(middles[j] - middles[i], n_names)[k, m]
-        yield names, log
+def all_divisions(chain):
+    """Every sequence of stretches with its score, one by one."""
+
+    def onwards(border, name, score, sequence):
+        yield score, sequence
+        for gap in range(chain.n - border + 1):
+            begin = border + gap
+            for end, other in product(range(begin + 1, chain.n + 1), range(N_NAMES - 1)):
+                link = 0.0 if name is None else chain.follows[gap, name, other] if gap in chain.gap_lengths else -np.inf
+                begins, scores = chain.stretches[end]
+                row = np.flatnonzero(begins == begin)
+                if len(row) and np.isfinite(link):
+                    own = scores[row[0], other]
+                    yield from onwards(end, other, score + link + own, [*sequence, (begin, end, other + ABOVE)])
+
+    yield from onwards(0, None, 0.0, [])
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_against_every_sequence(seed, monkeypatch):
-    """With names cut to C2-C8, all 8^4 ways to name four groups can be counted."""
-    import sct_rootlets.segmentation.labelling as labelling
+def test_the_best_division_and_its_confidence_are_those_of_all_divisions():
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        presence = rng.random(6)
+        names = np.log(rng.dirichlet(np.ones(N_NAMES), 6))
+        chain = _Chain(presence, [names], step_mm=4.0)
+        scores, sequences = zip(*all_divisions(chain), strict=True)
+        best = sequences[int(np.argmax(scores))]
+        assert chain.best() == best
+        total = logsumexp(scores)
+        for begin, end, name in best:
+            middle = (begin + end) // 2
+            agrees = [
+                score
+                for score, sequence in zip(scores, sequences, strict=True)
+                if any(a <= middle < b and name == other for a, b, other in sequence)
+            ]
+            expected = np.exp(logsumexp(agrees) - total)
+            assert chain.describe(begin, end, name).confidence == pytest.approx(expected, abs=1e-6)
 
-    monkeypatch.setattr(labelling, "LAST_ROOTLET", 8)
-    rng = np.random.default_rng(seed)
-    middles = np.cumsum(rng.uniform(3, 20, 4))
-    groups = [Group(at, rng.uniform(0.3, 3), np.log(rng.dirichlet(np.full(9, 0.4)) + 0.01)) for at in middles]
-    sequences = dict(every_sequence(groups))
-    best = max(sequences, key=sequences.get)
-    naming = name_groups(groups)
-    assert naming.values == tuple(0 if name is None else FIRST_ROOTLET + name for name in best)
 
-    logs = np.array(list(sequences.values()))
-    probability = np.exp(logs - logs.max())
-    probability /= probability.sum()
-    evidence = np.stack([group.weight * group.log_evidence for group in groups])[:, FIRST_ROOTLET:]
-    evidence = evidence - np.log(np.exp(evidence).sum(axis=1, keepdims=True))
-    posterior = _posterior(middles, evidence, SPURIOUS_LOG * np.array([group.weight for group in groups]))
-    for i, k in product(range(4), range(7)):
-        expected = sum(p for names, p in zip(sequences, probability, strict=True) if names[i] == k)
-        assert posterior[i, k] == pytest.approx(expected, abs=1e-9)
+def test_discs_say_where_levels_are_expected():
+    discs = {value: 15.0 * value for value in range(1, 11)}
+    arc = np.arange(150) + 0.5
+    names = expected_names(arc, discs)
+    np.testing.assert_allclose(np.exp(names[:, ABOVE:]).sum(axis=1), 1)
+    for value, middle in spinal_middles(discs).items():
+        assert names[int(middle)].argmax() == value
+    few = expected_names(arc, {value: discs[value] for value in (5, 6)})
+    np.testing.assert_allclose(few[30:120].argmax(axis=1), names[30:120].argmax(axis=1))
+    assert (names[:20].argmax(axis=1) <= FIRST).all()
+    assert names[-1].argmax() == BELOW > LAST
