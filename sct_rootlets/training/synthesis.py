@@ -24,6 +24,10 @@ FINE_MM = 0.4
 COARSE = 4
 #: Arc length of the anatomy (which begins some 12 mm above C1) at which the cord becomes the medulla.
 FORAMEN_MAGNUM_MM = -4.0
+#: Length of spinous processes behind the canal in mm, above C1 to T2 and below, and how steeply they point down,
+#: relative to the usual: short and flat in the neck, long from C7 on (Gray's Anatomy, 41st ed., ch. 43).
+SPINOUS_MM = (0.0, 3.0, 22.0, 15.0, 15.0, 17.0, 22.0, 30.0, 32.0, 32.0)
+SPINOUS_SLOPE = (1.0, 0.5, 0.8, 0.6, 0.6, 0.7, 0.9, 1.0, 1.5, 2.0)
 #: A voxel belongs to a rootlet from this share of its volume on: below, nobody would see it.
 ROOTLET_SHARE = 0.2
 
@@ -207,8 +211,9 @@ def _tissues(
     disc_half, plate = rng.uniform(1.6, 2.8), rng.uniform(0.5, 1.0)
     slope = rng.uniform(0.2, 0.7)
 
-    # Skin behind, sometimes the airway in front.
-    paint(anterior < -rng.uniform(35, 75), Tissue.AIR)
+    # Skin behind, nearest in the middle of the neck; sometimes the airway in front.
+    hollow = torch.clamp((arc - anatomy.discs[4]) / 60, -1.5, 1.5) ** 2
+    paint(anterior < -rng.uniform(35, 70) - rng.uniform(0, 15) * hollow, Tissue.AIR)
     if rng.random() < 0.5:
         airway = front + depth + rng.uniform(8, 15)
         paint((aside < 8) & (anterior > airway) & (anterior < airway + 14), Tissue.AIR)
@@ -224,9 +229,16 @@ def _tissues(
     from_disc = torch.minimum((arc - upper).abs(), (lower - arc).abs())
     vertebra = edge  # 1 for C1 and so on; 0 above it
     behind = (-anterior - back).clamp(min=0)
-    sloped = arc - (upper + pitch * 0.6) - slope * behind
+    of_each = torch.arange(len(discs) + 1, device=arc.device)
+    spine_mm, tilt = (
+        torch.tensor([value * (1 + 0.1 * rng.standard_normal()) for value in values], device=arc.device)[
+            of_each.clamp(max=len(values) - 1)
+        ][vertebra]
+        for values in (SPINOUS_MM, SPINOUS_SLOPE)
+    )
+    sloped = arc - (upper + pitch * 0.6) - slope * tilt * behind
     lamina = (anterior < -back * 0.4) & (behind < 4.5) & (aside < canal_width + 5) & (sloped.abs() < pitch * 0.33)
-    spinous = (behind > 0) & (behind < rng.uniform(15, 30)) & (aside < 2.2) & (sloped.abs() < pitch * 0.25)
+    spinous = (behind > 0) & (behind < rng.uniform(0.8, 1.2) * spine_mm) & (aside < 2.2) & (sloped.abs() < pitch * 0.25)
     pillar = (aside > canal_width) & (aside < canal_width + 9) & (anterior.abs() < back + 3)
     paint(pillar & (vertebra > 0), Tissue.CORTEX)
     paint(pillar & (aside > canal_width + 1) & (from_disc > 2.5), Tissue.MARROW)
@@ -236,10 +248,12 @@ def _tissues(
     inner_lamina = lamina & (behind > 0.8) & (behind < 3.7) & (sloped.abs() < pitch * 0.33 - 0.8)
     paint(inner_lamina | (spinous & (aside < 1.4) & (sloped.abs() < pitch * 0.25 - 0.8)), Tissue.MARROW)
 
-    # Bodies and discs in front; C2 carries the dens, which reaches up behind the arch of C1.
-    inside = (anterior > front) & (anterior < front + depth) & (aside < width) & (vertebra >= 2)
+    # Bodies and discs in front, larger from neck to chest; C2 carries the dens, which reaches up behind C1's arch.
+    growth = 1 + 0.02 * (vertebra - 4).clamp(-2, 6)
+    body_depth, body_width = depth * growth, width * growth
+    inside = (anterior > front) & (anterior < front + body_depth) & (aside < body_width) & (vertebra >= 2)
     paint(inside, Tissue.CORTEX)
-    core = inside & (anterior > front + plate) & (anterior < front + depth - plate) & (aside < width - plate)
+    core = inside & (anterior > front + plate) & (anterior < front + body_depth - plate) & (aside < body_width - plate)
     paint(core & (from_disc > disc_half + plate), Tissue.MARROW)
     paint(core & (from_disc <= disc_half) & (arc > discs[2][1] - disc_half), Tissue.DISC)
     dens_top, dens_end = discs[0][1] - rng.uniform(0, 4), discs[1][1] + 3
@@ -261,6 +275,7 @@ def _tissues(
     paint(radius <= 1 + 0.5 / canal_depth, Tissue.LIGAMENT)
     paint(radius <= 1, Tissue.CSF)
     enlarged = 1 + anatomy.enlargement * torch.exp(-(((arc - anatomy.discs[6]) / 28) ** 2))
+    enlarged = enlarged * (1 - rng.uniform(0, 0.15) * torch.sigmoid((arc - anatomy.discs[9]) / 12))  # thinner below T1
     u, v = aside / (anatomy.half_width_mm * enlarged), anterior / (anatomy.half_depth_mm * enlarged)
     cord = (u**2 + v**2 <= 1) & (arc > anatomy.pmj_mm)
     paint(cord, Tissue.WHITE)

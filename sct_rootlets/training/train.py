@@ -36,6 +36,8 @@ AVERAGING = 0.998
 N_LEVELS, N_CORD, N_ROOTS = 1 + level_value("T1", "spinal"), 1, 1 + len(ROOTS)
 #: Output channels of a network for the overview: background and `sct_rootlets.training.synthesis.Scan.segments`.
 N_SEGMENTS = 11
+#: Shares of the segments in the cord, counted in 60 random overviews.
+SEGMENT_SHARES = (0.027, 0.035, 0.045, 0.056, 0.068, 0.084, 0.091, 0.083, 0.070, 0.440)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ def loss_of(output: torch.Tensor, levels: torch.Tensor, cord: torch.Tensor, root
     )
 
 
-def presence_and_name_loss(logits: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+def presence_and_name_loss(
+    logits: torch.Tensor, values: torch.Tensor, shares: tuple[float, ...] | None = None
+) -> torch.Tensor:
     """Loss of whether there is something, and of its name where there is: a doubtful name does not make it doubtful.
 
     Parameters
@@ -108,13 +112,17 @@ def presence_and_name_loss(logits: torch.Tensor, values: torch.Tensor) -> torch.
     logits : torch.Tensor, shape (B, 1 + names, I, J, K)
         Background first.
     values : torch.Tensor, shape (B, I, J, K)
+    shares : tuple of float, optional
+        How often each name occurs: rare ones are given more weight, so that the network does not guess frequent ones.
     """
     there = values > 0
     presence = logits[:, 1:].logsumexp(1) - logits[:, 0]
     loss = F.binary_cross_entropy_with_logits(presence, there.float())
     loss = loss + _dice_loss(presence.sigmoid()[:, None], there[:, None])
     if there.any():
-        loss = loss + 0.3 * F.cross_entropy(logits[:, 1:].movedim(1, -1)[there], values[there].long() - 1)
+        weight = None if shares is None else 1 / (len(shares) * torch.tensor(shares, device=logits.device))
+        named = logits[:, 1:].movedim(1, -1)[there], values[there].long() - 1
+        loss = loss + 0.3 * F.cross_entropy(*named, weight=weight)
     return loss
 
 
@@ -262,7 +270,7 @@ class Training:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type != "mps"):
             output = self.network(image[:, None])
         if self.settings.task == "overview":
-            loss = presence_and_name_loss(output.float(), levels)
+            loss = presence_and_name_loss(output.float(), levels, SEGMENT_SHARES)
         else:
             loss = loss_of(output.float(), levels, cord, roots)
         self.optimizer.zero_grad(set_to_none=True)
