@@ -105,7 +105,8 @@ def random_overview(
     if rng.random() < 0.3:
         acquired[rng.integers(3)] *= rng.uniform(1.2, 2)
     wide = rng.random() < 0.25
-    size = np.array([rng.uniform(60, 130) if wide else rng.uniform(36, 64), rng.uniform(50, 180), rng.uniform(45, 240)])
+    deep = rng.uniform(50, 180) if rng.random() < 0.7 else rng.uniform(180, 380)
+    size = np.array([rng.uniform(60, 130) if wide else rng.uniform(36, 64), deep, rng.uniform(45, 240)])
     at = rng.uniform(anatomy.discs[1] - 20, anatomy.discs[10] + 30)
     centre = anatomy.centerline.position(at)[0] + rng.normal(0, 4, 3)
     centre[1] += rng.uniform(-0.4, 0.4) * max(0, size[1] - 60)

@@ -214,6 +214,8 @@ def _tissues(
     # Skin behind, nearest in the middle of the neck; sometimes the airway in front.
     hollow = torch.clamp((arc - anatomy.discs[4]) / 60, -1.5, 1.5) ** 2
     paint(anterior < -rng.uniform(35, 70) - rng.uniform(0, 15) * hollow, Tissue.AIR)
+    throat, chin = rng.uniform(55, 100), anatomy.discs[3] + rng.uniform(-15, 20)
+    paint((anterior > throat) & ((arc > chin) | (anterior > throat + 60)), Tissue.AIR)
     if rng.random() < 0.5:
         airway = front + depth + rng.uniform(8, 15)
         paint((aside < 8) & (anterior > airway) & (anterior < airway + 14), Tissue.AIR)
@@ -394,7 +396,9 @@ def _acquire(
     image = torch.where(tissue == int(Tissue.CSF), image * void, image)
     image = _pooled(image, factor)
     field = _smooth_noise(image.shape, rng.uniform(25, 60), generator)
-    image = image * torch.exp(rng.uniform(0, 0.35) * field)
+    # Surface coils behind the neck: brightest there, or with other coils anywhere.
+    ramp = torch.linspace(-0.5, 0.5, image.shape[1], device=image.device)[None, :, None]
+    image = image * torch.exp(rng.uniform(0, 0.35) * field - rng.uniform(-0.3, 1.5) * ramp)
     image = _ringing(image, rng)
     level = rng.uniform(0.01, 0.07) * float(np.abs(signal).max())
     return image + level * torch.randn(image.shape, generator=generator, device=image.device)
