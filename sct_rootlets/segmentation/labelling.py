@@ -4,12 +4,14 @@ A network names each voxel from what is around it and errs in short fields of vi
 that. Here the cord is divided, from rostral to caudal, into stretches along which one level's rootlets attach and gaps
 between them. Rootlets alone say where a stretch is; evidence, from networks or from discs, only says what it is called.
 The model is a hidden semi-Markov chain (Yu 2010, doi 10.1016/j.artint.2009.11.011): names follow one another without
-repetition, stretches and gaps have plausible lengths, and the division on which all evidence agrees best wins.
+repetition, stretches and gaps have plausible lengths, and of all divisions that one is taken which agrees best with all
+others, each weighted by its probability.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise, product
 
 import numpy as np
@@ -43,6 +45,8 @@ INDEPENDENT_MM = 2.5
 OBSERVATIONS = 3.0
 #: No evidence makes a name less likely than this: networks are too sure of themselves.
 LEAST_PROBABILITY = 0.02
+#: Positions that a stretch must explain to be one of its own.
+WORTH = 1.0
 #: Standard deviation of the place of a spinal level that is expected from discs.
 DISC_SD_MM = 4.0
 
@@ -143,6 +147,7 @@ class _Chain:
         self.stretches = {end: self._stretches_to(end) for end in range(1, self.n + 1)}
         self.gap_lengths = np.arange(round(FURTHEST_MM / step_mm) + 1)
         self.follows = _follows(self.gap_lengths * step_mm)
+        self.before, self.after, self.total = self._forward_backward()
 
     def _stretches_to(self, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Begins and scores (begins, names) of the stretches that end at a border."""
@@ -158,41 +163,55 @@ class _Chain:
         score = (self.gain[end] - self.gain[begins] + prior)[:, None] + weight[:, None] * mean
         return begins, score
 
+    @cached_property
+    def marginals(self) -> np.ndarray:
+        """Probability that a stretch of each name covers each position, shape (n, names)."""
+        steps = np.zeros((self.n + 1, N_NAMES - 1))
+        for end, (begins, score) in self.stretches.items():
+            posterior = np.exp(self.before[begins] + score + self.after[end] - self.total)
+            steps[begins] += posterior
+            steps[end] -= posterior.sum(axis=0)
+        return np.cumsum(steps[:-1], axis=0)
+
     def best(self) -> list[tuple[int, int, int]]:
-        """The most probable division: begin and end borders and name of each stretch."""
-        ending = np.full((self.n + 1, N_NAMES - 1), -np.inf)
-        before = np.zeros((self.n + 1, N_NAMES - 1))
-        previous: dict[tuple[int, int], tuple[int, int] | None] = {}
-        chosen: dict[tuple[int, int], int] = {}
-        for border in range(self.n + 1):
-            if border:
-                begins, score = self.stretches[border]
-                if len(begins):
-                    total = before[begins] + score
-                    rows = total.argmax(axis=0)
-                    ending[border] = total[rows, np.arange(N_NAMES - 1)]
-                    for name, row in enumerate(rows):
-                        chosen[border, name] = int(begins[row])
-            gaps = self.gap_lengths[self.gap_lengths <= border]
-            reach = ending[border - gaps][:, :, None] + self.follows[gaps]
-            flat = reach.reshape(-1, N_NAMES - 1)
-            rows = flat.argmax(axis=0)
-            for name, row in enumerate(rows):
-                gap, former = divmod(int(row), N_NAMES - 1)
-                better = flat[row, name] > 0  # than to be the first
-                before[border, name] = flat[row, name] if better else 0.0
-                previous[border, name] = (border - gap, former) if better else None
-        last = np.unravel_index(ending.argmax(), ending.shape)
-        if ending[last] <= 0:
-            return []
-        found = []
-        place: tuple[int, int] | None = (int(last[0]), int(last[1]))
-        while place is not None:
-            end, name = place
-            begin = chosen[end, name]
-            found.append((begin, end, name + ABOVE))
-            place = previous[begin, name]
-        return found[::-1]
+        """The division that agrees with all divisions at most positions, each counted by its probability.
+
+        It is not the most probable one: where names are in doubt, that one may be right at no position. Each stretch
+        must be worth as much as some positions, so that doubt between two names does not split one.
+
+        Returns
+        -------
+        list of (int, int, int)
+            Begin and end borders and name of each stretch.
+        """
+        n_names = N_NAMES - 1
+        gap = 1 - self.marginals.sum(axis=1)
+        # States: in a stretch of name k: k; before all of them: n_names; in a gap after one of name k: n_names + 1 + k.
+        allowed = np.zeros((2 * n_names + 1, 2 * n_names + 1), dtype=bool)
+        names = np.arange(n_names)
+        again = np.isin(names, (0, n_names - 1))
+        follows = (names[None, :] > names[:, None]) | np.diag(again)
+        allowed[:n_names, :n_names] = follows | np.eye(n_names, dtype=bool)
+        allowed[:n_names, n_names + 1 :] = np.eye(n_names, dtype=bool)
+        allowed[n_names, : n_names + 1] = True
+        allowed[n_names + 1 :, :n_names] = follows
+        allowed[n_names + 1 :, n_names + 1 :] = np.eye(n_names, dtype=bool)
+        cost = np.where(allowed, 0.0, -np.inf)
+        cost[:, :n_names] -= WORTH * ~np.eye(2 * n_names + 1, n_names, dtype=bool)
+        gains = np.concatenate([self.marginals, np.repeat(gap[:, None], n_names + 1, axis=1)], axis=1)
+        score = np.where(np.arange(2 * n_names + 1) <= n_names, gains[0], -np.inf)
+        score[:n_names] -= WORTH
+        came_from = []
+        for gain in gains[1:]:
+            total = score[:, None] + cost
+            came_from.append(total.argmax(axis=0))
+            score = total.max(axis=0) + gain
+        states = [int(score.argmax())]
+        for origin in reversed(came_from):
+            states.append(int(origin[states[-1]]))
+        states = [state if state < n_names else -1 for state in reversed(states)]
+        borders = [0, *(i for i in range(1, self.n) if states[i] != states[i - 1]), self.n]
+        return [(a, b, states[a] + ABOVE) for a, b in pairwise(borders) if states[a] >= 0]
 
     def describe(self, begin: int, end: int, name: int) -> Stretch:
         """A stretch of the best division, with what all other divisions say of it."""
@@ -202,7 +221,7 @@ class _Chain:
             starts, score = self.stretches[other]
             over = starts <= middle
             posterior = np.exp(
-                self._before[starts[over], column] + score[over, column] + self._after[other, column] - self._total
+                self.before[starts[over], column] + score[over, column] + self.after[other, column] - self.total
             )
             begins.append(starts[over])
             ends.append(np.full(over.sum(), other))
@@ -215,24 +234,6 @@ class _Chain:
             variance = (weight * (borders - mean) ** 2).sum() / max(confidence, 1e-12)
             spread.append(float(self.step * np.sqrt(variance + 1 / 12)))
         return Stretch(name, begin * self.step, end * self.step, min(confidence, 1.0), *spread)
-
-    @property
-    def _sums(self) -> tuple[np.ndarray, np.ndarray, float]:
-        if not hasattr(self, "_cached"):
-            self._cached = self._forward_backward()
-        return self._cached
-
-    @property
-    def _before(self) -> np.ndarray:
-        return self._sums[0]
-
-    @property
-    def _after(self) -> np.ndarray:
-        return self._sums[1]
-
-    @property
-    def _total(self) -> float:
-        return self._sums[2]
 
     def _forward_backward(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Sums over all ways to arrive at a stretch, over all to go on after it, and over everything."""

@@ -72,7 +72,7 @@ def random_example(
     if rng.random() < 0.3:
         acquired[rng.integers(3)] *= rng.uniform(2, 3)
     size = np.array([rng.uniform(40, 54), rng.uniform(44, 62), rng.uniform(*length_mm)])
-    at = rng.uniform(anatomy.discs[1] - 10, anatomy.discs[10] + 10)
+    at = rng.uniform(anatomy.discs[1] - 10, anatomy.discs[10] + 30)
     centre = anatomy.centerline.position(at)[0] + rng.normal(0, 4, 3)
     if rng.random() < ELSEWHERE:  # what lies beside the spine is none of it
         centre += [rng.uniform(-30, 30), rng.uniform(-45, 30), 0]

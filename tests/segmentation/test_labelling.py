@@ -1,4 +1,4 @@
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from sct_rootlets.segmentation.labelling import (
     FIRST,
     LAST,
     N_NAMES,
+    WORTH,
     _Chain,
     divide,
     expected_names,
@@ -114,25 +115,47 @@ def all_divisions(chain):
     yield from onwards(0, None, 0.0, [])
 
 
-def test_the_best_division_and_its_confidence_are_those_of_all_divisions():
+def states_of(sequence, n):
+    states = np.zeros(n, dtype=int)
+    for begin, end, name in sequence:
+        states[begin:end] = name
+    return states
+
+
+def test_the_division_agrees_most_with_all_divisions():
+    """Marginals, confidence and the choice itself, against every division there is."""
     rng = np.random.default_rng(3)
-    for _ in range(5):
-        presence = rng.random(6)
-        names = np.log(rng.dirichlet(np.ones(N_NAMES), 6))
+    for _ in range(4):
+        n = 5
+        presence = rng.random(n)
+        names = np.log(rng.dirichlet(np.ones(N_NAMES), n))
         chain = _Chain(presence, [names], step_mm=4.0)
         scores, sequences = zip(*all_divisions(chain), strict=True)
-        best = sequences[int(np.argmax(scores))]
-        assert chain.best() == best
-        total = logsumexp(scores)
-        for begin, end, name in best:
-            middle = (begin + end) // 2
-            agrees = [
-                score
-                for score, sequence in zip(scores, sequences, strict=True)
-                if any(a <= middle < b and name == other for a, b, other in sequence)
-            ]
-            expected = np.exp(logsumexp(agrees) - total)
-            assert chain.describe(begin, end, name).confidence == pytest.approx(expected, abs=1e-6)
+        probability = np.exp(scores - logsumexp(scores))
+        of_all = np.array([states_of(sequence, n) for sequence in sequences])
+        marginals = np.array([[probability[of_all[:, i] == k].sum() for k in range(N_NAMES)] for i in range(n)])
+        np.testing.assert_allclose(chain.marginals, marginals[:, ABOVE:], atol=1e-9)
+
+        chosen = chain.best()
+        agreement = marginals[np.arange(n), states_of(chosen, n)].sum() - WORTH * len(chosen)
+        most = max(
+            marginals[np.arange(n), list(states)].sum() - WORTH * len(runs(states))
+            for states in product(range(N_NAMES), repeat=n)
+            if is_possible(states)
+        )
+        assert agreement == pytest.approx(most)
+        for begin, end, name in chosen:
+            expected = marginals[(begin + end) // 2, name]
+            assert chain.describe(begin, end, name).confidence == pytest.approx(expected, abs=1e-9)
+
+
+def runs(states):
+    return [state for i, state in enumerate(states) if state and (i == 0 or states[i - 1] != state)]
+
+
+def is_possible(states):
+    """Names never go back, and none comes again after something else, but for those that stand for several levels."""
+    return all(a < b or a == b in (ABOVE, BELOW) for a, b in pairwise(runs(states)))
 
 
 def test_discs_say_where_levels_are_expected():

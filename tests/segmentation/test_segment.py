@@ -1,0 +1,165 @@
+"""The bundled model on synthetic scans with known truth; how well it does at large is in the model card."""
+
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
+
+from scans import anatomy_of, middles_of, scan_of
+
+from sct_rootlets.errors import ImageError
+from sct_rootlets.image import Volume
+from sct_rootlets.levels import ROOTS
+from sct_rootlets.segmentation.segment import level_of_rootlets, tile_starts
+from sct_rootlets.segmentation.weights import load_segmenter
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return load_segmenter()
+
+
+@pytest.fixture(scope="module")
+def anatomy():
+    return anatomy_of()
+
+
+@pytest.fixture(scope="module")
+def scan(anatomy):
+    return scan_of(anatomy)
+
+
+@pytest.fixture(scope="module")
+def found(segmenter, scan):
+    return segmenter(scan[0])
+
+
+def middles_found(segmentation, anatomy):
+    """Arc length, in the anatomy's own centerline, of the middle of each stretch."""
+    values = [one.value for one in segmentation.stretches]
+    arcs = [(one.rostral_mm + one.caudal_mm) / 2 for one in segmentation.stretches]
+    points = segmentation.centerline.position(arcs)
+    return dict(zip(values, anatomy.centerline.project(points).arc.tolist(), strict=True))
+
+
+def test_levels_have_their_names_and_places(found, anatomy):
+    truth = middles_of(anatomy)
+    middles = middles_found(found, anatomy)
+    assert set(range(3, 9)) <= set(middles)
+    for value, middle in middles.items():
+        assert middle == pytest.approx(truth[value], abs=2.5)
+
+
+def test_rootlets_lie_where_they_are(found, scan):
+    ours, truth = found.rootlets > 0, scan[1].data > 0
+    assert 2 * (ours & truth).sum() / (ours.sum() + truth.sum()) > 0.5
+    assert set(np.unique(found.roots)) == {0, 1, 2, 3, 4}
+    assert ((found.roots > 0) == ours).all()
+
+
+def test_roots_are_on_their_sides(found, scan, anatomy):
+    """The image's first axis leads to the right, its second to the front."""
+    points = nib.affines.apply_affine(scan[0].affine, np.argwhere(found.roots > 0))
+    foot = anatomy.centerline.project(points)
+    _, right, anterior = anatomy.centerline.frame(foot.arc)
+    offset = points - foot.foot
+    roots = found.roots[found.roots > 0]
+    aside, ahead = (offset * right).sum(axis=1), (offset * anterior).sum(axis=1)
+    for index, root in enumerate(ROOTS, start=1):
+        assert np.median(aside[roots == index]) * (-1 if root.startswith("left") else 1) > 3
+    assert np.median(ahead[np.isin(roots, (3, 4))]) > np.median(ahead[np.isin(roots, (1, 2))]) + 1
+
+
+@pytest.mark.parametrize("axes", ["PSR", "LPI"])
+def test_the_axis_order_makes_no_difference(segmenter, scan, found, axes):
+    image = nib.Nifti1Image(scan[0].data, scan[0].affine)
+    turn = nib.orientations.ornt_transform(nib.io_orientation(scan[0].affine), nib.orientations.axcodes2ornt(axes))
+    turned = image.as_reoriented(turn)
+    again = segmenter(Volume(np.asarray(turned.dataobj), turned.affine, "turned"))
+    expected = nib.Nifti1Image(found.rootlets, scan[0].affine).as_reoriented(turn)
+    np.testing.assert_array_equal(again.rootlets, np.asarray(expected.dataobj))
+
+
+@pytest.mark.parametrize("drift", [-5.0, 5.0])
+def test_rootlets_decide_where_levels_are(segmenter, anatomy, found, drift):
+    """Moved against the vertebrae by 5 mm, levels move by 5 mm."""
+    moved = replace(anatomy, fila=anatomy_of(drift_mm=drift).fila)
+    before = middles_found(found, anatomy)
+    after = middles_found(segmenter(scan_of(moved)[0]), anatomy)
+    both = set(before) & set(after)
+    assert len(both) >= 6
+    shifts = [after[value] - before[value] for value in both]
+    np.testing.assert_allclose(shifts, drift, atol=1.0)
+
+
+def test_without_rootlets_there_are_no_levels(segmenter, anatomy):
+    blank = segmenter(scan_of(replace(anatomy, fila=tuple(anatomy.fila[:1])))[0])
+    assert blank.stretches == ()
+    assert not blank.rootlets.any()
+    assert "no rootlets" in blank.notes[0]
+
+
+def test_a_window_gives_the_same_names(segmenter, scan, found):
+    image = scan[0]
+    for start in (20, 60):
+        affine = image.affine.copy()
+        affine[2, 3] += start
+        window = segmenter(Volume(image.data[:, :, start : start + 60], affine, "window"))
+        whole = found.rootlets[:, :, start : start + 60]
+        both = (window.rootlets > 0) & (whole > 0)
+        assert both.sum() > 100
+        assert (window.rootlets[both] == whole[both]).mean() > 0.9
+
+
+def test_discs_choose_names_and_not_places(segmenter, scan, found, anatomy):
+    """Discs that are numbered one too high rename every level, say so, and move nothing."""
+    wrong = {value + 1: anatomy.centerline.position(anatomy.discs[value])[0] for value in range(2, 9)}
+    right = {value: anatomy.centerline.position(anatomy.discs[value])[0] for value in range(2, 9)}
+    same = segmenter(scan[0], discs=right)
+    np.testing.assert_array_equal(same.rootlets > 0, found.rootlets > 0)
+    assert not same.names_from_discs
+    renamed = segmenter(scan[0], discs=wrong)
+    if renamed.names_from_discs:  # the image's own evidence may outweigh them
+        assert any("discs" in note for note in renamed.notes)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.full((40, 40, 40), 7, np.int16), "shows nothing: all its voxels are about 7"),
+        (np.random.default_rng(0).normal(0, 100, (48, 48, 48)).astype(np.int16), "no spinal cord was found"),
+        (np.full((40, 40, 40), np.nan, np.float32), "holds NaN"),
+    ],
+)
+def test_images_without_a_cord_are_refused(segmenter, data, message):
+    with pytest.raises(ImageError, match=message):
+        segmenter(Volume(data, np.eye(4), "t2.nii.gz"))
+
+
+def test_tiles_cover_the_curve_and_what_is_around_it():
+    along = np.linspace(0, 399, 800)
+    points = np.stack([along, 60 + 40 * np.sin(along / 120), np.full(800, 30.0)], axis=1)
+    reach = np.array([10.0, 12.0, 12.0])
+    shape, patch = (400, 140, 60), (64, 48, 48)
+    covered = np.zeros(shape, dtype=bool)
+    for start in tile_starts(points, shape, patch, reach):
+        assert all(0 <= a <= n - size for a, n, size in zip(start, shape, patch, strict=True))
+        covered[tuple(slice(a, a + size) for a, size in zip(start, patch, strict=True))] = True
+    for point in points[::10]:
+        low, high = np.maximum(np.subtract(point, [0, 12, 12]), 0).astype(int), np.add(point, [0, 12, 12]).astype(int)
+        assert covered[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))].all()
+
+
+def test_a_voxel_has_the_level_of_where_its_root_attaches(found):
+    """A root that descends beside its neighbour's attachment keeps its own name."""
+    line = found.centerline
+    upper, lower = found.stretches[2], found.stretches[3]
+    arc = np.linspace(upper.caudal_mm - 2, lower.rostral_mm + 6, 15)
+    _, right, _ = line.frame(arc)
+    points = line.position(arc) + right * np.linspace(6, 14, 15)[:, None]
+    values = level_of_rootlets(points, np.linspace(0, 8, 15), np.ones(15, dtype=int), line, (upper, lower))
+    assert (values == upper.value).all()
