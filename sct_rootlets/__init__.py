@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__ does it
     from sct_rootlets.centerline import Centerline, fit_centerline
     from sct_rootlets.correspondence import correspond
-    from sct_rootlets.errors import ImageError, LabelError, SctRootletsError
+    from sct_rootlets.deepseg import levels_of_image, segment_rootlets
+    from sct_rootlets.errors import ImageError, LabelError, ModelError, SctRootletsError
     from sct_rootlets.image import Volume, load_volume
     from sct_rootlets.levels import Level, Levels, level_color, level_name, level_value
     from sct_rootlets.spinal import spinal_levels
@@ -19,6 +20,7 @@ _HOME = {
     "LabelError": "errors",
     "Level": "levels",
     "Levels": "levels",
+    "ModelError": "errors",
     "SctRootletsError": "errors",
     "SubjectLevels": "subject",
     "Volume": "image",
@@ -28,8 +30,10 @@ _HOME = {
     "level_color": "levels",
     "level_name": "levels",
     "level_value": "levels",
+    "levels_of_image": "deepseg",
     "load_volume": "image",
     "place_discs": "vertebral",
+    "segment_rootlets": "deepseg",
     "spinal_levels": "spinal",
     "vertebral_levels": "vertebral",
 }

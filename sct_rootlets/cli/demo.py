@@ -1,4 +1,4 @@
-"""``sct_rootlets demo``: the main job on a phantom, from files to files."""
+"""``sct_rootlets demo``: the main job on a phantom, from its image to levels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
     parser = command_parser(
         "sct_rootlets demo",
-        "Write a phantom, run sct_compute_spinal_levels on it, and say what to look at.",
+        "Write a phantom, segment its image, compare its spinal with its vertebral levels, and say what to look at.",
         "  sct_rootlets demo\n  sct_rootlets demo -ofolder /tmp/demo",
     )
     parser.add_argument_group("OPTIONAL").add_argument(
@@ -39,16 +39,12 @@ def _command(arguments: argparse.Namespace) -> None:
     labels = folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
     levels = folder / "levels"
     command = [
-        "-rootlets",
-        str(labels / f"{scan}_label-rootlets_dseg.nii.gz"),
-        "-s",
-        str(labels / f"{scan}_label-SC_seg.nii.gz"),
+        "-i",
+        str(folder / "sub-phantom01" / "anat" / f"{scan}.nii.gz"),
         "-ldisc",
         str(labels / f"{scan}_label-discs_dlabel.nii.gz"),
         "-pmj",
         str(labels / f"{scan}_label-PMJ_dlabel.nii.gz"),
-        "-i",
-        str(folder / "sub-phantom01" / "anat" / f"{scan}.nii.gz"),
         "-ofolder",
         str(levels),
     ]

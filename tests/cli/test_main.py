@@ -7,11 +7,15 @@ from sct_rootlets.cli import compute_spinal_levels, main
 
 
 def test_demo_ends_with_a_picture(tmp_path, capsys):
+    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
     assert main.main(["demo", "-ofolder", str(tmp_path / "demo")]) == 0
     printed = capsys.readouterr().out
-    assert (tmp_path / "demo" / "levels" / "sub-phantom01_T2w_levels.png").read_bytes().startswith(b"\x89PNG")
-    assert "T1-T1" in printed
-    assert "sct_compute_spinal_levels -rootlets" in printed
+    levels = tmp_path / "demo" / "levels"
+    assert (levels / "sub-phantom01_T2w_levels.png").read_bytes().startswith(b"\x89PNG")
+    assert (levels / "sub-phantom01_T2w_label-rootlets_dseg.nii.gz").exists()
+    assert "C7-C8" in printed
+    assert "sct_compute_spinal_levels -i" in printed
 
 
 def test_phantom_writes_a_bids_dataset(tmp_path):
@@ -32,7 +36,7 @@ def test_bad_usage_exits_2(argv, capsys):
     assert "usage: sct_rootlets" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", ["main", "compute_spinal_levels", "demo", "phantom"])
+@pytest.mark.parametrize("module", ["main", "compute_spinal_levels", "deepseg", "demo", "phantom"])
 def test_help_needs_only_the_standard_library(module):
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('numpy', 'torch', 'nibabel', 'scipy', 'pandas', 'matplotlib')));"
