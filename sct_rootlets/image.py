@@ -111,7 +111,10 @@ def _read(path: Path) -> Volume:
     try:
         if path.suffix.lower() == ".gz":
             _check_gzip(path)
-        data = np.asanyarray(image.dataobj)
+        # Scaled integers become single precision: nibabel's default would take eight bytes a voxel.
+        stored: Any = image.dataobj
+        scaled = (stored.slope, stored.inter) != (1, 0)
+        data = np.asanyarray(stored, dtype=np.float32) if scaled else np.asanyarray(stored)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ImageError(f"{path} is truncated or damaged; copy or create it again") from error
     return _checked(Volume(data, image.affine, path.name, image.header, path))

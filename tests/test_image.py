@@ -277,3 +277,14 @@ def test_flat_volumes_are_refused(shape):
 def test_series_are_refused():
     with pytest.raises(ImageError, match="holds 3 volumes"):
         load_volume((np.zeros((4, 4, 4, 3)), AFFINE))
+
+
+def test_scaled_integers_are_read_in_single_precision(tmp_path):
+    raw = np.arange(-500, 500, dtype=np.int16).reshape(10, 10, 10)
+    image = nib.Nifti1Image(raw, np.eye(4))
+    image.header.set_slope_inter(0.5, 10)
+    nib.save(image, tmp_path / "scaled.nii.gz")
+    stored = nib.load(tmp_path / "scaled.nii.gz")
+    data = load_volume(tmp_path / "scaled.nii.gz").data
+    assert data.dtype == np.float32
+    np.testing.assert_allclose(data, stored.get_fdata(), rtol=1e-6)

@@ -69,6 +69,67 @@ def test_loss_is_least_where_the_output_is_right():
     assert wrong_name > 0.5
 
 
+def test_rare_names_weigh_more():
+    """Two voxels of two names, one of which is rare: getting the rare one wrong costs more."""
+    from sct_rootlets.training.train import presence_and_name_loss
+
+    values = torch.tensor([1, 2]).reshape(1, 2, 1, 1)
+
+    def loss(first, second, shares):
+        logits = torch.full((1, 3, 2, 1, 1), -8.0)
+        logits[0, first, 0], logits[0, second, 1] = 8.0, 8.0
+        return float(presence_and_name_loss(logits, values, shares))
+
+    assert loss(1, 2, (0.9, 0.1)) < 0.01
+    assert loss(1, 1, (0.9, 0.1)) > 5 * loss(2, 2, (0.9, 0.1))
+    assert loss(1, 1, None) == pytest.approx(loss(2, 2, None))
+
+
+def test_an_overview_shows_the_cord_by_segments():
+    example = random_overview(np.random.default_rng(5), 2.0, contrast="T2w")
+    assert ((example.levels > 0) == (example.cord > 0)).all()
+    rows = [int(row[row > 0].float().mean().round()) for row in example.levels if (row > 0).any()]
+    assert rows == sorted(rows, reverse=True)  # the first axis leads to superior
+    assert len(set(rows)) > 2
+
+
+def test_the_overview_is_exported_as_segments(tmp_path):
+    from sct_rootlets.segmentation.model import load_model
+
+    settings = TrainingSettings(task="overview", features=(4, 8), convolutions=(1, 1), spacing_mm=2.0, batch=1,
+                                patch=(32, 32, 16), steps=2, bank=1, renewal=100)  # fmt: skip
+    training = Training(settings)
+    training.train_step()
+    model = load_model(training.export(tmp_path))
+    assert list(model.labels)[:2] == ["above_C2", "C2"]
+    assert list(model.labels)[-1] == "below_T1"
+    assert model.spacing_mm == (2.0, 2.0, 2.0)
+
+
+def test_scans_made_by_other_processes_are_the_same():
+    alone, helped = Training(TINY), Training(TINY, workers=1)
+    one, other = alone.examples[3], helped.examples[3]
+    helped.examples.pool.shutdown(cancel_futures=True)
+    assert torch.equal(one.image, other.image)
+    assert torch.equal(one.levels, other.levels)
+
+
+def test_exported_heads_are_those_of_the_network(tmp_path):
+    """Cord and roots, stored beside the classes, come out as the whole network gives them."""
+    from sct_rootlets.segmentation.model import load_model
+
+    training = Training(TINY)
+    training.train_step()
+    training.network.load_state_dict(training.average)
+    model = load_model(training.export(tmp_path))
+    assert set(model.heads) == {"levels", "cord", "roots"}
+    image = torch.randn((1, 1, 24, 24, 24), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = training.network.eval()(image), model.network(image)
+    assert found.shape[1] == N_LEVELS + N_CORD + N_ROOTS
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)  # stored in half precision
+
+
 def test_training_learns_resumes_and_repeats(tmp_path):
     torch.set_num_threads(2)
     losses = []
