@@ -1,6 +1,7 @@
 """PAM50 as a source of anatomy; expected positions are those of the table in the data's README."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -16,20 +17,12 @@ from sct_rootlets.training.template import load_template  # noqa: E402
 SHAPE = (60, 60, 60)
 
 
-@pytest.fixture(scope="module")
-def folder():
-    import os
-    from pathlib import Path
-
-    data = Path(os.environ.get("SCT_ROOTLETS_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    if not data.is_dir():
-        pytest.skip(f"no real scans: set SCT_ROOTLETS_DATA to their folder (looked in {data})")
-    return data / "PAM50"
+_load_once = lru_cache(load_template)
 
 
-@pytest.fixture(scope="module")
-def template(folder):
-    return load_template(folder)
+@pytest.fixture
+def template(real_data):
+    return _load_once(real_data / "PAM50")
 
 
 @pytest.fixture(scope="module")
@@ -83,5 +76,5 @@ def test_a_root_that_the_anatomy_lacks_is_left_out(template, anatomy):
 
 
 def test_a_folder_without_the_labels_is_refused(tmp_path):
-    with pytest.raises(LabelError, match="PAM50_cord.nii.gz is missing"):
+    with pytest.raises(LabelError, match=r"PAM50_cord\.nii\.gz is missing"):
         load_template(tmp_path)

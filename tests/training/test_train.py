@@ -6,7 +6,7 @@ pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_arc
 
 from sct_rootlets.errors import ModelError  # noqa: E402
 from sct_rootlets.levels import ROOTS  # noqa: E402
-from sct_rootlets.training.examples import Example, random_example, random_patch  # noqa: E402
+from sct_rootlets.training.examples import Example, random_example, random_overview, random_patch  # noqa: E402
 from sct_rootlets.training.train import (  # noqa: E402
     N_CORD,
     N_LEVELS,
