@@ -1,5 +1,6 @@
 """The command from its arguments to files and messages; above all what it does with bad input."""
 
+import json
 import os
 import shlex
 import shutil
@@ -108,6 +109,40 @@ def test_either_input_alone(inputs, tmp_path):
     assert main(arguments(only_rootlets, tmp_path / "rootlets", "-figure", "0")) == 0
     assert set(pd.read_csv(tmp_path / "rootlets" / f"{STEM}_levels.csv").kind) == {"spinal"}
     assert not (tmp_path / "rootlets" / f"{STEM}_correspondence.csv").exists()
+
+
+@pytest.fixture
+def image(phantom_folder) -> Path:
+    """The phantom's scan, where networks can be run on it."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
+    return phantom_folder / "sub-phantom01" / "anat" / f"{STEM}.nii.gz"
+
+
+def test_what_is_not_given_is_segmented(inputs, image, tmp_path, capsys):
+    """Midpoints from the image alone are those from its true labels."""
+    truth, ours = tmp_path / "truth", tmp_path / "ours"
+    assert main(arguments(inputs, truth, "-v", "0")) == 0
+    discs = ["-ldisc", str(inputs["-ldisc"]), "-pmj", str(inputs["-pmj"])]
+    assert main(["-i", str(image), *discs, "-ofolder", str(ours)]) == 0
+    assert (ours / f"{STEM}_label-rootlets_dseg.nii.gz").exists()
+    assert (ours / f"{STEM}_label-SC_seg.nii.gz").exists()
+    tables = [pd.read_csv(folder / f"{STEM}_correspondence.csv") for folder in (truth, ours)]
+    both = tables[0].merge(tables[1], on=["pairing", "vertebral_level", "spinal_level"])
+    assert len(both[both.pairing == "shifted"]) >= 5
+    assert (both.difference_mm_x - both.difference_mm_y).abs().median() < 1.5
+    sidecar = json.loads((ours / f"{STEM}_label-spinalLevels_dseg.json").read_text())
+    assert sidecar["NamesFromDiscs"] is False
+    assert sidecar["Model"]["Version"]
+
+
+def test_a_given_mask_is_used(inputs, image, tmp_path):
+    folder = tmp_path / "out"
+    assert main(["-i", str(image), "-s", str(inputs["-s"]), "-ofolder", str(folder), "-v", "0"]) == 0
+    assert (folder / f"{STEM}_label-rootlets_dseg.nii.gz").exists()
+    assert not (folder / f"{STEM}_label-SC_seg.nii.gz").exists()
+    levels = nib.load(folder / f"{STEM}_label-spinalLevels_dseg.nii.gz").get_fdata()
+    assert not levels[nib.load(inputs["-s"]).get_fdata() == 0].any()
 
 
 def test_bad_usage_exits_2(inputs, tmp_path, capsys):
