@@ -38,6 +38,14 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument("-convolutions", type=features, default=(1, 2, 2, 2, 2), metavar="<n,n,...>",
                           help="at each resolution on the way down (default: 1,2,2,2,2)")  # fmt: skip
     optional.add_argument("-template", metavar="<folder>", help="labels of PAM50: half of the scans are made of them")
+    optional.add_argument(
+        "-real", metavar="<folder>", help="BIDS folder with real scans and their cord masks and discs"
+    )
+    optional.add_argument(
+        "-subjects", type=names, default=(), metavar="<name,...>", help="those of its subjects to use"
+    )
+    optional.add_argument("-start", metavar="<file>", help="checkpoint of another training to start from")
+    optional.add_argument("-rate", type=float, default=2e-3, metavar="<x>", help="learning rate (default: 0.002)")
     optional.add_argument("-workers", type=int, default=0, metavar="<n>",
                           help="processes that make scans while the network learns (default: 0)")  # fmt: skip
     optional.add_argument("-threads", type=int, metavar="<n>", help="of the CPU, for the network (default: all)")
@@ -49,6 +57,11 @@ def get_parser() -> argparse.ArgumentParser:
 def features(text: str) -> tuple[int, ...]:
     """Parse whole numbers between commas."""
     return tuple(int(number) for number in text.split(","))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Parse names between commas."""
+    return tuple(text.split(","))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -75,12 +88,19 @@ def _command(arguments: argparse.Namespace) -> None:
         steps=arguments.steps,
         convolutions=arguments.convolutions,
         template=arguments.template is not None,
+        real=arguments.subjects,
+        learning_rate=arguments.rate,
         seed=arguments.seed,
     )
     template = None if arguments.template is None else Path(arguments.template)
-    training = Training(settings, arguments.device, template_folder=template, workers=arguments.workers)
+    real = None if arguments.real is None else Path(arguments.real)
+    training = Training(
+        settings, arguments.device, template_folder=template, real_folder=real, workers=arguments.workers
+    )
     if checkpoint.exists():
         training.resume(checkpoint)
+    elif arguments.start:
+        training.start_from(Path(arguments.start))
     recent: list[float] = []
 
     def report(step: int, loss: float) -> None:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,16 +21,20 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 from torch import nn
 
-from sct_rootlets.errors import LabelError, ModelError
+from sct_rootlets.errors import ImageError, LabelError, ModelError
 from sct_rootlets.levels import ROOTS, level_name, level_value
 from sct_rootlets.segmentation.model import build_network, last_layer, plain_unet
 from sct_rootlets.training.anatomy import TRAINING, AnatomyRanges
 from sct_rootlets.training.examples import Example, random_example, random_overview, random_patch
 from sct_rootlets.training.export import write_model_folder
+from sct_rootlets.training.real import UNKNOWN, load_real, vary
 from sct_rootlets.training.template import Template, load_template
 
 #: The weights that are exported are averaged over about the last 1 / (1 - this) steps.
 AVERAGING = 0.998
+#: How often a scan is a real one, where there are any; voxels that are left of it at least along each axis.
+REAL_SHARE = 0.4
+SHORTEST = {"overview": (24, 30, 12), "rootlets": (64, 48, 48)}
 #: Output channels of a network for rootlets: levels (background and values 1 to 9), then cord, then roots (background
 #: and `ROOTS`).
 N_LEVELS, N_CORD, N_ROOTS = 1 + level_value("T1", "spinal"), 1, 1 + len(ROOTS)
@@ -67,6 +71,8 @@ class TrainingSettings:
         Steps after which the oldest scan is replaced.
     template : bool
         Whether half of the scans are made of the labels of PAM50.
+    real : tuple of str
+        Subjects whose real scans take part.
     seed : int
     """
 
@@ -81,6 +87,7 @@ class TrainingSettings:
     bank: int = 32
     renewal: int = 6
     template: bool = False
+    real: tuple[str, ...] = ()
     seed: int = 0
 
 
@@ -93,6 +100,13 @@ def loss_of(output: torch.Tensor, levels: torch.Tensor, cord: torch.Tensor, root
     levels, cord, roots : torch.Tensor, shape (B, I, J, K)
     """
     by_level, by_cord, by_root = output.split([N_LEVELS, N_CORD, N_ROOTS], dim=1)
+    known = (levels != UNKNOWN)[:, None]
+    # Where rootlets are unknown, background is taken as said and as true: no loss, no gradient.
+    certain = torch.zeros_like(by_level)
+    certain[:, 0] = 20.0
+    by_level = torch.where(known, by_level, certain)
+    by_root = torch.where(known, by_root, certain[:, :N_ROOTS])
+    levels, roots = levels * known[:, 0], roots * known[:, 0]
     return (
         presence_and_name_loss(by_level, levels)
         + 0.5 * F.binary_cross_entropy_with_logits(by_cord[:, 0], cord.float())
@@ -145,9 +159,10 @@ class _Examples:
         device: torch.device,
         ranges: AnatomyRanges,
         template_folder: Path | None,
+        real_folder: Path | None,
         workers: int,
     ) -> None:
-        self.arguments = (settings.task, settings.seed, settings.spacing_mm, device, ranges, template_folder)
+        self.arguments = (settings, device, ranges, template_folder, real_folder)
         self.pool = None
         if workers:
             self.pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread)
@@ -169,18 +184,27 @@ def _one_thread() -> None:
 
 def _numbered_example(
     number: int,
-    task: str,
-    seed: int,
-    spacing_mm: float,
+    settings: TrainingSettings,
     device: torch.device,
     ranges: AnatomyRanges,
     template_folder: Path | None,
+    real_folder: Path | None,
 ) -> Example:
-    rng = np.random.default_rng((seed, 1, number))
-    if task == "overview":
-        return random_overview(rng, spacing_mm, device, ranges)
+    rng = np.random.default_rng((settings.seed, 1, number))
+    if real_folder is not None and settings.real and rng.random() < REAL_SHARE:
+        subject = str(rng.choice(settings.real))
+        scan = _real(real_folder, subject, settings.task, settings.spacing_mm)
+        example = vary(scan, rng, SHORTEST[settings.task])
+        return Example(*(getattr(example, field.name).to(device) for field in fields(Example)))
+    if settings.task == "overview":
+        return random_overview(rng, settings.spacing_mm, device, ranges)
     template = None if template_folder is None else _template(template_folder, device)
-    return random_example(rng, spacing_mm, device, ranges, template=template)
+    return random_example(rng, settings.spacing_mm, device, ranges, template=template)
+
+
+@lru_cache(maxsize=8)
+def _real(folder: Path, subject: str, task: str, spacing_mm: float) -> Example:
+    return load_real(folder, subject, task, spacing_mm)
 
 
 @lru_cache(maxsize=1)
@@ -199,6 +223,8 @@ class Training:
         The population to learn from.
     template_folder : Path, optional
         With the labels of PAM50; needed if the settings ask for them.
+    real_folder : Path, optional
+        BIDS folder with the settings' real subjects.
     workers : int
         Processes that make scans; 0 makes them between steps.
     """
@@ -209,14 +235,17 @@ class Training:
         device: str | torch.device = "cpu",
         ranges: AnatomyRanges = TRAINING,
         template_folder: Path | None = None,
+        real_folder: Path | None = None,
         workers: int = 0,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.device = settings, torch.device(device)
         if settings.template and template_folder is None:
             raise LabelError("the labels of PAM50 are part of this training; give their folder")
+        if settings.real and real_folder is None:
+            raise ImageError("real scans are part of this training; give their folder")
         folder = template_folder if settings.template else None
-        self.examples = _Examples(settings, self.device, ranges, folder, workers)
+        self.examples = _Examples(settings, self.device, ranges, folder, real_folder, workers)
         self.architecture = plain_unet(settings.features, settings.convolutions)
         n_channels = N_SEGMENTS if settings.task == "overview" else N_LEVELS + N_CORD + N_ROOTS
         self.network: nn.Module = build_network(self.architecture, 1, n_channels).to(self.device)
@@ -311,6 +340,12 @@ class Training:
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+
+    def start_from(self, path: Path) -> None:
+        """Begin with the averaged weights of another training's checkpoint."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["average"])
+        self.average = {key: value.clone() for key, value in self.network.state_dict().items()}
 
     def export(self, folder: Path) -> Path:
         """Write the network as an nnU-Net v2 model folder, in half precision, with its weights averaged over steps.
