@@ -2,11 +2,14 @@
 
     python benchmarks/segmentation.py synthetic -subjects 20
     python benchmarks/segmentation.py real -data DIR
+    python benchmarks/segmentation.py crop -data DIR
     python benchmarks/segmentation.py windows -data DIR
     python benchmarks/segmentation.py repeat
 
-Each prints a table in Markdown. DIR holds the real scans (``errsm``, ``sct_testing_data``; by default the folder
-that SCT_ROOTLETS_DATA names). Dice on synthetic scans compares with synthetic truth: it says nothing about people.
+Each prints a table in Markdown. DIR holds the real scans (``errsm``, ``sct_testing_data``; by default the folder that
+SCT_ROOTLETS_DATA names). ``-bundle`` and ``-scans`` take other weights and some of the four scans: models that were
+trained without those scans (see the model card). Dice on synthetic scans compares with synthetic truth: it says nothing
+about people.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from sct_rootlets.image import Volume, load_volume, superior_axis
 from sct_rootlets.levels import level_name
 from sct_rootlets.phantom import BIAS_MM
 from sct_rootlets.segmentation.segment import Segmentation, Segmenter
-from sct_rootlets.segmentation.weights import load_segmenter
+from sct_rootlets.segmentation.weights import FOLDER, load_segmenter
 from sct_rootlets.subject import compute_spinal_levels
 
 CONTRASTS = ("INV1", "T2w", "UNIT1", "INV2")
@@ -151,10 +154,10 @@ def synthetic(segmenter: Segmenter, subjects: int) -> None:
         )
 
 
-def real(segmenter: Segmenter, data: Path) -> None:
+def real(segmenter: Segmenter, data: Path, scans: tuple[str, ...]) -> None:
     """Tables of the real scans."""
     header("scan", "cord Dice", "levels", "vertebral - spinal midpoint, minus what is expected (mm)", "median")
-    for name in ERRSM:
+    for name in scans:
         image, cord, discs = errsm(data, name)
         found = segmenter(image)
         rootlets = Volume(found.rootlets, image.affine, "rootlets", image.header)
@@ -171,12 +174,14 @@ def real(segmenter: Segmenter, data: Path) -> None:
         shown = ", ".join(f"{pair} {mm:+.1f}" for pair, mm in off.items())
         row(name, f"{dice(found.cord, cord.data > 0):.3f}", names, shown, median)
 
+
+def crop(segmenter: Segmenter, data: Path) -> None:
+    """List of figures of the real crop."""
     folder = data / "sct_testing_data" / "t2"
     image = load_volume(folder / "t2.nii.gz")
     theirs = load_volume(folder / "t2_rootlets_RootletSeg-r20250318.nii.gz").data
     cord = load_volume(folder / "t2_seg-manual.nii.gz").data > 0
     found = segmenter(image)
-    print("\nThe crop in sct_testing_data/t2, against RootletSeg's output:\n")
     ours, theirs_mask = found.rootlets > 0, theirs > 0
     near_ours, near_theirs = (ndimage.binary_dilation(mask, np.ones((3, 3, 3))) for mask in (ours, theirs_mask))
     precision = (ours & near_theirs).sum() / max(1, ours.sum())
@@ -206,12 +211,12 @@ def errsm(data: Path, name: str) -> tuple[Volume, Volume, Volume]:
     )
 
 
-def windows(segmenter: Segmenter, data: Path) -> None:
+def windows(segmenter: Segmenter, data: Path, scans: tuple[str, ...]) -> None:
     """Table of names in windows of 60 mm against those in the whole scan."""
     header("scan", "windows", "levels within them", "named alike", "otherwise", "not found")
     columns = ("windows", "levels", "alike", "other", "missing")
     totals: dict[str, int] = defaultdict(int)
-    for name in ERRSM:
+    for name in scans:
         image = errsm(data, name)[0]
         whole = segmenter(image)
         axis, _ = superior_axis(image.affine)
@@ -291,17 +296,22 @@ def repeat(segmenter: Segmenter, subjects: int) -> None:
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("synthetic", "real", "windows", "repeat"))
+    parser.add_argument("what", choices=("synthetic", "real", "crop", "windows", "repeat"))
     parser.add_argument("-subjects", type=int, default=20)
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
+    parser.add_argument("-bundle", type=Path, default=FOLDER, help="folder with the models overview and rootlets")
+    parser.add_argument("-scans", default=",".join(ERRSM), help="some of the four scans, between commas")
     arguments = parser.parse_args()
-    segmenter = load_segmenter()
+    segmenter = load_segmenter(bundle=arguments.bundle)
     if arguments.what in ("synthetic", "repeat"):
         {"synthetic": synthetic, "repeat": repeat}[arguments.what](segmenter, arguments.subjects)
         return
     if arguments.data is None:
         parser.error("give the folder with real scans: -data DIR, or SCT_ROOTLETS_DATA")
-    {"real": real, "windows": windows}[arguments.what](segmenter, arguments.data)
+    if arguments.what == "crop":
+        crop(segmenter, arguments.data)
+    else:
+        {"real": real, "windows": windows}[arguments.what](segmenter, arguments.data, tuple(arguments.scans.split(",")))
 
 
 if __name__ == "__main__":

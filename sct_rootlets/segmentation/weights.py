@@ -20,7 +20,9 @@ def manifest() -> dict[str, Any]:
     return dict(json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8")))
 
 
-def load_segmenter(model: str | os.PathLike[str] | None = None, device: str = "cpu") -> Segmenter:
+def load_segmenter(
+    model: str | os.PathLike[str] | None = None, device: str = "cpu", bundle: Path = FOLDER
+) -> Segmenter:
     """Load the networks.
 
     Parameters
@@ -29,6 +31,8 @@ def load_segmenter(model: str | os.PathLike[str] | None = None, device: str = "c
         An nnU-Net v2 model folder with classes ``lvl1``, ``lvl2`` and so on, whose rootlets are taken in place of those
         of the bundled model; the bundled ones still find the cord.
     device : {"cpu", "cuda", "mps"}
+    bundle : Path
+        Folder with the models ``overview`` and ``rootlets``.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def load_segmenter(model: str | os.PathLike[str] | None = None, device: str = "c
             raise ModelError(
                 f"{model} segments {', '.join(wrong)}; a model of rootlets has the classes lvl1, lvl2, ..."
             )
-    overview, rootlets = (load_model(FOLDER / name, device) for name in ("overview", "rootlets"))
+    overview, rootlets = (load_model(bundle / name, device) for name in ("overview", "rootlets"))
     return Segmenter(overview, rootlets, other, device)
 
 
