@@ -168,6 +168,8 @@ def random_patch(example: Example, patch: tuple[int, int, int], rng: np.random.G
     cut = [F.pad(volume, short) for volume in cut]
     if rng.random() < 0.5:
         cut = [volume.flip(2) for volume in cut]
-        swap = [0] + [1 + ROOTS.index(mirrored_root(root)) for root in ROOTS]
-        cut[3] = torch.tensor(swap, dtype=torch.uint8, device=cut[3].device)[cut[3].long()]
+        swap = torch.arange(256, dtype=torch.uint8, device=cut[3].device)
+        for index, root in enumerate(ROOTS, start=1):
+            swap[index] = 1 + ROOTS.index(mirrored_root(root))
+        cut[3] = swap[cut[3].long()]
     return cut

@@ -195,3 +195,31 @@ def test_the_command_trains_goes_on_and_exports(tmp_path, capsys):
     assert predict(model, volume).shape == volume.data.shape
     assert main([*command, "-seed", "5"]) == 1
     assert "made under other settings" in capsys.readouterr().err
+
+
+def test_nothing_is_learned_where_rootlets_are_unknown():
+    """Whatever the network says there, loss and gradient of levels and roots are those of the rest."""
+    from sct_rootlets.training.real import UNKNOWN
+
+    levels = torch.zeros((1, 4, 4, 4), dtype=torch.uint8)
+    levels[0, 0, 0, 0], levels[0, 2:] = 3, UNKNOWN
+    roots = torch.where(levels == UNKNOWN, UNKNOWN, (levels > 0).to(torch.uint8))
+    cord = torch.zeros_like(levels)
+    one = torch.randn((1, N_LEVELS + N_CORD + N_ROOTS, 4, 4, 4), generator=torch.Generator().manual_seed(0))
+    other = one.clone()
+    other[:, :N_LEVELS, 2:] += 5 * torch.randn_like(other[:, :N_LEVELS, 2:])
+    other[:, N_LEVELS + N_CORD :, 2:] += 5 * torch.randn_like(other[:, N_LEVELS + N_CORD :, 2:])
+    one.requires_grad_()
+    loss = loss_of(one, levels, cord, roots)
+    torch.testing.assert_close(loss, loss_of(other, levels, cord, roots))
+    loss.backward()
+    assert not one.grad[:, :N_LEVELS, 2:].any()
+    assert one.grad[:, N_LEVELS, 2:].any()
+
+
+def test_mirroring_leaves_unknown_roots_unknown():
+    volume = torch.full((8, 8, 8), 255, dtype=torch.uint8)
+    example = Example(torch.zeros(8, 8, 8), volume, torch.zeros_like(volume), volume)
+    for seed in range(6):
+        *_, roots = random_patch(example, (8, 8, 8), np.random.default_rng(seed))
+        assert (roots == 255).all()
