@@ -106,9 +106,9 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
             _add_heads(fold["network_weights"], heads)
         network = build_network(configuration["architecture"], len(dataset["channel_names"]), _end(channels))
         network.load_state_dict(folds[0]["network_weights"])
-        schemes = configuration["normalization_schemes"]
-        if schemes != ["ZScoreNormalization"]:
-            raise ModelError(f"{folder} wants {', '.join(schemes)}; only single-channel z-score models are supported")
+        schemes = set(configuration["normalization_schemes"])
+        if schemes != {"ZScoreNormalization"}:
+            raise ModelError(f"{folder} wants {', '.join(sorted(schemes))}; only z-score models are supported")
         return Model(
             network=network.float().eval().to(device),
             folds=[fold["network_weights"] for fold in folds],
@@ -228,15 +228,24 @@ def build_network(architecture: dict[str, Any], n_channels: int, n_classes: int)
     return getattr(unet, name)(input_channels=n_channels, num_classes=n_classes, deep_supervision=False, **arguments)
 
 
-def plain_unet(features: Sequence[int], convolutions: Sequence[int] | None = None) -> dict[str, Any]:
-    """Describe a plain 3D U-Net as nnU-Net plans do.
+def plain_unet(
+    features: Sequence[int],
+    convolutions: Sequence[int] | None = None,
+    strides: Sequence[Sequence[int]] | None = None,
+    dimensions: int = 3,
+) -> dict[str, Any]:
+    """Describe a plain U-Net as nnU-Net plans do.
 
     Parameters
     ----------
     features : sequence of int
-        Channels at each resolution, each half as fine as the one before.
+        Channels at each resolution.
     convolutions : sequence of int, optional
         At each resolution on the way down (2 by default); there is one on the way up.
+    strides : sequence of sequence of int, optional
+        From each resolution to the next; by default each is half as fine as the one before.
+    dimensions : int
+        2 or 3.
     """
     n = len(features)
     return {
@@ -244,13 +253,13 @@ def plain_unet(features: Sequence[int], convolutions: Sequence[int] | None = Non
         "arch_kwargs": {
             "n_stages": n,
             "features_per_stage": list(features),
-            "conv_op": "torch.nn.modules.conv.Conv3d",
-            "kernel_sizes": [[3, 3, 3]] * n,
-            "strides": [[1, 1, 1]] + [[2, 2, 2]] * (n - 1),
+            "conv_op": f"torch.nn.modules.conv.Conv{dimensions}d",
+            "kernel_sizes": [[3] * dimensions] * n,
+            "strides": [list(one) for one in strides or [[1] * dimensions] + [[2] * dimensions] * (n - 1)],
             "n_conv_per_stage": list(convolutions or [2] * n),
             "n_conv_per_stage_decoder": [1] * (n - 1),
             "conv_bias": True,
-            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+            "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dimensions}d",
             "norm_op_kwargs": {"eps": 1e-05, "affine": True},
             "dropout_op": None,
             "dropout_op_kwargs": None,

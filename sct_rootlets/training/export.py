@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ def write_model_folder(
     network: nn.Module,
     architecture: dict[str, Any],
     labels: dict[str, int],
-    spacing_mm: tuple[float, float, float],
-    patch: tuple[int, int, int],
+    spacing_mm: tuple[float, ...],
+    patch: tuple[int, ...],
     name: str = "Dataset001_rootlets",
     half: bool = False,
     heads: dict[str, dict[str, list[float]]] | None = None,
+    channels: Sequence[str] = ("MRI",),
 ) -> Path:
     """Write a network with everything needed to run it.
 
@@ -47,6 +49,8 @@ def write_model_folder(
         Store weights in half precision: half the size; they are converted back when loaded.
     heads : dict, optional
         Weights and biases of further channels of the last layer, flat, by name; nnU-Net does not see them.
+    channels : sequence of str
+        Names of the input channels.
 
     Returns
     -------
@@ -58,9 +62,9 @@ def write_model_folder(
     weights = {key: value.detach().cpu() for key, value in network.state_dict().items()}
     if half:
         weights = _halved(weights)
-    plans = _plans(architecture, spacing_mm, patch, name)
+    plans = _plans(architecture, spacing_mm, patch, name, len(channels))
     (folder / "plans.json").write_text(json.dumps(plans, indent=2) + "\n")
-    (folder / "dataset.json").write_text(json.dumps(_dataset(labels), indent=2) + "\n")
+    (folder / "dataset.json").write_text(json.dumps(_dataset(labels, channels), indent=2) + "\n")
     if heads:
         (folder / HEADS).write_text(json.dumps(heads) + "\n")
     checkpoint = {
@@ -82,9 +86,9 @@ def _halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {key: once.get(value.data_ptr(), value) for key, value in weights.items()}
 
 
-def _dataset(labels: dict[str, int]) -> dict[str, Any]:
+def _dataset(labels: dict[str, int], channels: Sequence[str]) -> dict[str, Any]:
     return {
-        "channel_names": {"0": "MRI"},
+        "channel_names": {str(index): name for index, name in enumerate(channels)},
         "labels": {"background": 0} | labels,
         "numTraining": 0,
         "file_ending": ".nii.gz",
@@ -93,7 +97,7 @@ def _dataset(labels: dict[str, int]) -> dict[str, Any]:
 
 
 def _plans(
-    architecture: dict[str, Any], spacing_mm: tuple[float, ...], patch: tuple[int, ...], name: str
+    architecture: dict[str, Any], spacing_mm: tuple[float, ...], patch: tuple[int, ...], name: str, n_channels: int
 ) -> dict[str, Any]:
     resampling: dict[str, Any] = {}
     for what, order, order_z in (("data", 3, 0), ("seg", 1, 0), ("probabilities", 1, 0)):
@@ -123,8 +127,8 @@ def _plans(
                 "patch_size": list(patch),
                 "median_image_size_in_voxels": [float(n) for n in patch],
                 "spacing": list(spacing_mm),
-                "normalization_schemes": ["ZScoreNormalization"],
-                "use_mask_for_norm": [False],
+                "normalization_schemes": ["ZScoreNormalization"] * n_channels,
+                "use_mask_for_norm": [False] * n_channels,
                 **resampling,
                 "architecture": architecture,
                 "batch_dice": False,

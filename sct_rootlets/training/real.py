@@ -29,6 +29,19 @@ UNKNOWN = 255
 NEAR_MM = 15.0
 
 
+def paths_of(folder: str | os.PathLike[str], subject: str) -> list[Path]:
+    """Image, cord mask and discs of a subject; an error if one is missing."""
+    stem = f"sub-{subject}/anat/sub-{subject}_T2w"
+    paths = [Path(folder) / f"{stem}.nii.gz"]
+    paths += [
+        Path(folder) / "derivatives" / "labels" / f"{stem}_label-{name}.nii.gz" for name in ("SC_seg", "discs_dlabel")
+    ]
+    for path in paths:
+        if not path.exists():
+            raise ImageError(f"{path} is missing; check the folder and the name of the subject")
+    return paths
+
+
 def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_mm: float) -> Example:
     """Read a scan of a BIDS folder with its cord mask, and its discs for the overview.
 
@@ -47,15 +60,7 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
     Example
         The whole scan, or what lies around its cord.
     """
-    stem = f"sub-{subject}/anat/sub-{subject}_T2w"
-    paths = [Path(folder) / f"{stem}.nii.gz"]
-    paths += [
-        Path(folder) / "derivatives" / "labels" / f"{stem}_label-{name}.nii.gz" for name in ("SC_seg", "discs_dlabel")
-    ]
-    for path in paths:
-        if not path.exists():
-            raise ImageError(f"{path} is missing; check the folder and the name of the subject")
-    image, cord, discs = (load_volume(path) for path in paths)
+    image, cord, discs = (load_volume(path) for path in paths_of(folder, subject))
     if task == "overview":
         values, affine = reduced(orient(image), spacing_mm)
         share, _ = reduced(orient(cord), spacing_mm)

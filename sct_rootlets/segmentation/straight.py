@@ -1,0 +1,101 @@
+"""The spine straightened along the cord, coarsely, for naming its segments by what they look like.
+
+Rows lead along the cord, columns from posterior to anterior; channels are slabs from left to right. Posture is gone so:
+what is left to tell are the vertebrae, the cord, and what surrounds them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from nibabel.affines import apply_affine
+from scipy import ndimage
+
+from sct_rootlets.centerline import Centerline
+from sct_rootlets.segmentation.labelling import ABOVE, N_NAMES
+from sct_rootlets.segmentation.model import Model
+
+PIXEL_MM = 2.0
+#: Columns behind and in front of the cord's middle, in mm.
+BEHIND_MM, AHEAD_MM = 46.0, 34.0
+#: Slabs, each the mean of three sheets `PIXEL_MM` apart.
+SLAB_MM, N_SLABS = 6.0, 5
+N_COLUMNS = round((BEHIND_MM + AHEAD_MM) / PIXEL_MM)
+#: Rows are filled up to a multiple of this.
+STRIDE = 16
+
+
+def straighten(data: np.ndarray, affine: np.ndarray, line: Centerline, arc: np.ndarray) -> np.ndarray:
+    """Sample a volume along the cord.
+
+    Parameters
+    ----------
+    data : numpy.ndarray, shape (I, J, K)
+    affine : numpy.ndarray, shape (4, 4)
+    line : Centerline
+    arc : numpy.ndarray, shape (N,)
+        Rows, mm.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (N_SLABS, N, N_COLUMNS)
+        NaN beyond the volume.
+    """
+    _, right, anterior = line.frame(arc)
+    columns = -BEHIND_MM + PIXEL_MM * (np.arange(N_COLUMNS) + 0.5)
+    sheets = PIXEL_MM * (np.arange(3 * N_SLABS) - (3 * N_SLABS - 1) / 2)
+    points = (
+        line.position(arc)[None, :, None]
+        + sheets[:, None, None, None] * right[None, :, None]
+        + columns[None, None, :, None] * anterior[None, :, None]
+    )
+    index = np.moveaxis(apply_affine(np.linalg.inv(affine), points), -1, 0)
+    values = ndimage.map_coordinates(data, index, order=1, cval=np.nan, output=np.float32)
+    slabs = values.reshape(N_SLABS, 3, len(arc), N_COLUMNS)
+    known = np.isfinite(slabs)
+    mean = np.where(known, slabs, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.where(known.any(axis=1), mean, np.nan).astype(np.float32)
+
+
+def standardised(slabs: np.ndarray) -> np.ndarray:
+    """Mean 0 and standard deviation 1 of what is known, 0 elsewhere."""
+    known = np.isfinite(slabs)
+    if not known.any():
+        return np.zeros_like(slabs)
+    mean, deviation = slabs[known].mean(), slabs[known].std()
+    return np.where(known, (slabs - mean) / max(deviation, 1e-6), 0).astype(np.float32)
+
+
+def names_of_rows(
+    model: Model, data: np.ndarray, affine: np.ndarray, line: Centerline, device: str | torch.device = "cpu"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probability of each level along the cord, by what its surroundings look like.
+
+    Parameters
+    ----------
+    model : Model
+        Of names, on straightened images.
+    data, affine
+        A volume of about `PIXEL_MM`.
+    line : Centerline
+    device : str or torch.device
+
+    Returns
+    -------
+    arc : numpy.ndarray, shape (N,)
+    names : numpy.ndarray, shape (N, N_NAMES)
+    """
+    arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
+    image = standardised(straighten(data, affine, line, arc))
+    missing = -len(arc) % STRIDE
+    tensor = torch.from_numpy(np.pad(image, [(0, 0), (0, missing), (0, 0)]))[None].to(device)
+    with torch.no_grad():
+        logits = row_logits(model.network(tensor))[0].cpu()
+    names = np.full((len(arc), N_NAMES), -np.inf)
+    names[:, ABOVE:] = logits.log_softmax(0).numpy().T[: len(arc)]
+    return arc, names
+
+
+def row_logits(output: torch.Tensor) -> torch.Tensor:
+    """Logits of the names of each row, shape (B, names, rows), from the network's output of every pixel."""
+    return output[:, ABOVE:].float().mean(dim=3)
