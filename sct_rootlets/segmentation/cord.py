@@ -1,4 +1,4 @@
-"""Find the spinal cord in a whole image, coarsely: where it runs, and which levels its stretches look like."""
+"""Find the spinal cord in a whole image, coarsely: where it runs, and which levels its surroundings look like."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import ImageError, LabelError
 from sct_rootlets.image import Volume
 from sct_rootlets.segmentation.grid import orient, reduced
-from sct_rootlets.segmentation.labelling import ABOVE, N_NAMES
 from sct_rootlets.segmentation.model import Model
 from sct_rootlets.segmentation.predictor import tiled_logits
+from sct_rootlets.segmentation.straight import names_of_rows
 
 #: Less of a cord than this is no cord.
 SHORTEST_MM = 20.0
@@ -41,13 +40,15 @@ class CordSight:
     names: np.ndarray
 
 
-def find_cord(model: Model, volume: Volume, device: str | torch.device = "cpu") -> CordSight:
+def find_cord(model: Model, names_model: Model, volume: Volume, device: str | torch.device = "cpu") -> CordSight:
     """Find the cord.
 
     Parameters
     ----------
     model : Model
-        Of the cord by segments, on coarse isotropic voxels.
+        Of the cord, on coarse isotropic voxels.
+    names_model : Model
+        Of names, on the straightened spine.
     volume : Volume
     device : str or torch.device
 
@@ -80,8 +81,7 @@ def find_cord(model: Model, volume: Volume, device: str | torch.device = "cpu") 
         raise ImageError(no_cord(volume)) from error
     if centerline.cord_length < SHORTEST_MM:
         raise ImageError(no_cord(volume))
-    arc = np.arange(0.5, centerline.cord_length, 1.0)
-    return CordSight(centerline, arc, _names_along(probability[:, mask], mask, affine, centerline, arc))
+    return CordSight(centerline, *names_of_rows(names_model, data, affine, centerline, device))
 
 
 def no_cord(volume: Volume) -> str:
@@ -96,15 +96,3 @@ def _largest(mask: np.ndarray) -> np.ndarray:
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     return pieces == sizes.argmax()
-
-
-def _names_along(
-    probability: np.ndarray, mask: np.ndarray, affine: np.ndarray, centerline: Centerline, arc: np.ndarray
-) -> np.ndarray:
-    """Mean log-probability of each name at positions along the cord."""
-    log = np.log(probability[1:] / probability[1:].sum(axis=0) + 1e-6)
-    at = centerline.project(apply_affine(affine, np.argwhere(mask))).arc
-    near = np.exp(-0.5 * ((arc[:, None] - at) / 1.5) ** 2) + 1e-9
-    names = np.full((len(arc), N_NAMES), -np.inf)
-    names[:, ABOVE:] = (near @ log.T) / near.sum(axis=1, keepdims=True)
-    return names

@@ -95,7 +95,9 @@ class Segmenter:
     Parameters
     ----------
     overview : Model
-        Of the cord by segments, on coarse isotropic voxels.
+        Of the cord, on coarse isotropic voxels.
+    names : Model
+        Of the names of its segments, on the straightened spine.
     rootlets : Model
         Of rootlets, with heads ``cord`` and ``roots``.
     other : Model, optional
@@ -104,9 +106,14 @@ class Segmenter:
     """
 
     def __init__(
-        self, overview: Model, rootlets: Model, other: Model | None = None, device: str | torch.device = "cpu"
+        self,
+        overview: Model,
+        names: Model,
+        rootlets: Model,
+        other: Model | None = None,
+        device: str | torch.device = "cpu",
     ) -> None:
-        self.overview, self.rootlets, self.other, self.device = overview, rootlets, other, device
+        self.overview, self.names, self.rootlets, self.other, self.device = overview, names, rootlets, other, device
 
     def __call__(
         self, volume: Volume, discs: dict[int, np.ndarray] | None = None, mirror: bool = False
@@ -131,7 +138,7 @@ class Segmenter:
         ImageError
             If there is no cord in the image.
         """
-        sight = find_cord(self.overview, volume, self.device)
+        sight = find_cord(self.overview, self.names, volume, self.device)
         region = _look(volume, self.rootlets, sight.centerline, mirror, self.device)
         if self.other is not None:
             region = _seen_by(self.other, region, volume, sight.centerline, mirror, self.device)

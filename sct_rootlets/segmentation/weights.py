@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmenter
 
 FOLDER = Path(__file__).parents[1] / "data" / "models"
+#: The networks: where the cord is, what its segments are called, and its rootlets.
+NAMES = ("overview", "names", "rootlets")
 
 
 def manifest() -> dict[str, Any]:
@@ -32,7 +34,7 @@ def load_segmenter(
         of the bundled model; the bundled ones still find the cord.
     device : {"cpu", "cuda", "mps"}
     bundle : Path
-        Folder with the models ``overview`` and ``rootlets``.
+        Folder with the models of `NAMES`.
 
     Raises
     ------
@@ -54,8 +56,8 @@ def load_segmenter(
             raise ModelError(
                 f"{model} segments {', '.join(wrong)}; a model of rootlets has the classes lvl1, lvl2, ..."
             )
-    overview, rootlets = (load_model(bundle / name, device) for name in ("overview", "rootlets"))
-    return Segmenter(overview, rootlets, other, device)
+    overview, names, rootlets = (load_model(bundle / name, device) for name in NAMES)
+    return Segmenter(overview, names, rootlets, other, device)
 
 
 def _torch() -> Any:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from sct_rootlets.cli.common import add_misc, command_parser, run, say
-from sct_rootlets.segmentation.weights import FOLDER
+from sct_rootlets.segmentation.weights import FOLDER, NAMES
 
 NAME = "sct_rootlets synthetic"
 LICENCE = "MIT"
@@ -21,12 +21,16 @@ def get_parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "python -m sct_rootlets.training.bundle",
         "Copy model folders that training has exported into the package and write their manifest.",
-        "  python -m sct_rootlets.training.bundle -overview training/overview -rootlets training/rootlets -model 1.0",
+        "  python -m sct_rootlets.training.bundle -overview a -names b -rootlets c -model 1.0",
     )
     mandatory = parser.add_argument_group("MANDATORY")
     mandatory.add_argument("-overview", required=True, metavar="<folder>", help="of the task overview")
+    mandatory.add_argument("-names", required=True, metavar="<folder>", help="of sct_rootlets.training.names")
     mandatory.add_argument("-rootlets", required=True, metavar="<folder>", help="of the task rootlets")
-    mandatory.add_argument("-model", required=True, metavar="<version>", help="version of the two together")
+    mandatory.add_argument("-model", required=True, metavar="<version>", help="version of the three together")
+    parser.add_argument_group("OPTIONAL").add_argument(
+        "-ofolder", metavar="<folder>", default=str(FOLDER), help="where to (default: into the package)"
+    )
     add_misc(parser)
     return parser
 
@@ -39,21 +43,22 @@ def main(argv: list[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> None:
     from sct_rootlets.training.export import FOLDER_NAME
 
-    for name in ("overview", "rootlets"):
-        target = FOLDER / name
+    folder = Path(arguments.ofolder)
+    for name in NAMES:
+        target = folder / name
         if target.exists():
             shutil.rmtree(target)
         shutil.copytree(Path(getattr(arguments, name)) / FOLDER_NAME, target / FOLDER_NAME)
     files = {
-        path.relative_to(FOLDER).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(FOLDER.rglob("*"))
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != "manifest.json"
     }
-    size = sum((FOLDER / name).stat().st_size for name in files)
+    size = sum((folder / name).stat().st_size for name in files)
     description = {"name": NAME, "version": arguments.model, "licence": LICENCE, "bytes": size, "files": files}
-    (FOLDER / "manifest.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     if arguments.v:
-        say(f"{FOLDER}: {size / 2**20:.1f} MiB")
+        say(f"{folder}: {size / 2**20:.1f} MiB")
 
 
 if __name__ == "__main__":
