@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from sct_rootlets.centerline import Centerline  # noqa: E402
+from sct_rootlets.segmentation.straight import (  # noqa: E402
+    BEHIND_MM,
+    N_COLUMNS,
+    N_SLABS,
+    PIXEL_MM,
+    SLAB_MM,
+    standardised,
+    straighten,
+)
+
+
+@pytest.fixture(scope="module")
+def line():
+    """A cord that leans forward by 30 degrees, head first."""
+    along = np.arange(0, 121, 1.0)
+    return Centerline.from_points(np.stack([0 * along, along * 0.5, -along * np.sqrt(0.75)], axis=1))
+
+
+def test_rows_follow_the_cord_and_columns_lead_to_the_front(line):
+    """Of a volume that holds mm to anterior of the cord, columns show just that; of mm to the right, slabs do."""
+    shape, affine = (40, 90, 90), np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = [-40, -60, -140]
+    points = np.moveaxis(np.indices(shape), 0, -1) * 2.0 + affine[:3, 3]
+    place = line.project(points.reshape(-1, 3))
+    _, right, anterior = line.frame(place.arc)
+    offset = points.reshape(-1, 3) - place.foot
+    arc = np.arange(20.0, 100.0, PIXEL_MM)
+    ahead = straighten(((offset * anterior).sum(axis=1)).reshape(shape), affine, line, arc)
+    assert ahead.shape == (N_SLABS, len(arc), N_COLUMNS)
+    expected = -BEHIND_MM + PIXEL_MM * (np.arange(N_COLUMNS) + 0.5)
+    known = np.isfinite(ahead)
+    assert known.mean() > 0.9
+    np.testing.assert_allclose(ahead[known], np.broadcast_to(expected, ahead.shape)[known], atol=0.05)
+    aside = straighten(((offset * right).sum(axis=1)).reshape(shape), affine, line, arc)
+    np.testing.assert_allclose(aside[:, 20, 20], SLAB_MM * (np.arange(N_SLABS) - 2), atol=0.05)
+
+
+def test_beyond_the_volume_nothing_is_known(line):
+    slabs = straighten(np.ones((10, 10, 10)), np.diag([2.0, 2.0, 2.0, 1.0]), line, np.arange(0.0, 100.0, PIXEL_MM))
+    assert np.isnan(slabs).any()
+    assert np.nanmax(slabs) == np.nanmin(slabs) == 1
+    image = standardised(slabs)
+    assert np.isfinite(image).all()
+    assert not image[np.isnan(slabs)].any()
+
+
+def test_known_pixels_are_standardised():
+    slabs = np.random.default_rng(0).normal(300, 40, (N_SLABS, 20, N_COLUMNS)).astype(np.float32)
+    slabs[:, 15:] = np.nan
+    image = standardised(slabs)
+    assert image[:, :15].mean() == pytest.approx(0, abs=1e-4)
+    assert image[:, :15].std() == pytest.approx(1, abs=1e-4)
