@@ -123,13 +123,13 @@ def score(found: Segmentation, rootlets: Volume, cord: Volume) -> Score:
     return result
 
 
-def synthetic(segmenter: Segmenter, subjects: int) -> None:
+def synthetic(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...]) -> None:
     """Table of scores on held-out synthetic scans."""
     print(f"{subjects} held-out synthetic subjects\n")
     header(
         "contrast", "level-wise Dice", "binary Dice", "cord Dice", "names right", "levels missed", "middles off (mm)"
     )
-    for contrast in CONTRASTS:
+    for contrast in contrasts:
         scores, failed = [], 0
         for subject in range(subjects):
             image, rootlets, cord = synthetic_scan(contrast, subject)
@@ -267,10 +267,10 @@ def _name_at(found: Segmentation, affine: np.ndarray, point: np.ndarray) -> int 
     return None if best is None else best[1]
 
 
-def repeat(segmenter: Segmenter, subjects: int) -> None:
+def repeat(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...]) -> None:
     """Test-retest: the same synthetic subjects with other noise, texture and protocol."""
     header("contrast", "levels", "found again", "distance of middles (mm): median, 95 %")
-    for contrast in CONTRASTS:
+    for contrast in contrasts:
         same, total, off = 0, 0, []
         for subject in range(subjects):
             pair = []
@@ -298,13 +298,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("synthetic", "real", "crop", "windows", "repeat"))
     parser.add_argument("-subjects", type=int, default=20)
+    parser.add_argument("-contrasts", default=",".join(CONTRASTS), help="some of the contrasts, between commas")
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
     parser.add_argument("-bundle", type=Path, default=FOLDER, help="folder with the models overview and rootlets")
     parser.add_argument("-scans", default=",".join(ERRSM), help="some of the four scans, between commas")
     arguments = parser.parse_args()
     segmenter = load_segmenter(bundle=arguments.bundle)
     if arguments.what in ("synthetic", "repeat"):
-        {"synthetic": synthetic, "repeat": repeat}[arguments.what](segmenter, arguments.subjects)
+        contrasts = tuple(arguments.contrasts.split(","))
+        {"synthetic": synthetic, "repeat": repeat}[arguments.what](segmenter, arguments.subjects, contrasts)
         return
     if arguments.data is None:
         parser.error("give the folder with real scans: -data DIR, or SCT_ROOTLETS_DATA")

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from sct_rootlets.image import Volume
+from sct_rootlets.levels import level_value
+from sct_rootlets.spinal import DISTANCE_MM
 
 
 def anatomy_of(seed=4, drift_mm=0.0):
@@ -35,8 +37,6 @@ def scan_of(anatomy, contrast="T2w", seed=1, spacing=1.0):
 
 
 def middles_of(anatomy):
-    """Arc length of the middle of each level's attachments."""
-    starts = {}
-    for filum in anatomy.fila:
-        starts.setdefault(filum.value, []).append(float(filum.path[0, 0]))
-    return {value: (min(arcs) + max(arcs)) / 2 for value, arcs in starts.items()}
+    """Arc length of the middle of each level, where its rootlets lie near the cord."""
+    ends = anatomy.spinal_extents(DISTANCE_MM)
+    return {level_value(name, "spinal"): (rostral + caudal) / 2 for name, (rostral, caudal) in ends.items()}
