@@ -41,8 +41,8 @@ FURTHEST_MM = 50.0
 SEEN, MISTAKEN = 0.75, 0.12
 #: Roots at positions so far apart are seen or missed independently.
 INDEPENDENT_MM = 2.5
-#: The name of a stretch is worth so many independent observations: its positions err together.
-OBSERVATIONS = 3.0
+#: The name of a stretch is worth so many independent observations: its positions err together, and with its neighbours.
+OBSERVATIONS = 1.0
 #: No evidence makes a name less likely than this: networks are too sure of themselves.
 LEAST_PROBABILITY = 0.02
 #: Positions that a stretch must explain to be one of its own.
@@ -141,6 +141,9 @@ class _Chain:
         for source in names:
             log = np.maximum(source[:, ABOVE:], np.log(LEAST_PROBABILITY))
             evidence += log - logsumexp(log, axis=1, keepdims=True)
+        # Against the name that fits best: evidence says what a stretch is called, and rewards neither a stretch for
+        # being there nor two for being where one is.
+        evidence -= evidence.max(axis=1, keepdims=True)
         self.evidence = np.concatenate([np.zeros((1, N_NAMES - 1)), np.cumsum(evidence, axis=0)])
         self.weight = OBSERVATIONS
         self.lengths = np.arange(max(1, round(SHORTEST_MM / step_mm)), round(LONGEST_MM / step_mm) + 1)

@@ -132,7 +132,7 @@ def test_what_is_not_given_is_segmented(inputs, image, tmp_path, capsys):
     assert len(both[both.pairing == "shifted"]) >= 5
     assert (both.difference_mm_x - both.difference_mm_y).abs().median() < 1.5
     sidecar = json.loads((ours / f"{STEM}_label-spinalLevels_dseg.json").read_text())
-    assert sidecar["NamesFromDiscs"] is False
+    assert sidecar["NamesFromDiscs"] == any("come from the discs" in note for note in sidecar["Notes"])
     assert sidecar["Model"]["Version"]
 
 
