@@ -85,10 +85,13 @@ def test_a_stretch_that_the_field_of_view_cuts_is_still_one():
 
 
 def test_doubt_shows():
-    """Between two names that fit equally well, confidence is a half; a blurred end has a large deviation."""
-    even = names_around({4: 50.0, 5: 50.0})
-    (one,) = divide(presence_of([(45, 56, 4)]), [even])
-    assert one.confidence == pytest.approx(0.5, abs=0.02)
+    """Two names that fit equally well are equally probable; a blurred end has a large deviation."""
+    even, presence = names_around({4: 50.0, 5: 50.0}), presence_of([(45, 56, 4)])
+    (one,) = divide(presence, [even])
+    four, five = _Chain(presence, [even], 1.0).marginals[50, [4 - ABOVE, 5 - ABOVE]]
+    assert four == pytest.approx(five)
+    assert one.confidence == pytest.approx(four)
+    assert 0.3 < four < 0.5
     blurred = presence_of([(45, 56, 4)])
     blurred[37:45] = 0.42
     (clear,) = divide(presence_of([(45, 56, 4)]), [names_around(MIDDLES)])
