@@ -31,6 +31,7 @@ from sct_rootlets.phantom import BIAS_MM
 from sct_rootlets.segmentation.segment import Segmentation, Segmenter
 from sct_rootlets.segmentation.weights import FOLDER, load_segmenter
 from sct_rootlets.subject import compute_spinal_levels
+from sct_rootlets.vertebral import label_points
 
 CONTRASTS = ("INV1", "T2w", "UNIT1", "INV2")
 ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
@@ -154,12 +155,12 @@ def synthetic(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...]) -
         )
 
 
-def real(segmenter: Segmenter, data: Path, scans: tuple[str, ...]) -> None:
+def real(segmenter: Segmenter, data: Path, scans: tuple[str, ...], given: bool = False) -> None:
     """Tables of the real scans."""
     header("scan", "cord Dice", "levels", "vertebral - spinal midpoint, minus what is expected (mm)", "median")
     for name in scans:
         image, cord, discs = errsm(data, name)
-        found = segmenter(image)
+        found = segmenter(image, label_points(discs) if given else None)
         rootlets = Volume(found.rootlets, image.affine, "rootlets", image.header)
         off = {}
         if found.rootlets.any():
@@ -302,6 +303,7 @@ def main() -> None:
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
     parser.add_argument("-bundle", type=Path, default=FOLDER, help="folder with the models overview and rootlets")
     parser.add_argument("-scans", default=",".join(ERRSM), help="some of the four scans, between commas")
+    parser.add_argument("-discs", action="store_true", help="let the discs of the four scans take part in naming")
     arguments = parser.parse_args()
     segmenter = load_segmenter(bundle=arguments.bundle)
     if arguments.what in ("synthetic", "repeat"):
@@ -312,8 +314,10 @@ def main() -> None:
         parser.error("give the folder with real scans: -data DIR, or SCT_ROOTLETS_DATA")
     if arguments.what == "crop":
         crop(segmenter, arguments.data)
+    elif arguments.what == "windows":
+        windows(segmenter, arguments.data, tuple(arguments.scans.split(",")))
     else:
-        {"real": real, "windows": windows}[arguments.what](segmenter, arguments.data, tuple(arguments.scans.split(",")))
+        real(segmenter, arguments.data, tuple(arguments.scans.split(",")), arguments.discs)
 
 
 if __name__ == "__main__":
