@@ -119,6 +119,7 @@ def levels_of_image(
         As for `segment_rootlets`; and if neither rootlets are found nor discs given.
     """
     volume = load_volume(image)
+    discs = None if discs is None else load_volume(discs)  # read once, used twice
     segmented: dict[str, Volume] = {}
     notes: tuple[str, ...] = ()
     facts: dict[str, object] = {}

@@ -120,6 +120,8 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         parser.error("give an image: -i <file>")
     if arguments.o is not None and len(arguments.i) > 1:
         parser.error("-o names the output of one image; leave it out, and each output lies beside its image")
+    if arguments.ldisc is not None and len(arguments.i) > 1:
+        parser.error("-ldisc holds the discs of one image; run the images one by one")
     from sct_rootlets.deepseg import Settings, segment_files
 
     settings = Settings(

@@ -20,6 +20,8 @@ from sct_rootlets.segmentation.straight import names_of_rows
 SHORTEST_MM = 20.0
 #: Coarse volumes up to so many voxels are looked at in one piece.
 ONE_PIECE = 3_000_000
+#: Sizes that the network can halve at each of its resolutions are multiples of this.
+STRIDE = 16
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,11 @@ def find_cord(model: Model, names_model: Model, volume: Volume, device: str | to
     image = torch.from_numpy((data - data.mean()) / deviation)
     patch = model.patch
     if image.numel() <= ONE_PIECE:
-        stride = 2 ** (int(np.log2(max(1, min(patch)))))
-        stride = min(stride, 16)
-        patch = tuple(int(np.ceil(n / stride) * stride) for n in image.shape)
+        patch = tuple(int(np.ceil(n / STRIDE) * STRIDE) for n in image.shape)
     logits = tiled_logits(model, image, patch, step=0.75, device=device)
     probability = logits.softmax(0).numpy()
     there = 1 - probability[0]
-    mask = _largest(there > 0.5)
+    mask = largest_piece(there > 0.5, np.ones((3, 3, 3)))
     try:
         if not mask.any():
             raise LabelError("nothing found")
@@ -89,8 +89,9 @@ def no_cord(volume: Volume) -> str:
     return f"no spinal cord was found in {volume.name}; is it a T2w or MP2RAGE scan of the neck, and oriented rightly?"
 
 
-def _largest(mask: np.ndarray) -> np.ndarray:
-    pieces, n_pieces = ndimage.label(mask, np.ones((3, 3, 3)))
+def largest_piece(mask: np.ndarray, structure: np.ndarray | None = None) -> np.ndarray:
+    """The largest connected piece of a mask; voxels touch by their faces unless a structure says otherwise."""
+    pieces, n_pieces = ndimage.label(mask, structure)
     if n_pieces < 2:
         return mask
     sizes = np.bincount(pieces.ravel())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,9 +131,7 @@ class Resampling:
         if np.allclose(scale, 1):
             inner = tuple(slice(int(a - b), int(a - b) + n) for a, b, n in zip(first, begin, size, strict=True))
             return part[inner]
-        return ndimage.affine_transform(
-            part, scale, low - begin, output_shape=size, output=np.float32, order=order, mode="nearest"
-        )
+        return _scaled(part, scale, low - begin, size, order)
 
     def back(self, values: np.ndarray, box: Box) -> tuple[np.ndarray, Box]:
         """Values known within a box of the other voxels, at the volume's voxels: linear, and the box there."""
@@ -145,10 +144,18 @@ class Resampling:
         there = tuple(slice(int(a), int(b)) for a, b in zip(begin, end, strict=True))
         if np.allclose(scale, 1):
             return values, there
-        result = ndimage.affine_transform(
-            values, 1 / scale, offset, output_shape=tuple(end - begin), output=np.float32, order=1, mode="nearest"
+        return _scaled(values, 1 / scale, offset, tuple(end - begin), order=1), there
+
+
+def _scaled(
+    values: np.ndarray, scale: np.ndarray, offset: np.ndarray, shape: tuple[int, ...], order: int
+) -> np.ndarray:
+    """Values at ``scale * index + offset``, each axis by itself: scipy is fast at it, and warns of what it once did."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return ndimage.affine_transform(
+            values, scale, offset, output_shape=shape, output=np.float32, order=order, mode="nearest"
         )
-        return result, there
 
 
 def mean_and_deviation(data: np.ndarray) -> tuple[float, float]:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from sct_rootlets.levels import level_name
+from sct_rootlets.segmentation.labelling import ABOVE, BELOW, FIRST, LAST
 from sct_rootlets.segmentation.model import HEADS
 
 FOLDER_NAME = "nnUNetTrainer__nnUNetPlans__3d_fullres"
@@ -75,6 +77,12 @@ def write_model_folder(
     }
     torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
     return folder
+
+
+def segment_labels() -> dict[str, int]:
+    """Classes of a network that names the cord's segments: above C2, C2 to T1, below T1."""
+    levels = {level_name(value, "spinal"): value for value in range(FIRST, LAST + 1)}
+    return {"above_C2": ABOVE, **levels, "below_T1": BELOW}
 
 
 def _halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -19,9 +19,8 @@ from torch import nn
 from sct_rootlets.centerline import fit_centerline
 from sct_rootlets.cli.common import add_misc, command_parser, run, say
 from sct_rootlets.image import load_volume
-from sct_rootlets.levels import level_name
 from sct_rootlets.segmentation.grid import orient, reduced
-from sct_rootlets.segmentation.labelling import ABOVE, BELOW, FIRST, LAST, N_NAMES, expected_names
+from sct_rootlets.segmentation.labelling import ABOVE, N_NAMES, expected_names
 from sct_rootlets.segmentation.model import build_network, plain_unet
 from sct_rootlets.segmentation.straight import (
     AHEAD_MM,
@@ -37,15 +36,16 @@ from sct_rootlets.segmentation.straight import (
 )
 from sct_rootlets.training.anatomy import TRAINING, AnatomyRanges, random_anatomy
 from sct_rootlets.training.examples import MIXTURE
-from sct_rootlets.training.export import write_model_folder
+from sct_rootlets.training.export import segment_labels, write_model_folder
 from sct_rootlets.training.real import paths_of
-from sct_rootlets.training.synthesis import synthesize
+from sct_rootlets.training.synthesis import segments_along, synthesize
 from sct_rootlets.vertebral import label_points, place_discs
 
 FEATURES, STRIDES = (24, 32, 48, 64, 64), ([1, 1], [2, 2], [2, 2], [2, 2], [2, 1])
 #: Rows of an example: 224 mm.
 N_ROWS = 112
-BANK, BATCH, AVERAGING = 600, 8, 0.998
+#: Scans held at most and at least, examples a step, and how slowly the weights are averaged.
+BANK, FEWEST, BATCH, AVERAGING = 2400, 64, 8, 0.998
 #: How often an example is a real one, where there are any.
 REAL_SHARE = 0.35
 
@@ -72,11 +72,7 @@ def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) 
     arc = np.interp(heights, line.points[::-1, 2], line.arc[::-1])
     beyond = heights < line.points[-1, 2]
     arc[beyond] = line.arc[-1] + (line.points[-1, 2] - heights[beyond])
-    starts = {value: [f.path[0, 0] for f in anatomy.fila if f.value == value] for value in range(FIRST, BELOW)}
-    known = [value for value, places in starts.items() if places]
-    middles = np.interp(range(FIRST, BELOW), known, [np.mean(starts[value]) for value in known])
-    bounds = [middles[0] - 7.5, *(middles[1:] + middles[:-1]) / 2, middles[-1] + 7.5]
-    return np.ascontiguousarray(image, dtype=np.float32), ABOVE + np.searchsorted(bounds, arc)
+    return np.ascontiguousarray(image, dtype=np.float32), segments_along(anatomy, torch.from_numpy(arc)).numpy()
 
 
 def real_straight(folder: Path, subject: str) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +124,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "python -m sct_rootlets.training.names",
         "Train the network that names the cord's segments on straightened scans, and write its model folder.",
-        "  python -m sct_rootlets.training.names -ofolder training/names -minutes 20 -workers 1",
+        "  python -m sct_rootlets.training.names -ofolder training/names -minutes 20",
     )
     parser.add_argument_group("MANDATORY").add_argument(
         "-ofolder", required=True, metavar="<folder>", help="checkpoint.pt and the model folder are written here"
@@ -171,16 +167,12 @@ def _command(arguments: argparse.Namespace) -> None:
             bank = list(zip(stored["slabs"].astype(np.float32), stored["names"], strict=True))
     begin, step, losses = time.monotonic(), 0, []
     while (share := (time.monotonic() - begin) / (60 * arguments.minutes)) < 1:
-        if len(bank) < 64 or (step % 4 == 0 and len(bank) < 4 * BANK):
+        if len(bank) < FEWEST or (step % 4 == 0 and len(bank) < BANK):
             bank.append(random_straight(rng))
         elif step % 4 == 0:
             bank[int(rng.integers(len(bank)))] = random_straight(rng)
-        chosen = [
-            real[int(rng.integers(len(real)))]
-            if real and rng.random() < REAL_SHARE
-            else bank[int(rng.integers(len(bank)))]
-            for _ in range(BATCH)
-        ]
+        sources = [real if real and rng.random() < REAL_SHARE else bank for _ in range(BATCH)]
+        chosen = [source[int(rng.integers(len(source)))] for source in sources]
         images, values = zip(*(view(slabs, names, rng) for slabs, names in chosen), strict=True)
         logits = row_logits(network(torch.from_numpy(np.stack(images))))
         target = torch.from_numpy(np.stack(values)) - ABOVE  # -1 where there is nothing
@@ -203,12 +195,11 @@ def _command(arguments: argparse.Namespace) -> None:
     if arguments.scans:
         slabs, names = (np.stack(part) for part in zip(*bank, strict=True))
         np.savez(arguments.scans, slabs=slabs.astype(np.float16), names=names)
-    labels = {level_name(value, "spinal"): value for value in range(FIRST, LAST + 1)}
     write_model_folder(
         folder,
         network,
         architecture,
-        {"above_C2": ABOVE, **labels, "below_T1": BELOW},
+        segment_labels(),
         (PIXEL_MM, PIXEL_MM),
         (N_ROWS // STRIDE * STRIDE, N_COLUMNS),
         half=True,

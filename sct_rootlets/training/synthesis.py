@@ -134,12 +134,12 @@ def synthesize(
         levels=(_largest(levels, factor) * (seen & ~cord)).to(torch.uint8),
         roots=(_largest(roots, factor) * (seen & ~cord)).to(torch.uint8),
         cord=cord.to(torch.uint8),
-        segments=(_segments(anatomy, arc[tuple(slice(f // 2, None, f) for f in factor)]) * cord).to(torch.uint8),
+        segments=(segments_along(anatomy, arc[tuple(slice(f // 2, None, f) for f in factor)]) * cord).to(torch.uint8),
         spacing_mm=spacing_mm,
     )
 
 
-def _segments(anatomy: Anatomy, arc: torch.Tensor) -> torch.Tensor:
+def segments_along(anatomy: Anatomy, arc: torch.Tensor) -> torch.Tensor:
     """The level whose middle is nearest; 1 and 10 from half a segment beyond the first and the last."""
     values = range(level_value("C2", "spinal"), level_value("T1", "spinal") + 1)
     starts = {value: [f.path[0, 0] for f in anatomy.fila if f.value == value] for value in values}

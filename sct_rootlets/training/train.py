@@ -22,11 +22,12 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 from torch import nn
 
 from sct_rootlets.errors import ImageError, LabelError, ModelError
-from sct_rootlets.levels import ROOTS, level_name, level_value
+from sct_rootlets.levels import ROOTS, level_value
+from sct_rootlets.segmentation.labelling import N_NAMES
 from sct_rootlets.segmentation.model import build_network, last_layer, plain_unet
 from sct_rootlets.training.anatomy import TRAINING, AnatomyRanges
 from sct_rootlets.training.examples import Example, random_example, random_overview, random_patch
-from sct_rootlets.training.export import write_model_folder
+from sct_rootlets.training.export import segment_labels, write_model_folder
 from sct_rootlets.training.real import UNKNOWN, load_real, vary
 from sct_rootlets.training.template import Template, load_template
 
@@ -39,7 +40,7 @@ SHORTEST = {"overview": (24, 30, 12), "rootlets": (64, 48, 48)}
 #: and `ROOTS`).
 N_LEVELS, N_CORD, N_ROOTS = 1 + level_value("T1", "spinal"), 1, 1 + len(ROOTS)
 #: Output channels of a network for the overview: background and `sct_rootlets.training.synthesis.Scan.segments`.
-N_SEGMENTS = 11
+N_SEGMENTS = N_NAMES
 #: Shares of the segments in the cord, counted in 60 random overviews.
 SEGMENT_SHARES = (0.027, 0.035, 0.045, 0.056, 0.068, 0.084, 0.091, 0.083, 0.070, 0.440)
 
@@ -364,8 +365,7 @@ class Training:
         weights, heads = dict(self.average), {}
         if self.settings.task == "overview":
             n_classes = N_SEGMENTS
-            names = [level_name(value, "spinal") for value in range(2, N_SEGMENTS - 1)]
-            labels = {name: value for value, name in enumerate(["above_C2", *names, "below_T1"], start=1)}
+            labels = segment_labels()
         else:
             n_classes = N_LEVELS
             labels = {f"lvl{value}": value for value in range(1, N_LEVELS)}

@@ -50,6 +50,7 @@ def test_every_task_has_its_parser():
 @pytest.mark.parametrize(
     "argv",
     [[], ["rootlets"], ["rootlet", "-i", "a.nii.gz"], ["rootlets", "-i", "a.nii.gz", "b.nii.gz", "-o", "c.nii.gz"],
+     ["rootlets", "-i", "a.nii.gz", "b.nii.gz", "-ldisc", "d.nii.gz"],
      ["rootlets", "-i", "a.nii.gz", "-device", "tpu"], ["rootlets", "-i", "a.nii.gz", "-remove-small", "1litre"]],
 )  # fmt: skip
 def test_bad_usage_exits_2(argv, capsys):
@@ -90,6 +91,17 @@ def test_the_old_spelling_and_a_name_of_its_own(image, tmp_path):
     assert main(["-task", "rootlets", "-i", str(image), "-o", str(target), "-v", "0"]) == 0
     assert main(["rootlets", "-i", str(image), "-v", "0"]) == 0
     assert target.read_bytes() == (tmp_path / "t2_rootlets.nii.gz").read_bytes()
+
+
+def test_a_user_sees_no_warnings(image, tmp_path):
+    """On voxels that have to be resampled, in a process of its own: nothing but results is printed."""
+    scan = nib.load(image)
+    finer = nib.Nifti1Image(np.asarray(scan.dataobj), scan.affine @ np.diag([0.95, 0.95, 0.95, 1]))
+    nib.save(finer, tmp_path / "finer.nii.gz")
+    command = [sys.executable, "-m", "sct_rootlets.cli.deepseg", "rootlets_cord", "-i", str(tmp_path / "finer.nii.gz")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
 
 
 def test_roots_are_the_levels_by_side(image, tmp_path):
