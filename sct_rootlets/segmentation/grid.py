@@ -114,7 +114,7 @@ class Resampling:
         box : tuple of slice
             Of the other voxels.
         order : int
-            Of the spline, 1 to 3.
+            Of the spline, 0 to 3.
         """
         scale = self.scale
         first = np.array([part.start for part in box])

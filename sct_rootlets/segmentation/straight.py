@@ -21,6 +21,8 @@ BEHIND_MM, AHEAD_MM = 46.0, 34.0
 #: Slabs, each the mean of three sheets `PIXEL_MM` apart.
 SLAB_MM, N_SLABS = 6.0, 5
 N_COLUMNS = round((BEHIND_MM + AHEAD_MM) / PIXEL_MM)
+#: Brightness is judged against that within about this distance.
+SURROUNDINGS_MM = 16.0
 #: Rows are filled up to a multiple of this.
 STRIDE = 16
 
@@ -57,13 +59,32 @@ def straighten(data: np.ndarray, affine: np.ndarray, line: Centerline, arc: np.n
     return np.where(known.any(axis=1), mean, np.nan).astype(np.float32)
 
 
-def standardised(slabs: np.ndarray) -> np.ndarray:
-    """Mean 0 and standard deviation 1 of what is known, 0 elsewhere."""
+def equalised(slabs: np.ndarray) -> np.ndarray:
+    """Brightness by rank, against the brightness around: fluid and coils outshine bone and muscle no more.
+
+    Parameters
+    ----------
+    slabs : numpy.ndarray, shape (N_SLABS, N, N_COLUMNS)
+        NaN where nothing is known.
+
+    Returns
+    -------
+    numpy.ndarray of float32, same shape
+        Evenly distributed with mean 0 and standard deviation 1; 0 where nothing is known.
+    """
     known = np.isfinite(slabs)
     if not known.any():
-        return np.zeros_like(slabs)
-    mean, deviation = slabs[known].mean(), slabs[known].std()
-    return np.where(known, (slabs - mean) / max(deviation, 1e-6), 0).astype(np.float32)
+        return np.zeros(slabs.shape, dtype=np.float32)
+    low, high = np.percentile(slabs[known], [1, 80])
+    values = np.where(known, np.maximum(slabs - low, 0), 0)
+    sigma = (0, SURROUNDINGS_MM / PIXEL_MM, SURROUNDINGS_MM / PIXEL_MM)
+    around = ndimage.gaussian_filter(np.minimum(values, high - low), sigma)
+    share = ndimage.gaussian_filter(known.astype(np.float32), sigma)
+    around = around / np.maximum(share, 1e-3)
+    values = values / np.maximum(around + 0.1 * around[known].mean(), 1e-6)
+    levels = np.unique(np.quantile(values[known], np.linspace(0, 1, 257)))
+    ranks = np.interp(values, levels, np.linspace(-np.sqrt(3), np.sqrt(3), len(levels)))
+    return np.where(known, ranks, 0).astype(np.float32)
 
 
 def names_of_rows(
@@ -86,7 +107,7 @@ def names_of_rows(
     names : numpy.ndarray, shape (N, N_NAMES)
     """
     arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
-    image = standardised(straighten(data, affine, line, arc))
+    image = equalised(straighten(data, affine, line, arc))
     missing = -len(arc) % STRIDE
     tensor = torch.from_numpy(np.pad(image, [(0, 0), (0, missing), (0, 0)]))[None].to(device)
     with torch.no_grad():

@@ -1,9 +1,10 @@
-"""Train the network for rootlets, cord and roots on synthetic scans: ``python -m sct_rootlets.training -h``."""
+"""Train the networks on synthetic scans: ``python -m sct_rootlets.training -h``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from sct_rootlets.cli.common import add_misc, command_parser, run, say
@@ -14,6 +15,7 @@ stopped: a checkpoint is written every five minutes and at the end."""
 
 EXAMPLES = """\
   python -m sct_rootlets.training -ofolder training -device cuda -minutes 9
+  python -m sct_rootlets.training -ofolder names -task names -threads 1
   python -m sct_rootlets.training -ofolder training -steps 5000 -template PAM50 -workers 1 -threads 1"""
 
 
@@ -24,37 +26,37 @@ def get_parser() -> argparse.ArgumentParser:
         "-ofolder", required=True, metavar="<folder>", help="checkpoint.pt and the model folder are written here"
     )
     optional = parser.add_argument_group("OPTIONAL")
-    optional.add_argument("-task", choices=("rootlets", "overview"), default="rootlets",
-                          help="rootlets (default), or the cord by segments on coarse voxels")  # fmt: skip
+    optional.add_argument("-task", choices=("rootlets", "overview", "names"), default="rootlets",
+                          help="rootlets (default); the cord on coarse voxels; or names of its segments")  # fmt: skip
     optional.add_argument("-device", default="cpu", metavar="<cpu|cuda|mps>", help="default: cpu")
     optional.add_argument("-minutes", type=float, default=float("inf"), metavar="<min>", help="stop after this time")
-    optional.add_argument("-steps", type=int, default=20_000, metavar="<n>", help="whole training (default: 20000)")
-    optional.add_argument("-batch", type=int, default=2, metavar="<n>", help="patches a step (default: 2)")
-    optional.add_argument("-features", type=features, default=(16, 32, 64, 96, 128), metavar="<n,n,...>",
-                          help="channels at each resolution (default: 16,32,64,96,128)")  # fmt: skip
-    optional.add_argument("-spacing", type=float, default=0.8, metavar="<mm>", help="voxel size (default: 0.8)")
-    optional.add_argument("-patch", type=features, default=(64, 48, 48), metavar="<n,n,n>",
-                          help="voxels from superior, anterior and right (default: 64,48,48)")  # fmt: skip
-    optional.add_argument("-convolutions", type=features, default=(1, 2, 2, 2, 2), metavar="<n,n,...>",
-                          help="at each resolution on the way down (default: 1,2,2,2,2)")  # fmt: skip
+    optional.add_argument("-steps", type=int, metavar="<n>",
+                          help="whole training (default: 20000 for rootlets, 6000 overview, 8000 names)")  # fmt: skip
+    optional.add_argument("-batch", type=int, metavar="<n>", help="patches a step (default: 2, 1, 8)")
+    optional.add_argument("-features", type=whole_numbers, metavar="<n,n,...>", help="channels at each resolution")
+    optional.add_argument("-spacing", type=float, metavar="<mm>", help="voxel size (default: 0.8, 2, 2)")
+    optional.add_argument("-patch", type=whole_numbers, metavar="<n,n,n>", help="voxels from superior, anterior, right")
+    optional.add_argument("-convolutions", type=whole_numbers, metavar="<n,n,...>",
+                          help="at each resolution on the way down")  # fmt: skip
     optional.add_argument("-template", metavar="<folder>", help="labels of PAM50: half of the scans are made of them")
     optional.add_argument(
         "-real", metavar="<folder>", help="BIDS folder with real scans and their cord masks and discs"
     )
-    optional.add_argument(
-        "-subjects", type=names, default=(), metavar="<name,...>", help="those of its subjects to use"
-    )
+    optional.add_argument("-subjects", type=names, metavar="<name,...>", help="those of its subjects to use")
     optional.add_argument("-start", metavar="<file>", help="checkpoint of another training to start from")
-    optional.add_argument("-rate", type=float, default=2e-3, metavar="<x>", help="learning rate (default: 0.002)")
+    optional.add_argument(
+        "-real-share", type=float, metavar="<x>", help="how often a scan is a real one (default: 0.4, 0.4, 0.35)"
+    )
+    optional.add_argument("-rate", type=float, metavar="<x>", help="learning rate (default: 0.002)")
     optional.add_argument("-workers", type=int, default=0, metavar="<n>",
                           help="processes that make scans while the network learns (default: 0)")  # fmt: skip
     optional.add_argument("-threads", type=int, metavar="<n>", help="of the CPU, for the network (default: all)")
-    optional.add_argument("-seed", type=int, default=0, metavar="<n>", help="default: 0")
+    optional.add_argument("-seed", type=int, metavar="<n>", help="default: 0")
     add_misc(parser)
     return parser
 
 
-def features(text: str) -> tuple[int, ...]:
+def whole_numbers(text: str) -> tuple[int, ...]:
     """Parse whole numbers between commas."""
     return tuple(int(number) for number in text.split(","))
 
@@ -72,25 +74,30 @@ def main(argv: list[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> None:
     import torch
 
-    from sct_rootlets.training.train import Training, TrainingSettings
+    from sct_rootlets.training.tasks import DEFAULTS
+    from sct_rootlets.training.train import Training
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     folder = Path(arguments.ofolder)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
-    settings = TrainingSettings(
-        task=arguments.task,
-        features=arguments.features,
-        spacing_mm=arguments.spacing,
-        patch=arguments.patch,
-        batch=arguments.batch,
-        steps=arguments.steps,
-        convolutions=arguments.convolutions,
+    given = {
+        "features": arguments.features,
+        "convolutions": arguments.convolutions,
+        "spacing_mm": arguments.spacing,
+        "patch": arguments.patch,
+        "batch": arguments.batch,
+        "steps": arguments.steps,
+        "learning_rate": arguments.rate,
+        "real": arguments.subjects,
+        "real_share": arguments.real_share,
+        "seed": arguments.seed,
+    }
+    settings = replace(
+        DEFAULTS[arguments.task],
         template=arguments.template is not None,
-        real=arguments.subjects,
-        learning_rate=arguments.rate,
-        seed=arguments.seed,
+        **{name: value for name, value in given.items() if value is not None},
     )
     template = None if arguments.template is None else Path(arguments.template)
     real = None if arguments.real is None else Path(arguments.real)

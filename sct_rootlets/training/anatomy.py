@@ -8,12 +8,12 @@ drift apart, how many fila a root has, how thick, missing and asymmetric they ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sct_rootlets.centerline import Centerline
-from sct_rootlets.levels import level_name
+from sct_rootlets.levels import level_name, level_value
 from sct_rootlets.phantom import Anatomy, Filum, spinal_middles
 
 Range = tuple[float, float]
@@ -181,6 +181,29 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) -
         enlargement=draw("enlargement"),
         canal_half_axes_mm=canal,
     )
+
+
+def with_thoracic(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
+    """Add rootlets of T2 and T3, like those of T1 and 14-22 mm apart: scans show them, though nobody labels them."""
+    last = level_value("T1", "spinal")
+    fila, shift = list(anatomy.fila), 0.0
+    for value in (last + 1, last + 2):
+        shift += rng.uniform(14, 22)
+        for filum in anatomy.fila:
+            if filum.value == last:
+                down = np.array([shift + rng.normal(0, 0.5), 0, 0])
+                fila.append(replace(filum, value=value, path=filum.path + down))
+    return replace(anatomy, fila=tuple(fila))
+
+
+def blanked(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
+    """Leave out all rootlets half of the time, and all on a random stretch of 20-60 mm otherwise."""
+    if rng.random() < 0.5:
+        return replace(anatomy, fila=())
+    starts = [filum.path[0, 0] for filum in anatomy.fila]
+    middle, half = rng.uniform(min(starts), max(starts)), rng.uniform(10, 30)
+    kept = tuple(filum for filum in anatomy.fila if abs(filum.path[0, 0] - middle) > half)
+    return replace(anatomy, fila=kept)
 
 
 def _path(

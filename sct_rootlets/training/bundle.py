@@ -25,7 +25,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     mandatory = parser.add_argument_group("MANDATORY")
     mandatory.add_argument("-overview", required=True, metavar="<folder>", help="of the task overview")
-    mandatory.add_argument("-names", required=True, metavar="<folder>", help="of sct_rootlets.training.names")
+    mandatory.add_argument("-names", required=True, metavar="<folder>", help="of the task names")
     mandatory.add_argument("-rootlets", required=True, metavar="<folder>", help="of the task rootlets")
     mandatory.add_argument("-model", required=True, metavar="<version>", help="version of the three together")
     parser.add_argument_group("OPTIONAL").add_argument(

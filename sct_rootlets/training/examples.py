@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -10,7 +10,8 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 from sct_rootlets.levels import ROOTS, mirrored_root
 from sct_rootlets.phantom import Anatomy
-from sct_rootlets.training.anatomy import TRAINING, AnatomyRanges, random_anatomy
+from sct_rootlets.segmentation.labelling import LAST
+from sct_rootlets.training.anatomy import TRAINING, AnatomyRanges, blanked, random_anatomy, with_thoracic
 from sct_rootlets.training.contrast import Contrast
 from sct_rootlets.training.synthesis import FINE_MM, Scan, synthesize
 from sct_rootlets.training.template import Template
@@ -19,6 +20,10 @@ from sct_rootlets.training.template import Template
 MIXTURE = {"T2w": 0.2, "INV1": 0.1, "INV2": 0.1, "UNIT1": 0.1, "random": 0.5}
 #: How often the field of view lies beside the spine.
 ELSEWHERE = 0.15
+#: How often rootlets are left out, on a stretch or everywhere: where nothing is to be seen, nothing is to be found.
+BLANKED = 0.15
+#: Label of voxels of which it is not known, or not asked, whether they are rootlets.
+UNKNOWN = 255
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class Example:
     image : torch.Tensor
         Mean 0, standard deviation 1.
     levels : torch.Tensor of uint8
-        What is to be named: rootlets, 2 for C2 and so on; or the cord by segments (`Scan.segments`).
+        What is to be named: rootlets, 2 for C2 and so on, `UNKNOWN` below T1; or the cord by segments
+        (`Scan.segments`).
     cord, roots : torch.Tensor of uint8
     """
 
@@ -38,6 +44,10 @@ class Example:
     levels: torch.Tensor
     cord: torch.Tensor
     roots: torch.Tensor
+
+    def to(self, device: str | torch.device) -> Example:
+        """The same, on a device."""
+        return Example(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def random_example(
@@ -65,7 +75,9 @@ def random_example(
     template : Template, optional
         Source of cord and rootlets in place of the anatomy's own, half of the time.
     """
-    anatomy = random_anatomy(rng, ranges)
+    anatomy = with_thoracic(random_anatomy(rng, ranges), rng)
+    if rng.random() < BLANKED:
+        anatomy = blanked(anatomy, rng)
     if rng.random() < 0.5:
         template = None
     acquired = np.full(3, rng.uniform(0.6, 1.2))
@@ -77,7 +89,9 @@ def random_example(
     if rng.random() < ELSEWHERE:  # what lies beside the spine is none of it
         centre += [rng.uniform(-30, 30), rng.uniform(-45, 30), 0]
     scan = _scan(anatomy, contrast, size, acquired, centre, rng, device, template)
-    return _example(scan, scan.levels, spacing_mm)
+    thoracic = scan.levels > LAST
+    levels, roots = (volume.masked_fill(thoracic, UNKNOWN) for volume in (scan.levels, scan.roots))
+    return _example(replace(scan, roots=roots), levels, spacing_mm)
 
 
 def random_overview(
@@ -147,7 +161,7 @@ def _example(scan: Scan, levels: torch.Tensor, spacing_mm: float) -> Example:
     return Example(image, *labels)
 
 
-def random_patch(example: Example, patch: tuple[int, int, int], rng: np.random.Generator) -> list[torch.Tensor]:
+def random_patch(example: Example, patch: tuple[int, ...], rng: np.random.Generator) -> list[torch.Tensor]:
     """Cut a patch, mostly around something that is to be named, and mirror it left to right half of the time.
 
     Returns
@@ -156,7 +170,7 @@ def random_patch(example: Example, patch: tuple[int, int, int], rng: np.random.G
         Image, levels, cord and roots, each of the shape of the patch; beyond the scan, zeros.
     """
     shape = np.array(example.image.shape)
-    found = example.levels.nonzero()
+    found = ((example.levels > 0) & (example.levels != UNKNOWN)).nonzero()
     if len(found) and rng.random() < 0.75:
         middle = found[int(rng.integers(len(found)))].cpu().numpy() + rng.integers(-8, 9, 3)
     else:

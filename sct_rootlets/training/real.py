@@ -1,6 +1,8 @@
 """Real scans in training: cord masks teach the cord, discs teach what the cord's segments look like.
 
-Rootlets of real scans are unknown (`UNKNOWN`) near the cord, where no loss is taken, and absent elsewhere.
+Near the cord, rootlets of real scans are unknown (`UNKNOWN`): no loss is taken there. Elsewhere there are none. Where
+rootlets were found by an earlier network and looked at, they are learned from as well (self-training), without taking
+what it did not find for absent.
 """
 
 from __future__ import annotations
@@ -20,26 +22,26 @@ from sct_rootlets.errors import ImageError
 from sct_rootlets.image import load_volume
 from sct_rootlets.segmentation.grid import Resampling, orient, reduced
 from sct_rootlets.segmentation.labelling import expected_names
-from sct_rootlets.training.examples import Example
+from sct_rootlets.training.examples import UNKNOWN, Example
 from sct_rootlets.vertebral import label_points, place_discs
 
-#: Label of voxels of which it is not known whether they are rootlets.
-UNKNOWN = 255
 #: Further than this from the cord there are none.
 NEAR_MM = 15.0
 
 
 def paths_of(folder: str | os.PathLike[str], subject: str) -> list[Path]:
     """Image, cord mask and discs of a subject; an error if one is missing."""
-    stem = f"sub-{subject}/anat/sub-{subject}_T2w"
-    paths = [Path(folder) / f"{stem}.nii.gz"]
-    paths += [
-        Path(folder) / "derivatives" / "labels" / f"{stem}_label-{name}.nii.gz" for name in ("SC_seg", "discs_dlabel")
-    ]
+    paths = [Path(folder) / f"sub-{subject}" / "anat" / f"sub-{subject}_T2w.nii.gz"]
+    paths += [_labels_path(folder, subject, name) for name in ("SC_seg", "discs_dlabel")]
     for path in paths:
         if not path.exists():
             raise ImageError(f"{path} is missing; check the folder and the name of the subject")
     return paths
+
+
+def _labels_path(folder: str | os.PathLike[str], subject: str, name: str) -> Path:
+    anat = Path(folder) / "derivatives" / "labels" / f"sub-{subject}" / "anat"
+    return anat / f"sub-{subject}_T2w_label-{name}.nii.gz"
 
 
 def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_mm: float) -> Example:
@@ -49,7 +51,8 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
     ----------
     folder : path
         With ``sub-*/anat/*_T2w.nii.gz`` and, in ``derivatives/labels``, ``*_label-SC_seg.nii.gz`` and
-        ``*_label-discs_dlabel.nii.gz``.
+        ``*_label-discs_dlabel.nii.gz``; and, where there are any, ``*_label-roots_dseg.nii.gz``, as the task
+        ``rootlets_roots`` writes it.
     subject : str
         Without ``sub-``.
     task : {"rootlets", "overview"}
@@ -84,6 +87,11 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
         distance = ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
         levels = np.where((distance > 0) & (distance < NEAR_MM), UNKNOWN, 0).astype(np.uint8)
         roots = levels.copy()
+        earlier = _labels_path(folder, subject, "roots_dseg")
+        if earlier.exists():
+            found = resampling.cut(orient(load_volume(earlier)).data, box, order=0).astype(np.uint8)
+            there = (found > 0) & ~mask
+            levels[there], roots[there] = found[there] // 10, found[there] % 10
     standard = (values - values.mean()) / values.std()
     volumes = (standard.astype(np.float32), levels, mask.astype(np.uint8), roots)
     return Example(*(torch.from_numpy(volume) for volume in volumes))

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 from sct_rootlets.levels import ROOTS, level_value
-from sct_rootlets.phantom import Anatomy
+from sct_rootlets.phantom import Anatomy, spinal_middles
 from sct_rootlets.training.contrast import Contrast, Tissue, tissue_signals
 from sct_rootlets.training.template import Template, draw_template
 
@@ -143,8 +143,11 @@ def segments_along(anatomy: Anatomy, arc: torch.Tensor) -> torch.Tensor:
     """The level whose middle is nearest; 1 and 10 from half a segment beyond the first and the last."""
     values = range(level_value("C2", "spinal"), level_value("T1", "spinal") + 1)
     starts = {value: [f.path[0, 0] for f in anatomy.fila if f.value == value] for value in values}
+    usual = spinal_middles(anatomy.discs)
     known = [value for value in values if starts[value]]
-    middles = np.interp(values, known, [np.mean(starts[value]) for value in known])
+    # Levels without rootlets lie where they are usually, moved as their neighbours are.
+    moved = [np.mean(starts[value]) - usual[value] for value in known] or [0.0]
+    middles = np.array([usual[value] for value in values]) + np.interp(values, known or [0], moved)
     bounds = [middles[0] - 7.5, *(middles[1:] + middles[:-1]) / 2, middles[-1] + 7.5]
     return 1 + torch.bucketize(arc.contiguous(), torch.tensor(bounds, dtype=arc.dtype, device=arc.device))
 

@@ -196,7 +196,7 @@ def draw_template(
     for side, half in (("left", x < 0), ("right", x >= 0)):
         middles: dict[int, list[float]] = {}
         for filum in anatomy.fila:
-            if filum.root.startswith(side):
+            if filum.root.startswith(side) and filum.value in template.middles:
                 middles.setdefault(filum.value, []).append(float(filum.path[0, 0]))
         known = sorted(middles)
         if len(known) < 2:

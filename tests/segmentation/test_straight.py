@@ -10,7 +10,7 @@ from sct_rootlets.segmentation.straight import (  # noqa: E402
     N_SLABS,
     PIXEL_MM,
     SLAB_MM,
-    standardised,
+    equalised,
     straighten,
 )
 
@@ -45,14 +45,31 @@ def test_beyond_the_volume_nothing_is_known(line):
     slabs = straighten(np.ones((10, 10, 10)), np.diag([2.0, 2.0, 2.0, 1.0]), line, np.arange(0.0, 100.0, PIXEL_MM))
     assert np.isnan(slabs).any()
     assert np.nanmax(slabs) == np.nanmin(slabs) == 1
-    image = standardised(slabs)
+    image = equalised(slabs)
     assert np.isfinite(image).all()
     assert not image[np.isnan(slabs)].any()
 
 
-def test_known_pixels_are_standardised():
-    slabs = np.random.default_rng(0).normal(300, 40, (N_SLABS, 20, N_COLUMNS)).astype(np.float32)
-    slabs[:, 15:] = np.nan
-    image = standardised(slabs)
-    assert image[:, :15].mean() == pytest.approx(0, abs=1e-4)
-    assert image[:, :15].std() == pytest.approx(1, abs=1e-4)
+def test_brightness_is_evenly_distributed_whatever_the_coil_and_the_fluid():
+    """A spine whose fluid is 10 times as bright as all else, under a coil that is e times as sensitive at one end."""
+    rng = np.random.default_rng(0)
+    tissue = rng.uniform(0, 120, (N_SLABS, 60, N_COLUMNS))
+    tissue[:, :, 20:26] = 1000
+    image = equalised(tissue)
+    image_of_coil = equalised(tissue * np.exp(np.linspace(0, 1, 60))[None, :, None])
+    fluid = np.zeros(tissue.shape, dtype=bool)
+    fluid[:, :, 20:26] = True
+    for one in (image, image_of_coil):
+        assert one.mean() == pytest.approx(0, abs=0.1)
+        assert one.std() == pytest.approx(1, abs=0.1)
+        assert one[fluid].min() > one[~fluid].max() - 0.01
+    assert np.corrcoef(image[~fluid], image_of_coil[~fluid])[0, 1] > 0.95
+    np.testing.assert_array_equal(equalised(5 * tissue + 300), image)  # brightness as such does not matter
+
+
+def test_what_is_not_known_stays_out():
+    slabs = np.random.default_rng(0).normal(300, 40, (N_SLABS, 40, N_COLUMNS)).astype(np.float32)
+    slabs[:, 30:] = np.nan
+    image = equalised(slabs)
+    assert not image[:, 30:].any()
+    assert image[:, :30].std() == pytest.approx(1, abs=0.05)

@@ -6,15 +6,10 @@ pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_arc
 
 from sct_rootlets.errors import ModelError  # noqa: E402
 from sct_rootlets.levels import ROOTS  # noqa: E402
-from sct_rootlets.training.examples import Example, random_example, random_overview, random_patch  # noqa: E402
-from sct_rootlets.training.train import (  # noqa: E402
-    N_CORD,
-    N_LEVELS,
-    N_ROOTS,
-    Training,
-    TrainingSettings,
-    loss_of,
-)
+from sct_rootlets.training.examples import UNKNOWN, Example, random_example, random_overview, random_patch  # noqa: E402
+from sct_rootlets.training.losses import N_CORD, N_LEVELS, N_ROOTS, rootlets_loss  # noqa: E402
+from sct_rootlets.training.tasks import TrainingSettings  # noqa: E402
+from sct_rootlets.training.train import Training  # noqa: E402
 
 TINY = TrainingSettings(
     features=(4, 8), convolutions=(1, 2), spacing_mm=1.6, patch=(24, 24, 24), batch=1, steps=50, bank=1, renewal=1000
@@ -30,7 +25,7 @@ def test_an_example_is_standardised_and_labelled(example):
     assert float(example.image.mean()) == pytest.approx(0, abs=1e-4)
     assert float(example.image.std()) == pytest.approx(1, abs=1e-3)
     assert example.image.shape == example.levels.shape == example.cord.shape == example.roots.shape
-    assert set(np.unique(example.levels)) <= {0, *range(2, 10)}
+    assert set(np.unique(example.levels)) <= {0, *range(2, 10), UNKNOWN}
     assert ((example.levels > 0) == (example.roots > 0)).all()
 
 
@@ -63,15 +58,15 @@ def test_loss_is_least_where_the_output_is_right():
         assert by_root.shape[1] + by_level.shape[1] + N_CORD == N_LEVELS + N_CORD + N_ROOTS
         return 20.0 * torch.cat([by_level * 2 - 1, cord[:, None].long() * 2 - 1, by_root * 2 - 1], dim=1).float()
 
-    right = loss_of(logits(levels), levels, cord, roots)
-    wrong_name = loss_of(logits(torch.where(levels == 5, 6, levels)), levels, cord, roots)
+    right = rootlets_loss(logits(levels), levels, cord, roots)
+    wrong_name = rootlets_loss(logits(torch.where(levels == 5, 6, levels)), levels, cord, roots)
     assert right < 0.01
     assert wrong_name > 0.5
 
 
 def test_rare_names_weigh_more():
     """Two voxels of two names, one of which is rare: getting the rare one wrong costs more."""
-    from sct_rootlets.training.train import presence_and_name_loss
+    from sct_rootlets.training.losses import presence_and_name_loss
 
     values = torch.tensor([1, 2]).reshape(1, 2, 1, 1)
 
@@ -199,8 +194,6 @@ def test_the_command_trains_goes_on_and_exports(tmp_path, capsys):
 
 def test_nothing_is_learned_where_rootlets_are_unknown():
     """Whatever the network says there, loss and gradient of levels and roots are those of the rest."""
-    from sct_rootlets.training.real import UNKNOWN
-
     levels = torch.zeros((1, 4, 4, 4), dtype=torch.uint8)
     levels[0, 0, 0, 0], levels[0, 2:] = 3, UNKNOWN
     roots = torch.where(levels == UNKNOWN, UNKNOWN, (levels > 0).to(torch.uint8))
@@ -210,8 +203,8 @@ def test_nothing_is_learned_where_rootlets_are_unknown():
     other[:, :N_LEVELS, 2:] += 5 * torch.randn_like(other[:, :N_LEVELS, 2:])
     other[:, N_LEVELS + N_CORD :, 2:] += 5 * torch.randn_like(other[:, N_LEVELS + N_CORD :, 2:])
     one.requires_grad_()
-    loss = loss_of(one, levels, cord, roots)
-    torch.testing.assert_close(loss, loss_of(other, levels, cord, roots))
+    loss = rootlets_loss(one, levels, cord, roots)
+    torch.testing.assert_close(loss, rootlets_loss(other, levels, cord, roots))
     loss.backward()
     assert not one.grad[:, :N_LEVELS, 2:].any()
     assert one.grad[:, N_LEVELS, 2:].any()
