@@ -24,10 +24,10 @@ import numpy as np
 from nibabel.affines import apply_affine
 from scipy import ndimage
 
+from sct_rootlets.correspondence import BIAS_MM
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume, load_volume, superior_axis
 from sct_rootlets.levels import level_name
-from sct_rootlets.phantom import BIAS_MM
 from sct_rootlets.segmentation.segment import Segmentation, Segmenter
 from sct_rootlets.segmentation.weights import FOLDER, load_segmenter
 from sct_rootlets.subject import compute_spinal_levels

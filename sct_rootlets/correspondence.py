@@ -7,8 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sct_rootlets.levels import DISC_C2_C3, ROOTS, Level, Levels, disc_name, paired_levels
+from sct_rootlets.levels import DISC_C2_C3, ROOTS, Level, Levels, disc_name, level_value, paired_levels
 from sct_rootlets.vertebral import Disc
+
+#: Vertebral minus spinal midpoint of the shifted pairs C2-C3 ... C7-C8, T1-T1: the published ends (arXiv
+#: 2509.16255) and values of a template between them.
+BIAS_MM = (0.0, 0.9, 3.6, 4.6, 4.8, 5.4, 8.15)
+#: From spinal level C2 to C3, which have no vertebra between them to compare with.
+PITCH_C2_C3_MM = 15.5
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,34 @@ def correspond(spinal: Levels, vertebral: Levels) -> list[Pair]:
         for pairing, upper, lower in paired_levels()
         if upper in vertebral_by_name and lower in spinal_by_name
     ]
+
+
+def spinal_middles(discs: dict[int, float], scale: float = 1.0) -> dict[int, float]:
+    """Middle of each spinal level from C2 to T1, as far from the vertebrae as published (`BIAS_MM`).
+
+    Parameters
+    ----------
+    discs : dict of int to float
+        Arc length of each disc in mm, by value.
+    scale : float
+        Of the whole spine.
+
+    Returns
+    -------
+    dict of int to float
+        mm of arc length by value, ascending.
+    """
+    shifted = [
+        (level_value(upper, "vertebral"), level_value(lower, "spinal"))
+        for pairing, upper, lower in paired_levels()
+        if pairing == "shifted"
+    ]
+    middles = {
+        spinal: (discs[vertebral] + discs[vertebral + 1]) / 2 - bias * scale
+        for (vertebral, spinal), bias in zip(shifted, BIAS_MM, strict=False)
+    }
+    middles[level_value("C2", "spinal")] = middles[level_value("C3", "spinal")] - PITCH_C2_C3_MM * scale
+    return dict(sorted(middles.items()))
 
 
 def level_rows(

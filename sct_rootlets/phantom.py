@@ -21,8 +21,9 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from sct_rootlets.centerline import Centerline
+from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.image import Volume, save_volume, staged_outputs
-from sct_rootlets.levels import PMJ_VALUE, level_name, level_value, paired_levels
+from sct_rootlets.levels import PMJ_VALUE, level_name
 
 # Length of the attachment of each level's rootlets, C2 to T1: within the 10-12 mm of Kim 2012 (J Korean Neurosurg
 # Soc 52:384) from C3 to C8; and how steeply they descend from the perpendicular to the cord: C1-C2 run upwards, C3
@@ -31,10 +32,6 @@ _ATTACHMENT_MM = (8.0, 10.5, 11.0, 11.0, 10.5, 10.5, 10.0, 9.0)
 _DESCENT_DEG = (-10.0, 0.0, 8.0, 12.0, 16.0, 20.0, 25.0, 30.0)
 # Heights of vertebrae C2 to T2 with the disc below, and of C1 above them.
 _VERTEBRA_MM = (14.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.0)
-# Vertebral minus spinal midpoint of the shifted pairs C2-C3 ... C7-C8, T1-T1: the published ends (arXiv
-# 2509.16255) and values of a template between them.
-BIAS_MM = (0.0, 0.9, 3.6, 4.6, 4.8, 5.4, 8.15)
-PITCH_C2_C3_MM = 15.5
 
 # Where rootlets leave the cross-section and where they go, in degrees ventral of the widest line.
 _DORSAL_START_DEG, _DORSAL_COURSE_DEG = -15.0, 20.0
@@ -203,34 +200,6 @@ def cervical_anatomy(
     pmj_mm = -20.0 * scale
     top = centerline.position(np.array([pmj_mm]))[0]
     return Anatomy(centerline.extended_to(top), half_width, half_depth, tuple(fila), discs, pmj_mm)
-
-
-def spinal_middles(discs: dict[int, float], scale: float = 1.0) -> dict[int, float]:
-    """Middle of each spinal level from C2 to T1, as far from the vertebrae as published (`BIAS_MM`).
-
-    Parameters
-    ----------
-    discs : dict of int to float
-        Arc length of each disc in mm, by value.
-    scale : float
-        Of the whole spine.
-
-    Returns
-    -------
-    dict of int to float
-        mm of arc length by value, ascending.
-    """
-    shifted = [
-        (level_value(upper, "vertebral"), level_value(lower, "spinal"))
-        for pairing, upper, lower in paired_levels()
-        if pairing == "shifted"
-    ]
-    middles = {
-        spinal: (discs[vertebral] + discs[vertebral + 1]) / 2 - bias * scale
-        for (vertebral, spinal), bias in zip(shifted, BIAS_MM, strict=False)
-    }
-    middles[level_value("C2", "spinal")] = middles[level_value("C3", "spinal")] - PITCH_C2_C3_MM * scale
-    return dict(sorted(middles.items()))
 
 
 def _course(length_mm: float, bend_deg: float, sway_mm: float) -> Centerline:

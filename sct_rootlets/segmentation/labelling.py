@@ -17,8 +17,8 @@ from itertools import pairwise, product
 import numpy as np
 from scipy.special import logsumexp
 
+from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.levels import level_value
-from sct_rootlets.phantom import spinal_middles
 
 #: Positions along the cord are this far apart.
 STEP_MM = 1.0

@@ -159,15 +159,15 @@ class Segmenter:
 
 def _look(volume: Volume, model: Model, centerline: Centerline, mirror: bool, device: str | torch.device) -> _Region:
     """Run the network of rootlets, cord and roots on tiles along the cord."""
-    logits, affine, box, resampling = _logits_along(volume, model, centerline, False, device)
-    channels = _probabilities(model, logits)
+    sample = _sample_along(volume, model, centerline)
+    channels = _probabilities(model, sample.logits(model, device))
     if mirror:
-        flipped, *_ = _logits_along(volume, model, centerline, True, device)
-        other = _probabilities(model, flipped)
+        other = _probabilities(model, sample.logits_mirrored(model, device))
         other["roots"] = other["roots"][_SWAPPED]
         channels = {name: (values + other[name]) / 2 for name, values in channels.items()}
     rootlet = (2 - channels["levels"][0] - channels["roots"][0]) / 2
-    return _Region(affine, box, resampling, channels["cord"][0], rootlet, channels["roots"][1:], channels["levels"][1:])
+    cord, roots, names = channels["cord"][0], channels["roots"][1:], channels["levels"][1:]
+    return _Region(sample.affine, sample.box, sample.resampling, cord, rootlet, roots, names)
 
 
 #: Channels of roots in an image that was mirrored from left to right: background, then ROOTS.
@@ -194,9 +194,9 @@ def _seen_by(
     model: Model, region: _Region, volume: Volume, centerline: Centerline, mirror: bool, device: str | torch.device
 ) -> _Region:
     """The region with rootlets and names by another model, brought to the region's voxels."""
-    logits, affine, _, _ = _logits_along(volume, model, centerline, False, device, mirror_axes=mirror)
-    levels = _probabilities(model, logits)["levels"]
-    to_other = np.linalg.inv(affine) @ region.affine
+    sample = _sample_along(volume, model, centerline)
+    levels = _probabilities(model, sample.logits(model, device, mirror))["levels"]
+    to_other = np.linalg.inv(sample.affine) @ region.affine
     there = np.stack(
         [
             ndimage.affine_transform(
@@ -208,27 +208,63 @@ def _seen_by(
     return replace(region, rootlet=1 - there[0], names=there[1:])
 
 
-def _logits_along(
-    volume: Volume,
-    model: Model,
-    centerline: Centerline,
-    flipped: bool,
-    device: str | torch.device,
-    mirror_axes: bool = False,
-) -> tuple[np.ndarray, np.ndarray, Box, Resampling]:
-    """Run a network on tiles along the cord.
+@dataclass(frozen=True)
+class _Sample:
+    """An image along the cord as a network sees it.
 
-    Returns
-    -------
-    logits : numpy.ndarray, shape (channels, I, J, K)
-        NaN where no tile was.
+    Attributes
+    ----------
+    image : numpy.ndarray of float32, shape (I, J, K)
+        Standardised; padded at the ends so that every tile lies in it.
+    tiles : numpy.ndarray of int, shape (N, 3)
+        First voxels of tiles.
+    across : int
+        Axis from left to right.
+    shape : tuple of int
+        Without the padding.
     affine : numpy.ndarray, shape (4, 4)
-        Of the logits' voxels.
+        Of the image's voxels.
     box : tuple of slice
-        Where they lie on the model's voxels over the whole image.
+        Where it lies on the network's voxels over the whole scan.
     resampling : Resampling
-        To the model's voxels.
+        From the scan's voxels to the network's.
     """
+
+    image: np.ndarray
+    tiles: np.ndarray
+    across: int
+    shape: tuple[int, ...]
+    affine: np.ndarray
+    box: Box
+    resampling: Resampling
+
+    def logits(self, model: Model, device: str | torch.device, mirror_axes: bool = False) -> np.ndarray:
+        """Output of the network, shape (channels, I, J, K); NaN where no tile was."""
+        return self._run(model, self.image, self.tiles, device, mirror_axes)[self._inner]
+
+    def logits_mirrored(self, model: Model, device: str | torch.device) -> np.ndarray:
+        """Output for the image mirrored from left to right, mirrored back."""
+        tiles = self.tiles.copy()
+        tiles[:, self.across] = self.image.shape[self.across] - model.patch[self.across] - tiles[:, self.across]
+        flipped = self._run(model, np.flip(self.image, self.across).copy(), tiles, device, False)
+        return np.flip(flipped, self.across + 1)[self._inner]
+
+    @property
+    def _inner(self) -> tuple[slice, ...]:
+        return (slice(None), *(slice(0, n) for n in self.shape))
+
+    @staticmethod
+    def _run(
+        model: Model, image: np.ndarray, tiles: np.ndarray, device: str | torch.device, mirror_axes: bool
+    ) -> np.ndarray:
+        total, weights = blended_logits(
+            model, torch.from_numpy(image), model.patch, tiles.tolist(), mirror_axes, device
+        )
+        return np.asarray((total / weights).numpy())
+
+
+def _sample_along(volume: Volume, model: Model, centerline: Centerline) -> _Sample:
+    """Resample what lies around the cord, and lay tiles along it."""
     oriented = orient(volume, model.orientation, model.permutation)
     resampling = Resampling.to_spacing(oriented, model.spacing_mm)
     affine = resampling.affine(oriented.affine)
@@ -239,18 +275,9 @@ def _logits_along(
     mean, deviation = mean_and_deviation(oriented.data)
     image = (resampling.cut(oriented.data, box, order=3) - mean) / max(deviation, 1e-8)
     padded = np.pad(image, [(0, int(b) - part.stop) for b, part in zip(high, box, strict=True)])
-    tiles = starts - low
     across = int(np.abs(oriented.affine[0, :3]).argmax())
-    if flipped:  # from left to right
-        padded = np.flip(padded, across).copy()
-        tiles[:, across] = padded.shape[across] - model.patch[across] - tiles[:, across]
-    total, weights = blended_logits(model, torch.from_numpy(padded), model.patch, tiles.tolist(), mirror_axes, device)
-    logits = (total / weights).numpy()
-    if flipped:
-        logits = np.flip(logits, across + 1)
-    shifted = affine.copy()
-    shifted[:3, 3] = apply_affine(affine, low)
-    return logits[(slice(None), *(slice(0, n) for n in image.shape))], shifted, box, resampling
+    affine[:3, 3] = apply_affine(affine, low)
+    return _Sample(padded, starts - low, across, image.shape, affine, box, resampling)
 
 
 def _beyond(centerline: Centerline) -> np.ndarray:

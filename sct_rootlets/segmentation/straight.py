@@ -110,10 +110,10 @@ def names_of_rows(
     image = equalised(straighten(data, affine, line, arc))
     missing = -len(arc) % STRIDE
     tensor = torch.from_numpy(np.pad(image, [(0, 0), (0, missing), (0, 0)]))[None].to(device)
-    with torch.no_grad():
-        logits = row_logits(model.network(tensor))[0].cpu()
+    with torch.no_grad():  # as it is, and mirrored from left to right
+        logits = row_logits(model.network(torch.cat([tensor, tensor.flip(1)]))).cpu()
     names = np.full((len(arc), N_NAMES), -np.inf)
-    names[:, ABOVE:] = logits.log_softmax(0).numpy().T[: len(arc)]
+    names[:, ABOVE:] = logits.log_softmax(1).mean(0).log_softmax(0).numpy().T[: len(arc)]
     return arc, names
 
 

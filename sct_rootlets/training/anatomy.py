@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sct_rootlets.centerline import Centerline
+from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.levels import level_name, level_value
-from sct_rootlets.phantom import Anatomy, Filum, spinal_middles
+from sct_rootlets.phantom import Anatomy, Filum
 
 Range = tuple[float, float]
 

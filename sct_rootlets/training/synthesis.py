@@ -13,8 +13,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
+from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.levels import ROOTS, level_value
-from sct_rootlets.phantom import Anatomy, spinal_middles
+from sct_rootlets.phantom import Anatomy
 from sct_rootlets.training.contrast import Contrast, Tissue, tissue_signals
 from sct_rootlets.training.template import Template, draw_template
 

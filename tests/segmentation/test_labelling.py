@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from sct_rootlets.phantom import spinal_middles
+from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.segmentation.labelling import (
     ABOVE,
     BELOW,
