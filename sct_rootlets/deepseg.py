@@ -306,7 +306,7 @@ def tidy(
 
 def describe(segmentation: Segmentation) -> list[str]:
     """Levels with their confidence, and notes, one line each."""
-    counts = np.bincount(segmentation.rootlets.ravel(), minlength=256)
+    counts = np.bincount(segmentation.rootlets[segmentation.rootlets > 0], minlength=256)
     lines = [
         f"  {level_name(one.value, 'spinal'):<4}{counts[one.value]:5d} voxels, confidence {one.confidence:.2f}"
         for one in segmentation.stretches

@@ -6,10 +6,13 @@ what is left to tell are the vertebrae, the cord, and what surrounds them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from nibabel.affines import apply_affine
 from scipy import ndimage
+from scipy.special import log_softmax
 
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.segmentation.labelling import ABOVE, N_NAMES
@@ -23,8 +26,10 @@ SLAB_MM, N_SLABS = 6.0, 5
 N_COLUMNS = round((BEHIND_MM + AHEAD_MM) / PIXEL_MM)
 #: Brightness is judged against that within about this distance.
 SURROUNDINGS_MM = 16.0
-#: Rows are filled up to a multiple of this.
-STRIDE = 16
+#: Rows that the network sees at once; fewer are filled up.
+N_ROWS = 112
+#: What the spine looks like in windows of these numbers of rows: all count alike.
+WINDOW_ROWS = (112, 64, 40)
 
 
 def straighten(data: np.ndarray, affine: np.ndarray, line: Centerline, arc: np.ndarray) -> np.ndarray:
@@ -107,14 +112,37 @@ def names_of_rows(
     names : numpy.ndarray, shape (N, N_NAMES)
     """
     arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
-    image = equalised(straighten(data, affine, line, arc))
-    missing = -len(arc) % STRIDE
-    tensor = torch.from_numpy(np.pad(image, [(0, 0), (0, missing), (0, 0)]))[None].to(device)
-    with torch.no_grad():  # as it is, and mirrored from left to right
-        logits = row_logits(model.network(torch.cat([tensor, tensor.flip(1)]))).cpu()
+    slabs = straighten(data, affine, line, arc)
+    logs = np.zeros((len(arc), N_NAMES - ABOVE))
+    for size in WINDOW_ROWS:
+        windows = _windows(len(arc), size)
+        total, times = np.zeros_like(logs), np.zeros((len(arc), 1))
+        for part, seen in zip(windows, _look_at(model, [slabs[:, part] for part in windows], device), strict=True):
+            total[part] += seen
+            times[part] += 1
+        logs += total / times
     names = np.full((len(arc), N_NAMES), -np.inf)
-    names[:, ABOVE:] = logits.log_softmax(1).mean(0).log_softmax(0).numpy().T[: len(arc)]
+    names[:, ABOVE:] = log_softmax(logs / len(WINDOW_ROWS), axis=1)
     return arc, names
+
+
+def _windows(n_rows: int, size: int) -> list[slice]:
+    """Windows of a size that cover all rows, each beginning a quarter of it after the one before."""
+    starts = sorted({*range(0, max(n_rows - size, 0), size // 4), max(n_rows - size, 0)})
+    return [slice(start, min(start + size, n_rows)) for start in starts]
+
+
+def _look_at(model: Model, parts: list[np.ndarray], device: str | torch.device, batch: int = 8) -> Iterator[np.ndarray]:
+    """Log-probabilities (rows, names) of parts of the spine, each as it is and mirrored from left to right."""
+    for first in range(0, len(parts), batch):
+        some = parts[first : first + batch]
+        # Filled up to as many rows as in training: the network's normalisation counts the empty ones.
+        images = [np.pad(equalised(part), [(0, 0), (0, N_ROWS - part.shape[1]), (0, 0)]) for part in some]
+        tensor = torch.from_numpy(np.stack(images)).to(device)
+        with torch.no_grad():
+            logs = [row_logits(model.network(one)).log_softmax(1).cpu().numpy() for one in (tensor, tensor.flip(1))]
+        for part, log in zip(some, (logs[0] + logs[1]) / 2, strict=True):
+            yield log.T[: part.shape[1]]
 
 
 def row_logits(output: torch.Tensor) -> torch.Tensor:

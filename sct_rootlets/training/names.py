@@ -20,6 +20,7 @@ from sct_rootlets.segmentation.straight import (
     AHEAD_MM,
     BEHIND_MM,
     N_COLUMNS,
+    N_ROWS,
     N_SLABS,
     PIXEL_MM,
     SLAB_MM,
@@ -32,8 +33,6 @@ from sct_rootlets.training.real import paths_of
 from sct_rootlets.training.synthesis import segments_along, synthesize
 from sct_rootlets.vertebral import label_points, place_discs
 
-#: Rows of an example: 224 mm.
-N_ROWS = 112
 #: Column of the cord's middle.
 AT_CORD = BEHIND_MM / PIXEL_MM - 0.5
 

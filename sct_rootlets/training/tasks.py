@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sct_rootlets.segmentation.model import plain_unet
-from sct_rootlets.segmentation.straight import N_COLUMNS, N_SLABS, PIXEL_MM
+from sct_rootlets.segmentation.straight import N_COLUMNS, N_ROWS, N_SLABS, PIXEL_MM
 from sct_rootlets.training.anatomy import AnatomyRanges
 from sct_rootlets.training.examples import Example, random_example, random_overview, random_patch
 from sct_rootlets.training.export import segment_labels
@@ -25,7 +25,7 @@ from sct_rootlets.training.losses import (
     overview_loss,
     rootlets_loss,
 )
-from sct_rootlets.training.names import N_ROWS, Straight, random_straight, real_straight, view
+from sct_rootlets.training.names import Straight, random_straight, real_straight, view
 from sct_rootlets.training.real import load_real, vary
 from sct_rootlets.training.template import Template
 

@@ -1,16 +1,21 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from sct_rootlets.centerline import Centerline  # noqa: E402
+from sct_rootlets.segmentation.labelling import N_NAMES  # noqa: E402
 from sct_rootlets.segmentation.straight import (  # noqa: E402
     BEHIND_MM,
     N_COLUMNS,
+    N_ROWS,
     N_SLABS,
     PIXEL_MM,
     SLAB_MM,
     equalised,
+    names_of_rows,
     straighten,
 )
 
@@ -73,3 +78,29 @@ def test_what_is_not_known_stays_out():
     image = equalised(slabs)
     assert not image[:, 30:].any()
     assert image[:, :30].std() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("length", [40.0, 120.0, 400.0])
+def test_the_network_is_given_as_many_rows_as_in_training(length):
+    """Whatever the field of view: its normalisation counts rows, and rows get names in their own order."""
+    shapes = []
+
+    def network(tensor):  # a row is the further down, the more of its columns are bright
+        shapes.append(tuple(tensor.shape[1:]))
+        logits = torch.zeros((len(tensor), N_NAMES, *tensor.shape[2:]))
+        logits[:, 4] = 9.0 * (tensor[:, :, :, 0].mean(dim=1) > 0)[:, :, None]
+        return logits
+
+    along = np.arange(0, length + 1, 1.0)
+    line = Centerline.from_points(np.stack([0 * along, 0 * along, -along], axis=1))
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = [-40, -60, -length - 20]
+    data = np.random.default_rng(0).uniform(0, 100, (40, 60, int(length / 2) + 20)).astype(np.float32)
+    heights = affine[2, 3] + 2.0 * np.arange(data.shape[2])
+    marked = (heights // 10) % 2 == 0  # of every other 10 mm, what lies furthest behind is bright
+    data[:, :10, marked], data[:, :10, ~marked] = 200, 0
+    arc, names = names_of_rows(SimpleNamespace(network=network), data, affine, line)
+    assert set(shapes) == {(N_SLABS, N_ROWS, N_COLUMNS)}
+    inner = np.abs((-arc) % 10 - 5) < 4  # rows between two borders
+    assert ((names.argmax(axis=1) == 4) == ((-arc) // 10 % 2 == 0))[inner].mean() > 0.95
+    np.testing.assert_allclose(np.exp(names).sum(axis=1), 1)
