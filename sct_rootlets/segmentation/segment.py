@@ -38,7 +38,7 @@ REACH_MM = 15.0
 #: Distance between tiles along the body, as a share of their size.
 STEP = 0.625
 #: The cord may go on this far beyond where it was seen coarsely.
-BEYOND_MM = 5.0
+BEYOND_MM = 15.0
 #: Rootlets between two stretches belong to one that is this near.
 STRAY_MM = 2.5
 #: Pieces of rootlets that do not touch the cord belong to a root that is this near.
