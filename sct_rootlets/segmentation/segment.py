@@ -205,7 +205,8 @@ def _seen_by(
             for value, one in enumerate(levels)
         ]
     )
-    return replace(region, rootlet=1 - there[0], names=there[1:])
+    missing = max(LAST + 1 - len(there), 0)  # a model may end at C8
+    return replace(region, rootlet=1 - there[0], names=np.pad(there[1:], ((0, missing), *[(0, 0)] * 3)))
 
 
 @dataclass(frozen=True)
