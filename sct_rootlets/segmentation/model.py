@@ -196,8 +196,13 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def _numpy_scalar() -> Any:
+    """What numpy makes scalars by; its home moved in numpy 2."""
+    return getattr(np, "_core", np.core).multiarray.scalar
+
+
 def _load_weights_only(path: Path) -> Any:
-    scalar = getattr(np, "_core", np.core).multiarray.scalar  # its home moved in numpy 2
+    scalar = _numpy_scalar()
     if not hasattr(torch.serialization, "safe_globals"):  # before torch 2.5, as in SCT: weights_only knows no numpy
         from sct_rootlets.segmentation import unpickling
 

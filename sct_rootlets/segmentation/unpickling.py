@@ -16,10 +16,19 @@ from typing import Any
 import numpy as np
 import torch
 
+
+def _bytes(text: str, encoding: str) -> bytes:
+    """Bytes as the pickle protocol of 2003 writes them."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"bytes written as {encoding} are not allowed")
+    return text.encode(encoding)
+
+
 _NAMES: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
     ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+    ("_codecs", "encode"): _bytes,
     ("torch", "Size"): torch.Size,
     ("torch", "device"): torch.device,
     ("numpy", "dtype"): np.dtype,
@@ -52,7 +61,7 @@ def load(path: Path, scalar: Any) -> Any:
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
 
     # torch takes these two from the module of this name, and derives from the first to read tensors
-    own = SimpleNamespace(Unpickler=Unpickler, load=_refuse)
+    own = SimpleNamespace(__name__="weights_only", Unpickler=Unpickler, load=_refuse)
     return torch.load(path, map_location="cpu", pickle_module=own, weights_only=False)
 
 

@@ -129,7 +129,7 @@ def test_the_published_file_has_the_published_name():
     assert suggested_name(url) == "rootletseg-r20250318"
     assert suggested_name("C:\\models\\Our model (2).zip") == "Our-model-2"
     assert suggested_name("https://example.org/") == "example.org"
-    assert suggested_name("file:///") == "custom"
+    assert suggested_name("/") == "custom"
 
 
 @pytest.mark.parametrize(

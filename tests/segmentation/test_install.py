@@ -8,6 +8,7 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -513,3 +514,34 @@ def test_the_bundled_model_is_there_already():
     installed, new = install("bundled")
     assert installed.is_bundled
     assert not new
+
+
+def test_the_published_layout(models, trainers, tmp_path):
+    """A folder of the release, a trainer of another name, one fold of all data, and all that nnU-Net leaves beside."""
+    trainer = shutil.copytree(trainers[0], tmp_path / "nnUNetTrainer_2000epochs__nnUNetPlans__3d_fullres")
+    fold = (trainer / "fold_0").rename(trainer / "fold_all")
+    checkpoint = torch.load(fold / "checkpoint_final.pth", weights_only=True)
+    checkpoint |= {
+        "optimizer_state": {"state": {0: {"momentum_buffer": torch.ones(3)}}, "param_groups": [{"lr": 0.01}]},
+        "logging": {"ema_fg_dice": [np.float64(0.5)], "train_losses": [np.float32(-0.25)]},
+        "_best_ema": np.float64(0.5),
+        "current_epoch": 2000,
+        "init_args": {"configuration": "3d_fullres", "fold": "all", "device": torch.device("cpu")},
+        "inference_allowed_mirroring_axes": (0, 1, 2),
+    }
+    torch.save(checkpoint, fold / "checkpoint_final.pth")
+    torch.save({"optimizer_state": {}}, fold / "checkpoint_best.pth")
+    for name in (
+        "dataset_fingerprint.json",
+        "fold_all/debug.json",
+        "fold_all/progress.png",
+        "fold_all/validation/a.nii.gz",
+    ):
+        (trainer / name).parent.mkdir(exist_ok=True)
+        (trainer / name).write_bytes(b"{}")
+    archive = zip_folder(trainer, tmp_path / "model-spinal-rootlets-multicon-r20250318.zip")
+    installed, _ = install("rootletseg-r20250318", [str(archive)])
+    assert installed.version == "r20250318"
+    assert len(installed.files) == 8
+    assert weights_of.__wrapped__(installed.folder) == weights_of(trainers[0])
+    assert load_model(installed.folder).mirror_axes == (0, 1, 2)
