@@ -34,6 +34,7 @@ from sct_rootlets.segmentation.weights import (
     check_classes,
     check_name,
     find_installed,
+    import_torch,
     model_folders,
     read_installed,
     sha256_of,
@@ -90,6 +91,7 @@ def install(
         present = _sound(name)
         if present is not None and not force:
             return present, False
+    import_torch()  # without it a model cannot be checked: better said before it is downloaded
     with _locked_home(model_folders()[0], name) as home:
         _tidy(home)
         present = _sound(name)  # another process may have installed it meanwhile
@@ -127,6 +129,7 @@ def remove(name: str) -> Path:
     """
     if name == BUNDLED:
         raise ModelError("the bundled model is part of the package; python -m pip uninstall sct_rootlets removes both")
+    check_name(name)
     folder = next((folder for folder in model_folders() if (folder / name / POINTER).is_file()), None)
     if folder is None:
         raise ModelError(f"{name} is not installed; see: sct_rootlets models list")
@@ -213,9 +216,6 @@ def _unpack(
 
 def _check_model(trainer: Path, shown: str) -> None:
     """Load a model without running code from it; raise a `ModelError` if it is not a sound model of rootlets."""
-    from sct_rootlets.segmentation.weights import _torch
-
-    _torch()
     from sct_rootlets.segmentation.model import load_model
 
     for path in trainer.glob("fold_*/checkpoint_final.pth"):

@@ -293,7 +293,7 @@ def load_segmenter(
     ModelError
         If there is no such model, its files are not as they should be, or the device is not there.
     """
-    torch = _torch()
+    torch = import_torch()
     from sct_rootlets.segmentation.model import load_model
     from sct_rootlets.segmentation.segment import Segmenter
 
@@ -309,7 +309,8 @@ def load_segmenter(
     return Segmenter(overview, names, rootlets, other, device)
 
 
-def _torch() -> Any:
+def import_torch() -> Any:
+    """Import torch, or raise a `ModelError` that says what to install."""
     try:
         import dynamic_network_architectures  # noqa: F401
         import torch

@@ -358,6 +358,7 @@ def in_process(code, *arguments):
     )
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_killed_at_any_moment(models, trainers, zips):
     """The new model comes in place of the old one; the process is killed before and after every step it takes.
 
@@ -501,6 +502,15 @@ def test_removing(models, zips):
         remove(NAME)
     with pytest.raises(ModelError, match="part of the package"):
         remove("bundled")
+
+
+def test_names_that_are_paths_remove_nothing(models, tmp_path, zips):
+    install(NAME, [str(zips[0])])
+    shutil.copytree(models / NAME, tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "thesis").mkdir()
+    with pytest.raises(ModelError, match="cannot name a model"):
+        remove("../elsewhere")
+    assert (tmp_path / "elsewhere" / "thesis").is_dir()
 
 
 @pytest.mark.parametrize("name", ["../ours", "a/b", "", ".hidden", "a b", "x" * 101, "ours\n"])
