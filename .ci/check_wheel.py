@@ -7,7 +7,7 @@ from pathlib import Path
 wheel = zipfile.ZipFile(sys.argv[1])
 names = set(wheel.namelist())
 modules = {path.as_posix() for path in Path("sct_rootlets").rglob("*.py")} | {"sct_rootlets/py.typed"}
-modules |= {path.as_posix() for path in Path("sct_rootlets/data/models").rglob("*") if path.is_file()}
+modules |= {path.as_posix() for path in Path("sct_rootlets/data").rglob("*") if path.is_file()}
 metadata = {name for name in names if ".dist-info/" in name}
 problems = [f"missing: {name}" for name in sorted(modules - names)]
 problems += [f"unexpected: {name}" for name in sorted(names - metadata - modules)]

@@ -16,7 +16,7 @@ from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.image import Volume, VolumeLike, check_same_grid, load_volume, save_labels, staged_outputs
 from sct_rootlets.levels import level_name
 from sct_rootlets.segmentation.tasks import Output, Task
-from sct_rootlets.segmentation.weights import load_segmenter, manifest
+from sct_rootlets.segmentation.weights import Weights, find_model, load_segmenter
 from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import SubjectLevels, compute_spinal_levels, version, write_table
 from sct_rootlets.vertebral import label_points
@@ -36,8 +36,8 @@ class Settings:
     ----------
     discs : volume, optional
         Disc labels, which take part in choosing the names of levels.
-    model : path, optional
-        Model folder in place of the bundled model of rootlets.
+    model : str, path or Weights, optional
+        Name of an installed model, or a model folder, in place of the bundled model of rootlets.
     device : {"cpu", "cuda", "mps"}
     threads : int, optional
         Of the CPU.
@@ -52,7 +52,7 @@ class Settings:
     """
 
     discs: VolumeLike | None = None
-    model: str | os.PathLike[str] | None = None
+    model: str | os.PathLike[str] | Weights | None = None
     device: str = "cpu"
     threads: int | None = None
     mirror: bool = False
@@ -125,6 +125,7 @@ def levels_of_image(
     facts: dict[str, object] = {}
     if rootlets is None or cord is None:
         settings = replace(settings or Settings(), discs=discs)
+        settings = replace(settings, model=find_model(settings.model))  # found once: what is described is what ran
         found = _segmented(_segmenter(settings), volume, settings)
         notes, facts = found.notes, {"Model": model_description(settings), "NamesFromDiscs": found.names_from_discs}
         if cord is None:
@@ -172,6 +173,7 @@ def segment_files(
     SctRootletsError
         After all images, if some failed; with a single image, its own error.
     """
+    settings = replace(settings, model=find_model(settings.model))  # found once: what is described is what ran
     segmenter = _segmenter(settings)
     failed: list[str] = []
     for path in _progress(images, verbosity):
@@ -360,9 +362,5 @@ def sidecar(made: Output, volume: Volume, segmentation: Segmentation, settings: 
 
 
 def model_description(settings: Settings) -> dict[str, Any]:
-    """Name, version and hash of the model of rootlets."""
-    bundled = manifest()
-    own = {"Name": bundled["name"], "Version": bundled["version"], "SHA256": bundled["files"]}
-    if settings.model is None:
-        return own
-    return {"Folder": str(settings.model), "CordAndRoots": own}
+    """Name, version and hashes of the model of rootlets."""
+    return find_model(settings.model).describe()

@@ -11,6 +11,11 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+MODEL_HELP = (
+    "name of an installed model of rootlets (sct_rootlets models list), or an nnU-Net model folder with classes lvl1, "
+    "lvl2, ..., in place of the bundled model"
+)
+
 
 def command_parser(prog: str, description: str, examples: str) -> argparse.ArgumentParser:
     """Build a parser in the manner of the Spinal Cord Toolbox, without arguments yet.

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.common import add_misc, command_parser, run, say
+from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.subject import SubjectLevels
@@ -61,7 +61,7 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="<mm>",
         help="rootlets count up to this distance from the cord, in mm (default: 2.4)",
     )
-    optional.add_argument("-model", metavar="<folder>", help="nnU-Net model folder in place of the bundled model")
+    optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                           help="what the networks run on (default: cpu)")  # fmt: skip
     optional.add_argument(

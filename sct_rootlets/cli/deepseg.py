@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sct_rootlets.cli.common import add_misc, command_parser, run, say
+from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, run, say
 from sct_rootlets.segmentation.tasks import TASKS, Task
 
 EXAMPLES = """\
@@ -54,9 +54,7 @@ def get_task_parser(name: str) -> argparse.ArgumentParser:
     optional.add_argument("-ldisc", metavar="<file>",
                           help="disc labels (3 for C2/C3, ...): they take part in choosing the names of levels, and "
                           "say nothing about positions")  # fmt: skip
-    optional.add_argument("-model", metavar="<folder>",
-                          help="nnU-Net model folder of rootlets (classes lvl1, lvl2, ...), in place of the bundled "
-                          "model")  # fmt: skip
+    optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                           help="what the networks run on (default: cpu)")  # fmt: skip
     optional.add_argument("-threads", type=positive, metavar="<n>", help="of the CPU (default: as torch chooses)")
@@ -68,7 +66,11 @@ def get_task_parser(name: str) -> argparse.ArgumentParser:
                           help="remove pieces smaller than this, such as 1mm3 or 5vox")  # fmt: skip
     optional.add_argument("-qc", metavar="<folder>", help="write a picture of each result into this folder")
     optional.add_argument("-install", action="store_true",
-                          help="nothing to do: the model comes with the package")  # fmt: skip
+                          help="install the model that -model names (see: sct_rootlets models list); the bundled one "
+                          "comes with the package")  # fmt: skip
+    optional.add_argument("-custom-url", nargs="+", metavar="<url>",
+                          help="with -install: where to take the model from: an address (http, https, file), a zip "
+                          "file or a folder; of several, the next is tried where one fails")  # fmt: skip
     for legacy in ("-qc-dataset", "-qc-subject"):
         optional.add_argument(legacy, metavar="<str>", help=argparse.SUPPRESS)
     optional.add_argument("-r", type=int, choices=(0, 1), default=1, help=argparse.SUPPRESS)
@@ -113,9 +115,14 @@ def _without_task(parser: argparse.ArgumentParser, arguments: argparse.Namespace
 
 
 def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Namespace) -> None:
-    if arguments.install and not arguments.i:
-        say("the model comes with the package: nothing to install")
-        return
+    if arguments.custom_url and not arguments.install:
+        parser.error("-custom-url goes with -install")
+    if arguments.install:
+        from sct_rootlets.cli.models import install
+
+        install(arguments.model, arguments.custom_url or (), progress=bool(arguments.v))
+        if not arguments.i:
+            return
     if not arguments.i:
         parser.error("give an image: -i <file>")
     if arguments.o is not None and len(arguments.i) > 1:

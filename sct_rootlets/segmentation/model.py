@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,7 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
     folds = [_read_checkpoint(path) for path in checkpoints]
     try:
         configuration = _configuration(plans, folds[0]["init_args"]["configuration"])
+        architecture = configuration.get("architecture") or _architecture_before_2024(configuration)
         labels = {name: value for name, value in dataset["labels"].items() if name != "background"}
         heads = _read_json(folder / HEADS) if (folder / HEADS).exists() else {}
         channels = {"levels": slice(0, len(labels) + 1)}
@@ -104,7 +106,7 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
             channels[name] = slice(_end(channels), _end(channels) + len(head["bias"]))
         for fold in folds:
             _add_heads(fold["network_weights"], heads)
-        network = build_network(configuration["architecture"], len(dataset["channel_names"]), _end(channels))
+        network = build_network(architecture, len(dataset["channel_names"]), _end(channels))
         network.load_state_dict(folds[0]["network_weights"])
         schemes = set(configuration["normalization_schemes"])
         if schemes != {"ZScoreNormalization"}:
@@ -127,6 +129,8 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
         )
     except KeyError as error:
         raise ModelError(f"{folder} is no nnU-Net v2 model that can be run: {error} is missing from it") from error
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise ModelError(f"plans.json or dataset.json in {folder} is not what nnU-Net v2 writes ({error})") from error
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"the weights in {folder} do not fit its plans ({reason})") from error
@@ -182,16 +186,31 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint without unpickling anything but tensors, plain values and numpy scalars."""
-    scalar = getattr(np, "_core", np.core).multiarray.scalar  # its home moved in numpy 2
     try:
-        with torch.serialization.safe_globals([*_ALLOWED, scalar, (scalar, "numpy.core.multiarray.scalar")]):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = _load_weights_only(path)
     except Exception as error:
         raise ModelError(f"{path} is damaged, or holds more than weights; it was not loaded") from error
-    missing = {"network_weights", "init_args"} - set(checkpoint)
+    missing = {"network_weights", "init_args"} - set(checkpoint if isinstance(checkpoint, dict) else ())
     if missing:
         raise ModelError(f"{path} lacks {', '.join(sorted(missing))}: it is no checkpoint of nnU-Net v2")
     return checkpoint
+
+
+def _numpy_scalar() -> Any:
+    """What numpy makes scalars by; its home moved in numpy 2."""
+    return getattr(np, "_core", np.core).multiarray.scalar
+
+
+def _load_weights_only(path: Path) -> Any:
+    scalar = _numpy_scalar()
+    if not hasattr(torch.serialization, "safe_globals"):  # before torch 2.5, as in SCT: weights_only knows no numpy
+        from sct_rootlets.segmentation import unpickling
+
+        return unpickling.load(path, scalar)
+    allowed = [*_ALLOWED, scalar, (scalar, "numpy.core.multiarray.scalar")]
+    with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of files that are refused in the next moment
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _configuration(plans: dict[str, Any], name: str) -> dict[str, Any]:
@@ -199,6 +218,22 @@ def _configuration(plans: dict[str, Any], name: str) -> dict[str, Any]:
     configuration = plans["configurations"][name]
     parent = configuration.get("inherits_from")
     return (_configuration(plans, parent) if parent else {}) | configuration
+
+
+def _architecture_before_2024(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Architecture of plans by nnU-Net up to 2.2, which name the numbers that its one family of U-Nets is made of."""
+    strides, kernels = configuration["pool_op_kernel_sizes"], configuration["conv_kernel_sizes"]
+    first, most = configuration["UNet_base_num_features"], configuration["unet_max_num_features"]
+    plain = configuration["UNet_class_name"] == "PlainConvUNet"
+    architecture = plain_unet([min(first * 2**n, most) for n in range(len(strides))], None, strides, len(strides[0]))
+    arguments = architecture["arch_kwargs"]
+    del arguments["n_conv_per_stage"]
+    arguments |= {
+        "kernel_sizes": kernels,
+        "n_conv_per_stage" if plain else "n_blocks_per_stage": configuration["n_conv_per_stage_encoder"],
+        "n_conv_per_stage_decoder": configuration["n_conv_per_stage_decoder"],
+    }
+    return architecture | {"network_class_name": configuration["UNet_class_name"]}
 
 
 def build_network(architecture: dict[str, Any], n_channels: int, n_classes: int) -> nn.Module:

@@ -1,0 +1,208 @@
+"""Take a model out of a zip file or a folder, neither of which is trusted.
+
+Everything is checked before anything is written: names, kinds, numbers and sizes of all members. Then the files of the
+one ``nnUNetTrainer...`` folder are copied, as plain files.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import re
+import shutil
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from sct_rootlets.errors import ModelError
+
+#: An nnU-Net model with five folds of 250 MB stays below; so does any that a laptop can run.
+MAX_BYTES = 4 * 2**30
+MAX_FILES = 2000
+#: Weights do not compress: an archive that unpacks to more than this many times its size is none of weights.
+MAX_RATIO = 100
+_SMALL_BYTES = 2**20
+TRAINER = "nnUNetTrainer"
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True)
+class _Member:
+    path: PurePosixPath
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+def unpack(archive: Path, target: Path, shown: str) -> Path:
+    """Copy the model in a zip file to a folder.
+
+    Parameters
+    ----------
+    archive : Path
+    target : Path
+        Exists, and is empty.
+    shown : str
+        What messages call the archive.
+
+    Returns
+    -------
+    Path
+        The trainer's folder, in `target`.
+
+    Raises
+    ------
+    ModelError
+        If it is no zip file, is damaged, holds what no archive of a model holds, or does not hold one model.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return _copy(_zip_members(opened, archive.stat().st_size, shown), target, shown)
+    except _DAMAGED as error:
+        reason = "it is encrypted" if "password" in str(error) else str(error).partition("\n")[0].rstrip(".")
+        raise ModelError(f"{shown} is no zip file that can be unpacked ({reason})") from error
+
+
+def copy_folder(folder: Path, target: Path) -> Path:
+    """Copy the model in a folder to another one; parameters and errors are those of `unpack`."""
+    if folder.name.startswith(TRAINER) and (folder / "plans.json").is_file():
+        members = _folder_members(folder, PurePosixPath(folder.name))
+    else:
+        members = _folder_members(folder, PurePosixPath())
+    return _copy(members, target, str(folder))
+
+
+def _zip_members(archive: zipfile.ZipFile, size: int, shown: str) -> list[_Member]:
+    members = []
+    for info in archive.infolist():
+        path = _checked_path(info.filename, shown)
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            what = "a link" if kind == stat.S_IFLNK else "no plain file"
+            raise ModelError(f"{shown} was refused: {info.filename!r} in it is {what}")
+        if not info.is_dir():
+            members.append(_Member(path, info.file_size, lambda info=info: archive.open(info)))  # type: ignore[misc]
+    unpacked = _check_amount(members, shown)
+    if unpacked > max(MAX_RATIO * size, _SMALL_BYTES):
+        raise ModelError(f"{shown} was refused: it unpacks to {unpacked // size} times its size, as no weights do")
+    return members
+
+
+def _checked_path(name: str, shown: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    outside = path.is_absolute() or ".." in path.parts or "\\" in name or re.match("[A-Za-z]:", name)
+    if outside or not name.isprintable():
+        raise ModelError(f"{shown} was refused: {name!r} in it would lie outside the model's folder")
+    return path
+
+
+def _folder_members(folder: Path, prefix: PurePosixPath) -> list[_Member]:
+    members: list[_Member] = []
+
+    def failed(error: OSError) -> None:
+        raise ModelError(f"{error.filename} cannot be read ({error.strerror})") from error
+
+    for parent, folders, files in os.walk(folder, onerror=failed):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            state = path.lstat()
+            if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):
+                what = "a link; give a copy made by cp -rL" if path.is_symlink() else "no plain file"
+                raise ModelError(f"{folder} was refused: {path.relative_to(folder)} in it is {what}")
+            if name in files:
+                inner = prefix / path.relative_to(folder).as_posix()
+                members.append(_Member(inner, state.st_size, lambda path=path: path.open("rb")))  # type: ignore[misc]
+        _check_amount(members, str(folder))
+    return members
+
+
+def _check_amount(members: list[_Member], shown: str) -> int:
+    total = sum(member.size for member in members)
+    if total > MAX_BYTES:
+        raise ModelError(
+            f"{shown} was refused: it unpacks to {total / 2**30:.1f} GiB; models have up to {MAX_BYTES / 2**30:g}"
+        )
+    if len(members) > MAX_FILES:
+        raise ModelError(f"{shown} was refused: it holds more than {MAX_FILES} files; a model has a few")
+    return total
+
+
+def _copy(members: list[_Member], target: Path, shown: str) -> Path:
+    """Write the files of the trainer's folder."""
+    members = [member for member in members if not _is_litter(member.path)]
+    depth, trainer = _trainer(members, shown)
+    seen: set[str] = set()
+    chosen = []
+    for member in members:
+        if member.path.parts[: depth + 1] == trainer:
+            inner = PurePosixPath(*member.path.parts[depth:])
+            if str(inner).casefold() in seen:
+                raise ModelError(f"{shown} was refused: it holds {str(inner)!r} twice")
+            seen.add(str(inner).casefold())
+            chosen.append((inner, member))
+    _check_complete([inner for inner, _ in chosen], shown)
+    for inner, member in chosen:
+        path = target.joinpath(*inner.parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with member.open() as source, path.open("xb") as file:
+            shutil.copyfileobj(source, file, 2**20)
+            file.flush()
+            os.fsync(file.fileno())
+    return target / trainer[-1]
+
+
+def _is_litter(path: PurePosixPath) -> bool:
+    """Whether a file is one that macOS adds to archives and folders."""
+    return "__MACOSX" in path.parts or path.name == ".DS_Store" or path.name.startswith("._")
+
+
+def _trainer(members: list[_Member], shown: str) -> tuple[int, tuple[str, ...]]:
+    """Find the one trainer's folder: how deep it lies, and its path."""
+    found = set()
+    for member in members:
+        depths = [n for n, part in enumerate(member.path.parts[:-1]) if part.startswith(TRAINER)]
+        if depths:
+            found.add(member.path.parts[: depths[0] + 1])
+    if len(found) > 1:
+        names = ", ".join(sorted("/".join(parts) for parts in found))
+        raise ModelError(f"{shown} holds {len(found)} models ({names}); give one of them alone")
+    if not found:
+        flat = any(member.path.name == "plans.json" for member in members)
+        why = " around its plans.json; put the files into one, as nnU-Net does" if flat else ": it is no nnU-Net model"
+        raise ModelError(f"{shown} has no folder {TRAINER}...{why}")
+    trainer = found.pop()
+    return len(trainer) - 1, trainer
+
+
+def _check_complete(paths: list[PurePosixPath], shown: str) -> None:
+    inner = [PurePosixPath(*path.parts[1:]) for path in paths]
+    for pattern in ("plans.json", "dataset.json", "fold_*/checkpoint_final.pth"):
+        depth = pattern.count("/") + 1
+        if not any(len(path.parts) == depth and path.match(pattern) for path in inner):
+            raise ModelError(f"{shown} is incomplete: it has no {pattern} in its {TRAINER}... folder")
+
+
+def check_checkpoint(path: Path, shown: str) -> None:
+    """Refuse a checkpoint, itself a zip file, that unpacks to more than a model has."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as opened:
+            total = sum(info.file_size for info in opened.infolist())
+    except _DAMAGED as error:
+        raise ModelError(f"{shown} was refused: its {path.name} is damaged") from error
+    if total > min(MAX_BYTES, max(MAX_RATIO * path.stat().st_size, _SMALL_BYTES)):
+        raise ModelError(f"{shown} was refused: its {path.name} unpacks to {total / 2**20:.0f} MiB")

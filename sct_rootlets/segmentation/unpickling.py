@@ -1,0 +1,69 @@
+"""Read weights and plain values from a checkpoint with versions of torch that cannot be told what else to allow.
+
+From 2.5 on, ``torch.load(weights_only=True)`` takes a list of further names, and this module is not used. SCT's torch
+is older, and nnU-Net's checkpoints hold numpy scalars. What is looked up here is what such a file needs, nothing else.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def _bytes(text: str, encoding: str) -> bytes:
+    """Bytes as the pickle protocol of 2003 writes them."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"bytes written as {encoding} are not allowed")
+    return text.encode(encoding)
+
+
+_NAMES: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+    ("_codecs", "encode"): _bytes,
+    ("torch", "Size"): torch.Size,
+    ("torch", "device"): torch.device,
+    ("numpy", "dtype"): np.dtype,
+}
+
+
+def load(path: Path, scalar: Any) -> Any:
+    """Load a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+    scalar : callable
+        That numpy makes its scalars by.
+
+    Raises
+    ------
+    Exception
+        Whatever comes up, if the file is damaged or asks for more.
+    """
+    if any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(path).namelist()):
+        raise pickle.UnpicklingError("a TorchScript archive holds code")
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if (module, name) in _NAMES:
+                return _NAMES[module, name]
+            if name == "scalar" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+                return scalar
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+
+    # torch takes these two from the module of this name, and derives from the first to read tensors
+    own = SimpleNamespace(__name__="weights_only", Unpickler=Unpickler, load=_refuse)
+    return torch.load(path, map_location="cpu", pickle_module=own, weights_only=False)
+
+
+def _refuse(*_arguments: Any, **_options: Any) -> Any:
+    raise pickle.UnpicklingError("the file is of a format before torch 1.6")
