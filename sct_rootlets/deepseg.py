@@ -19,7 +19,7 @@ from sct_rootlets.segmentation.tasks import Output, Task
 from sct_rootlets.segmentation.weights import Weights, find_model, load_segmenter
 from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import SubjectLevels, compute_spinal_levels, version, write_table
-from sct_rootlets.vertebral import label_points
+from sct_rootlets.vertebral import border_points, label_points
 
 if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmentation, Segmenter
@@ -36,6 +36,8 @@ class Settings:
     ----------
     discs : volume, optional
         Disc labels, which take part in choosing the names of levels.
+    vertebrae : volume, optional
+        In place of them: the cord coloured by vertebral level.
     model : str, path or Weights, optional
         Name of an installed model, or a model folder, in place of the bundled model of rootlets.
     device : {"cpu", "cuda", "mps"}
@@ -52,6 +54,7 @@ class Settings:
     """
 
     discs: VolumeLike | None = None
+    vertebrae: VolumeLike | None = None
     model: str | os.PathLike[str] | Weights | None = None
     device: str = "cpu"
     threads: int | None = None
@@ -92,6 +95,7 @@ def levels_of_image(
     rootlets: VolumeLike | None = None,
     cord: VolumeLike | None = None,
     discs: VolumeLike | None = None,
+    vertebrae: VolumeLike | None = None,
     pmj: VolumeLike | None = None,
     method: Method = "segment",
     distance_mm: float = DISTANCE_MM,
@@ -104,7 +108,7 @@ def levels_of_image(
     image : volume
     rootlets, cord : volume, optional
         Used where they are given, on the grid of the image.
-    discs, pmj, method, distance_mm
+    discs, vertebrae, pmj, method, distance_mm
         See `sct_rootlets.subject.compute_spinal_levels`.
     settings : Settings, optional
 
@@ -119,12 +123,13 @@ def levels_of_image(
         As for `segment_rootlets`; and if neither rootlets are found nor discs given.
     """
     volume = load_volume(image)
-    discs = None if discs is None else load_volume(discs)  # read once, used twice
+    # Read once, used twice.
+    discs, vertebrae = (None if given is None else load_volume(given) for given in (discs, vertebrae))
     segmented: dict[str, Volume] = {}
     notes: tuple[str, ...] = ()
     facts: dict[str, object] = {}
     if rootlets is None or cord is None:
-        settings = replace(settings or Settings(), discs=discs)
+        settings = replace(settings or Settings(), discs=discs, vertebrae=vertebrae)
         settings = replace(settings, model=find_model(settings.model))  # found once: what is described is what ran
         found = _segmented(_segmenter(settings), volume, settings)
         notes, facts = found.notes, {"Model": model_description(settings), "NamesFromDiscs": found.names_from_discs}
@@ -134,12 +139,13 @@ def levels_of_image(
             )
         if rootlets is None and found.rootlets.any():
             segmented["rootlets"] = replace(volume, data=found.rootlets, name=f"rootlets of {volume.name}", path=None)
-        if rootlets is None and "rootlets" not in segmented and discs is None:
+        if rootlets is None and "rootlets" not in segmented and discs is None and vertebrae is None:
             raise ImageError(f"no rootlets of C2 to T1 were found in {volume.name}, and no discs were given")
     subject = compute_spinal_levels(
         segmented.get("rootlets", rootlets),
         cord=segmented.get("cord", cord),
         discs=discs,
+        vertebrae=vertebrae,
         pmj=pmj,
         image=volume,
         method=method,
@@ -259,10 +265,11 @@ def _segmented(segmenter: Segmenter, volume: Volume, settings: Settings) -> Segm
     """Segment a volume, tidy up as asked, and note what its voxels make doubtful."""
     discs = None
     notes: list[str] = []
-    if settings.discs is not None:
-        labels = load_volume(settings.discs)
-        check_same_grid(volume, labels)
-        discs = label_points(labels)
+    for given, points in ((settings.discs, label_points), (settings.vertebrae, border_points)):
+        if given is not None:
+            labels = load_volume(given)
+            check_same_grid(volume, labels)
+            discs = points(labels)
     if max(volume.spacing) > THICK_MM:
         notes.append(f"voxels of {max(volume.spacing):.3g} mm do not show single rootlets: levels are unreliable")
     found = segmenter(volume, discs, settings.mirror)

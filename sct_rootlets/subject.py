@@ -47,6 +47,7 @@ from sct_rootlets.levels import Kind, Level, Levels, level_color
 from sct_rootlets.spinal import DISTANCE_MM, Method, spinal_levels
 from sct_rootlets.vertebral import (
     Disc,
+    border_points,
     check_beside_cord,
     label_points,
     place_discs,
@@ -250,7 +251,8 @@ class SubjectLevels:
         if len(self.kinds) == 2:
             write_table(folder / f"{prefix}_correspondence.csv", PAIR_COLUMNS, self._pair_rows())
         if published:
-            for kind, source in (("spinal", "rootlets"), ("vertebral", "discs")):
+            discs = "discs" if "discs" in self.sources else "vertebrae"
+            for kind, source in (("spinal", "rootlets"), ("vertebral", discs)):
                 if kind in rows:
                     table = published_rows(rows[kind], self.sources[source].name)
                     write_table(folder / f"{prefix}_{PUBLISHED_ENDINGS[kind]}", PUBLISHED_COLUMNS, table)
@@ -261,6 +263,7 @@ def compute_spinal_levels(
     *,
     cord: VolumeLike,
     discs: VolumeLike | None = None,
+    vertebrae: VolumeLike | None = None,
     pmj: VolumeLike | None = None,
     image: VolumeLike | None = None,
     method: Method = "segment",
@@ -279,6 +282,8 @@ def compute_spinal_levels(
     discs : volume, optional
         Disc labels, single voxels at the posterior tips: 3 for C2/C3 and so on. Without it only spinal levels
         come out.
+    vertebrae : volume, optional
+        In place of discs: the cord coloured by vertebral level, 3 for C3 (`sct_rootlets.vertebral.border_points`).
     pmj : volume, optional
         Label of the pontomedullary junction: the centerline is continued to it and positions are counted from it.
     image : volume, optional
@@ -297,17 +302,23 @@ def compute_spinal_levels(
     LabelError
         If labels make no sense: see `fit_centerline`, `spinal_levels`, `place_discs`.
     ValueError
-        If neither rootlets nor discs are given.
+        If neither rootlets nor discs are given, or discs twice.
     """
     if cord is None:
         raise ValueError("give the cord mask")
-    if rootlets is None and discs is None:
+    if rootlets is None and discs is None and vertebrae is None:
         raise ValueError("give rootlets, discs or both")
-    volumes = {
-        name: load_volume(source)
-        for name, source in {"cord": cord, "rootlets": rootlets, "discs": discs, "pmj": pmj, "image": image}.items()
-        if source is not None
+    if discs is not None and vertebrae is not None:
+        raise ValueError("give discs or vertebrae, not both")
+    given = {
+        "cord": cord,
+        "rootlets": rootlets,
+        "discs": discs,
+        "vertebrae": vertebrae,
+        "pmj": pmj,
+        "image": image,
     }
+    volumes = {name: load_volume(source) for name, source in given.items() if source is not None}
     for name, volume in volumes.items():
         if name != "cord":
             check_same_grid(volumes["cord"], volume)
@@ -332,9 +343,9 @@ def compute_spinal_levels(
 
     placed: list[Disc] = []
     vertebral = spinal = None
-    if discs is not None:
-        points = label_points(volumes["discs"])
-        placed, disc_notes = place_discs(points, centerline, volumes["discs"].affine)
+    if discs is not None or vertebrae is not None:
+        points = border_points(volumes["vertebrae"]) if discs is None else label_points(volumes["discs"])
+        placed, disc_notes = place_discs(points, centerline, cord_volume.affine)
         vertebral = vertebral_levels(placed, centerline.cord_length, disc_notes)
     if rootlets is not None:
         volume = volumes["rootlets"]

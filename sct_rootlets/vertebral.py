@@ -9,7 +9,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 from scipy import ndimage
 
-from sct_rootlets.centerline import Centerline
+from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels, voxel_length
 from sct_rootlets.levels import LAST_DISC, PMJ_VALUE, Level, Levels, disc_name
@@ -73,6 +73,42 @@ def label_points(volume: Volume) -> dict[int, np.ndarray]:
             )
         points[int(value)] = apply_affine(volume.affine, voxels.mean(axis=0))
     return points
+
+
+def border_points(volume: Volume) -> dict[int, np.ndarray]:
+    """Discs from a cord that is coloured by vertebral level: each lies where one vertebra's region meets the next.
+
+    Parameters
+    ----------
+    volume : Volume
+        Filled map, such as ``<seg>_labeled`` of ``sct_label_vertebrae``: the region of vertebra ``n`` has the value
+        ``n``, 3 for C3.
+
+    Returns
+    -------
+    dict of int to numpy.ndarray, shape (3,)
+        RAS+ mm of points on the cord's centerline, by disc value, ascending. Where the map begins and ends, there
+        need be no disc.
+
+    Raises
+    ------
+    LabelError
+        If the volume is no such map.
+    """
+    ijk, values = labelled_voxels(volume)
+    if len(values) < 4 * len(np.unique(values)):
+        raise LabelError(
+            f"{volume.name} holds single voxels, not regions; if they are discs, give them with -ldisc instead"
+        )
+    line = fit_centerline(np.asarray(volume.data) > 0, volume.affine)
+    arc = line.project(apply_affine(volume.affine, ijk)).arc
+    # The outermost voxels of an oblique border lie beyond it on one side of the cord, and short of it on the other.
+    ends = {int(value): np.percentile(arc[values == value], [2, 98]) for value in np.unique(values)}
+    return {
+        lower: line.position((ends[upper][1] + ends[lower][0]) / 2)[0]
+        for upper, lower in pairwise(sorted(ends))
+        if lower == upper + 1
+    }
 
 
 def pmj_point(volume: Volume) -> np.ndarray:

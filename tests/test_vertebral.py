@@ -4,7 +4,7 @@ import pytest
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume
-from sct_rootlets.vertebral import label_points, place_discs, pmj_point, vertebral_levels
+from sct_rootlets.vertebral import border_points, label_points, place_discs, pmj_point, vertebral_levels
 
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
 LINE = Centerline.from_points(np.array([[0, 0, 0], [0, 0, -100.0]]))
@@ -125,3 +125,29 @@ def test_pmj_is_the_voxel_of_value_50_or_the_only_one():
         pmj_point(volume({1: [(2, 3, 4)], 2: [(5, 5, 5)]}))
     with pytest.raises(LabelError, match="value 50 in two places"):
         pmj_point(volume({50: [(2, 3, 4), (7, 7, 7)]}))
+
+
+def test_discs_lie_where_one_vertebra_meets_the_next_in_a_map():
+    """An oblique cord, coloured between known discs, on voxels of 0.7 x 0.7 x 1.5 mm."""
+    along = np.arange(0, 121, 1.0)
+    line = Centerline.from_points(np.stack([0 * along, along * 0.4, -along * np.sqrt(0.84)], axis=1))
+    affine = np.diag([0.7, 0.7, 1.5, 1.0])
+    affine[:3, 3] = [-12, -12, -118]
+    ijk = np.argwhere(np.ones((35, 100, 82)))
+    place = line.project(ijk * [0.7, 0.7, 1.5] + affine[:3, 3])
+    cord = (place.distance < 5) & (place.arc > 0) & (place.arc < line.cord_length)
+    discs = {3: 20.0, 4: 38.0, 5: 55.5, 7: 90.0}
+    values = np.select([place.arc < 20, place.arc < 38, place.arc < 55.5, place.arc < 90], [2, 3, 4, 5], 7)
+    labels = np.zeros((35, 100, 82), dtype=np.uint8)
+    labels[tuple(ijk[cord].T)] = values[cord]
+    found = border_points(Volume(labels, affine, "labeled.nii.gz"))
+    assert set(found) == {3, 4, 5}  # 5 and 7 are no neighbours
+    for value, point in found.items():
+        assert line.project(point).arc[0] == pytest.approx(discs[value], abs=0.4)
+
+
+def test_points_are_no_map():
+    labels = np.zeros((20, 20, 60), dtype=np.uint8)
+    labels[10, 10, [10, 30, 50]] = [5, 4, 3]
+    with pytest.raises(LabelError, match="single voxels, not regions"):
+        border_points(Volume(labels, AFFINE, "discs.nii.gz"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, run, say
@@ -23,7 +24,9 @@ EXAMPLES = """\
   sct_compute_spinal_levels -i t2.nii.gz -ldisc t2_discs.nii.gz -ofolder levels
   sct_compute_spinal_levels -rootlets t2_rootlets.nii.gz -s t2_seg.nii.gz -ldisc t2_discs.nii.gz -ofolder levels
   sct_compute_spinal_levels -rootlets t2_rootlets.nii.gz -s t2_seg.nii.gz -pmj t2_pmj.nii.gz -method extent
-  sct_compute_spinal_levels -s t2_seg.nii.gz -ldisc t2_seg_labeled_discs.nii.gz"""
+  sct_compute_spinal_levels -s t2_seg.nii.gz -ldisc t2_seg_labeled_discs.nii.gz
+  sct_compute_spinal_levels -i t2.nii.gz -s t2_seg.nii.gz -vertfile t2_seg_labeled.nii.gz
+  sct_compute_spinal_levels -i t2.nii.gz -run-sct discs,pmj -s t2_seg.nii.gz"""
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -37,6 +40,12 @@ def get_parser() -> argparse.ArgumentParser:
     )
     mandatory.add_argument(
         "-ldisc", metavar="<file>", help="disc labels at the posterior tips: 3 for C2/C3, 4 for C3/C4, ..."
+    )
+    mandatory.add_argument(
+        "-vertfile",
+        metavar="<file>",
+        help="in place of -ldisc: the cord coloured by vertebral level, 3 for C3 (<seg>_labeled.nii.gz of "
+        "sct_label_vertebrae); discs lie where one region meets the next",
     )
     optional = parser.add_argument_group("OPTIONAL")
     optional.add_argument(
@@ -60,6 +69,18 @@ def get_parser() -> argparse.ArgumentParser:
         default=2.4,
         metavar="<mm>",
         help="rootlets count up to this distance from the cord, in mm (default: 2.4)",
+    )
+    optional.add_argument(
+        "-run-sct",
+        nargs="?",
+        const=("cord", "discs", "pmj"),
+        type=steps,
+        metavar="<step,...>",
+        help="let the Spinal Cord Toolbox make what is not given, from the scan (-i): cord, discs, pmj, or some of "
+        "them (default: all). They are written to the output folder",
+    )
+    optional.add_argument(
+        "-c", choices=("t1", "t2"), default="t2", help="contrast of the scan for -run-sct (default: t2)"
     )
     optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
@@ -85,6 +106,17 @@ def millimetres(text: str) -> float:
     return value
 
 
+def steps(text: str) -> tuple[str, ...]:
+    """Parse steps of the Spinal Cord Toolbox between commas."""
+    from sct_rootlets.sct.steps import STEPS
+
+    wanted = tuple(text.split(","))
+    for step in wanted:
+        if step not in STEPS:
+            raise argparse.ArgumentTypeError(f"{step!r} is none of {', '.join(STEPS)}")
+    return wanted
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = get_parser()
@@ -92,8 +124,14 @@ def main(argv: list[str] | None = None) -> int:
     def command(arguments: argparse.Namespace) -> None:
         if arguments.i is None and arguments.s is None:
             parser.error("give an image (-i), or the cord mask (-s) with -rootlets, -ldisc or both")
-        if arguments.i is None and arguments.rootlets is None and arguments.ldisc is None:
+        if arguments.ldisc is not None and arguments.vertfile is not None:
+            parser.error("give -ldisc or -vertfile, not both")
+        if arguments.i is None and arguments.rootlets is None and not (arguments.ldisc or arguments.vertfile):
             parser.error("give -rootlets, -ldisc, or both")
+        if arguments.run_sct:
+            if arguments.i is None:
+                parser.error("-run-sct works on the scan: give it with -i")
+            _run_sct(arguments)
         if arguments.published_csv and arguments.pmj is None:
             parser.error("-published-csv needs -pmj: its columns are distances from the PMJ")
         subject = _subject(arguments)
@@ -108,8 +146,27 @@ def main(argv: list[str] | None = None) -> int:
     return run(parser, argv, command)
 
 
+def _run_sct(arguments: argparse.Namespace) -> None:
+    """Let the Spinal Cord Toolbox make what is wanted and not given."""
+    from sct_rootlets.image import load_volume
+    from sct_rootlets.sct.steps import run_steps
+    from sct_rootlets.subject import output_prefix
+
+    given = {"cord": arguments.s, "discs": arguments.ldisc or arguments.vertfile, "pmj": arguments.pmj}
+    wanted = [step for step in arguments.run_sct if given[step] is None]
+    image = Path(arguments.i)
+    prefix = output_prefix(load_volume(image))
+    cord = None if arguments.s is None else Path(arguments.s)
+    made = run_steps(wanted, image, Path(arguments.ofolder), prefix, arguments.c, cord)
+    arguments.s = made.get("cord", arguments.s)
+    arguments.ldisc = made.get("discs", arguments.ldisc)
+    arguments.pmj = made.get("pmj", arguments.pmj)
+    if arguments.v:
+        say(*(f"made by the Spinal Cord Toolbox: {path}" for path in made.values()))
+
+
 def _subject(arguments: argparse.Namespace) -> SubjectLevels:
-    rest = {"discs": arguments.ldisc, "pmj": arguments.pmj, "method": arguments.method}
+    rest = {"discs": arguments.ldisc, "vertebrae": arguments.vertfile, "pmj": arguments.pmj, "method": arguments.method}
     if arguments.i is not None and (arguments.s is None or arguments.rootlets is None):
         from sct_rootlets.deepseg import Settings, levels_of_image
 
