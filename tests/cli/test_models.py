@@ -134,10 +134,7 @@ def test_the_published_file_has_the_published_name():
 
 @pytest.mark.parametrize(
     "zipped",
-    [
-        9,
-        pytest.param(8, marks=pytest.mark.xfail(raises=IndexError, strict=True, reason="names up to C8 only")),
-    ],
+    [9, 8],
     indirect=True,
     ids=["to T1", "to C8, as r20240730"],
 )
