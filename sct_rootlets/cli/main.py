@@ -11,6 +11,13 @@ from sct_rootlets.cli.common import add_misc, command_parser
 ACTIONS = (
     ("demo", "sct_rootlets.cli.demo", "run the main job on a phantom and show what comes out"),
     ("phantom", "sct_rootlets.cli.phantom", "write phantoms with known truth (those in testing_data/)"),
+    (
+        "link",
+        "sct_rootlets.cli.link",
+        "add the tasks to an installed Spinal Cord Toolbox, and the commands to its PATH",
+    ),
+    ("unlink", "sct_rootlets.cli.unlink", "take them out again, before pip uninstall"),
+    ("status", "sct_rootlets.cli.status", "what is linked, where, with which SCT, and which weights there are"),
 )
 
 

@@ -26,6 +26,7 @@ HEADS = "heads.json"
 _OPPOSITE = dict(zip("LRAPIS", "RLPASI", strict=True))
 _ARCHITECTURES = ("PlainConvUNet", "ResidualEncoderUNet")
 # nnU-Net stores its log and its settings beside the weights; of what they hold, only these are no plain values.
+_SCALAR = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 _ALLOWED = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType]
 
 
@@ -182,9 +183,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint without unpickling anything but tensors, plain values and numpy scalars."""
-    scalar = getattr(np, "_core", np.core).multiarray.scalar  # its home moved in numpy 2
+    scalar: Any = np.float64(0).__reduce__()[0]  # its home moved in numpy 2
     try:
-        with torch.serialization.safe_globals([*_ALLOWED, scalar, (scalar, "numpy.core.multiarray.scalar")]):
+        with torch.serialization.safe_globals([*_ALLOWED, *((scalar, name) for name in _SCALAR)]):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ModelError(f"{path} is damaged, or holds more than weights; it was not loaded") from error
