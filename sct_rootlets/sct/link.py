@@ -3,12 +3,16 @@
 What is written: a ``.pth`` file, which lets each Python of SCT's environment wait for SCT's tasks to be loaded (see
 `sct_rootlets.sct.hook`), and links to our commands in the folder that SCT has on the PATH. Nothing of SCT's is changed.
 One thing is put right: pip has written our ``sct_deepseg`` over SCT's in the environment (not the copy on the PATH).
-SCT's is put back, and struck off the list of files that pip deletes when it uninstalls this package.
+SCT's is put back, and struck off the lists of what pip deletes when it uninstalls this package.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import csv
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -209,19 +213,26 @@ def _mentions(file: Path, package: str) -> bool:
 
 
 def _strike_off(environment: Environment, command: Path) -> None:
-    """Take a file off the list of those that pip deletes with the package."""
+    """Take our ``sct_deepseg`` out of what pip deletes with the package: listed files, and commands by name."""
     record = environment.record
     if record is None:
         return
-    lines = record.read_bytes().splitlines(keepends=True)
-    place = command.resolve()
-    kept = [
-        line
-        for line in lines
-        if (environment.site_packages / os.fsdecode(line.split(b",", 1)[0].strip(b'"'))).resolve() != place
-    ]
-    if kept != lines:
-        _write(record, b"".join(kept))
+    points = record.with_name("entry_points.txt")
+    lines = points.read_bytes().splitlines(keepends=True)
+    commands = b"".join(line for line in lines if line.split(b"=")[0].strip() != SHARED.encode())
+    digest = base64.urlsafe_b64encode(hashlib.sha256(commands).digest()).rstrip(b"=").decode()
+    files = []
+    for name, *rest in csv.reader(io.StringIO(record.read_text(encoding="utf-8"))):
+        place = (environment.site_packages / name).resolve()
+        if place == points.resolve():
+            rest = [f"sha256={digest}", str(len(commands))]
+        if place != command.resolve():
+            files.append([name, *rest])
+    listing = io.StringIO()
+    csv.writer(listing, lineterminator="\n").writerows(files)
+    for path, content in ((points, commands), (record, listing.getvalue().encode())):
+        if path.read_bytes() != content:
+            _write(path, content)
 
 
 def _write(path: Path, content: bytes) -> None:
