@@ -139,7 +139,7 @@ def segment(script: ModuleType, argv: Sequence[str]) -> None:
     task = argv[0]
     parser = task_parser(script, task)
     arguments = parser.parse_args(argv[1:])
-    settings = checked(parser, task, arguments)
+    settings = checked(script, parser, task, arguments)
     try:
         _segment(script, task, arguments, settings, argv)
     except SctRootletsError as error:
@@ -148,7 +148,7 @@ def segment(script: ModuleType, argv: Sequence[str]) -> None:
         sys.exit(f"sct_deepseg {task}: error: {error}")
 
 
-def checked(parser: ArgumentParser, task: str, arguments: Namespace) -> Settings:
+def checked(script: ModuleType, parser: ArgumentParser, task: str, arguments: Namespace) -> Settings:
     """Settings from SCT's options and ours; those that label maps cannot follow are bad usage."""
     from sct_rootlets.deepseg import Settings
 
@@ -165,10 +165,11 @@ def checked(parser: ArgumentParser, task: str, arguments: Namespace) -> Settings
         small = None if arguments.remove_small is None else piece_size(arguments.remove_small[0])
     except ValueError:
         parser.error(f"-remove-small takes a size such as 1mm3 or 5vox, not {arguments.remove_small[0]}")
+    wants_gpu = "SCT_USE_GPU" in os.environ and script.cuda.is_available()  # as SCT decides it
     return Settings(
         discs=arguments.ldisc,
         model=arguments.model,
-        device="cuda" if "SCT_USE_GPU" in os.environ else arguments.device,
+        device="cuda" if wants_gpu else arguments.device,
         threads=arguments.threads,
         mirror=arguments.test_time_aug,
         largest=bool(arguments.keep_largest),
