@@ -117,6 +117,7 @@ def install(task: str, argv: Sequence[str]) -> None:
 def task_parser(script: ModuleType, task: str) -> ArgumentParser:
     """SCT's own parser of a task, with our options added."""
     parser: ArgumentParser = script.get_parser(task)
+    parser.prog = f"sct_deepseg {task}"  # SCT's has the examples of its help in it
     add_own_options(parser.add_argument_group("\nSCT_ROOTLETS"))
     return parser
 
