@@ -18,7 +18,7 @@ URL = "https://doi.org/10.1162/imag_a_00218"
 _CONTRASTS = ["t2", "UNIT1", "T1w-INV1", "T1w-INV2"]
 _GROUP = "sct_rootlets"
 
-#: SCT's dictionaries, and the keys in them that are ours in this process.
+# SCT's dictionaries, and the keys in them that are ours in this process.
 _added: list[tuple[dict[str, Any], str]] = []
 
 
@@ -83,5 +83,4 @@ def remove_tasks() -> None:
 
 def added_tasks() -> list[str]:
     """Names of the tasks that are ours in this process."""
-    ours = tasks()
-    return sorted({name for _, name in _added if name in ours})
+    return sorted(name for theirs, name in _added if "models" in theirs[name])

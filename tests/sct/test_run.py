@@ -50,6 +50,13 @@ def test_a_folder_that_is_not_whole_never_reaches_sct(script, monkeypatch, tmp_p
     assert len(script.calls) == 1
 
 
+def test_without_our_tasks_nothing_of_ours_is_looked_at(script, monkeypatch):
+    register.remove_tasks()
+    monkeypatch.setattr(register, "manifest", None)
+    script.main(["-task", "spinal_levels", "-install"])
+    assert script.calls == [["spinal_levels", "-install"]]
+
+
 def test_an_old_sct_is_refused():
     module = ModuleType("sct_deepseg")
     module.get_parser = lambda: None
