@@ -154,8 +154,6 @@ def status(environment: Environment, toolbox: Toolbox) -> list[str]:
     list of str
         Lines for a reader.
     """
-    from sct_rootlets.segmentation.weights import FOLDER, manifest
-
     pth = environment.site_packages / PTH
     tasks, trouble = ask_toolbox(environment) if pth.exists() else ([], "not linked: sct_rootlets link")
     commands = [str(command) for command in _commands(environment, toolbox) if _is_ours(command, environment)]
@@ -163,7 +161,6 @@ def status(environment: Environment, toolbox: Toolbox) -> list[str]:
         commands = [str(environment.scripts / name) for name in environment.own_commands]
     shared = environment.scripts / SHARED
     own = shared.exists() and not _mentions(shared, "sct_rootlets")
-    bundled = manifest()
     return [
         f"sct_rootlets {environment.package.version} in {environment.prefix}",
         f"Spinal Cord Toolbox {toolbox.version} in {toolbox.folder}",
@@ -171,9 +168,19 @@ def status(environment: Environment, toolbox: Toolbox) -> list[str]:
         f"linked by: {pth if pth.exists() else 'nothing'}",
         f"commands: {', '.join(commands) or 'none on the PATH of SCT'}",
         f"{shared}: {'of SCT' if own else 'ours, which hands over to that of SCT (sct_rootlets link puts it back)'}",
-        f"weights: {bundled['name']} {bundled['version']}, bundled, {bundled['bytes'] / 1e6:.1f} MB in {FOLDER}",
+        f"weights: {_weights()}",
         *nnunet_notes(),
     ]
+
+
+def _weights() -> str:
+    from sct_rootlets.segmentation.weights import FOLDER, manifest
+
+    try:
+        bundled = manifest()
+        return f"{bundled['name']} {bundled['version']}, bundled, {bundled['bytes'] / 1e6:.1f} MB in {FOLDER}"
+    except (OSError, ValueError, KeyError):
+        return f"those in {FOLDER} are damaged; install sct_rootlets again"
 
 
 def _commands(environment: Environment, toolbox: Toolbox) -> list[Path]:

@@ -77,6 +77,13 @@ def test_status_names_what_is_linked_where_and_the_weights(miniature):
         assert text in shown
 
 
+def test_status_tells_of_damaged_weights(monkeypatch, tmp_path):
+    from sct_rootlets.sct.link import _weights
+
+    monkeypatch.setattr("sct_rootlets.segmentation.weights.FOLDER", tmp_path)
+    assert _weights() == f"those in {tmp_path} are damaged; install sct_rootlets again"
+
+
 @pytest.mark.parametrize("kind", ["no tasks", "old"])
 def test_an_sct_that_cannot_take_the_tasks_is_not_linked(miniature, kind):
     before = miniature.state()
