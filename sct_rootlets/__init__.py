@@ -1,8 +1,6 @@
 """Spinal levels from nerve rootlets on spinal cord MRI. The public API, loaded when it is first used."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing.TYPE_CHECKING; typing takes longer to load than a linked environment may lose
 if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__ does it
     from sct_rootlets.centerline import Centerline, fit_centerline
     from sct_rootlets.correspondence import correspond
@@ -40,8 +38,10 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _HOME:
+        import importlib
+
         return getattr(importlib.import_module(f"sct_rootlets.{_HOME[name]}"), name)
     raise AttributeError(f"module 'sct_rootlets' has no attribute {name!r}")
 

@@ -64,6 +64,24 @@ class Settings:
     qc: Path | None = None
 
 
+@dataclass(frozen=True)
+class Written:
+    """An image that has been segmented.
+
+    Attributes
+    ----------
+    image : Path
+    outputs : list of Path
+        Label maps, in the order of the task's outputs.
+    text : str
+        What was found, and where it was written.
+    """
+
+    image: Path
+    outputs: list[Path]
+    text: str
+
+
 def segment_rootlets(image: VolumeLike, settings: Settings | None = None) -> Segmentation:
     """Segment cord and rootlets of an image, and name the levels.
 
@@ -156,7 +174,7 @@ def levels_of_image(
 
 def segment_files(
     images: Sequence[Path], task: Task, settings: Settings, output: Path | None = None, verbosity: int = 1
-) -> Iterator[str]:
+) -> Iterator[Written]:
     """Segment images and write what a task writes; an image that fails does not keep the others from being done.
 
     Parameters
@@ -171,8 +189,8 @@ def segment_files(
 
     Yields
     ------
-    str
-        What was found in an image and where it was written.
+    Written
+        Of each image that could be segmented, once its files are there.
 
     Raises
     ------
@@ -211,7 +229,7 @@ def _segmenter(settings: Settings) -> Segmenter:
     return segmenter
 
 
-def _segment_file(segmenter: Segmenter, path: Path, task: Task, settings: Settings, output: Path | None) -> str:
+def _segment_file(segmenter: Segmenter, path: Path, task: Task, settings: Settings, output: Path | None) -> Written:
     volume = load_volume(path)
     segmentation = _segmented(segmenter, volume, settings)
     targets = output_paths(path, task, output)
@@ -232,7 +250,7 @@ def _segment_file(segmenter: Segmenter, path: Path, task: Task, settings: Settin
     lines = [f"{volume.name}:", *describe(segmentation), "written:", *(f"  {target}" for target in targets)]
     if settings.qc is not None:
         lines.append(f"  {settings.qc / (_stem(targets[0]) + '.png')}")
-    return "\n".join(lines)
+    return Written(path, targets, "\n".join(lines))
 
 
 def output_paths(image: Path, task: Task, output: Path | None) -> list[Path]:

@@ -15,3 +15,7 @@ class LabelError(SctRootletsError):
 
 class ModelError(SctRootletsError):
     """A model folder is incomplete, damaged, or of a kind that cannot be run."""
+
+
+class LinkError(SctRootletsError):
+    """There is no Spinal Cord Toolbox to add to, or it cannot be added to."""

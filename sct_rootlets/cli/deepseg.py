@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, run, say
@@ -51,13 +53,7 @@ def get_task_parser(name: str) -> argparse.ArgumentParser:
         metavar="<file>",
         help=f"output file{' (suffixes are added to it)' if several else ''}; default: {written} beside the image",
     )
-    optional.add_argument("-ldisc", metavar="<file>",
-                          help="disc labels (3 for C2/C3, ...): they take part in choosing the names of levels, and "
-                          "say nothing about positions")  # fmt: skip
-    optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
-    optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
-                          help="what the networks run on (default: cpu)")  # fmt: skip
-    optional.add_argument("-threads", type=positive, metavar="<n>", help="of the CPU (default: as torch chooses)")
+    add_own_options(optional)
     optional.add_argument("-test-time-aug", action="store_true",
                           help="average with what is seen in the mirrored image; takes twice as long")  # fmt: skip
     optional.add_argument("-largest", type=int, choices=(0, 1), default=0,
@@ -78,6 +74,17 @@ def get_task_parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_own_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options that SCT's own tasks do not have."""
+    group.add_argument("-ldisc", metavar="<file>",
+                       help="disc labels (3 for C2/C3, ...): they take part in choosing the names of levels, and "
+                       "say nothing about positions")  # fmt: skip
+    group.add_argument("-model", metavar="<name>", help=MODEL_HELP)
+    group.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
+                       help="what the networks run on")  # fmt: skip
+    group.add_argument("-threads", type=positive, metavar="<n>", help="of the CPU (default: as torch chooses)")
+
+
 def positive(text: str) -> int:
     """Parse a whole number from 1 up."""
     if int(text) < 1:
@@ -93,12 +100,28 @@ def piece_size(text: str) -> tuple[float, str]:
     return float(text), "vox"
 
 
+def modern_spelling(argv: Sequence[str]) -> list[str]:
+    """Put the task first: ``-task NAME -i ...``, as before SCT 7.0, becomes ``NAME -i ...``."""
+    arguments = list(argv)
+    if "-task" in arguments[:-1]:
+        at = arguments.index("-task")
+        arguments = [arguments[at + 1], *arguments[:at], *arguments[at + 2 :]]
+    return arguments
+
+
+def console() -> int:
+    """Run the installed command, which lies where SCT's own did if both are in one environment: SCT's is then run."""
+    from importlib.util import find_spec
+
+    if find_spec("spinalcordtoolbox") is None:
+        return main()
+    launcher = importlib.import_module("spinalcordtoolbox.compat.launcher")
+    return launcher.main()
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    if "-task" in argv[:-1]:  # the spelling before SCT 7.0
-        at = argv.index("-task")
-        argv = [argv[at + 1], *argv[:at], *argv[at + 2 :]]
+    argv = modern_spelling(sys.argv[1:] if argv is None else argv)
     if argv and argv[0] in TASKS:
         parser = get_task_parser(argv[0])
         task = TASKS[argv[0]]
@@ -146,7 +169,7 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         images, task, settings, None if arguments.o is None else Path(arguments.o), arguments.v
     ):
         if arguments.v:
-            say(result)
+            say(result.text)
 
 
 if __name__ == "__main__":

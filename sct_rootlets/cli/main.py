@@ -12,6 +12,13 @@ ACTIONS = (
     ("demo", "sct_rootlets.cli.demo", "run the main job on a phantom and show what comes out"),
     ("models", "sct_rootlets.cli.models", "list, install, verify and remove models"),
     ("phantom", "sct_rootlets.cli.phantom", "write phantoms with known truth (those in testing_data/)"),
+    (
+        "link",
+        "sct_rootlets.cli.link",
+        "add the tasks to an installed Spinal Cord Toolbox, and the commands to its PATH",
+    ),
+    ("unlink", "sct_rootlets.cli.unlink", "take them out again, before pip uninstall"),
+    ("status", "sct_rootlets.cli.status", "what is linked, where, with which SCT, and which weights there are"),
 )
 
 

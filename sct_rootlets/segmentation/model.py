@@ -27,6 +27,7 @@ HEADS = "heads.json"
 _OPPOSITE = dict(zip("LRAPIS", "RLPASI", strict=True))
 _ARCHITECTURES = ("PlainConvUNet", "ResidualEncoderUNet")
 # nnU-Net stores its log and its settings beside the weights; of what they hold, only these are no plain values.
+_SCALAR = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 _ALLOWED = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType]
 
 
@@ -198,7 +199,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
 
 def _numpy_scalar() -> Any:
     """What numpy makes scalars by; its home moved in numpy 2."""
-    return getattr(np, "_core", np.core).multiarray.scalar
+    return np.float64(0).__reduce__()[0]
 
 
 def _load_weights_only(path: Path) -> Any:
@@ -207,7 +208,7 @@ def _load_weights_only(path: Path) -> Any:
         from sct_rootlets.segmentation import unpickling
 
         return unpickling.load(path, scalar)
-    allowed = [*_ALLOWED, scalar, (scalar, "numpy.core.multiarray.scalar")]
+    allowed = [*_ALLOWED, *((scalar, name) for name in _SCALAR)]
     with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files that are refused in the next moment
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from sct_rootlets.cli.deepseg import get_task_parser, main, piece_size
+from sct_rootlets.cli.deepseg import console, get_task_parser, main, piece_size
 from sct_rootlets.segmentation.tasks import TASKS, root_value
 
 
@@ -40,6 +40,13 @@ def test_task_details_and_the_list_name_every_task(capsys):
     assert main(["-task-details"]) == 0
     out = capsys.readouterr().out
     assert all(name in out and task.details in out for name, task in TASKS.items())
+
+
+def test_installed_without_sct_the_command_is_ours(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["sct_deepseg", "-task-details"])
+    assert console() == 0
+    assert "rootlets_roots" in capsys.readouterr().out
 
 
 def test_every_task_has_its_parser():

@@ -36,7 +36,9 @@ def test_bad_usage_exits_2(argv, capsys):
     assert "usage: sct_rootlets" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", ["main", "compute_spinal_levels", "deepseg", "demo", "models", "phantom"])
+@pytest.mark.parametrize(
+    "module", ["main", "compute_spinal_levels", "deepseg", "demo", "models", "phantom", "link", "unlink", "status"]
+)
 def test_help_needs_only_the_standard_library(module):
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('numpy', 'torch', 'nibabel', 'scipy', 'pandas', 'matplotlib')));"
