@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 
 from sct_rootlets.cli.common import add_misc, command_parser, run, say
+from sct_rootlets.sct.register import NNUNET_MODEL
 from sct_rootlets.segmentation.weights import FOLDER, NAMES
 
 NAME = "sct_rootlets synthetic"
 LICENCE = "MIT"
+#: What SCT wants to know of the model of rootlets, which its own nnU-Net code can run (`sct_rootlets.sct.register`).
+FOR_SCT = {"model_name": NNUNET_MODEL, "model_urls": "bundled with sct_rootlets", "custom": True}
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -49,6 +52,7 @@ def _command(arguments: argparse.Namespace) -> None:
         if target.exists():
             shutil.rmtree(target)
         shutil.copytree(Path(getattr(arguments, name)) / FOLDER_NAME, target / FOLDER_NAME)
+    (folder / "rootlets" / "source.json").write_text(json.dumps(FOR_SCT, indent=2) + "\n", encoding="utf-8")
     files = {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
