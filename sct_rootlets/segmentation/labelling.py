@@ -38,11 +38,11 @@ PITCH_MM, MISSED_LOG = 14.5, float(np.log(0.05))
 #: Furthest gap that is bridged.
 FURTHEST_MM = 50.0
 #: How often a root is seen where it attaches, and how often something looks like one elsewhere.
-SEEN, MISTAKEN = 0.75, 0.12
+SEEN, MISTAKEN = 0.6, 0.05
 #: Roots at positions so far apart are seen or missed independently.
 INDEPENDENT_MM = 2.5
 #: The name of a stretch is worth so many independent observations: its positions err together, and with its neighbours.
-OBSERVATIONS = 1.0
+OBSERVATIONS = 0.5
 #: No evidence makes a name less likely than this: networks are too sure of themselves.
 LEAST_PROBABILITY = 0.02
 #: Positions that a stretch must explain to be one of its own.
