@@ -10,7 +10,9 @@ from sct_rootlets.segmentation.labelling import (
     BELOW,
     FIRST,
     LAST,
+    MISTAKEN,
     N_NAMES,
+    SEEN,
     WORTH,
     _Chain,
     divide,
@@ -88,12 +90,15 @@ def test_doubt_shows():
     """Two names that fit equally well are equally probable; a blurred end has a large deviation."""
     even, presence = names_around({4: 50.0, 5: 50.0}), presence_of([(45, 56, 4)])
     (one,) = divide(presence, [even])
-    four, five = _Chain(presence, [even], 1.0).marginals[50, [4 - ABOVE, 5 - ABOVE]]
+    names = _Chain(presence, [even], 1.0).marginals[50]
+    four, five = names[[4 - ABOVE, 5 - ABOVE]]
     assert four == pytest.approx(five)
     assert one.confidence == pytest.approx(four)
-    assert 0.3 < four < 0.5
+    assert 0.2 < four < 0.5
+    assert four > 2 * np.delete(names, [4 - ABOVE, 5 - ABOVE]).max()
     blurred = presence_of([(45, 56, 4)])
-    blurred[37:45] = 0.42
+    for_it, against = np.log(SEEN / MISTAKEN), np.log((1 - MISTAKEN) / (1 - SEEN))
+    blurred[37:45] = against / (for_it + against)  # speaks neither for a stretch nor against one
     (clear,) = divide(presence_of([(45, 56, 4)]), [names_around(MIDDLES)])
     (doubtful,) = divide(blurred, [names_around(MIDDLES)])
     assert doubtful.rostral_sd_mm > 2 * clear.rostral_sd_mm
