@@ -44,8 +44,8 @@ STRAY_MM = 2.5
 #: Pieces of rootlets that do not touch the cord belong to a root that is this near.
 APART_MM = 4.0
 THRESHOLD = 0.5
-#: Rootlets, thin as they are, are taken from this probability on: chosen on synthetic scans drawn like the training's.
-ROOTLET_THRESHOLD = 0.25
+#: Rootlets are taken from this probability on: chosen on synthetic scans of the training population.
+ROOTLET_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,9 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument("-subjects", type=names, metavar="<name,...>", help="those of its subjects to use")
     optional.add_argument("-start", metavar="<file>", help="checkpoint of another training to start from")
     optional.add_argument(
+        "-average", metavar="<file>", help="checkpoint whose weights and the trained ones are averaged for the model"
+    )
+    optional.add_argument(
         "-real-share", type=float, metavar="<x>", help="how often a scan is a real one (default: 0.4, 0.4, 0.35)"
     )
     optional.add_argument("-rate", type=float, metavar="<x>", help="learning rate (default: 0.002)")
@@ -117,6 +120,8 @@ def _command(arguments: argparse.Namespace) -> None:
             recent.clear()
 
     training.run(seconds=60 * arguments.minutes, checkpoint=checkpoint, report=report)
+    if arguments.average:
+        training.average_with(Path(arguments.average))
     model = training.export(folder)
     if arguments.v:
         say(f"{training.step} of {settings.steps} steps done", "written:", f"  {checkpoint}", f"  {model}")

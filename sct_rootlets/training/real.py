@@ -1,8 +1,7 @@
 """Real scans in training: cord masks teach the cord, discs teach what the cord's segments look like.
 
 Near the cord, rootlets of real scans are unknown (`UNKNOWN`): no loss is taken there. Elsewhere there are none. Where
-rootlets were found by an earlier network and looked at, they are learned from as well (self-training), without taking
-what it did not find for absent.
+rootlets were found by an earlier network and looked at, they are learned from as well (self-training).
 """
 
 from __future__ import annotations
@@ -27,6 +26,8 @@ from sct_rootlets.vertebral import label_points, place_discs
 
 #: Further than this from the cord there are none.
 NEAR_MM = 15.0
+#: So far from rootlets that were found, it is not known whether there are more.
+DOUBTFUL_MM = 3.0
 
 
 def paths_of(folder: str | os.PathLike[str], subject: str) -> list[Path]:
@@ -91,6 +92,10 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
         if earlier.exists():
             found = resampling.cut(orient(load_volume(earlier)).data, box, order=0).astype(np.uint8)
             there = (found > 0) & ~mask
+            # Beside them nobody can say; further away, what was not found is taken for absent.
+            from_them = ndimage.distance_transform_edt(~there, sampling=spacing_mm)
+            absent = (distance > 0) & (from_them > DOUBTFUL_MM)
+            levels[absent], roots[absent] = 0, 0
             levels[there], roots[there] = found[there] // 10, found[there] % 10
     standard = (values - values.mean()) / values.std()
     volumes = (standard.astype(np.float32), levels, mask.astype(np.uint8), roots)

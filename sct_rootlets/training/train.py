@@ -228,6 +228,15 @@ class Training:
         self.network.load_state_dict(state["average"])
         self.average = {key: value.clone() for key, value in self.network.state_dict().items()}
 
+    def average_with(self, path: Path) -> None:
+        """Export the mean of the averaged weights and those of another training's checkpoint.
+
+        A network that was trained on for a little, on scans of one kind, keeps more of what it could do before
+        (Wortsman 2022, CVPR, doi 10.1109/CVPR52688.2022.00780).
+        """
+        other = torch.load(path, map_location=self.device, weights_only=True)["average"]
+        self.average = {key: (value + other[key]) / 2 for key, value in self.average.items()}
+
     def export(self, folder: Path) -> Path:
         """Write the network as an nnU-Net v2 model folder, in half precision, with its weights averaged over steps.
 

@@ -11,6 +11,7 @@ pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_arc
 
 from scans import anatomy_of, middles_of, scan_of
 
+from sct_rootlets import compute_spinal_levels
 from sct_rootlets.errors import ImageError
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import ROOTS
@@ -85,41 +86,44 @@ def test_the_axis_order_makes_no_difference(segmenter, scan, found, axes):
     np.testing.assert_array_equal(again.rootlets, np.asarray(expected.dataobj))
 
 
+def midpoints(image, segmentation, anatomy):
+    """Arc length, in the anatomy's own centerline, of the midpoint of each level's rootlets."""
+    rootlets, cord = (segmentation.rootlets, image.affine), (segmentation.cord, image.affine)
+    subject = compute_spinal_levels(rootlets, cord=cord, method="extent")
+    levels = subject.spinal.levels
+    points = subject.centerline.position([level.midpoint_mm for level in levels])
+    return dict(zip([level.value for level in levels], anatomy.centerline.project(points).arc.tolist(), strict=True))
+
+
 @pytest.fixture(scope="module", params=[-5.0, 5.0])
-def moved(request, segmenter, anatomy):
-    """The same neck with rootlets moved by 5 mm against its vertebrae, and levels found in it."""
-    drift = request.param
-    return drift, middles_found(segmenter(scan_of(replace(anatomy, fila=anatomy_of(drift_mm=drift).fila))[0]), anatomy)
+def shifts(request, segmenter, anatomy, scan, found):
+    """How far each level moves, beyond 5 mm, when all rootlets move by 5 mm and the vertebrae do not."""
+    image = scan_of(anatomy_of(drift_mm=request.param))[0]
+    before, after = midpoints(scan[0], found, anatomy), midpoints(image, segmenter(image), anatomy)
+    return {value: after[value] - before[value] - request.param for value in set(before) & set(after)}
 
 
-def test_rootlets_decide_where_levels_are(anatomy, found, moved):
-    """Moved against the vertebrae by 5 mm, the stretches, whatever they are called, move by 5 mm."""
-    drift, after = moved
-    places = np.array(list(after.values()))
-    expected = np.array(list(middles_found(found, anatomy).values())) + drift
-    off = np.abs(places[:, None] - expected[None]).min(axis=1)
-    assert np.count_nonzero(off <= 1.0) >= 4
-    assert np.median(off) < 1.5
+def test_rootlets_decide_where_levels_are(shifts):
+    """C3 to T1 keep their names, and move with their rootlets; C2 is at the end of the field of view."""
+    assert set(range(3, 10)) <= set(shifts)
+    off = np.abs([shifts[value] for value in range(3, 10)])
+    assert off.max() < 1.5
+    assert np.count_nonzero(off <= 1.0) >= 5
 
 
-@pytest.mark.xfail(reason="the bundled model renames levels that lie far from where they are expected: see the card")
-def test_levels_keep_their_names_wherever_rootlets_are(anatomy, found, moved):
-    drift, after = moved
-    before = middles_found(found, anatomy)
-    both = set(before) & set(after)
-    assert len(both) >= 6
-    np.testing.assert_allclose([after[value] - before[value] for value in both], drift, atol=1.0)
+@pytest.mark.xfail(reason="with the bundled model, some levels are 1.0-1.5 mm off, and C2 at the end of the view more")
+def test_levels_move_with_their_rootlets_within_a_millimetre(shifts):
+    assert max(map(abs, shifts.values())) <= 1.0
 
 
 @pytest.mark.xfail(reason="the bundled model sees rootlets in fluid that holds none: see the model card")
 def test_without_rootlets_there_are_no_levels(segmenter, anatomy):
-    blank = segmenter(scan_of(replace(anatomy, fila=tuple(anatomy.fila[:1])))[0])
+    blank = segmenter(scan_of(replace(anatomy, fila=()))[0])
     assert blank.stretches == ()
     assert not blank.rootlets.any()
     assert "no rootlets" in blank.notes[0]
 
 
-@pytest.mark.xfail(reason="the bundled model misnames levels in short windows: see the model card")
 def test_a_window_gives_the_same_names(segmenter, scan, found):
     image = scan[0]
     for start in (20, 60):

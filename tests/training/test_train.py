@@ -144,6 +144,17 @@ def test_training_learns_resumes_and_repeats(tmp_path):
     assert resumed.train_step() == pytest.approx(losses[5], rel=1e-4)
 
 
+def test_weights_can_be_averaged_with_those_before(tmp_path):
+    before, after = Training(TINY), Training(TINY)
+    before.save(tmp_path / "checkpoint.pt")
+    after.train_step()
+    name = next(iter(after.average))
+    expected = (before.average[name] + after.average[name]) / 2
+    assert not torch.equal(before.average[name], after.average[name])
+    after.average_with(tmp_path / "checkpoint.pt")
+    torch.testing.assert_close(after.average[name], expected)
+
+
 def test_other_settings_are_refused(tmp_path):
     Training(TINY).save(tmp_path / "checkpoint.pt")
     other = TrainingSettings(**{**TINY.__dict__, "learning_rate": 1e-4})
