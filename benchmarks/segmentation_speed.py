@@ -4,8 +4,7 @@
     python benchmarks/segmentation_speed.py -nnunet-python .venv-nnunet/bin/python
 
 Draws a phantom on the grid of a 3T T2w scan (384×216×52 voxels of 1 mm). nnU-Net runs without mirroring, at the same
-tile step and with the same number of threads, in the interpreter that is given (one with ``nnunetv2``, from the extra
-``nnunet``).
+tile step and with the same number of threads, in the interpreter that is given: of an environment with ``nnunetv2``.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def main() -> None:
         ]  # fmt: skip
         if arguments.nnunet_python:
             (folder / "nnunet.py").write_text(NNUNET.replace("STEP", str(STEP)))
-            model = next((FOLDER / "rootlets").iterdir())
+            model = next((FOLDER / "rootlets").glob("nnUNetTrainer*"))
             rows.append(("nnU-Net, the same rootlets model",
                          [arguments.nnunet_python, folder / "nnunet.py", model, folder / "t2.nii.gz",
                           folder / "theirs.nii.gz"]))  # fmt: skip
