@@ -73,6 +73,12 @@ def test_nothing_comes_of_nothing():
     assert divide(specks, [names_around(MIDDLES)]) == []
 
 
+def test_where_roots_are_hardly_seen_anywhere_there_are_none():
+    faint, names = presence_of(TRUE), [names_around(MIDDLES)]
+    assert len(divide(faint * 0.75, names)) == len(TRUE)
+    assert divide(faint * 0.5, names) == []
+
+
 def test_levels_that_are_not_named_are_left_out():
     """Thoracic rootlets below T1 are stretches of their own, not T1."""
     more = [*TRUE[4:], (130, 139, BELOW)]

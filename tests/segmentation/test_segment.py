@@ -116,7 +116,6 @@ def test_levels_move_with_their_rootlets_within_a_millimetre(shifts):
     assert max(map(abs, shifts.values())) <= 1.0
 
 
-@pytest.mark.xfail(reason="the bundled model sees rootlets in fluid that holds none: see the model card")
 def test_without_rootlets_there_are_no_levels(segmenter, anatomy):
     blank = segmenter(scan_of(replace(anatomy, fila=()))[0])
     assert blank.stretches == ()

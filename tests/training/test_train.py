@@ -101,6 +101,16 @@ def test_the_overview_is_exported_as_segments(tmp_path):
     assert model.spacing_mm == (2.0, 2.0, 2.0)
 
 
+@pytest.fixture
+def one_thread():
+    """As worker processes have: sums over several threads are rounded otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_scans_made_by_other_processes_are_the_same():
     alone, helped = Training(TINY), Training(TINY, workers=1)
     one, other = alone.examples[3], helped.examples[3]
