@@ -40,8 +40,8 @@ FURTHEST_MM = 50.0
 #: How often a root is seen where it attaches, and how often something looks like one elsewhere.
 SEEN, MISTAKEN = 0.6, 0.05
 #: Where stretches show fewer of their roots than this on average, over the whole cord, none of them is one. On
-#: synthetic scans of the training population it was 0.79 and more with rootlets, and 0.56 and less without.
-CLEAR = 0.6
+#: synthetic scans of the training population it was 0.61 and more with rootlets, and about 0.45 without.
+CLEAR = 0.5
 #: Roots at positions so far apart are seen or missed independently.
 INDEPENDENT_MM = 2.5
 #: The name of a stretch is worth so many independent observations: its positions err together, and with its neighbours.

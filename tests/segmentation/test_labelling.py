@@ -76,7 +76,7 @@ def test_nothing_comes_of_nothing():
 def test_where_roots_are_hardly_seen_anywhere_there_are_none():
     faint, names = presence_of(TRUE), [names_around(MIDDLES)]
     assert len(divide(faint * 0.75, names)) == len(TRUE)
-    assert divide(faint * 0.5, names) == []
+    assert divide(faint * 0.4, names) == []
 
 
 def test_levels_that_are_not_named_are_left_out():
