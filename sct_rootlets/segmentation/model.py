@@ -208,7 +208,7 @@ def _load_weights_only(path: Path) -> Any:
         from sct_rootlets.segmentation import unpickling
 
         return unpickling.load(path, scalar)
-    allowed = [*_ALLOWED, *((scalar, name) for name in _SCALAR)]
+    allowed: list[Any] = [*_ALLOWED, *((scalar, name) for name in _SCALAR)]
     with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files that are refused in the next moment
         return torch.load(path, map_location="cpu", weights_only=True)
