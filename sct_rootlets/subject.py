@@ -60,9 +60,9 @@ if TYPE_CHECKING:
 
 #: Endings of the tables in the columns of the published scripts.
 PUBLISHED_ENDINGS = {"spinal": "rootlets_pmj_distance.csv", "vertebral": "pmj_distance_vertebral_disc.csv"}
-#: Names of the label maps in BIDS file names.
 #: Endings of label maps that were segmented on the way.
 SEGMENTED_ENDINGS = {"cord": "label-SC_seg.nii.gz", "rootlets": "label-rootlets_dseg.nii.gz"}
+#: Names of the label maps in BIDS file names.
 LABEL_NAMES: dict[str, str] = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
 
 

@@ -38,6 +38,17 @@ def command_parser(prog: str, description: str, examples: str) -> argparse.Argum
     )
 
 
+def toolbox_parser(action: str, description: str) -> argparse.ArgumentParser:
+    """Build the parser of an action on an installed Spinal Cord Toolbox, complete."""
+    prog = f"sct_rootlets {action}"
+    parser = command_parser(prog, description, f"  {prog}\n  {prog} -sct-dir ~/sct_7.4")
+    parser.add_argument_group("OPTIONAL").add_argument(
+        "-sct-dir", metavar="<folder>", help="folder of the Spinal Cord Toolbox (default: the one of this environment)"
+    )
+    add_misc(parser)
+    return parser
+
+
 def add_misc(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add the group of arguments that every command has, ``-v`` and ``-h``, and return it."""
     misc = parser.add_argument_group("MISC")

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from sct_rootlets.cli.common import add_misc, command_parser, run, say
+from sct_rootlets.cli.common import run, say, toolbox_parser
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
-    parser = command_parser(
-        "sct_rootlets link",
-        "Add our tasks to the sct_deepseg of the Spinal Cord Toolbox here, and our commands to its PATH.",
-        "  sct_rootlets link\n  sct_rootlets link -sct-dir ~/sct_7.4",
+    return toolbox_parser(
+        "link", "Add our tasks to the sct_deepseg of the Spinal Cord Toolbox here, and our commands to its PATH."
     )
-    parser.add_argument_group("OPTIONAL").add_argument(
-        "-sct-dir", metavar="<folder>", help="folder of the Spinal Cord Toolbox (default: the one of this environment)"
-    )
-    add_misc(parser)
-    return parser
 
 
 def main(argv: list[str] | None = None) -> int:

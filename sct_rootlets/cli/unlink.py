@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from sct_rootlets.cli.common import add_misc, command_parser, run, say
+from sct_rootlets.cli.common import run, say, toolbox_parser
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
-    parser = command_parser(
-        "sct_rootlets unlink",
-        "Take out of the Spinal Cord Toolbox what sct_rootlets link has added: before pip uninstall.",
-        "  sct_rootlets unlink\n  sct_rootlets unlink -sct-dir ~/sct_7.4",
+    return toolbox_parser(
+        "unlink", "Take out of the Spinal Cord Toolbox what sct_rootlets link has added: before pip uninstall."
     )
-    parser.add_argument_group("OPTIONAL").add_argument(
-        "-sct-dir", metavar="<folder>", help="folder of the Spinal Cord Toolbox (default: the one of this environment)"
-    )
-    add_misc(parser)
-    return parser
 
 
 def main(argv: list[str] | None = None) -> int:

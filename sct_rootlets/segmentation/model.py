@@ -26,7 +26,8 @@ DEFAULT_ORIENTATION = "RAS"
 HEADS = "heads.json"
 _OPPOSITE = dict(zip("LRAPIS", "RLPASI", strict=True))
 _ARCHITECTURES = ("PlainConvUNet", "ResidualEncoderUNet")
-# nnU-Net stores its log and its settings beside the weights; of what they hold, only these are no plain values.
+# nnU-Net stores its log and its settings beside the weights; of what they hold, only these are no plain values: numpy's
+# scalars, under the names of numpy before 2 and since, and their types.
 _SCALAR = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 _ALLOWED = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from sct_rootlets.cli.common import add_misc, command_parser, run, say
 from sct_rootlets.sct.register import NNUNET_MODEL
-from sct_rootlets.segmentation.weights import FOLDER, NAMES
+from sct_rootlets.segmentation.weights import FOLDER, NAMES, sha256_of
 
 NAME = "sct_rootlets synthetic"
 LICENCE = "MIT"
@@ -54,7 +53,7 @@ def _command(arguments: argparse.Namespace) -> None:
         shutil.copytree(Path(getattr(arguments, name)) / FOLDER_NAME, target / FOLDER_NAME)
     (folder / "rootlets" / "source.json").write_text(json.dumps(FOR_SCT, indent=2) + "\n", encoding="utf-8")
     files = {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != "manifest.json"
     }
