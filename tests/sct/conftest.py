@@ -91,7 +91,9 @@ class Miniature:
 
     def pip(self, *arguments):
         command = [sys.executable, "-m", "pip", "--python", str(self.python), "-q", "--disable-pip-version-check"]
-        subprocess.run([*command, *arguments], check=True, capture_output=True)
+        # On PYTHONPATH pip would find the repository's own metadata, and take that for what is installed.
+        clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        subprocess.run([*command, *arguments], check=True, capture_output=True, env=clean)
 
     def install(self):
         self.pip("install", "--no-deps", "--no-index", "--force-reinstall", str(self.wheel))
