@@ -117,6 +117,7 @@ def levels_of_image(
     method: Method = "segment",
     distance_mm: float = DISTANCE_MM,
     settings: Settings | None = None,
+    segmenter: Segmenter | None = None,
 ) -> SubjectLevels:
     """Spinal levels, and vertebral levels if discs are given, of an image: what is not given is segmented.
 
@@ -128,6 +129,8 @@ def levels_of_image(
     discs, vertebrae, pmj, method, distance_mm
         See `sct_rootlets.subject.compute_spinal_levels`.
     settings : Settings, optional
+    segmenter : sct_rootlets.segmentation.segment.Segmenter, optional
+        Loaded before, with the same model and device as in `settings`, for many images.
 
     Returns
     -------
@@ -149,7 +152,7 @@ def levels_of_image(
     if rootlets is None or cord is None:
         settings = replace(settings or Settings(), discs=discs, vertebrae=vertebrae)
         settings = replace(settings, model=find_model(settings.model))  # found once: what is described is what ran
-        found = _segmented(_segmenter(settings), volume, settings)
+        found = _segmented(segmenter or _segmenter(settings), volume, settings)
         notes, facts = found.notes, {"Model": model_description(settings), "NamesFromDiscs": found.names_from_discs}
         if cord is None:
             segmented["cord"] = replace(

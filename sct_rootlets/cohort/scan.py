@@ -1,0 +1,76 @@
+"""One scan of a cohort: from its image, and the labels there are, to its outputs and its place on the page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sct_rootlets.cohort.plan import CohortSettings, Job, folder_name
+from sct_rootlets.cohort.record import Record, read_record
+from sct_rootlets.deepseg import Settings, levels_of_image
+from sct_rootlets.image import staged_outputs
+from sct_rootlets.report.page import About, add_scan
+from sct_rootlets.report.page.scan import scan_of_subject
+from sct_rootlets.segmentation.weights import sha256_of
+
+if TYPE_CHECKING:
+    from sct_rootlets.segmentation.segment import Segmenter
+
+
+def process(job: Job, settings: CohortSettings, described: dict[str, Any], segmenter: Segmenter) -> None:
+    """Do one scan: write its outputs, its entry of the page, and its record.
+
+    Parameters
+    ----------
+    job : Job
+    settings : CohortSettings
+    described : dict
+        `CohortSettings.describe`, which reads model files: done once for many scans.
+    segmenter : Segmenter
+        Loaded once for many scans.
+
+    Raises
+    ------
+    SctRootletsError
+        If the scan cannot be done.
+    """
+    earlier = read_record(job.record)
+    inputs = job.inputs(earlier)
+    fingerprint = job.fingerprint(inputs, described)
+    given = {kind: path for kind, path in inputs.items() if kind != "image"}
+    subject = levels_of_image(
+        inputs["image"],
+        **given,  # type: ignore[arg-type]
+        method=settings.method,
+        distance_mm=settings.distance_mm,
+        settings=Settings(model=settings.model, device=settings.device),
+        segmenter=segmenter,
+    )
+    before = {} if earlier is None else earlier.digests
+    with staged_outputs(job.folder, keep=given.values()) as stage:
+        paths = subject.save(stage, prefix=job.stem)
+        record = Record(
+            fingerprint,
+            finished=False,
+            written={path.name: sha256_of(path) for path in paths},
+            earlier=before,
+            facts={**described, "Sources": {kind: _shown(path, job) for kind, path in inputs.items()}},
+        )
+        record.save(job.record)
+    for name in before.keys() - record.written.keys():
+        stale = job.folder / name
+        if stale not in given.values():  # what was corrected by hand is an input now
+            stale.unlink(missing_ok=True)
+    image = inputs["image"]
+    about = About(image.name, folder_name(job.scan), "sct_rootlets bids", folder_name(job.scan), "")
+    add_scan(job.root / "qc", scan_of_subject(subject), about)
+    replace(record, finished=True, earlier={}).save(job.record)
+
+
+def _shown(path: Path, job: Job) -> str:
+    """A path as a published record may show it: within the dataset, or its name alone."""
+    for name, root in (("bids::", job.scan.root), ("", job.root)):
+        if path.is_relative_to(root):
+            return name + path.relative_to(root).as_posix()
+    return path.name
