@@ -19,3 +19,7 @@ class ModelError(SctRootletsError):
 
 class LinkError(SctRootletsError):
     """There is no Spinal Cord Toolbox to add to, or it cannot be added to."""
+
+
+class DatasetError(SctRootletsError):
+    """A folder of scans, or a split of its subjects, is not what it should be."""

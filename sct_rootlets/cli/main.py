@@ -12,6 +12,7 @@ ACTIONS = (
     ("demo", "sct_rootlets.cli.demo", "run the main job on a phantom and show what comes out"),
     ("bids", "sct_rootlets.cli.bids", "the main job on all scans of a BIDS folder"),
     ("models", "sct_rootlets.cli.models", "list, install, verify and remove models"),
+    ("train", "sct_rootlets.cli.train", "train a model on your own labelled scans, by nnU-Net"),
     ("phantom", "sct_rootlets.cli.phantom", "write phantoms with known truth (those in testing_data/)"),
     (
         "link",

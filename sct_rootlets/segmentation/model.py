@@ -92,12 +92,12 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
     ModelError
         If files are missing or damaged, the architecture is unknown, or the weights do not fit it.
     """
-    folder = _trainer_folder(Path(folder))
+    folder = trainer_folder(Path(folder))
     plans, dataset = _read_json(folder / "plans.json"), _read_json(folder / "dataset.json")
     checkpoints = sorted(folder.glob("fold_*/checkpoint_final.pth"))
     if not checkpoints:
         raise ModelError(f"{folder} holds no fold_*/checkpoint_final.pth; install the model again")
-    folds = [_read_checkpoint(path) for path in checkpoints]
+    folds = [read_checkpoint(path) for path in checkpoints]
     try:
         configuration = _configuration(plans, folds[0]["init_args"]["configuration"])
         architecture = configuration.get("architecture") or _architecture_before_2024(configuration)
@@ -162,7 +162,8 @@ def last_layer(weights: dict[str, torch.Tensor]) -> str:
     return f"decoder.seg_layers.{max(numbers)}"
 
 
-def _trainer_folder(folder: Path) -> Path:
+def trainer_folder(folder: Path) -> Path:
+    """The folder itself if it is a trainer's, or the one in it that is; raises a `ModelError` if there is none."""
     if not folder.is_dir():
         raise ModelError(f"{folder} is no folder; give a model folder with plans.json and dataset.json")
     if (folder / "plans.json").exists():
@@ -186,7 +187,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint without unpickling anything but tensors, plain values and numpy scalars."""
     try:
         checkpoint = _load_weights_only(path)
@@ -203,14 +204,18 @@ def _numpy_scalar() -> Any:
     return np.float64(0).__reduce__()[0]
 
 
+def allowed_globals() -> list[Any]:
+    """What may be in a checkpoint beside tensors and plain values, for `torch.serialization.safe_globals`."""
+    return [*_ALLOWED, *((_numpy_scalar(), name) for name in _SCALAR)]
+
+
 def _load_weights_only(path: Path) -> Any:
     scalar = _numpy_scalar()
     if not hasattr(torch.serialization, "safe_globals"):  # before torch 2.5, as in SCT: weights_only knows no numpy
         from sct_rootlets.segmentation import unpickling
 
         return unpickling.load(path, scalar)
-    allowed: list[Any] = [*_ALLOWED, *((scalar, name) for name in _SCALAR)]
-    with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+    with torch.serialization.safe_globals(allowed_globals()), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files that are refused in the next moment
         return torch.load(path, map_location="cpu", weights_only=True)
 

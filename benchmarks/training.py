@@ -1,0 +1,129 @@
+"""``sct_rootlets train`` from a BIDS folder of phantoms to a model that is installed and run, on a CPU, in minutes.
+
+    python benchmarks/training.py -ofolder training_demo
+    python benchmarks/training.py -subjects 6 -epochs 20 -iterations 40
+
+Needs the extra ``nnunet``. Draws phantoms in four contrasts (T2w, INV1, INV2, UNIT1), trains one fold of a tiny network
+by nnU-Net, stopping half-way once and going on, packs the model, installs it into a folder of its own, runs it by
+``sct_deepseg`` on the scans that were kept for the test, and prints the Dice a contrast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sct_rootlets.image import load_volume, save_volume
+from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
+
+#: What becomes of the T2w phantom's intensities: muscle, bone, cord, disc, rootlets, fluid.
+T2W = (0, 60, 75, 105, 110, 120, 200)
+CONTRASTS = {
+    "T2w": T2W,
+    "inv-1_part-mag_MP2RAGE": (0, 120, 90, 170, 120, 150, 25),
+    "inv-2_part-mag_MP2RAGE": (0, 90, 70, 110, 100, 120, 180),
+    "UNIT1": (0, 110, 120, 190, 110, 160, 20),
+}
+
+
+def write_bids(folder: Path, n_subjects: int, arc_mm: tuple[float, float] = (20.0, 100.0)) -> None:
+    """Write phantoms of `n_subjects`, in four contrasts; labels are named as spine-generic and BIDS do."""
+    for number in range(n_subjects):
+        subject = f"sub-{number + 1:02d}"
+        anatomy = cervical_anatomy(bend_deg=10 + 3 * number, sway_mm=number % 3, scale=0.95 + 0.02 * number)
+        grid = phantom_grid(anatomy, (1.0, 1.0, 1.0), ("RAS", "PSR", "LIA")[number % 3], margin_mm=14, arc_range=arc_mm)
+        phantom = draw_phantom(anatomy, *grid, seed=number)
+        anat, labels = (folder / part / subject / "anat" for part in ("", "derivatives/labels"))
+        anat.mkdir(parents=True, exist_ok=True)
+        labels.mkdir(parents=True, exist_ok=True)
+        for name, values in CONTRASTS.items():
+            data = np.interp(phantom.image.data, T2W, values).astype(np.uint8)
+            save_volume(anat / f"{subject}_{name}.nii.gz", data, phantom.image.affine)
+            label = name if name in ("T2w", "UNIT1") else name.removesuffix("_MP2RAGE")
+            save_volume(
+                labels / f"{subject}_{label}_label-rootlets_dseg.nii.gz", phantom.rootlets.data, phantom.rootlets.affine
+            )
+
+
+def write_tiny_model(folder: Path) -> None:
+    """Write a model whose plan is small enough for a CPU; its weights are random and not used."""
+    import torch
+
+    from sct_rootlets.nnunet.dataset import dataset_json
+    from sct_rootlets.segmentation.model import build_network, plain_unet
+    from sct_rootlets.training.export import write_model_folder
+
+    torch.manual_seed(0)
+    labels = {name: value for name, value in dataset_json(0, 9)["labels"].items() if value}
+    architecture = plain_unet((8, 16, 32), convolutions=(1, 1, 1))
+    network = build_network(architecture, 1, len(labels) + 1)
+    write_model_folder(folder, network, architecture, labels, (1.0, 1.0, 1.0), (48, 32, 32))
+
+
+def main() -> None:
+    """Run it all, and print what came out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-ofolder", default="training_demo")
+    parser.add_argument("-subjects", type=int, default=5)
+    parser.add_argument("-epochs", type=int, default=20)
+    parser.add_argument("-iterations", type=int, default=40)
+    parser.add_argument("-threads", type=int, default=1)
+    arguments = parser.parse_args()
+    folder = Path(arguments.ofolder)
+    bids, out, models = folder / "bids", folder / "training", folder / "models"
+    write_bids(bids, arguments.subjects)
+    write_tiny_model(folder / "tiny")
+    began = time.perf_counter()
+    data = ["-i", bids, "-ofolder", out, "-n-folds", "4"]
+    step("train", *data, "-check")
+    run = [*data, "-device", "cpu", "-folds", "0", "-like", folder / "tiny", "-iterations", arguments.iterations]
+    run += ["-threads", arguments.threads]
+    step("train", *run, "-epochs", arguments.epochs // 2)
+    step("train", *run, "-epochs", arguments.epochs)
+    archive = folder / "phantoms.zip"
+    step("train", "-ofolder", out, "-export", archive, "-citation", "phantoms")
+    environment = {"SCT_ROOTLETS_MODELS": str(models)}
+    step("models", "install", "phantoms", "-custom-url", archive, **environment)
+    print(f"\n{time.perf_counter() - began:.0f} s from the BIDS folder to the installed model\n")
+    test = json.loads((out / "nnUNet_raw" / "Dataset501_rootlets" / "persons.json").read_text())
+    test_scans = sorted((out / "nnUNet_raw" / "Dataset501_rootlets" / "imagesTs").glob("*_0000.nii.gz"))
+    print(f"{len(test)} scans, {len(test_scans)} of them for the test:")
+    for image in test_scans:
+        result = folder / "test" / image.name
+        result.parent.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "sct_rootlets.cli.deepseg", "rootlets", "-i", image, "-o", result]
+        command += ["-model", "phantoms", "-threads", str(arguments.threads), "-v", "0"]
+        subprocess.run(list(map(str, command)), check=False, env=os.environ | environment)
+        if not result.exists():
+            continue
+        truth = image.parents[1] / "labelsTs" / image.name.replace("_0000", "")
+        scores = dice(load_volume(truth).data, load_volume(result).data)
+        print(f"  {image.name}: " + ", ".join(f"{value}: {score:.2f}" for value, score in scores.items()))
+
+
+def step(*command: object, **environment: str) -> None:
+    """Run an action of ``sct_rootlets`` and print what it says."""
+    print(f"\n$ sct_rootlets {' '.join(map(str, command))}", flush=True)
+    line = [sys.executable, "-m", "sct_rootlets.cli.main", *map(str, command)]
+    subprocess.run(line, check=True, env=os.environ | environment)
+
+
+def dice(truth: np.ndarray, found: np.ndarray) -> dict[int, float]:
+    """Dice of each level of the truth."""
+    values = [int(value) for value in np.unique(truth) if value]
+    return {
+        value: 2 * np.count_nonzero((truth == value) & (found == value))
+        / (np.count_nonzero(truth == value) + np.count_nonzero(found == value))
+        for value in values
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""``sct_rootlets train``: train a model of rootlets on own labelled scans, by nnU-Net."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sct_rootlets.cli.common import add_misc, command_parser, run, say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sct_rootlets.image import Volume
+    from sct_rootlets.nnunet.train import Settings
+
+EXAMPLES = """\
+  sct_rootlets train -i data -ofolder training -check            # labels, splits and pictures; no nnU-Net needed
+  sct_rootlets train -i data -ofolder training                   # train; the same command goes on after a stop
+  sct_rootlets train -i data -ofolder training -folds 0 -start bundled -epochs 250
+  sct_rootlets train -ofolder training -export our-model.zip     # for: sct_rootlets models install
+  sct_rootlets train -i data -ofolder first -bootstrap -contrasts UNIT1   # predict first labels, to be corrected"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Arguments of the command."""
+    parser = command_parser(
+        "sct_rootlets train",
+        "Train a model of rootlets on labelled scans of a BIDS folder, by nnU-Net v2: all contrasts in one, split by\n"
+        "subject. Labels: derivatives/labels/sub-01/anat/sub-01_T2w_label-rootlets_dseg.nii.gz (2 is C2 ... 9 is T1).\n"
+        "Labels are checked first; a training that was stopped goes on with the same command.",
+        EXAMPLES,
+    )
+    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory.add_argument("-ofolder", required=True, metavar="<folder>", help="output folder: all of a training")
+    mandatory.add_argument(
+        "-i",
+        nargs="+",
+        metavar="<folder>",
+        help="BIDS folders; the same subject in two is one person (not for -export)",
+    )
+    _add_actions(parser.add_argument_group("INSTEAD OF TRAINING"))
+    _add_data(parser.add_argument_group("OPTIONAL: DATA"))
+    _add_training(parser.add_argument_group("OPTIONAL: TRAINING"))
+    release = parser.add_argument_group("OPTIONAL: WITH -export")
+    for name, text in (
+        ("version", "version of the model (default: 1.0)"),
+        ("licence", "licence of the weights"),
+        ("citation", "what to cite"),
+        ("url", "where the file will be published"),
+    ):
+        release.add_argument(f"-{name}", default="1.0" if name == "version" else "", metavar="<text>", help=text)
+    add_misc(parser)
+    return parser
+
+
+def _add_actions(group: argparse._ArgumentGroup) -> None:
+    one = group.add_mutually_exclusive_group()
+    one.add_argument(
+        "-check", action="store_true", help="check labels, make the split, draw a picture a scan, and stop"
+    )
+    one.add_argument(
+        "-export", metavar="<zip>", help="pack the finished folds of -ofolder for other people, and for SCT"
+    )
+    one.add_argument(
+        "-bootstrap",
+        action="store_true",
+        help="predict rootlets on scans without labels, bright and dark exchanged, for review; see docs/train.md",
+    )
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-labels", nargs="+", default=[], metavar="<folder>", help="label folders in place of derivatives/labels"
+    )
+    group.add_argument(
+        "-contrasts", nargs="+", default=[], metavar="<name>", help="such as T2w UNIT1 INV1 INV2 (default: all)"
+    )
+    group.add_argument(
+        "-exclude", nargs="+", default=[], metavar="<name>", help="subjects (sub-01) or scans (sub-01_T2w)"
+    )
+    group.add_argument(
+        "-splits",
+        metavar="<file>",
+        help="a split of yours: a table with participant_id, split (train, val, test) and fold, the splits.tsv of "
+        "another training, or a splits_final.json; refused if a subject is on two sides",
+    )
+    group.add_argument("-n-folds", type=int, default=5, metavar="<n>", help="folds that are made (default: 5)")
+    group.add_argument(
+        "-test-share",
+        type=float,
+        default=0.2,
+        metavar="<share>",
+        help="of the subjects, kept for the test (default: 0.2)",
+    )
+    group.add_argument("-seed", type=int, default=0, metavar="<n>", help="of the split (default: 0)")
+    group.add_argument(
+        "-no-invert", action="store_true", help="with -bootstrap: predict on the images as they are, not inverted"
+    )
+    group.add_argument("-model", metavar="<model>", help="with -bootstrap: the model that predicts (default: bundled)")
+
+
+def _add_training(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-folds", nargs="+", type=int, default=[], metavar="<n>", help="folds to train (default: all)")
+    group.add_argument("-epochs", type=int, default=1000, metavar="<n>", help="(default: 1000)")
+    group.add_argument("-iterations", type=int, metavar="<n>", help="batches an epoch (default: 250, as nnU-Net)")
+    group.add_argument("-device", choices=("cuda", "cpu", "mps"), help="(default: cuda to train, cpu for -bootstrap)")
+    group.add_argument("-threads", type=int, metavar="<n>", help="processes that read and augment (default: nnU-Net's)")
+    group.add_argument(
+        "-start",
+        metavar="<model>",
+        help="start from this model: bundled, an installed one, or a folder; its plan is taken",
+    )
+    group.add_argument(
+        "-like", metavar="<model>", help="take the plan of this model (network, patch, voxels), not its weights"
+    )
+    group.add_argument(
+        "-memory-gb", type=float, metavar="<n>", help="memory of the GPU to plan for (default: nnU-Net's 8)"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = get_parser()
+
+    def command(arguments: argparse.Namespace) -> None:
+        if not arguments.i and not arguments.export:
+            parser.error("give the BIDS folder: -i <folder>")
+        if arguments.n_folds < 1 or arguments.epochs < 1 or not 0 <= arguments.test_share < 1:
+            parser.error("-n-folds and -epochs are at least 1, -test-share is from 0 to below 1")
+        if any(n is not None and n < 1 for n in (arguments.iterations, arguments.threads)):
+            parser.error("-iterations and -threads are at least 1")
+        if arguments.start and arguments.like:
+            parser.error("-start takes the plan of its model: leave out -like")
+        if (arguments.model or arguments.no_invert) and not arguments.bootstrap:
+            parser.error("-model and -no-invert go with -bootstrap (-start names the model to start from)")
+        if arguments.export:
+            _export(arguments)
+        elif arguments.bootstrap:
+            _bootstrap(arguments)
+        elif arguments.check:
+            _check(arguments)
+        else:
+            _train(arguments)
+
+    return run(parser, argv, command)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from sct_rootlets.nnunet.train import Settings
+
+    return Settings(
+        bids=tuple(Path(folder) for folder in arguments.i),
+        labels=tuple(Path(folder) for folder in arguments.labels),
+        contrasts=tuple(arguments.contrasts),
+        exclude=tuple(arguments.exclude),
+        splits=None if arguments.splits is None else Path(arguments.splits),
+        n_folds=arguments.n_folds,
+        test_share=arguments.test_share,
+        seed=arguments.seed,
+        folds=tuple(arguments.folds),
+        epochs=arguments.epochs,
+        iterations=arguments.iterations,
+        device=arguments.device or "cuda",
+        threads=arguments.threads,
+        start=arguments.start,
+        like=arguments.like,
+        memory_gb=arguments.memory_gb,
+    )
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from sct_rootlets.nnunet.splits import summary
+    from sct_rootlets.nnunet.train import check, refuse_errors, split_of, write_split
+
+    settings, folder = _settings(arguments), Path(arguments.ofolder)
+    scans, problems = check(settings, folder)
+    if arguments.v:
+        say(*map(str, problems))
+    refuse_errors(problems)
+    split, notes = split_of(settings, scans)
+    write_split(folder, scans, split)
+    if arguments.v:
+        say(f"{len(scans)} scans can be trained on; pictures are in {folder / 'checks'}", *notes, *summary(split))
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from sct_rootlets.nnunet.train import train
+
+    folder = Path(arguments.ofolder)
+
+    def tell(line: str) -> None:
+        if arguments.v:
+            say(line)
+
+    results = train(_settings(arguments), folder, tell)
+    if arguments.v:
+        say(f"trained: {results}", f"pack it with: sct_rootlets train -ofolder {folder} -export <name>.zip")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from sct_rootlets.nnunet.release import export
+
+    archive = Path(arguments.export)
+    entry = export(
+        Path(arguments.ofolder), archive, arguments.version, arguments.folds, arguments.licence, arguments.citation,
+        arguments.url,
+    )  # fmt: skip
+    if arguments.v:
+        say(
+            f"written: {archive}, and {entry} for a catalogue of models",
+            f"install it with: sct_rootlets models install {archive.stem} -custom-url {archive}",
+        )
+
+
+def _bootstrap(arguments: argparse.Namespace) -> None:
+    from sct_rootlets.deepseg import Settings, model_description, segment_rootlets
+    from sct_rootlets.nnunet.bootstrap import bootstrap
+
+    settings = Settings(model=arguments.model, device=arguments.device or "cpu", threads=arguments.threads)
+
+    def predict(volume: Volume) -> np.ndarray:
+        return segment_rootlets(volume, settings).rootlets
+
+    found = bootstrap(
+        arguments.i,
+        Path(arguments.ofolder),
+        predict,
+        model_description(settings),
+        arguments.labels,
+        arguments.contrasts,
+        not arguments.no_invert,
+    )
+    if arguments.v:
+        say(*(f"{one.scan.image.stem}: {one.trouble or one.label}" for one in found))
+        say('correct them, set "Reviewed" to true in their sidecars (.json), and train with them: -labels')
