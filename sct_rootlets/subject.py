@@ -91,6 +91,8 @@ class SubjectLevels:
         What was thresholded, left out or corrected, one line each.
     segmented : dict of str to Volume
         ``cord`` and ``rootlets``, as far as they were segmented and not given; saved with the rest.
+    confidence : dict of int to float
+        Probability of the name of each spinal level, by value, where rootlets were segmented.
     """
 
     cord: Volume
@@ -105,6 +107,7 @@ class SubjectLevels:
     settings: dict[str, object]
     notes: tuple[str, ...]
     segmented: dict[str, Volume] = field(default_factory=dict)
+    confidence: dict[int, float] = field(default_factory=dict)
 
     @property
     def kinds(self) -> list[Levels]:
