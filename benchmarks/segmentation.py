@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from nibabel.affines import apply_affine
 from scipy import ndimage
@@ -29,8 +31,7 @@ from scipy import ndimage
 from sct_rootlets.correspondence import BIAS_MM
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume, load_volume, superior_axis
-from sct_rootlets.levels import level_name
-from sct_rootlets.report.segmentation import draw_cut
+from sct_rootlets.levels import level_color, level_name
 from sct_rootlets.segmentation.segment import Segmentation, Segmenter
 from sct_rootlets.segmentation.weights import FOLDER, load_segmenter
 from sct_rootlets.subject import compute_spinal_levels
@@ -41,6 +42,8 @@ ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
 #: Vertebral minus spinal midpoint that is expected, by the level of the spinal one.
 EXPECTED_MM = dict(zip(range(3, 10), BIAS_MM, strict=True))
 WINDOW_MM, WINDOW_STEP_MM = 60.0, 10.0
+#: Half the width of a picture's cut, and the size of its pixels.
+HALF_MM, PIXEL_MM = 14.0, 0.35
 
 
 def row(*cells: object) -> None:
@@ -323,6 +326,36 @@ def worst(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...], path:
         column.set_title(title, fontsize=10)
     figure.savefig(path, dpi=90, metadata={"Software": None})
     print(f"{path}: {contrast}, subject {subject}, level-wise Dice {mean:.3f}")
+
+
+def draw_cut(pair: np.ndarray, volume: Volume, segmentation: Segmentation, arc: float) -> None:
+    """An axial cut, perpendicular to the cord, twice: as it is, and with outlines of cord and rootlets."""
+    line = segmentation.centerline
+    offset = np.arange(-HALF_MM, HALF_MM + PIXEL_MM, PIXEL_MM)
+    _, right, anterior = line.frame(arc)
+    points = line.position(arc) + offset[None, :, None] * right[:, None] + offset[:, None, None] * anterior[:, None]
+    index = np.moveaxis(apply_affine(np.linalg.inv(volume.affine), points), -1, 0)
+
+    def cut(data: np.ndarray, order: int) -> np.ndarray:
+        return ndimage.map_coordinates(data, index, order=order, output=np.float32, mode="constant")
+
+    gray = np.nan_to_num(cut(volume.data, 1))
+    low, high = np.percentile(gray, (1, 99.5))
+    shown = np.clip((gray - low) / max(high - low, 1e-6), 0, 1)
+    colored = np.repeat(shown[..., None], 3, axis=2)
+    labels = cut(segmentation.rootlets, 0)
+    for value in np.unique(labels[labels > 0]):
+        colored[labels == value] = to_rgb(level_color(level_name(int(value), "spinal")))
+    cord = cut(segmentation.cord.astype(np.uint8), 1)
+    axes: Axes
+    for axes, picture in zip(pair, (np.repeat(shown[..., None], 3, axis=2), colored), strict=True):
+        axes.imshow(picture, origin="lower", interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for side in axes.spines.values():
+            side.set_visible(False)
+    if cord.max() >= 0.5 > cord.min():
+        pair[1].contour(cord, levels=[0.5], colors=["#FFFFFF"], linewidths=0.6)
 
 
 def main() -> None:

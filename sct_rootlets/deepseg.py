@@ -49,7 +49,9 @@ class Settings:
     remove_small : (float, {"mm3", "vox"}), optional
         Remove smaller pieces.
     qc : Path, optional
-        Folder for pictures.
+        Folder of the page of quality control.
+    qc_dataset, qc_subject : str, optional
+        What the page calls the dataset and the subject.
     """
 
     discs: VolumeLike | None = None
@@ -61,6 +63,8 @@ class Settings:
     largest: bool = False
     remove_small: tuple[float, str] | None = None
     qc: Path | None = None
+    qc_dataset: str | None = None
+    qc_subject: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ def levels_of_image(
     notes: tuple[str, ...] = ()
     facts: dict[str, object] = {}
     sidecars: dict[str, dict[str, object]] = {}
+    confidence: dict[int, float] = {}
     if rootlets is None or cord is None:
         settings = replace(settings or Settings(), discs=discs, vertebrae=vertebrae)
         settings = replace(settings, model=find_model(settings.model))  # found once: what is described is what ran
@@ -160,6 +165,7 @@ def levels_of_image(
             )
         if rootlets is None and found.rootlets.any():
             segmented["rootlets"] = replace(volume, data=found.rootlets, name=f"rootlets of {volume.name}", path=None)
+            confidence = {one.value: one.confidence for one in found.stretches}
         outputs = dict(zip(("rootlets", "cord"), TASKS["rootlets_cord"].outputs, strict=True))
         sidecars = {name: sidecar(outputs[name], volume, found, settings) for name in segmented}
         if rootlets is None and "rootlets" not in segmented and discs is None and vertebrae is None:
@@ -178,6 +184,7 @@ def levels_of_image(
         subject,
         segmented=segmented,
         sidecars=sidecars,
+        confidence=confidence,
         settings={**subject.settings, **facts},
         notes=(*notes, *subject.notes),
     )
@@ -253,15 +260,19 @@ def _segment_file(segmenter: Segmenter, path: Path, task: Task, settings: Settin
     with staged_outputs(targets[0].parent, keep=[path]) as stage:
         for made, values, target in zip(task.outputs, maps, targets, strict=True):
             _save(stage / target.name, made, values, volume, segmentation, settings)
-    if settings.qc is not None:
-        from sct_rootlets.report.segmentation import save_segmentation_figure
-
-        with staged_outputs(settings.qc, keep=[path]) as stage:
-            save_segmentation_figure(volume, segmentation, stage / f"{_stem(targets[0])}.png")
     lines = [f"{volume.name}:", *describe(segmentation), "written:", *(f"  {target}" for target in targets)]
     if settings.qc is not None:
-        lines.append(f"  {settings.qc / (_stem(targets[0]) + '.png')}")
+        lines.append(f"  {_add_to_page(volume, segmentation, settings)}")
     return Written(path, targets, "\n".join(lines))
+
+
+def _add_to_page(volume: Volume, segmentation: Segmentation, settings: Settings) -> Path:
+    from sct_rootlets.report.page import About, add_scan
+    from sct_rootlets.report.page.scan import scan_of_segmentation
+
+    assert settings.qc is not None
+    about = About.of_file(volume.path, volume.name, "sct_deepseg", settings.qc_subject, settings.qc_dataset)
+    return add_scan(settings.qc, scan_of_segmentation(volume, segmentation, _disc_points(volume, settings)), about)
 
 
 def output_paths(image: Path, task: Task, output: Path | None) -> list[Path]:
@@ -292,13 +303,8 @@ def _stem(path: Path) -> str:
 
 def _segmented(segmenter: Segmenter, volume: Volume, settings: Settings) -> Segmentation:
     """Segment a volume, tidy up as asked, and note what its voxels make doubtful."""
-    discs = None
+    discs = _disc_points(volume, settings)
     notes: list[str] = []
-    for given, points in ((settings.discs, label_points), (settings.vertebrae, border_points)):
-        if given is not None:
-            labels = load_volume(given)
-            check_same_grid(volume, labels)
-            discs = points(labels)
     if max(volume.spacing) > THICK_MM:
         notes.append(f"voxels of {max(volume.spacing):.3g} mm do not show single rootlets: levels are unreliable")
     found = segmenter(volume, discs, settings.mirror)
@@ -310,6 +316,17 @@ def _segmented(segmenter: Segmenter, volume: Volume, settings: Settings) -> Segm
         cord=tidy(found.cord.astype(np.uint8), volume.spacing, settings.largest, settings.remove_small) > 0,
         notes=(*notes, *found.notes),
     )
+
+
+def _disc_points(volume: Volume, settings: Settings) -> dict[int, np.ndarray] | None:
+    """Discs that were given, as labels or as the borders of a vertebral map: RAS+ mm by value."""
+    discs = None
+    for given, points in ((settings.discs, label_points), (settings.vertebrae, border_points)):
+        if given is not None:
+            labels = load_volume(given)
+            check_same_grid(volume, labels)
+            discs = points(labels)
+    return discs
 
 
 def tidy(

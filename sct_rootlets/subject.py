@@ -93,6 +93,8 @@ class SubjectLevels:
         ``cord`` and ``rootlets``, as far as they were segmented and not given; saved with the rest.
     sidecars : dict of str to dict
         What their JSON sidecars say.
+    confidence : dict of int to float
+        Probability of the name of each spinal level, by value, where rootlets were segmented.
     """
 
     cord: Volume
@@ -108,6 +110,7 @@ class SubjectLevels:
     notes: tuple[str, ...]
     segmented: dict[str, Volume] = field(default_factory=dict)
     sidecars: dict[str, dict[str, object]] = field(default_factory=dict)
+    confidence: dict[int, float] = field(default_factory=dict)
 
     @property
     def kinds(self) -> list[Levels]:

@@ -64,6 +64,19 @@ def add_misc(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return misc
 
 
+def add_qc(group: argparse._ArgumentGroup) -> None:
+    """Add the arguments of the page of quality control, as SCT's commands have them."""
+    group.add_argument(
+        "-qc",
+        metavar="<folder>",
+        help="add the result to the page in this folder: open its index.html. Results of several runs accumulate there",
+    )
+    group.add_argument("-qc-dataset", metavar="<name>", help="what the page calls the dataset")
+    group.add_argument(
+        "-qc-subject", metavar="<name>", help="what the page calls the subject (default: sub-... of the file's name)"
+    )
+
+
 def say(*lines: str) -> None:
     """Print lines; that nobody reads them any more (``| head``) is no error."""
     try:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, run, say
+from sct_rootlets.cli.common import MODEL_HELP, add_misc, add_qc, command_parser, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.subject import SubjectLevels
@@ -26,6 +26,7 @@ EXAMPLES = """\
   sct_compute_spinal_levels -rootlets t2_rootlets.nii.gz -s t2_seg.nii.gz -pmj t2_pmj.nii.gz -method extent
   sct_compute_spinal_levels -s t2_seg.nii.gz -ldisc t2_seg_labeled_discs.nii.gz
   sct_compute_spinal_levels -i t2.nii.gz -s t2_seg.nii.gz -vertfile t2_seg_labeled.nii.gz
+  sct_compute_spinal_levels -i t2.nii.gz -ldisc t2_discs.nii.gz -ofolder levels -qc qc
   sct_compute_spinal_levels -i t2.nii.gz -run-sct discs,pmj -s t2_seg.nii.gz"""
 
 
@@ -88,6 +89,7 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figure (default: 1)"
     )
+    add_qc(optional)
     optional.add_argument(
         "-published-csv",
         action="store_true",
@@ -136,8 +138,9 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("-published-csv needs -pmj: its columns are distances from the PMJ")
         subject = _subject(arguments)
         written = subject.save(arguments.ofolder, figure=bool(arguments.figure), published=arguments.published_csv)
+        shown = [] if arguments.qc is None else [_add_to_page(arguments, subject)]
         if arguments.v:
-            say(summary(subject), "written:", *(f"  {path}" for path in written))
+            say(summary(subject), "written:", *(f"  {path}" for path in [*written, *shown]))
             from sct_rootlets.subject import earlier_outputs
 
             for path in earlier_outputs(arguments.ofolder, subject.prefix, written):
@@ -184,6 +187,17 @@ def _subject(arguments: argparse.Namespace) -> SubjectLevels:
     return compute_spinal_levels(
         arguments.rootlets, cord=arguments.s, image=arguments.i, distance_mm=arguments.distance, **rest
     )
+
+
+def _add_to_page(arguments: argparse.Namespace, subject: SubjectLevels) -> Path:
+    from sct_rootlets.report.page import About, add_scan
+    from sct_rootlets.report.page.scan import scan_of_subject
+
+    shown = subject.image or subject.cord
+    about = About.of_file(
+        shown.path, shown.name, "sct_compute_spinal_levels", arguments.qc_subject, arguments.qc_dataset
+    )
+    return add_scan(Path(arguments.qc), scan_of_subject(subject), about)
 
 
 def summary(subject: SubjectLevels) -> str:

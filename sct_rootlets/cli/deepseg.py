@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, run, say
+from sct_rootlets.cli.common import MODEL_HELP, add_misc, add_qc, command_parser, run, say
 from sct_rootlets.segmentation.tasks import TASKS, Task
 
 EXAMPLES = """\
@@ -60,15 +60,13 @@ def get_task_parser(name: str) -> argparse.ArgumentParser:
                           help="keep only the largest piece of each label (default: 0)")  # fmt: skip
     optional.add_argument("-remove-small", metavar="<size>", type=piece_size,
                           help="remove pieces smaller than this, such as 1mm3 or 5vox")  # fmt: skip
-    optional.add_argument("-qc", metavar="<folder>", help="write a picture of each result into this folder")
+    add_qc(optional)
     optional.add_argument("-install", action="store_true",
                           help="install the model that -model names (see: sct_rootlets models list); the bundled one "
                           "comes with the package")  # fmt: skip
     optional.add_argument("-custom-url", nargs="+", metavar="<url>",
                           help="with -install: where to take the model from: an address (http, https, file), a zip "
                           "file or a folder; of several, the next is tried where one fails")  # fmt: skip
-    for legacy in ("-qc-dataset", "-qc-subject"):
-        optional.add_argument(legacy, metavar="<str>", help=argparse.SUPPRESS)
     optional.add_argument("-r", type=int, choices=(0, 1), default=1, help=argparse.SUPPRESS)
     add_misc(parser)
     return parser
@@ -163,6 +161,8 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         largest=bool(arguments.largest),
         remove_small=arguments.remove_small,
         qc=None if arguments.qc is None else Path(arguments.qc),
+        qc_dataset=arguments.qc_dataset,
+        qc_subject=arguments.qc_subject,
     )
     images = [Path(path) for path in arguments.i]
     for result in segment_files(

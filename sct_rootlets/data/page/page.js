@@ -1,0 +1,630 @@
+/* The page of quality control: a table of scans, the pictures of one of them, verdicts kept in the browser.
+ * Plain scripts only: a page that is opened from disk may load neither modules nor JSON. Texts from files are only ever
+ * set as text. */
+"use strict";
+(() => {
+  const FORMAT = 1;
+  const FLAGS = ["levels", "order", "confidence", "complete", "length", "contrast", "deviation"];
+  const SIGNS = { ok: "✓", look: "!", bad: "✗", none: "·" };
+  const WORSE = { none: 0, ok: 0, look: 1, bad: 2 };
+  const PX_PER_MM = 4.6;
+  const STORE = "sct_rootlets:" + location.pathname.replace(/(index|rootlets)\.html$/, "");
+
+  let entries = [];
+  let shown = []; // in the order of the table
+  let chosen = null;
+  let sort = { key: "order-of-list", down: false };
+  let verdicts = {};
+  let viewer = null;
+
+  const by = (id) => document.getElementById(id);
+
+  /** Makes an element: attributes, then children or texts. */
+  function make(tag, attributes = {}, ...children) {
+    const svg = ["svg", "rect", "line", "text", "g", "title"].includes(tag);
+    const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) {
+      if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+      else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value);
+    }
+    node.append(...children.filter((child) => child !== null && child !== undefined));
+    return node;
+  }
+
+  // ---- verdicts -------------------------------------------------------------------------------------------------
+  function load() {
+    try {
+      verdicts = JSON.parse(localStorage.getItem(STORE) || "{}") || {};
+    } catch (error) {
+      verdicts = {};
+      say("This browser keeps no verdicts for pages opened from disk: export them before you close the page.");
+    }
+  }
+
+  function save() {
+    try {
+      localStorage.setItem(STORE, JSON.stringify(verdicts));
+    } catch (error) {
+      say("This browser keeps no verdicts for pages opened from disk: export them before you close the page.");
+    }
+  }
+
+  const verdictOf = (entry) => (verdicts[entry.id] || {}).verdict || "";
+  const noteOf = (entry) => (verdicts[entry.id] || {}).note || "";
+  /** Whether the scan was done again, with another result, since it was judged. */
+  const isStale = (entry) => Boolean(verdictOf(entry)) && verdicts[entry.id].fingerprint !== entry.fingerprint;
+
+  function record(entry, change) {
+    const now = { verdict: verdictOf(entry), note: noteOf(entry), ...change, fingerprint: entry.fingerprint };
+    if (!("verdict" in change) && isStale(entry)) now.fingerprint = verdicts[entry.id].fingerprint;
+    if (now.verdict || now.note) verdicts[entry.id] = now;
+    else delete verdicts[entry.id];
+    save();
+    drawRow(entry);
+    drawCounts();
+  }
+
+  function judge(verdict) {
+    if (!chosen) return;
+    const at = shown.indexOf(chosen);
+    record(chosen, { verdict });
+    if (verdict && by("go-on").checked && at >= 0 && at < shown.length - 1) choose(shown[at + 1]);
+    else drawVerdict();
+  }
+
+  // ---- table ----------------------------------------------------------------------------------------------------
+  const COLUMNS = [
+    { key: "verdict", title: "verdict", value: (e) => verdictOf(e), text: (e) => verdictText(e) },
+    { key: "worst", title: "flag", value: (e) => worst(e), text: (e) => SIGNS[worstState(e)] },
+    { key: "file", title: "scan", value: (e) => e.file, text: (e) => e.file },
+    { key: "subject", title: "subject", value: (e) => e.subject || "", text: (e) => e.subject || "" },
+    { key: "dataset", title: "dataset", value: (e) => e.dataset || "", text: (e) => e.dataset || "" },
+    ...FLAGS.map((key) => ({
+      key,
+      title: key,
+      flag: true,
+      value: (e) => (flagOf(e, key).value === null ? undefined : flagOf(e, key).value),
+      text: (e) => flagOf(e, key).text,
+    })),
+    { key: "note", title: "note", value: (e) => noteOf(e), text: (e) => noteOf(e) },
+  ];
+  let columns = COLUMNS;
+
+  function flagOf(entry, key) {
+    const flag = (entry.flags || {})[key] || {};
+    return { title: key, value: null, text: "–", state: "none", why: "not known", ...flag };
+  }
+  const worst = (entry) => Math.max(0, ...FLAGS.map((key) => WORSE[flagOf(entry, key).state] || 0));
+  const worstState = (entry) => ["ok", "look", "bad"][worst(entry)];
+  const verdictText = (entry) => verdictOf(entry) + (isStale(entry) ? " (result has changed)" : "");
+
+  function drawHead() {
+    columns = COLUMNS.filter(
+      (column) => !["dataset", "subject"].includes(column.key) || entries.some((entry) => entry[column.key])
+    );
+    for (const column of columns) {
+      const known = column.flag && entries.find((entry) => (entry.flags || {})[column.key]);
+      if (known) {
+        column.title = flagOf(known, column.key).title;
+        column.why = flagOf(known, column.key).why;
+      }
+    }
+    const row = make("tr");
+    for (const column of columns) {
+      const down = sort.key === column.key && sort.down;
+      const state = sort.key === column.key ? (down ? "descending" : "ascending") : "none";
+      const arrow = { descending: " ▾", ascending: " ▴", none: "" }[state];
+      const button = make("button", { onclick: () => sortBy(column.key), title: column.why }, column.title + arrow);
+      row.append(make("th", { "aria-sort": state, "data-key": column.key }, button));
+    }
+    document.querySelector("#list thead").replaceChildren(row);
+  }
+
+  function sortBy(key) {
+    const first = { key, down: ["worst"].includes(key) };
+    sort = sort.key === key ? { key, down: !sort.down } : first;
+    drawHead();
+    drawTable();
+  }
+
+  function compare(a, b) {
+    const column = COLUMNS.find((one) => one.key === sort.key);
+    if (!column) return a.place - b.place;
+    const [x, y] = [column.value(a), column.value(b)];
+    if (x === undefined || y === undefined) return (x === undefined) - (y === undefined) || a.place - b.place;
+    const order = typeof x === "number" ? x - y : String(x).localeCompare(String(y), undefined, { numeric: true });
+    return (sort.down ? -order : order) || a.place - b.place;
+  }
+
+  function isWanted(entry) {
+    const filter = by("filter").value;
+    const words = by("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const verdict = verdictOf(entry);
+    if (filter === "open" && verdict && !isStale(entry)) return false;
+    if (["pass", "fail"].includes(filter) && verdict !== filter) return false;
+    if (filter === "flagged" && worst(entry) < 1) return false;
+    if (filter === "bad" && worst(entry) < 2) return false;
+    const texts = [entry.file, entry.folder, entry.subject, entry.dataset, noteOf(entry)];
+    texts.push(...FLAGS.map((key) => flagOf(entry, key).text));
+    const text = texts.join(" ").toLowerCase();
+    return words.every((word) => text.includes(word));
+  }
+
+  function cells(entry) {
+    return columns.map((column) => {
+      const text = column.text(entry);
+      if (column.key === "verdict") {
+        const state = { pass: "ok", fail: "bad" }[verdictOf(entry)] || "none";
+        return make("td", { class: state }, text || "–");
+      }
+      if (column.key === "worst") {
+        return make("td", { class: worstState(entry) }, make("span", { class: "sign" }, text));
+      }
+      if (!column.flag) {
+        const title = column.key === "file" ? `${entry.folder || ""}/${entry.file}` : text;
+        const name = { file: "name", note: "note" }[column.key];
+        return make("td", { class: name, title }, text);
+      }
+      const flag = flagOf(entry, column.key);
+      const sign = WORSE[flag.state] ? SIGNS[flag.state] + " " : "";
+      return make("td", { class: WORSE[flag.state] ? flag.state : flag.state === "none" ? "none" : null }, sign + text);
+    });
+  }
+
+  function drawTable() {
+    shown = entries.filter(isWanted).sort(compare);
+    const body = document.querySelector("#list tbody");
+    const rows = shown.map((entry) => {
+      entry.row = make("tr", { onclick: () => choose(entry), "data-id": entry.id }, ...cells(entry));
+      if (entry === chosen) entry.row.className = "chosen";
+      return entry.row;
+    });
+    body.replaceChildren(...rows);
+    drawCounts();
+  }
+
+  function drawRow(entry) {
+    if (entry.row) entry.row.replaceChildren(...cells(entry));
+  }
+
+  function drawCounts() {
+    const count = (verdict) => entries.filter((entry) => verdictOf(entry) === verdict).length;
+    const all = `${entries.length} scan${entries.length === 1 ? "" : "s"}`;
+    const part = shown.length < entries.length ? `${shown.length} of ${all}` : all;
+    by("counts").textContent = `${part} · ${count("pass")} passed · ${count("fail")} failed · ${count("")} to go`;
+  }
+
+  function step(by_) {
+    if (!shown.length) return;
+    const at = shown.indexOf(chosen);
+    choose(shown[at < 0 ? 0 : Math.min(Math.max(at + by_, 0), shown.length - 1)]);
+  }
+
+  // ---- one scan -------------------------------------------------------------------------------------------------
+  function choose(entry) {
+    if (chosen && chosen.row) chosen.row.classList.remove("chosen");
+    chosen = entry;
+    closeViewer();
+    if (!entry) {
+      by("scan").replaceChildren();
+      return;
+    }
+    if (entry.row) {
+      entry.row.classList.add("chosen");
+      const list = by("list");
+      const [row, head] = [entry.row, list.querySelector("thead").offsetHeight];
+      if (row.offsetTop - head < list.scrollTop) list.scrollTop = row.offsetTop - head;
+      const below = row.offsetTop + row.offsetHeight - list.clientHeight;
+      if (below > list.scrollTop) list.scrollTop = below;
+    }
+    history.replaceState(null, "", "#" + entry.id);
+    drawScan(entry);
+  }
+
+  function drawScan(entry) {
+    const parts = [drawTop(entry), drawFlags(entry)];
+    if ((entry.notes || []).length) {
+      parts.push(make("ul", { class: "notes" }, ...entry.notes.map((note) => make("li", {}, note))));
+    }
+    parts.push(drawLegend(entry));
+    const views = entry.views || {};
+    if (views.axial) parts.push(make("h3", {}, "Across the cord (left of the picture: the patient's left)"), drawAxial(entry));
+    if (views.sagittal) parts.push(make("h3", {}, "Along the cord"), drawAlong(entry));
+    parts.push(make("h3", {}, "Viewer"), drawViewerBox());
+    by("scan").replaceChildren(...parts);
+    drawVerdict();
+  }
+
+  function drawTop(entry) {
+    const where = [entry.subject, entry.dataset, entry.folder].filter(Boolean).join(" · ");
+    const note = make("input", {
+      type: "text", id: "note", placeholder: "Note ( n )", "aria-label": "Note",
+      oninput: (event) => record(entry, { note: event.target.value }),
+    });
+    return make(
+      "div", { class: "top" },
+      make("h2", {}, entry.file), make("span", { class: "where" }, where),
+      make(
+        "div", { class: "verdict" },
+        make("button", { onclick: () => step(-1), title: "previous (k)" }, "◂"),
+        make("button", { onclick: () => step(1), title: "next (j)" }, "▸"),
+        make("button", { class: "pass", id: "pass", onclick: () => judge("pass") }, "✓ pass"),
+        make("button", { class: "fail", id: "fail", onclick: () => judge("fail") }, "✗ fail"),
+        note, make("small", { id: "stale" })
+      )
+    );
+  }
+
+  function drawVerdict() {
+    if (!chosen || !by("pass")) return;
+    for (const verdict of ["pass", "fail"]) by(verdict).setAttribute("aria-pressed", verdictOf(chosen) === verdict);
+    if (document.activeElement !== by("note")) by("note").value = noteOf(chosen);
+    by("stale").textContent = isStale(chosen) ? "the result has changed since this verdict" : "";
+  }
+
+  function drawFlags(entry) {
+    const items = FLAGS.map((key) => {
+      const flag = flagOf(entry, key);
+      const text = make("span", { class: flag.state }, `${SIGNS[flag.state] || "·"} ${flag.text}`);
+      return make("li", { title: flag.why }, make("b", {}, flag.title), text);
+    });
+    return make("ul", { class: "flags" }, ...items);
+  }
+
+  /** Levels from rostral to caudal, each once. */
+  function namesOf(entry) {
+    const levels = [...(entry.levels || [])].sort((a, b) => a.rostral - b.rostral);
+    const order = (level) => "CTLS".indexOf(level.name[0]) * 100 + Number(level.name.slice(1));
+    const unique = new Map(levels.map((level) => [level.name, level]));
+    return [...unique.values()].sort((a, b) => order(a) - order(b));
+  }
+
+  function drawLegend(entry) {
+    const items = namesOf(entry).map((level) =>
+      make("span", {}, make("i", { style: `background:${level.color}` }), level.name)
+    );
+    const toggle = make("button", { onclick: toggleLabels, title: "show or hide labels (l)" }, "labels on / off");
+    return make("div", { class: "legend" }, ...items, toggle);
+  }
+
+  const toggleLabels = () => document.body.classList.toggle("bare");
+  const file = (entry, name) => `rootlets/entries/${encodeURIComponent(entry.files)}/${name}`;
+
+  function picture(entry, name, width, height, labels = true) {
+    const size = `width:${width};height:${height}`;
+    const images = [make("img", { src: file(entry, `${name}.webp`), alt: name })];
+    if (labels) images.push(make("img", { src: file(entry, `${name}_labels.webp`), alt: "", class: "overlay" }));
+    return make("div", { class: "picture", style: size, "data-view": name }, ...images);
+  }
+
+  function drawAxial(entry) {
+    const view = entry.views.axial;
+    const nColumns = 1 + Math.max(...view.cuts.map((cut) => cut.column));
+    const nRows = 1 + Math.max(...view.cuts.map((cut) => cut.row));
+    const spinal = (entry.levels || []).filter((level) => level.kind === "spinal");
+    const names = make("div", { class: "names", style: `grid-template-columns:repeat(${nColumns},1fr)` });
+    for (let column = 0; column < nColumns; column++) {
+      const value = (view.cuts.find((cut) => cut.column === column) || {}).level;
+      const level = spinal.find((one) => one.value === value);
+      const sure = level && level.confidence !== null ? `  ${level.confidence.toFixed(2)}` : "";
+      const swatch = level ? make("i", { style: `background:${level.color}` }) : null;
+      names.append(make("span", { class: "legend", style: "justify-content:center;margin:0" }, make("span", {}, swatch, level ? level.name + sure : "")));
+    }
+    const box = picture(entry, "axial", "100%", "auto");
+    box.style.aspectRatio = `${view.width} / ${view.height}`;
+    for (const cut of view.cuts) {
+      const place = `left:${(100 * cut.column) / nColumns}%;top:${(100 * cut.row) / nRows}%`;
+      box.append(make("span", { class: "cut", style: place }, `${cut.mm} mm`));
+    }
+    return make("div", { class: "scroll" }, make("div", { class: "axial", style: `max-width:${190 * nColumns}px;min-width:${Math.min(108 * nColumns, 1500)}px` }, names, box));
+  }
+
+  function drawAlong(entry) {
+    const views = entry.views;
+    const [first, last] = views.sagittal.rows;
+    const height = (last - first) * PX_PER_MM;
+    const y = (arc) => (arc - first) * PX_PER_MM;
+    const along = make("div", { class: "along" });
+    const panel = (name, caption, ends, labels) => {
+      const view = views[name];
+      const [left, right] = view.columns;
+      const width = name === "unrolled" ? 270 : (right - left) * PX_PER_MM;
+      const box = picture(entry, name, `${width}px`, `${height}px`, labels);
+      if (name === "sagittal") box.append(drawDiscs(entry, view, width, height, y));
+      const foot = make("div", { class: "ends" }, ...ends.map((end) => make("span", {}, end)));
+      along.append(make("figure", {}, make("figcaption", {}, caption), box, foot));
+    };
+    panel("sagittal", "midsagittal, straightened", ["posterior", "anterior"], true);
+    along.append(drawRulers(entry, first, last, height, y));
+    panel("coronal", "coronal, with rootlets", ["left", "right"], true);
+    if (views.unrolled) {
+      const ends = ["front", "left", "back", "right", "front"];
+      panel("unrolled", "surface of the cord, unrolled", ends, false);
+      panel("unrolled", "the same, with labels", ends, true);
+    }
+    along.append(drawCursor(entry, along, first, last));
+    return make("div", { class: "scroll" }, along);
+  }
+
+  function drawDiscs(entry, view, width, height, y) {
+    const svg = make("svg", { width, height, class: "overlay" });
+    const x = (mm) => ((mm - view.columns[0]) / (view.columns[1] - view.columns[0])) * width;
+    for (const disc of entry.discs || []) {
+      if (disc.arc < view.rows[0] || disc.arc > view.rows[1]) continue;
+      svg.append(make("line", { x1: x(8), x2: x(13), y1: y(disc.arc), y2: y(disc.arc), stroke: "#fff", "stroke-width": 2 }));
+      svg.append(make("text", { x: x(14), y: y(disc.arc) + 4, fill: "#fff", stroke: "#000", "stroke-width": 1.5, "paint-order": "stroke" }, disc.name));
+    }
+    return svg;
+  }
+
+  /** Dark or light letters, whichever stand out from a colour (relative luminance as in WCAG 2). */
+  function inkOn(color) {
+    const [r, g, b] = [1, 3, 5].map((at) => (parseInt(color.slice(at, at + 2), 16) / 255) ** 2.2);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.25 ? "#111" : "#fff";
+  }
+
+  function drawRulers(entry, first, last, height, y) {
+    const kinds = ["spinal", "vertebral"].filter((kind) => (entry.levels || []).some((level) => level.kind === kind));
+    const [bar, gap, axis] = [40, 54, 34];
+    const width = axis + kinds.length * bar + Math.max(kinds.length - 1, 0) * gap + 8;
+    const svg = make("svg", { width, height, role: "img", "aria-label": "levels along the cord", class: "ruler" });
+    const origin = entry.referenceArc || 0;
+    for (let mm = Math.ceil((first - origin) / 10) * 10; mm + origin <= last; mm += 10) {
+      svg.append(make("line", { x1: axis - 5, x2: width, y1: y(mm + origin), y2: y(mm + origin), stroke: "var(--line)" }));
+      svg.append(make("text", { x: axis - 8, y: y(mm + origin) + 4, "text-anchor": "end", fill: "var(--soft)" }, String(mm)));
+    }
+    kinds.forEach((kind, at) => {
+      const x = axis + at * (bar + gap);
+      for (const level of entry.levels.filter((one) => one.kind === kind)) drawBar(svg, level, x, bar, y);
+    });
+    for (const pair of kinds.length > 1 ? entry.pairs || [] : []) {
+      const [x1, x2] = [axis + bar, axis + bar + gap];
+      const middle = (y(pair.spinal) + y(pair.vertebral)) / 2;
+      svg.append(make("line", { x1, x2, y1: y(pair.spinal), y2: y(pair.vertebral), stroke: "var(--soft)", "stroke-dasharray": "2 3" }));
+      const text = (pair.difference > 0 ? "+" : "") + pair.difference.toFixed(1);
+      svg.append(make("text", { x: (x1 + x2) / 2, y: middle + 4, "text-anchor": "middle", fill: "var(--ink)", stroke: "var(--ground)", "stroke-width": 5, "paint-order": "stroke" }, text));
+    }
+    const caption = kinds.length > 1 ? "spinal | vertebral (mm)" : kinds.length ? `${kinds[0]} (mm)` : "mm";
+    const from = make("div", { class: "ends" }, make("span", {}, `from ${entry.reference || "the top"}`));
+    return make("figure", {}, make("figcaption", {}, caption), svg, from);
+  }
+
+  function drawBar(svg, level, x, width, y) {
+    const [top, bottom] = [y(level.rostral), y(level.caudal)];
+    const dashes = level.incomplete.length ? "4 3" : null;
+    const bar = make("rect", {
+      x, y: top, width, height: Math.max(bottom - top, 1), fill: level.color, stroke: "var(--ink)",
+      "stroke-dasharray": dashes, "data-level": level.name, "data-kind": level.kind,
+    });
+    const remarks = [`${level.name}: ${(level.caudal - level.rostral).toFixed(1)} mm`, ...level.incomplete];
+    bar.append(make("title", {}, remarks.join("; ")));
+    svg.append(bar);
+    const ink = inkOn(level.color);
+    svg.append(make("text", { x: x + width / 2, y: (top + bottom) / 2 + 4, "text-anchor": "middle", fill: ink, "font-weight": 700, "pointer-events": "none" }, level.name));
+    for (const [end, sd, at] of [[level.rostral, level.rostralSD, x + 4], [level.caudal, level.caudalSD, x + width - 4]]) {
+      svg.append(make("line", { x1: at, x2: at, y1: y(end - 2 * sd), y2: y(end + 2 * sd), stroke: "var(--ink)", "stroke-width": 1.5 }));
+    }
+  }
+
+  /** A line across all views, at the same place of the cord, with its position and levels. */
+  function drawCursor(entry, along, first, last) {
+    const text = make("span");
+    const line = make("div", { class: "cursor" }, text);
+    along.addEventListener("mousemove", (event) => {
+      const box = along.querySelector(".picture").getBoundingClientRect();
+      const arc = first + (event.clientY - box.top) / PX_PER_MM;
+      const isIn = arc >= first && arc <= last;
+      line.style.display = isIn ? "block" : "none";
+      if (!isIn) return;
+      line.style.top = `${event.clientY - along.getBoundingClientRect().top}px`;
+      const here = (entry.levels || []).filter((level) => arc >= level.rostral && arc < level.caudal);
+      const names = here.map((level) => `${level.kind} ${level.name}`);
+      text.textContent = [`${(arc - (entry.referenceArc || 0)).toFixed(1)} mm`, ...names].join(" · ");
+    });
+    along.addEventListener("mouseleave", () => { line.style.display = "none"; });
+    return line;
+  }
+
+  // ---- viewer ---------------------------------------------------------------------------------------------------
+  function drawViewerBox() {
+    const open = make("button", { id: "open-viewer", onclick: openViewer }, "Open the viewer ( v )");
+    return make("div", { id: "viewer-box" }, open);
+  }
+
+  const scripts = new Map();
+  function script(source) {
+    if (!scripts.has(source)) {
+      scripts.set(source, new Promise((resolve, reject) => {
+        const failed = () => { scripts.delete(source); reject(new Error(`${source} cannot be loaded`)); };
+        document.head.append(make("script", { src: source, onload: resolve, onerror: failed }));
+      }));
+    }
+    return scripts.get(source);
+  }
+
+  let volumes = null;
+  window.sctRootletsVolume = (id, content) => { volumes = { id, content }; };
+
+  function colormap(entry, kind) {
+    const levels = (entry.levels || []).filter((level) => level.kind === kind);
+    const map = { R: [0], G: [0], B: [0], A: [0], I: [0], labels: [""] };
+    for (const level of levels) {
+      const [r, g, b] = [1, 3, 5].map((at) => parseInt(level.color.slice(at, at + 2), 16));
+      map.R.push(r); map.G.push(g); map.B.push(b); map.A.push(255); map.I.push(level.value); map.labels.push(level.name);
+    }
+    return map;
+  }
+
+  async function openViewer() {
+    const entry = chosen;
+    if (!entry || viewer) return;
+    const box = by("viewer-box");
+    box.replaceChildren(make("p", {}, "Loading …"));
+    try {
+      await script("rootlets/assets/niivue.js");
+      volumes = null;
+      const source = file(entry, "volume.js");
+      scripts.delete(source); // kept in the browser's cache, not twice in memory
+      await script(source);
+      if (entry !== chosen || !volumes) return;
+      await showVolumes(entry, box, volumes.content);
+    } catch (error) {
+      box.replaceChildren(make("p", { class: "bad" }, `The viewer cannot be shown: ${error.message || error}`));
+    }
+  }
+
+  async function showVolumes(entry, box, content) {
+    const canvas = make("canvas", { id: "canvas" });
+    const holder = make("div", { id: "viewer" }, canvas);
+    const controls = make("div", { class: "controls" });
+    box.replaceChildren(controls, holder);
+    if (!canvas.getContext("webgl2")) throw new Error("this browser does not offer WebGL 2");
+    const nv = new niivue.Niivue({ backColor: [0, 0, 0, 1], show3Dcrosshair: true, isResizeCanvas: true, logLevel: "error" });
+    viewer = nv;
+    await nv.attachToCanvas(canvas);
+    const kind = (entry.levels || []).some((level) => level.kind === "spinal") ? "spinal" : "vertebral";
+    const layers = [["image", 1], ["levels", 0.35], ["rootlets", 0.9]].filter(([name]) => content[name]);
+    for (const [name, opacity] of layers) {
+      const options = { base64: content[name], name: `${name}.nii.gz`, opacity };
+      if (name === "image") Object.assign(options, { colormap: "gray", cal_min: 0, cal_max: 255 });
+      const volume = await niivue.NVImage.loadFromBase64(options);
+      if (name !== "image") volume.setColormapLabel(colormap(entry, name === "rootlets" ? "spinal" : kind));
+      nv.addVolume(volume);
+    }
+    if (viewer !== nv) return;
+    nv.updateGLVolume();
+    layers.forEach(([name, opacity], at) => {
+      const slide = make("input", {
+        type: "range", min: 0, max: 1, step: 0.05, value: opacity, "data-layer": name,
+        oninput: (event) => nv.setOpacity(at, Number(event.target.value)),
+      });
+      controls.append(make("label", {}, name + " ", slide));
+    });
+    const kinds = [["all", 3], ["sagittal", 2], ["coronal", 1], ["axial", 0], ["3D", 4]];
+    for (const [name, value] of kinds) controls.append(make("button", { onclick: () => nv.setSliceType(value) }, name));
+    controls.append(make("button", { onclick: () => { closeViewer(); box.replaceWith(drawViewerBox()); } }, "close"));
+    nv.setSliceType(3);
+    holder.dataset.ready = "true";
+    holder.scrollIntoView({ block: "nearest" });
+  }
+
+  function closeViewer() {
+    if (!viewer) return;
+    const context = viewer.gl && viewer.gl.getExtension("WEBGL_lose_context");
+    viewer = null;
+    volumes = null;
+    if (context) context.loseContext(); // browsers keep few of them
+  }
+
+  // ---- export and import ----------------------------------------------------------------------------------------
+  function download(name, text, type) {
+    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  }
+
+  const clean = (value) => String(value === null || value === undefined ? "" : value).replace(/[\t\r\n]+/g, " ");
+
+  function exportTSV() {
+    const head = ["dataset", "subject", "file", "folder", "verdict", "note", "changed_since", ...FLAGS, "id"];
+    const rows = entries.map((entry) => [
+      entry.dataset, entry.subject, entry.file, entry.folder, verdictOf(entry), noteOf(entry),
+      isStale(entry) ? "yes" : "", ...FLAGS.map((key) => flagOf(entry, key).value), entry.id,
+    ]);
+    const lines = [head, ...rows].map((row) => row.map(clean).join("\t"));
+    download("verdicts.tsv", lines.join("\n") + "\n", "text/tab-separated-values");
+  }
+
+  const failed = () => entries.filter((entry) => verdictOf(entry) === "fail");
+
+  /** `exclude_list` is that of sct_run_batch -config: subjects of which a scan failed. */
+  function exportJSON() {
+    const subjects = [...new Set(failed().map((entry) => entry.subject).filter(Boolean))].sort();
+    const rows = entries.filter((entry) => verdicts[entry.id]).map((entry) => ({
+      id: entry.id, dataset: entry.dataset, subject: entry.subject, file: entry.file, folder: entry.folder,
+      verdict: verdictOf(entry), note: noteOf(entry), fingerprint: verdicts[entry.id].fingerprint,
+    }));
+    download("verdicts.json", JSON.stringify({ exclude_list: subjects, verdicts: rows }, null, 2) + "\n", "application/json");
+  }
+
+  /** For sct_run_batch -exclude-yml: a list of files (a text in JSON is one in YAML too). */
+  function exportYML() {
+    const names = [...new Set(failed().map((entry) => entry.file))].sort();
+    download("exclude.yml", names.length ? names.map((name) => `- ${JSON.stringify(name)}\n`).join("") : "[]\n", "text/yaml");
+  }
+
+  async function importJSON(event) {
+    const [chosenFile] = event.target.files;
+    event.target.value = "";
+    if (!chosenFile) return;
+    try {
+      const rows = JSON.parse(await chosenFile.text()).verdicts;
+      const known = rows.filter((row) => entries.some((entry) => entry.id === row.id));
+      for (const row of known) verdicts[row.id] = { verdict: clean(row.verdict), note: clean(row.note), fingerprint: row.fingerprint };
+      save();
+      drawTable();
+      drawVerdict();
+      say(`${known.length} of ${rows.length} verdicts are of scans on this page, and were taken over.`);
+    } catch (error) {
+      say(`${chosenFile.name} holds no verdicts: export them as verdicts.json.`);
+    }
+  }
+
+  // ---- the rest -------------------------------------------------------------------------------------------------
+  function say(text) {
+    by("message").hidden = false;
+    by("message").textContent = text;
+  }
+
+  function onKey(event) {
+    const isTyping = ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName) && event.target.type !== "checkbox" && event.target.type !== "range";
+    if (isTyping) {
+      if (event.key === "Escape" || (event.key === "Enter" && event.target.tagName === "INPUT")) event.target.blur();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "CANVAS") return;
+    const actions = {
+      j: () => step(1), ArrowRight: () => step(1), ArrowDown: () => step(1),
+      k: () => step(-1), ArrowLeft: () => step(-1), ArrowUp: () => step(-1),
+      p: () => judge("pass"), f: () => judge("fail"), u: () => judge(""),
+      n: () => by("note") && by("note").focus(), l: toggleLabels, v: openViewer, "/": () => by("search").focus(),
+    };
+    const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!action || event.target.type === "range") return;
+    event.preventDefault();
+    action();
+  }
+
+  function setTheme(theme) {
+    document.documentElement.dataset.theme = theme;
+  }
+
+  window.sctRootletsMissing = () => say("The list of scans (rootlets/entries.js) is missing: copy the whole folder, not the page alone.");
+
+  window.sctRootletsEntries = (list) => {
+    entries = (list.entries || []).map((entry, place) => ({ ...entry, place }));
+    if (list.format > FORMAT) say("This list was made by a later version; some things may not be shown.");
+    if ((list.damaged || []).length) say(`Entries that cannot be read were left out: ${list.damaged.join(", ")}`);
+    load();
+    drawHead();
+    drawTable();
+    const wanted = decodeURIComponent(location.hash.slice(1));
+    choose(entries.find((entry) => entry.id === wanted) || shown[0] || null);
+    if (!entries.length) say("No scans yet: run a command with -qc and this folder.");
+  };
+
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  setTheme(dark.matches ? "dark" : "light");
+  dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
+  by("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+  by("search").addEventListener("input", drawTable);
+  by("filter").addEventListener("change", drawTable);
+  by("export-tsv").addEventListener("click", exportTSV);
+  by("export-json").addEventListener("click", exportJSON);
+  by("export-yml").addEventListener("click", exportYML);
+  by("import").addEventListener("click", () => by("import-file").click());
+  by("import-file").addEventListener("change", importJSON);
+  document.addEventListener("keydown", onKey);
+})();
