@@ -19,3 +19,7 @@ class ModelError(SctRootletsError):
 
 class LinkError(SctRootletsError):
     """There is no Spinal Cord Toolbox to add to, or it cannot be added to."""
+
+
+class GroupError(SctRootletsError):
+    """Tables of several subjects are missing, damaged, or do not belong together."""

@@ -11,6 +11,7 @@ from sct_rootlets.cli.common import add_misc, command_parser
 ACTIONS = (
     ("demo", "sct_rootlets.cli.demo", "run the main job on a phantom and show what comes out"),
     ("models", "sct_rootlets.cli.models", "list, install, verify and remove models"),
+    ("group", "sct_rootlets.cli.group", "spinal against vertebral levels over many subjects"),
     ("phantom", "sct_rootlets.cli.phantom", "write phantoms with known truth (those in testing_data/)"),
     (
         "link",
