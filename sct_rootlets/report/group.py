@@ -15,15 +15,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from sct_rootlets.group.compare import COLUMN, POOLED, GroupLevels
-from sct_rootlets.levels import level_color
+from sct_rootlets.levels import level_color, level_value
 from sct_rootlets.report.figures import GRID, INK, standard_settings
 
-#: Subjects beside each other; more go into further rows.
-SUBJECTS_A_ROW = 40
-#: Up to so many subjects, the names of levels stand on their bars.
+#: Up to so many subjects stand in one row, with the names of levels on their bars.
 NAMED_SUBJECTS = 40
-#: Width of a subject's pair of bars, in inches.
-SUBJECT_INCH = 0.42
+#: Of more, so many stand in a row, narrower, and one in five is named below its bars.
+SUBJECTS_A_ROW, NAMED_EVERY = 100, 5
+#: Width of a subject's pair of bars and height of a row, in inches: of few subjects, and of many.
+SUBJECT_INCH, ROW_INCH = (0.42, 0.17), (4.6, 2.8)
 LIMIT_STYLE = {"linestyle": "--", "linewidth": 1.2}
 
 
@@ -50,6 +50,8 @@ def save_group_figures(group: GroupLevels, folder: Path) -> list[Path]:
     with standard_settings(), rc_context({"svg.hashsalt": "sct_rootlets"}):
         for name, draw in drawn.items():
             figure = draw()
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once, not for each file
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
             figure.savefig(folder / f"{name}.png", dpi=150, metadata={"Software": None})
             paths += [folder / f"{name}.svg", folder / f"{name}.png"]
@@ -95,19 +97,19 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure:
 
 
 def _pooled_lines(axes: Axes, row: dict[str, float]) -> None:
-    for name, label in (("median", "median"), ("p2.5", "2.5th percentile"), ("p97.5", "97.5th percentile")):
+    for name, label in (("median", "median"), ("p2.5", "2.5th perc."), ("p97.5", "97.5th perc.")):
         value = row[f"{COLUMN[name]}_mm"]
         style = {"linestyle": "-", "linewidth": 1.2} if name == "median" else LIMIT_STYLE
         axes.axhline(value, color="#777777", **style)  # type: ignore[arg-type]
         axes.annotate(
-            f"{label}, all pairs: {value:.2f}",
+            f"{label}\n{value:.2f}",
             (1, value),
             xycoords=("axes fraction", "data"),
-            xytext=(-3, 3),
+            xytext=(4, 0),
             textcoords="offset points",
-            ha="right",
+            va="center",
             fontsize=7.5,
-            color="#555555",
+            color=INK,
         )
 
 
@@ -137,10 +139,13 @@ def _forest(axes: Axes, table: pd.DataFrame) -> None:
             Line2D([], [], marker="o", markerfacecolor="white", label="mean", **shown),  # type: ignore[arg-type]
             Line2D([], [], marker="_", label="± 1.96 SD", **shown),  # type: ignore[arg-type]
         ],
-        fontsize=7.5,
-        ncols=2,
+        fontsize=8,
+        ncols=4,
+        columnspacing=1.2,
+        handletextpad=0.2,
         frameon=False,
-        loc="upper left",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.17),
     )
 
 
@@ -157,17 +162,19 @@ def subjects_figure(group: GroupLevels) -> Figure:
     """
     table = group.positions
     subjects = list(dict.fromkeys(table["subject"]))
+    many = len(subjects) > NAMED_SUBJECTS
     rows = [subjects[start : start + SUBJECTS_A_ROW] for start in range(0, len(subjects), SUBJECTS_A_ROW)]
-    width = max(5.0, 1.6 + SUBJECT_INCH * len(rows[0]))
-    figure = Figure(figsize=(width, 0.6 + 4.6 * len(rows)), facecolor="white", layout="constrained")
+    size = (max(5.0, 1.6 + SUBJECT_INCH[many] * len(rows[0])), 0.6 + ROW_INCH[many] * len(rows))
+    figure = Figure(figsize=size, facecolor="white", layout="constrained")
     limits = (float(table["caudal_mm"].max()) + 5, float(table["rostral_mm"].min()) - 5)
     for part, axes in zip(rows, np.atleast_1d(figure.subplots(len(rows), 1)), strict=True):
-        _bars(axes, table[table["subject"].isin(part)], part, named=len(subjects) <= NAMED_SUBJECTS)
+        _bars(axes, table[table["subject"].isin(part)], part, named=not many)
         axes.set_ylim(limits)
         axes.set_xlim(-0.6, len(rows[0]) - 0.4)
-        axes.set_ylabel(f"mm from {_reference(group)}", color=INK)
+        axes.set_ylabel(f"mm from {_reference(group)}", color=INK, fontsize=7 if many else 10)
         _tidy(axes)
-    names = list(dict.fromkeys(table.sort_values("rostral_mm")["name"]))
+        axes.tick_params(axis="x", labelsize=7)
+    names = sorted(set(table["name"]), key=lambda name: level_value(name, "spinal"))
     handles = [Patch(facecolor=level_color(name), label=name) for name in names]
     handles.append(Patch(facecolor="white", edgecolor=INK, hatch="////", label="may be longer"))
     figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
@@ -203,7 +210,8 @@ def _bars(axes: Axes, table: pd.DataFrame, subjects: list[str], named: bool) -> 
                     color=INK,
                     bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
                 )
-    axes.set_xticks(range(len(subjects)), subjects, rotation=90, fontsize=7)
+    every = 1 if named else NAMED_EVERY
+    axes.set_xticks(range(0, len(subjects), every), subjects[::every], rotation=90)
 
 
 def lengths_figure(group: GroupLevels) -> Figure:
