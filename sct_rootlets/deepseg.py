@@ -158,7 +158,9 @@ def levels_of_image(
         settings = replace(settings or Settings(), discs=discs, vertebrae=vertebrae)
         settings = replace(settings, model=find_model(settings.model))  # found once: what is described is what ran
         found = _segmented(segmenter or _segmenter(settings), volume, settings)
-        notes, facts = found.notes, {"Model": model_description(settings), "NamesFromDiscs": found.names_from_discs}
+        notes, facts = found.notes, {"Model": model_description(settings)}
+        if rootlets is None:
+            facts["NamesFromDiscs"] = found.names_from_discs
         if cord is None:
             segmented["cord"] = replace(
                 volume, data=found.cord.astype(np.uint8), name=f"cord of {volume.name}", path=None

@@ -22,4 +22,4 @@ class LinkError(SctRootletsError):
 
 
 class DatasetError(SctRootletsError):
-    """A folder of scans, or a split of its subjects, is not what it should be."""
+    """A folder of scans, tables of many subjects, or a split of them, are not what they should be."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -147,7 +148,7 @@ def cervical_anatomy(
     bend_deg: float = 22.0,
     sway_mm: float = 1.5,
     scale: float = 1.0,
-    drift_mm: float = 0.0,
+    drift_mm: float | Sequence[float] = 0.0,
     filum_radius_mm: float = 0.7,
     fila_per_root: int = 5,
 ) -> Anatomy:
@@ -161,8 +162,8 @@ def cervical_anatomy(
         How far it strays to the sides.
     scale : float
         Stretches everything along the cord.
-    drift_mm : float
-        Moves all rootlets caudally against the vertebrae.
+    drift_mm : float or sequence of float
+        Moves all rootlets caudally against the vertebrae, or those of each level from C2 to T1.
     filum_radius_mm : float
         Radius of a rootlet.
     fila_per_root : int
@@ -181,9 +182,10 @@ def cervical_anatomy(
 
     half_width, half_depth = 6.5, 4.2
     fila = []
-    for value, length, descent in zip(middle, _ATTACHMENT_MM, _DESCENT_DEG, strict=True):
+    drifts = np.broadcast_to(drift_mm, len(middle))
+    for value, length, descent, drift in zip(middle, _ATTACHMENT_MM, _DESCENT_DEG, drifts, strict=True):
         reach = length * scale / 2 - filum_radius_mm / np.cos(np.radians(descent))
-        for arc in np.linspace(-reach, reach, fila_per_root) + middle[value] + drift_mm:
+        for arc in np.linspace(-reach, reach, fila_per_root) + middle[value] + drift:
             for root, start_deg, course_deg, run_mm in (
                 ("dorsal", _DORSAL_START_DEG, _DORSAL_COURSE_DEG, 6.5),
                 ("ventral", _VENTRAL_START_DEG, _VENTRAL_COURSE_DEG, 6.0),
@@ -385,35 +387,106 @@ def write_phantoms(folder: str | os.PathLike[str]) -> list[Path]:
         "sub-phantom02": (second, phantom_grid(second, (0.8, 0.8, 1.6), "LIA", (8, 5, -4), 16, (38, 105))),
     }
     paths = []
-    for subject, (anatomy, (shape, affine)) in grids.items():
-        phantom = draw_phantom(anatomy, shape, affine)
-        labels = Path(folder) / "derivatives" / "labels" / subject / "anat"
-        with staged_outputs(Path(folder) / subject / "anat") as stage:
-            save_volume(stage / f"{subject}_T2w.nii.gz", phantom.image.data, affine)
-            names = [stage.parent / path.name for path in stage.iterdir()]
-        with staged_outputs(labels) as stage:
-            for name, volume in (
-                ("label-SC_seg", phantom.cord),
-                ("label-rootlets_dseg", phantom.rootlets),
-                ("label-discs_dlabel", phantom.discs),
-                ("label-PMJ_dlabel", phantom.pmj),
-            ):
-                if volume.data.any():
-                    save_volume(stage / f"{subject}_T2w_{name}.nii.gz", volume.data, affine)
-            (stage / f"{subject}_T2w_truth.json").write_text(json.dumps(_truth(anatomy), indent=2) + "\n")
-            names += [stage.parent / path.name for path in stage.iterdir()]
-        paths += names
+    for subject, (anatomy, grid) in grids.items():
+        paths += _write_subject(Path(folder), subject, draw_phantom(anatomy, *grid))
+    return sorted(paths + _write_descriptions(Path(folder)))
+
+
+#: Standard deviations over a cohort: of the size of the spine, of where rootlets lie against the vertebrae, all
+#: together and each level by itself (mm), and of heights against what the size of the spine lets expect (cm).
+COHORT_SCALE_SD, COHORT_DRIFT_SD_MM, COHORT_LEVEL_SD_MM, COHORT_HEIGHT_SD_CM = 0.05, 1.5, 0.7, 3.0
+#: Rootlets count up to this distance from the cord where the bias of a cohort is planted (`sct_rootlets.spinal`).
+COHORT_DISTANCE_MM = 2.4
+
+
+def cohort_anatomy(rng: np.random.Generator) -> tuple[Anatomy, float]:
+    """Draw an anatomy of a cohort whose levels lie, on average, as far from the vertebrae as published.
+
+    The middles of the stretches where rootlets lie within 2.4 mm of the cord (method ``extent``) lie `BIAS_MM` above
+    those of the vertebrae, at scale 1, give or take what is drawn.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    anatomy : Anatomy
+    height_cm : float
+    """
+    scale = float(np.clip(rng.normal(1, COHORT_SCALE_SD), 0.88, 1.12))
+    bend, sway = float(rng.uniform(5, 28)), float(rng.uniform(0, 3))
+    plain = cervical_anatomy(bend, sway, scale)
+    planted = spinal_middles(plain.discs, scale)
+    extents = plain.spinal_extents(COHORT_DISTANCE_MM).values()
+    drift = rng.normal(0, COHORT_DRIFT_SD_MM) + rng.normal(0, COHORT_LEVEL_SD_MM, len(planted))
+    drift += [middle - float(np.mean(ends)) for middle, ends in zip(planted.values(), extents, strict=True)]
+    height = round(float(172 * scale + rng.normal(0, COHORT_HEIGHT_SD_CM)), 1)
+    return cervical_anatomy(bend, sway, scale, drift.tolist()), height
+
+
+def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0) -> list[Path]:
+    """Write a cohort of phantoms as a BIDS dataset with a ``participants.tsv``; the same bytes every time.
+
+    Scans are sagittal, of 1 mm voxels, with the PMJ in view (`cohort_anatomy`).
+
+    Parameters
+    ----------
+    folder : path
+    n_subjects : int
+    seed : int
+
+    Returns
+    -------
+    list of Path
+    """
+    rng = np.random.default_rng(seed)
+    rows, paths = [], []
+    digits = max(2, len(str(n_subjects)))
+    for number in range(1, n_subjects + 1):
+        subject = f"sub-cohort{number:0{digits}d}"
+        anatomy, height = cohort_anatomy(rng)
+        grid = phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16)
+        paths += _write_subject(Path(folder), subject, draw_phantom(anatomy, *grid, seed=seed + number))
+        rows.append(f"{subject}\t{rng.integers(20, 46)}\t{'FM'[int(rng.integers(2))]}\t{height}\n")
+    with staged_outputs(folder) as stage:
+        (stage / "participants.tsv").write_text("participant_id\tage\tsex\theight\n" + "".join(rows), encoding="utf-8")
+    return sorted([*paths, Path(folder) / "participants.tsv", *_write_descriptions(Path(folder))])
+
+
+def _write_subject(folder: Path, subject: str, phantom: Phantom) -> list[Path]:
+    """Image, labels and truth of a phantom, in their places in a BIDS dataset."""
+    affine = phantom.image.affine
+    with staged_outputs(folder / subject / "anat") as stage:
+        save_volume(stage / f"{subject}_T2w.nii.gz", phantom.image.data, affine)
+        paths = [stage.parent / path.name for path in stage.iterdir()]
+    with staged_outputs(folder / "derivatives" / "labels" / subject / "anat") as stage:
+        for name, volume in (
+            ("label-SC_seg", phantom.cord),
+            ("label-rootlets_dseg", phantom.rootlets),
+            ("label-discs_dlabel", phantom.discs),
+            ("label-PMJ_dlabel", phantom.pmj),
+        ):
+            if volume.data.any():
+                save_volume(stage / f"{subject}_T2w_{name}.nii.gz", volume.data, affine)
+        (stage / f"{subject}_T2w_truth.json").write_text(json.dumps(_truth(phantom.anatomy), indent=2) + "\n")
+        paths += [stage.parent / path.name for path in stage.iterdir()]
+    return paths
+
+
+def _write_descriptions(folder: Path) -> list[Path]:
     description = {"Name": "Cervical phantoms", "BIDSVersion": "1.9.0", "DatasetType": "raw"}
     derived = description | {
         "Name": "Labels of the cervical phantoms",
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "sct_rootlets phantom"}],
     }
-    for where, content in ((Path(folder), description), (Path(folder) / "derivatives" / "labels", derived)):
+    paths = []
+    for where, content in ((folder, description), (folder / "derivatives" / "labels", derived)):
         with staged_outputs(where) as stage:
             (stage / "dataset_description.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         paths.append(where / "dataset_description.json")
-    return sorted(paths)
+    return paths
 
 
 def _truth(anatomy: Anatomy) -> dict[str, object]:

@@ -374,6 +374,14 @@ def compute_spinal_levels(
     if spinal is not None and vertebral is not None and not correspond(spinal, vertebral):
         notes.append("no spinal level has a vertebral level to be compared with: the correspondence table is empty")
     settings: dict[str, object] = {"Method": method, "DistanceMillimeters": distance_mm}
+    named = names_from_discs(volumes["rootlets"].path) if rootlets is not None else None
+    if named is not None:
+        settings["NamesFromDiscs"] = named
+    if named:
+        notes.append(
+            f"names of levels in {volumes['rootlets'].name} come from the discs, says its sidecar: "
+            "it does not show how spinal and vertebral levels correspond"
+        )
     return SubjectLevels(
         cord_volume,
         centerline,
@@ -387,6 +395,30 @@ def compute_spinal_levels(
         settings,
         tuple(notes),
     )
+
+
+def names_from_discs(labels: Path | None) -> bool | None:
+    """Whether discs decided the names in a label map, as its sidecar says.
+
+    Parameters
+    ----------
+    labels : Path, optional
+        The NIfTI file.
+
+    Returns
+    -------
+    bool or None
+        None where no sidecar says so.
+    """
+    if labels is None:
+        return None
+    try:
+        stem = re.sub(r"\.nii(\.gz)?$", "", labels.name, flags=re.IGNORECASE)
+        content = json.loads(labels.with_name(f"{stem}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    said = content.get("NamesFromDiscs") if isinstance(content, dict) else None
+    return said if isinstance(said, bool) else None
 
 
 def output_prefix(volume: Volume) -> str:

@@ -13,6 +13,7 @@ ACTIONS = (
     ("bids", "sct_rootlets.cli.bids", "the main job on all scans of a BIDS folder"),
     ("models", "sct_rootlets.cli.models", "list, install, verify and remove models"),
     ("train", "sct_rootlets.cli.train", "train a model on your own labelled scans, by nnU-Net"),
+    ("group", "sct_rootlets.cli.group", "spinal against vertebral levels over many subjects"),
     ("phantom", "sct_rootlets.cli.phantom", "write phantoms with known truth (those in testing_data/)"),
     (
         "link",

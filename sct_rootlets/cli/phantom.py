@@ -1,4 +1,4 @@
-"""``sct_rootlets phantom``: write the phantoms of ``testing_data/``."""
+"""``sct_rootlets phantom``: write the phantoms of ``testing_data/``, or a cohort of phantoms."""
 
 from __future__ import annotations
 
@@ -12,13 +12,30 @@ def get_parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "sct_rootlets phantom",
         "Write cervical phantoms with known truth as a small BIDS dataset; the same bytes every time.",
-        "  sct_rootlets phantom -ofolder testing_data",
+        "  sct_rootlets phantom -ofolder testing_data\n  sct_rootlets phantom -ofolder cohort -n 12",
     )
     parser.add_argument_group("MANDATORY").add_argument(
         "-ofolder", required=True, metavar="<folder>", help="output folder; files of the same names are replaced"
     )
+    optional = parser.add_argument_group("OPTIONAL")
+    optional.add_argument(
+        "-n",
+        type=subjects,
+        metavar="<n>",
+        help="write a cohort of so many subjects with drawn anatomies and a participants.tsv, whose spinal and "
+        "vertebral levels lie as far apart as published (default: the two phantoms of testing_data/)",
+    )
+    optional.add_argument("-seed", type=int, default=0, metavar="<n>", help="of what is drawn for -n (default: 0)")
     add_misc(parser)
     return parser
+
+
+def subjects(text: str) -> int:
+    """Parse a number of subjects."""
+    value = int(text)
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"must be from 1 to 1000, not {text}")
+    return value
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,8 +44,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> None:
-    from sct_rootlets.phantom import write_phantoms
+    from sct_rootlets.phantom import write_cohort, write_phantoms
 
-    written = write_phantoms(arguments.ofolder)
+    if arguments.n is None:
+        written = write_phantoms(arguments.ofolder)
+    else:
+        written = write_cohort(arguments.ofolder, arguments.n, arguments.seed)
     if arguments.v:
         say("written:", *(f"  {path}" for path in written))

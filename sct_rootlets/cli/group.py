@@ -1,0 +1,98 @@
+"""``sct_rootlets group``: spinal against vertebral levels over many subjects."""
+
+from __future__ import annotations
+
+import argparse
+
+from sct_rootlets.cli.common import add_misc, command_parser, run, say
+
+DESCRIPTION = """\
+Collect the level tables of many subjects (as sct_compute_spinal_levels writes them) and say how their spinal and
+vertebral levels agree: bias and limits of agreement for each pair of levels and for all, with confidence intervals.
+
+Scans whose spinal levels were named by the discs that they would be compared with are left out, with a note.
+Written to the output folder: tables (CSV), a summary (Markdown), figures (SVG and PNG)."""
+
+EXAMPLES = """\
+  sct_rootlets group -i derivatives/levels -ofolder group
+  sct_rootlets group -i derivatives/levels -ofolder group -participants participants.tsv -normalize-height
+  sct_rootlets group -i site1/levels site2/levels -ofolder group -match _T2w -reference PMJ"""
+
+#: Words for -reference, and what level tables call them.
+REFERENCES = {"PMJ": "PMJ", "disc": "disc C2/C3", "top": "cord top"}
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Arguments of the command."""
+    parser = command_parser("sct_rootlets group", DESCRIPTION, EXAMPLES)
+    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory.add_argument(
+        "-i", nargs="+", required=True, metavar="<folder>", help="folders that hold *_levels.csv, at any depth"
+    )
+    mandatory.add_argument("-ofolder", required=True, metavar="<folder>", help="output folder")
+    optional = parser.add_argument_group("OPTIONAL")
+    optional.add_argument(
+        "-participants",
+        metavar="<file>",
+        help="BIDS participants.tsv: participant_id, height (cm), age, sex (default: the one in a folder of -i)",
+    )
+    optional.add_argument(
+        "-normalize-height",
+        action="store_true",
+        help="divide positions by the subject's height and multiply them by the median height of the cohort",
+    )
+    optional.add_argument(
+        "-match", metavar="<text>", default="", help="only tables whose file name holds this: _T2w, ses-01, ..."
+    )
+    optional.add_argument(
+        "-reference",
+        choices=tuple(REFERENCES),
+        help="only tables with positions from the PMJ, from disc C2/C3, or from the top of the cord mask "
+        "(default: all, which must be the same)",
+    )
+    optional.add_argument(
+        "-keep-disc-names", action="store_true", help="do not leave out scans whose levels were named by discs"
+    )
+    optional.add_argument(
+        "-keep-incomplete", action="store_true", help="do not leave out levels that may be longer than stated"
+    )
+    optional.add_argument(
+        "-bootstrap", type=resamples, default=2000, metavar="<n>", help="resamples; 0: no intervals (default: 2000)"
+    )
+    optional.add_argument(
+        "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figures (default: 1)"
+    )
+    add_misc(parser)
+    return parser
+
+
+def resamples(text: str) -> int:
+    """Parse a number of resamples."""
+    value = int(text)
+    if value != 0 and not 200 <= value <= 100_000:
+        raise argparse.ArgumentTypeError(f"must be 0, or from 200 to 100000, not {text}")
+    return value
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    return run(get_parser(), argv, _command)
+
+
+def _command(arguments: argparse.Namespace) -> None:
+    from sct_rootlets.group.collect import collect
+    from sct_rootlets.group.compare import compare
+    from sct_rootlets.group.output import save_group, text_summary
+
+    cohort = collect(
+        arguments.i,
+        arguments.participants,
+        arguments.match,
+        REFERENCES.get(arguments.reference),
+        arguments.normalize_height,
+        arguments.keep_disc_names,
+    )
+    group = compare(cohort, arguments.normalize_height, arguments.keep_incomplete, arguments.bootstrap)
+    written = save_group(group, arguments.ofolder, bool(arguments.figure))
+    if arguments.v:
+        say(text_summary(group), "written:", *(f"  {path}" for path in written))

@@ -1,0 +1,263 @@
+"""Figures of a group: how spinal and vertebral levels agree, where they lie in each subject, how long they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from sct_rootlets.group.compare import COLUMN, POOLED, GroupLevels
+from sct_rootlets.levels import level_color, level_value
+from sct_rootlets.report.figures import GRID, INK, standard_settings
+
+#: Up to so many subjects stand in one row, with the names of levels on their bars.
+NAMED_SUBJECTS = 40
+#: Of more, so many stand in a row, narrower, and one in five is named below its bars.
+SUBJECTS_A_ROW, NAMED_EVERY = 100, 5
+#: Width of a subject's pair of bars and height of a row, in inches: of few subjects, and of many.
+SUBJECT_INCH, ROW_INCH = (0.42, 0.17), (4.6, 2.8)
+LIMIT_STYLE = {"linestyle": "--", "linewidth": 1.2}
+
+
+def save_group_figures(group: GroupLevels, folder: Path) -> list[Path]:
+    """Draw the figures that there is something for, each as SVG and PNG; same input, same bytes.
+
+    Parameters
+    ----------
+    group : GroupLevels
+    folder : Path
+
+    Returns
+    -------
+    list of Path
+    """
+    pairings = dict.fromkeys(row.pairing for row in group.pair_rows if row.status == "compared")
+    drawn: dict[str, Callable[[], Figure]] = {}
+    for pairing in pairings:
+        drawn[f"group_bland-altman_{pairing}"] = lambda pairing=pairing: bland_altman_figure(group, pairing)  # type: ignore[misc]
+    drawn["group_levels_by_subject"] = lambda: subjects_figure(group)
+    if not group.measured.empty:
+        drawn["group_lengths"] = lambda: lengths_figure(group)
+    paths = []
+    with standard_settings(), rc_context({"svg.hashsalt": "sct_rootlets"}):
+        for name, draw in drawn.items():
+            figure = draw()
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once, not for each file
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+            figure.savefig(folder / f"{name}.png", dpi=150, metadata={"Software": None})
+            paths += [folder / f"{name}.svg", folder / f"{name}.png"]
+    return paths
+
+
+def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure:
+    """Differences against means with bias and limits, and those of each pair with their confidence intervals.
+
+    Parameters
+    ----------
+    group : GroupLevels
+    pairing : {"shifted", "same-name"}
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    points = group.pairs
+    points = points[(points["pairing"] == pairing) & (points["status"] == "compared")]
+    table = group.agreement
+    table = table[(table["pairing"] == pairing) & (table["n"] > 0)]
+    figure = Figure(figsize=(11.5, 5.2), facecolor="white", layout="constrained")
+    scatter, forest = figure.subplots(1, 2, width_ratios=(1.75, 1), sharey=True)
+    for row in table.to_dict("records"):
+        if row["vertebral_level"] == POOLED:
+            _pooled_lines(scatter, row)
+            continue
+        mine = points[(points["vertebral_level"] == row["vertebral_level"])]
+        color = level_color(row["spinal_level"])
+        scatter.scatter(mine["mean_mm"], mine["difference_mm"], s=16, color=color, alpha=0.55, linewidths=0)
+        middle = float(mine["mean_mm"].median())
+        for name, ink in (("median", INK), ("p2.5", color), ("p97.5", color)):
+            scatter.plot([middle - 6, middle + 6], [row[f"{COLUMN[name]}_mm"]] * 2, color=ink, linewidth=2)
+    scatter.set_xlabel(f"mean of the two midpoints: mm along the cord from {_reference(group)}", color=INK)
+    scatter.set_ylabel("vertebral − spinal midpoint (mm)", color=INK)
+    scatter.set_title(f"Bland–Altman, {pairing} pairs, {len(group.cohort.scans)} subjects", color=INK, fontsize=11)
+    _forest(forest, table)
+    for axes in (scatter, forest):
+        _tidy(axes)
+        axes.axhline(0, color=INK, linewidth=0.6)
+    return figure
+
+
+def _pooled_lines(axes: Axes, row: dict[str, float]) -> None:
+    for name, label in (("median", "median"), ("p2.5", "2.5th perc."), ("p97.5", "97.5th perc.")):
+        value = row[f"{COLUMN[name]}_mm"]
+        style = {"linestyle": "-", "linewidth": 1.2} if name == "median" else LIMIT_STYLE
+        axes.axhline(value, color="#777777", **style)  # type: ignore[arg-type]
+        axes.annotate(
+            f"{label}\n{value:.2f}",
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7.5,
+            color=INK,
+        )
+
+
+def _forest(axes: Axes, table: pd.DataFrame) -> None:
+    """Median and percentiles (filled) and mean ± 1.96 SD (open) of each pair, with their confidence intervals."""
+    rows = table.to_dict("records")
+    names = []
+    for x, row in enumerate(rows):
+        pooled = row["vertebral_level"] == POOLED
+        names.append("all" if pooled else f"{row['vertebral_level']}\n{row['spinal_level']}")
+        color = "#777777" if pooled else level_color(row["spinal_level"])
+        filled, opened = (-0.17, ("median", "p2.5", "p97.5"), color), (0.17, ("mean", "lower", "upper"), "white")
+        for shift, statistics, face in (filled, opened):
+            for name in statistics:
+                value, low, high = (row[f"{COLUMN[name]}_{end}"] for end in ("mm", "low", "high"))
+                axes.plot([x + shift] * 2, [low, high], color=color, linewidth=2.2, alpha=0.75)
+                marker = "o" if name in ("median", "mean") else "_" if face == "white" else "D"
+                axes.plot(x + shift, value, marker, color=INK, markerfacecolor=face, markersize=5, markeredgewidth=0.8)
+    axes.set_xticks(range(len(rows)), names)
+    axes.set_xlabel("vertebra, spinal level", color=INK)
+    axes.set_title("bias and limits, with 95 % intervals", color=INK, fontsize=11)
+    shown = {"linestyle": "", "color": INK, "markeredgewidth": 0.8, "markersize": 5}
+    axes.legend(
+        handles=[
+            Line2D([], [], marker="o", markerfacecolor="#999999", label="median", **shown),  # type: ignore[arg-type]
+            Line2D([], [], marker="D", markerfacecolor="#999999", label="percentiles", **shown),  # type: ignore[arg-type]
+            Line2D([], [], marker="o", markerfacecolor="white", label="mean", **shown),  # type: ignore[arg-type]
+            Line2D([], [], marker="_", label="± 1.96 SD", **shown),  # type: ignore[arg-type]
+        ],
+        fontsize=8,
+        ncols=4,
+        columnspacing=1.2,
+        handletextpad=0.2,
+        frameon=False,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.17),
+    )
+
+
+def subjects_figure(group: GroupLevels) -> Figure:
+    """Bars of the spinal (left) and vertebral (right) levels of each subject, as in the RootletSeg paper.
+
+    Parameters
+    ----------
+    group : GroupLevels
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    table = group.positions
+    subjects = list(dict.fromkeys(table["subject"]))
+    many = len(subjects) > NAMED_SUBJECTS
+    rows = [subjects[start : start + SUBJECTS_A_ROW] for start in range(0, len(subjects), SUBJECTS_A_ROW)]
+    size = (max(5.0, 1.6 + SUBJECT_INCH[many] * len(rows[0])), 0.6 + ROW_INCH[many] * len(rows))
+    figure = Figure(figsize=size, facecolor="white", layout="constrained")
+    limits = (float(table["caudal_mm"].max()) + 5, float(table["rostral_mm"].min()) - 5)
+    for part, axes in zip(rows, np.atleast_1d(figure.subplots(len(rows), 1)), strict=True):
+        _bars(axes, table[table["subject"].isin(part)], part, named=not many)
+        axes.set_ylim(limits)
+        axes.set_xlim(-0.6, len(rows[0]) - 0.4)
+        axes.set_ylabel(f"mm from {_reference(group)}", color=INK, fontsize=7 if many else 10)
+        _tidy(axes)
+        axes.tick_params(axis="x", labelsize=7)
+    names = sorted(set(table["name"]), key=lambda name: level_value(name, "spinal"))
+    handles = [Patch(facecolor=level_color(name), label=name) for name in names]
+    handles.append(Patch(facecolor="white", edgecolor=INK, hatch="////", label="may be longer"))
+    figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
+    figure.suptitle("spinal (left bar) and vertebral levels (right bar, framed)", color=INK, fontsize=11)
+    return figure
+
+
+def _bars(axes: Axes, table: pd.DataFrame, subjects: list[str], named: bool) -> None:
+    place = {subject: x for x, subject in enumerate(subjects)}
+    for kind, offset, edge in (("spinal", -0.40, "white"), ("vertebral", 0.02, INK)):
+        mine = table[table["kind"] == kind]
+        for complete, hatch in ((True, None), (False, "////")):
+            shown = mine[mine["complete"] == complete]
+            left = shown["subject"].map(place).to_numpy(dtype=float) + offset
+            top, bottom = shown["rostral_mm"].to_numpy(), shown["caudal_mm"].to_numpy()
+            corners = [
+                [(x, above), (x + 0.38, above), (x + 0.38, below), (x, below)]
+                for x, above, below in zip(left, top, bottom, strict=True)
+            ]
+            colors = [level_color(name) for name in shown["name"]]
+            axes.add_collection(
+                PolyCollection(corners, facecolors=colors, edgecolors=edge, linewidths=0.6, hatch=hatch)
+            )
+        if named:
+            for row in mine.itertuples():
+                axes.text(
+                    place[row.subject] + offset + 0.19,
+                    row.midpoint_mm,
+                    row.name,
+                    fontsize=6,
+                    ha="center",
+                    va="center",
+                    color=INK,
+                    bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
+                )
+    every = 1 if named else NAMED_EVERY
+    axes.set_xticks(range(0, len(subjects), every), subjects[::every], rotation=90)
+
+
+def lengths_figure(group: GroupLevels) -> Figure:
+    """Lengths of spinal and vertebral levels over the cohort: every subject, median, and quartiles.
+
+    Parameters
+    ----------
+    group : GroupLevels
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    table = group.measured
+    kinds = [kind for kind in ("spinal", "vertebral") if (table["kind"] == kind).any()]
+    figure = Figure(figsize=(5.4 * len(kinds), 4), facecolor="white", layout="constrained")
+    shift = np.random.default_rng(0)  # to the sides, so that points do not hide each other
+    for kind, axes in zip(kinds, np.atleast_1d(figure.subplots(1, len(kinds), sharey=True)), strict=True):
+        of_kind = group.lengths[group.lengths["kind"] == kind]
+        for x, row in enumerate(of_kind.to_dict("records")):
+            values = table[(table["kind"] == kind) & (table["name"] == row["name"])]["length_mm"].to_numpy()
+            color = level_color(row["name"])
+            beside = x + shift.uniform(-0.22, 0.22, len(values))
+            axes.scatter(beside, values, s=12, color=color, alpha=0.5, linewidths=0)
+            low, high = row["percentile_25_mm"], row["percentile_75_mm"]
+            axes.add_patch(Rectangle((x - 0.3, low), 0.6, high - low, facecolor="none", edgecolor=INK, linewidth=0.9))
+            axes.plot([x - 0.3, x + 0.3], [row["median_mm"]] * 2, color=INK, linewidth=2)
+        axes.set_xticks(range(len(of_kind)), [f"{row.name}\n{row.n}" for row in of_kind.itertuples(index=False)])
+        axes.set_xlim(-0.6, len(of_kind) - 0.4)
+        method = f" ({group.method})" if kind == "spinal" else ""
+        axes.set_title(f"{kind} levels{method}", color=INK, fontsize=11)
+        axes.set_xlabel("level, number of subjects", color=INK)
+        _tidy(axes)
+    figure.axes[0].set_ylabel("length along the cord (mm)", color=INK)
+    return figure
+
+
+def _reference(group: GroupLevels) -> str:
+    names = {"PMJ": "the PMJ", "cord top": "the top of the cord mask"}
+    scaled = "" if group.height_cm is None else f", at {group.height_cm:g} cm of height"
+    return names.get(group.reference, group.reference) + scaled
+
+
+def _tidy(axes: Axes) -> None:
+    axes.tick_params(colors=INK, labelsize=8)
+    axes.yaxis.grid(True, color=GRID, linewidth=0.5)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
