@@ -311,6 +311,10 @@ def _check_finite(volume: Volume) -> None:
         raise LabelError(f"{volume.name} holds NaN or infinite values; replace them by 0 or create the file again")
 
 
+#: What names of folders begin with in which outputs wait until all are there.
+STAGE_PREFIX = ".sct_rootlets-"
+
+
 @contextlib.contextmanager
 def staged_outputs(folder: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Iterator[Path]:
     """Write several files so that all of them appear, whole, or none does.
@@ -335,7 +339,7 @@ def staged_outputs(folder: str | os.PathLike[str], keep: Iterable[Path] = ()) ->
     stage = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=".sct_rootlets-", dir=folder))
+        stage = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=folder))
         yield stage
         _move_in(sorted(stage.iterdir()), folder, stage, keep)
         shutil.rmtree(stage)

@@ -172,13 +172,27 @@ class _Progress:
         if self.bar is None:
             from tqdm import tqdm
 
-            self.bar = tqdm(total=state.done + state.failed + state.running + state.waiting, unit="scan")
-        self.bar.n = state.done + state.failed
-        self.bar.set_postfix(running=state.running, failed=state.failed)
+            total = state.done + state.failed + state.running + state.waiting
+            self.bar = tqdm(
+                total=total, unit="scan", mininterval=0.5 if sys.stderr.isatty() else 30
+            )  # a log is no screen
+        self.bar.set_postfix(running=state.running, failed=state.failed, refresh=False)
+        self.bar.update(state.done + state.failed - self.bar.n)
 
 
 def _group(arguments: argparse.Namespace) -> None:
-    raise NotImplementedError
+    from sct_rootlets.cohort.plan import make_plan
+    from sct_rootlets.cohort.run import run_group
+    from sct_rootlets.group.output import text_summary
+
+    bids, out = Path(arguments.bids), Path(arguments.out)
+    plan = make_plan(bids, out, [Path(folder) for folder in arguments.labels], _filter(arguments))
+    participants = None if arguments.participants is None else Path(arguments.participants)
+    groups, page = run_group(bids, out, plan, participants)
+    if arguments.v:
+        for contrast, group in groups.items():
+            say(f"{contrast}:", text_summary(group), f"  {out / 'group' / contrast}")
+        say(f"  {page}")
 
 
 if __name__ == "__main__":

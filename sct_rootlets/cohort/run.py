@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sct_rootlets.cohort.dataset import describe_dataset, write_status
 from sct_rootlets.cohort.engine import Engine, State, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, Job, Plan
+from sct_rootlets.errors import DatasetError
+from sct_rootlets.image import STAGE_PREFIX
+
+if TYPE_CHECKING:
+    from sct_rootlets.group.compare import GroupLevels
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,50 @@ def sort_out(plan: Plan, settings: CohortSettings) -> tuple[list[Job], dict[str,
     return to_do, unreadable
 
 
+def run_group(
+    bids: Path, out: Path, plan: Plan, participants: Path | None = None
+) -> tuple[dict[str, GroupLevels], Path]:
+    """Compare spinal with vertebral levels over the scans of a plan that are done, and write tables and the page.
+
+    Parameters
+    ----------
+    bids, out : Path
+    plan : Plan
+    participants : Path, optional
+        By default ``participants.tsv`` of the BIDS folder, if it is there.
+
+    Returns
+    -------
+    groups : dict of str to GroupLevels
+        By contrast: a subject takes part once in each. Tables are in ``group/CONTRAST`` of `out`.
+    page : Path
+
+    Raises
+    ------
+    DatasetError
+        If nothing is done, or scans do not belong together.
+    """
+    from sct_rootlets.group.collect import TABLE_ENDING, collect
+    from sct_rootlets.group.compare import compare
+    from sct_rootlets.group.output import save_group
+    from sct_rootlets.report.page import build_page
+
+    if participants is None and (bids / "participants.tsv").is_file():
+        participants = bids / "participants.tsv"
+    tables: dict[str, list[Path]] = {}
+    for job in plan.jobs:
+        table = job.folder / f"{job.stem}{TABLE_ENDING}"
+        if table.is_file():
+            tables.setdefault(job.scan.image.contrast, []).append(table)
+    if not tables:
+        raise DatasetError(f"no scan is done in {out}; run first: sct_rootlets bids {bids} {out} participant")
+    groups = {}
+    for contrast, paths in tables.items():
+        groups[contrast] = compare(collect(paths, participants))
+        save_group(groups[contrast], out / "group" / contrast)
+    return groups, build_page(out / "qc")
+
+
 def run_cohort(
     bids: Path,
     out: Path,
@@ -81,6 +133,7 @@ def run_cohort(
         If the results cannot be written, or nothing can be run at all. A scan that fails raises nothing.
     """
     described = settings.describe()
+    begin = time.time()
     describe_dataset(out, bids)
     to_do, failed = sort_out(plan, settings)
     states = {job.stem: ("done", "") for job in plan.jobs}
@@ -90,6 +143,15 @@ def run_cohort(
     reasons = run_workers(to_do, settings, described, engine, report) if to_do else {}
     states |= {stem: ("failed", reason) if reason else ("done", "") for stem, reason in reasons.items()}
     write_status(out, plan, states)
+    _tidy(plan, begin)
     failed |= {stem: reason for stem, reason in reasons.items() if reason}
     n_done = sum(not reason for reason in reasons.values())
     return Result(failed, n_done, len(plan.jobs) - len(failed) - n_done, status)
+
+
+def _tidy(plan: Plan, before: float) -> None:
+    """Remove what a killed run has left unfinished: folders of outputs that never appeared."""
+    for folder in {job.folder for job in plan.jobs}:
+        for stage in folder.glob(f"{STAGE_PREFIX}*"):
+            if stage.stat().st_mtime < before:
+                shutil.rmtree(stage, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmenter
 
 
-def process(job: Job, settings: CohortSettings, described: dict[str, Any], segmenter: Segmenter) -> None:
+def process(job: Job, settings: CohortSettings, described: dict[str, Any], load: Callable[[], Segmenter]) -> None:
     """Do one scan: write its outputs, its entry of the page, and its record.
 
     Parameters
@@ -27,8 +28,8 @@ def process(job: Job, settings: CohortSettings, described: dict[str, Any], segme
     settings : CohortSettings
     described : dict
         `CohortSettings.describe`, which reads model files: done once for many scans.
-    segmenter : Segmenter
-        Loaded once for many scans.
+    load : callable
+        Returns the networks: loaded once for many scans, and only if something is to be segmented.
 
     Raises
     ------
@@ -41,11 +42,11 @@ def process(job: Job, settings: CohortSettings, described: dict[str, Any], segme
     given = {kind: path for kind, path in inputs.items() if kind != "image"}
     subject = levels_of_image(
         inputs["image"],
-        **given,  # type: ignore[arg-type]
+        **given,
         method=settings.method,
         distance_mm=settings.distance_mm,
         settings=Settings(model=settings.model, device=settings.device),
-        segmenter=segmenter,
+        segmenter=None if {"cord", "rootlets"} <= given.keys() else load(),
     )
     before = {} if earlier is None else earlier.digests
     with staged_outputs(job.folder, keep=given.values()) as stage:

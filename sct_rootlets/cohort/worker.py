@@ -97,9 +97,7 @@ class Worker:
                 return ""
             from sct_rootlets.cohort.scan import process
 
-            if self.segmenter is None:
-                self.segmenter = self._load()
-            process(job, self.settings, self.described, self.segmenter)
+            process(job, self.settings, self.described, self._load)
         except SctRootletsError as error:
             return " ".join(str(error).split())
         except MemoryError:
@@ -135,8 +133,10 @@ class Worker:
     def _load(self) -> Segmenter:
         from sct_rootlets.segmentation.weights import import_torch, load_segmenter
 
-        import_torch().set_num_threads(self.threads)
-        return load_segmenter(self.settings.model, self.settings.device)
+        if self.segmenter is None:
+            import_torch().set_num_threads(self.threads)
+            self.segmenter = load_segmenter(self.settings.model, self.settings.device)
+        return self.segmenter
 
 
 def write_attempt(job: Job, run: str, reason: str) -> None:
