@@ -16,9 +16,7 @@ from sct_rootlets.subject import version
 #: Of the BIDS standard that the dataset follows.
 BIDS_VERSION = "1.10.0"
 #: What the standard has no names for: pictures, tables, logs, the page, and labels as spine-generic names them.
-IGNORED = (
-    "logs/", "qc/", "group/", "status.tsv", "**/*.csv", "**/*.png", "**/*_provenance.json", "**/*_label-*",
-)  # fmt: skip
+IGNORED = ("logs", "qc", "group", "status.tsv", "**/*.csv", "**/*.png", "**/*_provenance.json", "**/*_label-*")
 COLUMNS = ("participant_id", "session_id", "scan", "status", "reason", "corrected")
 
 

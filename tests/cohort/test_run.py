@@ -169,7 +169,7 @@ def test_processes_do_what_one_does(bids, out, here, tmp_path):
 def test_killed_and_run_again_it_is_as_if_nothing_had_happened(bids, out, here, tmp_path):
     go(bids, out)
     other = tmp_path / "other"
-    command = [  # fmt: skip
+    command = [
         sys.executable,
         "-m",
         "sct_rootlets.cli.main",
