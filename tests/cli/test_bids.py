@@ -1,0 +1,52 @@
+import subprocess
+import sys
+
+import pytest
+
+from sct_rootlets.cli.bids import main
+
+
+def test_help_without_what_runs_workers():
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('torch', 'submitit', 'numpy', 'filelock')));"
+        "from sct_rootlets.cli.bids import main; main(['-h'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "participant|group" in done.stdout
+
+
+@pytest.mark.parametrize("more", [["nobody"], [], ["participant", "-jobs", "0"], ["participant", "-slurm", "account"]])
+def test_bad_usage_exits_2(tmp_path, more):
+    with pytest.raises(SystemExit) as stop:
+        main([str(tmp_path), str(tmp_path / "out"), *more])
+    assert stop.value.code == 2
+
+
+def test_a_folder_that_is_none_of_bids_is_one_line(tmp_path, capsys):
+    assert main([str(tmp_path), str(tmp_path / "out"), "participant"]) == 1
+    assert "is it a BIDS folder?" in capsys.readouterr().err
+    assert main([str(tmp_path / "none"), str(tmp_path / "out"), "group"]) == 1
+    assert "is not a folder" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(phantom_folder, tmp_path, capsys):
+    assert (
+        main([str(phantom_folder), str(tmp_path / "out"), "participant", "-dry-run", "-include-list", "sub-phantom01"])
+        == 0
+    )
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "sub-phantom01_T2w: to be done (with cord, discs, pmj, rootlets)",
+        "1 scans, 1 to be done",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(phantom_folder, tmp_path, capsys):
+    pytest.importorskip("submitit", reason="submitit is not installed")
+    (tmp_path / "out").write_text("a file")
+    assert main([str(phantom_folder), str(tmp_path / "out"), "participant", "-v", "0"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("sct_rootlets bids: error: cannot write to")
+    assert error.count("\n") == 1

@@ -1,0 +1,92 @@
+"""Workers as SLURM jobs, with commands that stand in for those of SLURM: they run the jobs on this machine."""
+
+import os
+import sys
+import textwrap
+
+import pytest
+
+from sct_rootlets.cohort.engine import Engine, run_workers
+from sct_rootlets.cohort.plan import CohortSettings, make_plan
+from sct_rootlets.errors import SctRootletsError
+
+SETTINGS = CohortSettings()
+COMMANDS = {
+    "sbatch": """
+        import os, re, subprocess, sys
+        from pathlib import Path
+
+        script = Path(sys.argv[1])
+        text = script.read_text()
+        Path(os.environ["SLURM_STANDIN"], "script").write_text(text)
+        first, last = map(int, re.search(r"#SBATCH --array=(\\d+)-(\\d+)", text).groups())
+        for index in range(first, last + 1):
+            job = {"SLURM_JOB_ID": f"7{index}", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(index)}
+            job |= {"SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "node", "SLURM_NODEID": "0"}
+            job |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+            command = f"bash {script}; touch $SLURM_STANDIN/ended{index}"
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+            subprocess.Popen(["bash", "-c", command], env={**os.environ, **job}, **quiet)
+        print("Submitted batch job 7")
+    """,
+    "srun": """
+        import os, sys
+
+        command = sys.argv[-5:]  # python -u -m submitit.core._submit FOLDER
+        os.execvp(command[0], command)
+    """,
+    "sacct": """
+        import os
+        from pathlib import Path
+
+        print("JobID|State|NodeList")
+        for index in range(2):
+            state = "COMPLETED" if Path(os.environ["SLURM_STANDIN"], f"ended{index}").exists() else "RUNNING"
+            print(f"7_{index}|{state}|node")
+    """,
+    "scancel": "",
+}
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    for name, code in COMMANDS.items():
+        (folder / name).write_text(f"#!{sys.executable}\n{textwrap.dedent(code)}")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("SLURM_STANDIN", str(folder))
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    return folder
+
+
+def test_workers_are_an_array_of_jobs(bids, out, slurm):
+    jobs = make_plan(bids, out).jobs
+    engine = Engine(
+        "slurm", workers=2, threads=3, minutes=90, memory_gb=4, partition="short", more={"account": "def-lab"}
+    )
+    assert run_workers(jobs, SETTINGS, SETTINGS.describe(), engine) == {job.stem: "" for job in jobs}
+    script = (slurm / "script").read_text()
+    for option in (
+        "--array=0-1%2",
+        "--cpus-per-task=3",
+        "--time=90",
+        "--mem=4GB",
+        "--partition=short",
+        "--account=def-lab",
+    ):
+        assert f"#SBATCH {option}\n" in script
+    assert all((job.folder / f"{job.stem}_levels.csv").is_file() for job in jobs)
+
+
+def test_without_slurm_it_says_so(bids, out, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SctRootletsError, match="the engine slurm cannot be used here"):
+        run_workers(make_plan(bids, out).jobs, SETTINGS, {}, Engine("slurm"))
+
+
+def test_without_submitit_it_says_what_to_install(bids, out, monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(SctRootletsError, match=r"pip install \"sct_rootlets\[cohort\]\""):
+        run_workers(make_plan(bids, out).jobs, SETTINGS, {}, Engine())
