@@ -162,8 +162,8 @@ def find_scans(
     found: dict[Path, dict[str, Path]] = {image.path: {} for image in images if image.kind is None}
     images = [image for image in images if image.path in found]
     for folder in [Path(folder) for folder in labels] or [root / LABELS]:
-        if not folder.is_dir():
-            raise DatasetError(f"{folder} is not a folder; labels are looked for in {LABELS} of the BIDS folder")
+        if labels and not folder.is_dir():
+            raise DatasetError(f"{folder} is not a folder; give one with labels, laid out as {LABELS} of a BIDS folder")
         names, unread = _names(folder)
         problems += unread
         here: dict[tuple[Path, str], Path] = {}

@@ -137,5 +137,7 @@ def test_what_is_no_bids_folder(tmp_path):
         find_scans(tmp_path / "nowhere")
     with pytest.raises(DatasetError, match="is it a BIDS folder"):
         find_scans(tmp_path)
-    with pytest.raises(DatasetError, match="labels are looked for in derivatives/labels"):
-        find_scans(write(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz"))
+    root = write(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz")
+    with pytest.raises(DatasetError, match=r"gone is not a folder; give one with labels"):
+        find_scans(root, [tmp_path / "gone"])
+    assert [scan.labels for scan in find_scans(root)[0]] == [{}]
