@@ -76,6 +76,16 @@ def test_labels_find_their_image_among_four(bids, label, stem):
     assert [scan.image.stem for scan in scans if "rootlets" in scan.labels] == [stem]
 
 
+def test_a_label_that_names_an_image_exactly_is_of_no_other(bids):
+    """Images that differ by an entity: a label without it is of the image without it."""
+    images = ["sub-01_T2w.nii.gz", "sub-01_acq-sag_T2w.nii.gz"]
+    scans, problems = find_scans(bids(images, [SPINE_GENERIC, "sub-01_acq-sag_label-rootlets_dseg.nii.gz"]))
+    assert problems == []
+    for scan in scans:
+        assert scan.labels["rootlets"].name.startswith(scan.image.stem.removesuffix("_T2w"))
+        assert ("acq" in scan.image.entities) == ("acq" in scan.labels["rootlets"].name)
+
+
 def test_kinds_are_told_apart(bids):
     labels = ["rootlets_dseg", "SC_seg", "discs_dlabel", "PMJ_dlabel", "lesion_mask"]
     (scan,), problems = find_scans(
