@@ -1,11 +1,12 @@
 """``sct_rootlets train`` from a BIDS folder of phantoms to a model that is installed and run, on a CPU, in minutes.
 
     python benchmarks/training.py -ofolder training_demo
-    python benchmarks/training.py -subjects 6 -epochs 20 -iterations 40
+    python benchmarks/training.py -subjects 6 -epochs 20 -iterations 50
 
-Needs the extra ``nnunet``. Draws phantoms in four contrasts (T2w, INV1, INV2, UNIT1), trains one fold of a tiny network
-by nnU-Net, stopping half-way once and going on, packs the model, installs it into a folder of its own, runs it by
-``sct_deepseg`` on the scans that were kept for the test, and prints the Dice a contrast.
+Needs the extra ``nnunet``. Draws phantoms in four contrasts (T2w, INV1, INV2, UNIT1), trains one fold by nnU-Net from
+the bundled weights, stopping half-way once and going on, packs the model, installs it into a folder of its own, runs it
+by ``sct_deepseg`` on the scans that were kept for the test, and prints their Dice: of all rootlets, and by level. A few
+minutes teach a network where rootlets are, hardly what they are called: it is the way that is shown here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from sct_rootlets.image import load_volume, save_volume
+from sct_rootlets.levels import level_name
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
 
 #: What becomes of the T2w phantom's intensities: muscle, bone, cord, disc, rootlets, fluid.
@@ -33,7 +36,7 @@ CONTRASTS = {
 }
 
 
-def write_bids(folder: Path, n_subjects: int, arc_mm: tuple[float, float] = (20.0, 100.0)) -> None:
+def write_bids(folder: Path, n_subjects: int, arc_mm: tuple[float, float] = (8.0, 112.0)) -> None:
     """Write phantoms of `n_subjects`, in four contrasts; labels are named as spine-generic and BIDS do."""
     for number in range(n_subjects):
         subject = f"sub-{number + 1:02d}"
@@ -52,38 +55,22 @@ def write_bids(folder: Path, n_subjects: int, arc_mm: tuple[float, float] = (20.
             )
 
 
-def write_tiny_model(folder: Path) -> None:
-    """Write a model whose plan is small enough for a CPU; its weights are random and not used."""
-    import torch
-
-    from sct_rootlets.nnunet.dataset import dataset_json
-    from sct_rootlets.segmentation.model import build_network, plain_unet
-    from sct_rootlets.training.export import write_model_folder
-
-    torch.manual_seed(0)
-    labels = {name: value for name, value in dataset_json(0, 9)["labels"].items() if value}
-    architecture = plain_unet((8, 16, 32), convolutions=(1, 1, 1))
-    network = build_network(architecture, 1, len(labels) + 1)
-    write_model_folder(folder, network, architecture, labels, (1.0, 1.0, 1.0), (48, 32, 32))
-
-
 def main() -> None:
     """Run it all, and print what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-ofolder", default="training_demo")
     parser.add_argument("-subjects", type=int, default=5)
-    parser.add_argument("-epochs", type=int, default=20)
-    parser.add_argument("-iterations", type=int, default=40)
+    parser.add_argument("-epochs", type=int, default=6)
+    parser.add_argument("-iterations", type=int, default=20)
     parser.add_argument("-threads", type=int, default=1)
     arguments = parser.parse_args()
     folder = Path(arguments.ofolder)
     bids, out, models = folder / "bids", folder / "training", folder / "models"
     write_bids(bids, arguments.subjects)
-    write_tiny_model(folder / "tiny")
     began = time.perf_counter()
     data = ["-i", bids, "-ofolder", out, "-n-folds", "4"]
     step("train", *data, "-check")
-    run = [*data, "-device", "cpu", "-folds", "0", "-like", folder / "tiny", "-iterations", arguments.iterations]
+    run = [*data, "-device", "cpu", "-folds", "0", "-start", "bundled", "-iterations", arguments.iterations]
     run += ["-threads", arguments.threads]
     step("train", *run, "-epochs", arguments.epochs // 2)
     step("train", *run, "-epochs", arguments.epochs)
@@ -91,7 +78,11 @@ def main() -> None:
     step("train", "-ofolder", out, "-export", archive, "-citation", "phantoms")
     environment = {"SCT_ROOTLETS_MODELS": str(models)}
     step("models", "install", "phantoms", "-custom-url", archive, **environment)
-    print(f"\n{time.perf_counter() - began:.0f} s from the BIDS folder to the installed model\n")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"\n{time.perf_counter() - began:.0f} s from the BIDS folder to the installed model, "
+        f"{used.ru_utime + used.ru_stime:.0f} s of a CPU\n"
+    )
     test = json.loads((out / "nnUNet_raw" / "Dataset501_rootlets" / "persons.json").read_text())
     test_scans = sorted((out / "nnUNet_raw" / "Dataset501_rootlets" / "imagesTs").glob("*_0000.nii.gz"))
     print(f"{len(test)} scans, {len(test_scans)} of them for the test:")
@@ -104,8 +95,9 @@ def main() -> None:
         if not result.exists():
             continue
         truth = image.parents[1] / "labelsTs" / image.name.replace("_0000", "")
-        scores = dice(load_volume(truth).data, load_volume(result).data)
-        print(f"  {image.name}: " + ", ".join(f"{value}: {score:.2f}" for value, score in scores.items()))
+        labels, found = load_volume(truth).data, load_volume(result).data
+        named = ", ".join(f"{level_name(value, 'spinal')} {score:.2f}" for value, score in dice(labels, found).items())
+        print(f"  {image.name}: rootlets {dice(labels > 0, found > 0)[1]:.2f}; {named}")
 
 
 def step(*command: object, **environment: str) -> None:

@@ -151,7 +151,7 @@ def find_scans(
     Raises
     ------
     DatasetError
-        If a folder that was given is not there, or `root` has no ``sub-`` folder.
+        If a folder is not there, or `root` has no ``sub-`` folder.
     """
     root = Path(root)
     if not root.is_dir():
@@ -161,10 +161,9 @@ def find_scans(
         raise DatasetError(f"{root} has no sub-*/anat/*.nii.gz (or sub-*/ses-*/anat/*.nii.gz); is it a BIDS folder?")
     found: dict[Path, dict[str, Path]] = {image.path: {} for image in images if image.kind is None}
     images = [image for image in images if image.path in found]
-    usual = root / LABELS
-    for folder in [Path(folder) for folder in labels] or ([usual] if usual.is_dir() else []):
-        if not folder.is_dir():
-            raise DatasetError(f"{folder} is not a folder; give folders with labels, laid out as {LABELS} is")
+    for folder in [Path(folder) for folder in labels] or [root / LABELS]:
+        if labels and not folder.is_dir():
+            raise DatasetError(f"{folder} is not a folder; give one with labels, laid out as {LABELS} of a BIDS folder")
         names, unread = _names(folder)
         problems += unread
         here: dict[tuple[Path, str], Path] = {}

@@ -90,8 +90,7 @@ def bootstrap(
     """
     scans = []
     for root in roots:
-        where = labels or [path for path in [Path(root) / LABELS] if path.is_dir()] or [Path(root)]
-        scans += [scan for scan in find_scans(root, where, contrasts)[0] if "rootlets" not in scan.labels]
+        scans += [scan for scan in find_scans(root, labels, contrasts)[0] if "rootlets" not in scan.labels]
     if not scans:
         raise DatasetError("every scan has a rootlet map; choose others with -contrasts")
     return [_predicted(scan, folder, predict, model, invert) for scan in scans]

@@ -35,8 +35,8 @@ def export(
 ) -> Path:
     """Write a release: ``NAME.zip`` with what is needed to run the model, and ``NAME.json`` for ``data/weights.json``.
 
-    Checkpoints are reduced to weights and what runs them (no optimizer, no paths), and named by nnU-Net's own trainer. The
-    model is loaded from what is packed, without running code from it, before any file appears.
+    Checkpoints are reduced to weights and what runs them (no optimizer, no paths), and named by nnU-Net's own trainer.
+    The model is loaded from what is packed, without running code from it, before any file appears.
 
     Parameters
     ----------
@@ -60,7 +60,6 @@ def export(
     ModelError
         If a fold is not finished, or the model cannot be loaded.
     """
-    from sct_rootlets.segmentation.model import load_model
     from sct_rootlets.segmentation.weights import check_classes, check_name, sha256_of
 
     if archive.suffix != ".zip":
@@ -72,6 +71,8 @@ def export(
     if missing or not found:
         what = f"fold {missing[0]} in {folder} is" if missing else f"no fold in {folder} is"
         raise ModelError(f"{what} trained to the end; run the training again to go on")
+    from sct_rootlets.segmentation.model import load_model
+
     chosen = {fold: found[fold] for fold in sorted(folds or found)}
     with staged_outputs(archive.parent) as stage:
         inner = stage / "files" / TRAINER

@@ -131,11 +131,9 @@ def find_persons(cases: Sequence[Case]) -> dict[str, str]:
         return node
 
     for case in cases:
-        label = f"subject {case.subject.lower()}"
-        for other in [f"image {case.image_hash}"] if case.image_hash else []:
-            first, second = sorted((find(label), find(other)))
-            parent[second] = first
-        find(label)
+        person = find(f"subject {case.subject.lower()}")
+        if case.image_hash:
+            parent[find(f"image {case.image_hash}")] = person
     subjects = defaultdict(set)
     for case in cases:
         subjects[find(f"subject {case.subject.lower()}")].add(f"sub-{case.subject}")

@@ -324,6 +324,8 @@ def _run(folder: Path, step: str, arguments: dict[str, Any], settings: Settings,
             subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
         ) as process:
             status = process.wait()
+    if status < 0:
+        raise ModelError(f"nnU-Net was killed ({step}, signal {-status}), perhaps for lack of memory; see {log}")
     if status:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it says nothing"]
         raise ModelError(f"nnU-Net failed ({step}): {lines[-1].strip()}; the whole of it is in {log}")

@@ -28,6 +28,8 @@ MAX_TURN = np.radians(30.0)
 FOREGROUND = 0.75
 #: Epochs between the checkpoints that an interrupted training goes on from; nnU-Net's own is 50.
 SAVE_EVERY = 10
+#: Learning rate to begin with where the weights are those of another model, which nnU-Net's own (0.01) would spoil.
+RATE_OF_START = 1e-3
 
 
 class RootletsTrainer(nnUNetTrainer):
@@ -105,7 +107,12 @@ def _numbers_allowed() -> contextlib.AbstractContextManager[Any]:
 
 
 def make_trainer(
-    preprocessed: Path, fold: int, epochs: int, iterations: int | None = None, device: str = "cpu"
+    preprocessed: Path,
+    fold: int,
+    epochs: int,
+    iterations: int | None = None,
+    device: str = "cpu",
+    from_model: bool = False,
 ) -> RootletsTrainer:
     """Make a trainer of a planned and preprocessed dataset.
 
@@ -118,6 +125,8 @@ def make_trainer(
     iterations : int, optional
         Of an epoch; a fifth as many for validation. nnU-Net's 250 and 50 by default.
     device : {"cpu", "cuda", "mps"}
+    from_model : bool
+        Whether it starts from the weights of another model.
     """
     plans = json.loads((preprocessed / "nnUNetPlans.json").read_text(encoding="utf-8"))
     dataset = json.loads((preprocessed / "dataset.json").read_text(encoding="utf-8"))
@@ -131,37 +140,9 @@ def make_trainer(
     if iterations is not None:
         trainer.num_iterations_per_epoch = iterations
         trainer.num_val_iterations_per_epoch = max(1, iterations // 5)
+    if from_model:
+        trainer.initial_lr = RATE_OF_START
     # Older trainers round the share to whole patches of a batch: with two in it, both are around rootlets.
     trainer.oversample_foreground_percent = FOREGROUND
     trainer.probabilistic_oversampling = True
     return trainer
-
-
-def transfer(network: torch.nn.Module, weights: dict[str, torch.Tensor]) -> int:
-    """Start from the weights of a model of the same architecture.
-
-    Of the layers that give classes, those of the levels that both have are taken: a class is the same level in both.
-
-    Returns
-    -------
-    int
-        How many parameters were taken, whole or in part.
-    """
-    network = getattr(network, "_orig_mod", network)
-    own = network.state_dict()
-    taken = 0
-    for key, value in own.items():
-        other = weights.get(key)
-        if other is None or other.shape[1:] != value.shape[1:]:
-            continue
-        if other.shape != value.shape and ".seg_layers." not in key:
-            continue
-        n = min(len(other), len(value)) if value.ndim else None
-        value[:n] = other[:n].to(value)
-        taken += 1
-    if taken < 0.9 * len(own):
-        raise DatasetError(
-            f"only {taken} of {len(own)} parameters of the model to start from fit the network; its plan is another one"
-        )
-    network.load_state_dict(own)
-    return taken

@@ -80,13 +80,18 @@ def train(settings: dict[str, Any]) -> None:
     """
     import torch
 
-    from sct_rootlets.nnunet.trainer import make_trainer, transfer
+    from sct_rootlets.nnunet.trainer import make_trainer
 
     if settings["device"] == "cpu":
         torch.set_num_threads(int(settings["threads"]))
     preprocessed = _folder("preprocessed")
     trainer = make_trainer(
-        preprocessed, settings["fold"], settings["epochs"], settings["iterations"], settings["device"]
+        preprocessed,
+        settings["fold"],
+        settings["epochs"],
+        settings["iterations"],
+        settings["device"],
+        bool(settings.get("start")),
     )
     trainer.initialize()
     folder = Path(trainer.output_folder)
@@ -96,6 +101,7 @@ def train(settings: dict[str, Any]) -> None:
         trainer.load_checkpoint(str(checkpoint))
         print(f"going on from {checkpoint.name}, after {trainer.current_epoch} epochs")
     elif settings.get("start"):
+        from sct_rootlets.nnunet.start import transfer
         from sct_rootlets.segmentation.model import load_model
 
         taken = transfer(trainer.network, load_model(settings["start"]).folds[0])

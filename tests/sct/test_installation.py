@@ -43,9 +43,13 @@ def test_not_installed_in_this_environment(monkeypatch, tmp_path):
         installation.environment()
 
 
-def test_no_extra_of_ours_brings_an_nnunet():
+def test_nothing_but_the_extra_for_training_brings_an_nnunet():
     """It would overwrite SCT's, and pip cannot be told to refuse."""
+    from configparser import ConfigParser
     from pathlib import Path
 
-    setup = (Path(__file__).parents[2] / "setup.cfg").read_text()
-    assert "nnunetv2" not in setup
+    setup = ConfigParser()
+    setup.read(Path(__file__).parents[2] / "setup.cfg")
+    assert "nnunetv2" not in setup["options"]["install_requires"]
+    extras = setup["options.extras_require"]
+    assert [name for name in extras if "nnunet" in extras.get(name, raw=True)] == ["nnunet"]

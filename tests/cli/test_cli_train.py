@@ -1,0 +1,93 @@
+import shutil
+
+import pytest
+
+from sct_rootlets.cli import train
+from sct_rootlets.nnunet import train as module
+
+
+@pytest.fixture
+def bids(phantom_folder, tmp_path):
+    """A copy of the phantoms of testing_data/."""
+    return shutil.copytree(phantom_folder, tmp_path / "bids")
+
+
+def run(capsys, *arguments):
+    status = train.main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_check_writes_pictures_tables_and_the_split(bids, tmp_path, capsys):
+    status, out, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", "-check", "-test-share", 0, "-n-folds", 2)
+    assert (status, err) == (0, "")
+    assert "2 scans can be trained on" in out
+    assert "fold 1: trained on 1 subjects (1 scans), validated on 1 subjects (1 scans)" in out
+    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert names == {
+        "checks.tsv", "splits.tsv", "splits_final.json", "checks/sub-phantom01_T2w.png", "checks/sub-phantom02_T2w.png",
+    }  # fmt: skip
+
+
+def test_check_refuses_bad_labels_but_shows_them(bids, tmp_path, capsys):
+    label = bids / "derivatives/labels/sub-phantom01/anat/sub-phantom01_T2w_label-rootlets_dseg.nii.gz"
+    shutil.copy(bids / "derivatives/labels/sub-phantom01/anat/sub-phantom01_T2w_label-PMJ_dlabel.nii.gz", label)
+    status, out, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", "-check")
+    assert status == 1
+    assert "error: sub-phantom01_T2w: " in out
+    assert err.startswith("sct_rootlets train: error: sub-phantom01_T2w: ")
+    assert "holds 50; rootlets have the values 2 (C2) to 30; mend the labels, or leave scans out" in err
+    assert len(err.splitlines()) == 1
+    assert (tmp_path / "out/checks/sub-phantom01_T2w.png").exists()
+    assert (tmp_path / "out/checks.tsv").read_text().splitlines()[1].startswith("sub-phantom01_T2w\terror\t")
+    assert not (tmp_path / "out/splits.tsv").exists()
+
+
+def test_too_few_subjects_are_one_line(bids, tmp_path, capsys):
+    status, _, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", "-check")
+    assert status == 1
+    assert "there are 2 subjects; 5 folds with a test set of 1 need 6 at least" in err
+
+
+def test_training_without_nnunet_is_one_line(bids, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    status, _, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", "-device", "cpu")
+    assert status == 1
+    assert err == (
+        'sct_rootlets train: error: training needs nnU-Net: pip install "sct_rootlets[nnunet]", but never into the '
+        "environment of SCT\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "give the BIDS folder: -i"), (["-i", "x", "-n-folds", "0"], "-n-folds and -epochs are at least 1"),
+     (["-i", "x", "-test-share", "1"], "-test-share is from 0 to below 1"),
+     (["-i", "x", "-start", "a", "-like", "b"], "leave out -like"), (["-i", "x", "-model", "a"], "go with -bootstrap"),
+     (["-i", "x", "-check", "-export", "a.zip"], "not allowed with"), (["-i", "x", "-threads", "0"], "at least 1")],
+)  # fmt: skip
+def test_bad_usage(arguments, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.main(["-ofolder", str(tmp_path / "out"), *arguments])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_nothing_to_export_is_one_line(tmp_path, capsys):
+    status, _, err = run(capsys, "-ofolder", tmp_path / "out", "-export", tmp_path / "a.zip")
+    assert status == 1
+    assert "is trained to the end" in err
+
+
+def test_bootstrap_predicts_by_the_model_that_is_named(bids, tmp_path, capsys):
+    pytest.importorskip("torch", reason="torch is not installed")
+    for path in (bids / "derivatives/labels").rglob("*rootlets*"):
+        path.unlink()
+    shutil.rmtree(bids / "sub-phantom02")
+    shutil.rmtree(bids / "derivatives/labels/sub-phantom02")
+    status, out, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", "-bootstrap", "-no-invert", "-threads", 1)
+    assert (status, err) == (0, "")
+    label = tmp_path / "out/derivatives/labels/sub-phantom01/anat/sub-phantom01_T2w_label-rootlets_dseg.nii.gz"
+    assert label.exists()
+    assert 'set "Reviewed" to true' in out

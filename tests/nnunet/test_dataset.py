@@ -1,0 +1,133 @@
+import csv
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.orientations import aff2axcodes
+
+from sct_rootlets.errors import DatasetError
+from sct_rootlets.nnunet.dataset import NAME, dataset_json, examine, find_labelled, write_dataset
+from sct_rootlets.nnunet.splits import make_split
+from sct_rootlets.segmentation.weights import check_classes
+
+
+@pytest.fixture(scope="module")
+def written(bids, tmp_path_factory):
+    named, problems = find_labelled([bids])
+    assert problems == []
+    scans = [examine(name, scan)[0] for name, scan in named]
+    split = make_split([scan.case for scan in scans], n_folds=3, test_share=0.2)
+    return scans, split, write_dataset(tmp_path_factory.mktemp("raw"), scans, split)
+
+
+def voxels(path):
+    image = nib.load(path)
+    return np.asarray(image.dataobj), image.affine
+
+
+def test_every_scan_is_on_its_side_with_its_label(written):
+    scans, split, folder = written
+    assert len(scans) == 10
+    assert folder.name == NAME
+    for scan in scans:
+        here, there = ("Ts", "Tr") if scan.case.name in split.test else ("Tr", "Ts")
+        assert (folder / f"images{here}" / f"{scan.case.name}_0000.nii.gz").exists()
+        assert (folder / f"labels{here}" / f"{scan.case.name}.nii.gz").exists()
+        assert not (folder / f"images{there}" / f"{scan.case.name}_0000.nii.gz").exists()
+
+
+def test_voxels_are_turned_to_ras_and_stay_where_they_are(written):
+    scans, split, folder = written
+    for scan in scans:
+        side = "Ts" if scan.case.name in split.test else "Tr"
+        image, affine = voxels(folder / f"images{side}" / f"{scan.case.name}_0000.nii.gz")
+        label, label_affine = voxels(folder / f"labels{side}" / f"{scan.case.name}.nii.gz")
+        assert aff2axcodes(affine) == ("R", "A", "S")
+        np.testing.assert_array_equal(affine, label_affine)
+        before, before_affine = voxels(scan.scan.labels["rootlets"])
+        for value in scan.levels:
+            was = nib.affines.apply_affine(before_affine, np.argwhere(before == value))
+            now = nib.affines.apply_affine(affine, np.argwhere(label == value))
+            np.testing.assert_allclose(now[np.lexsort(now.T.round(2))], was[np.lexsort(was.T.round(2))], atol=1e-3)
+        assert sorted(image.ravel()) == sorted(voxels(scan.scan.image.path)[0].ravel())
+
+
+def test_dataset_json_is_what_sct_reads(written):
+    scans, split, folder = written
+    content = json.loads((folder / "dataset.json").read_text())
+    assert content["numTraining"] == len(list((folder / "imagesTr").iterdir())) == 10 - len(split.test)
+    assert content["image_orientation"] == "LPI"
+    assert content["channel_names"] == {"0": "MRI"}
+    labels = dict(content["labels"])
+    assert labels.pop("background") == 0
+    assert list(labels.values()) == list(range(1, max(max(scan.levels) for scan in scans) + 1))
+    check_classes(labels, "dataset")
+
+
+def test_classes_have_the_values_of_levels():
+    assert dataset_json(3, 4)["labels"] == {"background": 0, "lvl1": 1, "lvl2": 2, "lvl3": 3, "lvl4": 4}
+
+
+def test_tables_say_what_came_from_where(written, bids):
+    _, split, folder = written
+    rows = {row["case"]: row for row in csv.DictReader((folder / "sources.tsv").open(), delimiter="\t")}
+    assert set(rows) == set(split.persons)
+    row = rows["sub-02_ses-b_UNIT1"]
+    assert (row["participant_id"], row["session_id"], row["contrast"]) == ("sub-02", "ses-b", "UNIT1")
+    assert row["image"] == str(bids / "sub-02" / "ses-b" / "anat" / "sub-02_ses-b_UNIT1.nii.gz")
+    assert (row["axes"], row["voxel_mm"]) == ("PSR", "1.5×1.5×1.5")
+    assert row["side"] == ("test" if "sub-02_ses-b_UNIT1" in split.test else "train")
+    assert len({row["image_sha256"] for row in rows.values()}) == 10
+    assert json.loads((folder / "splits_final.json").read_text()) == split.as_nnunet()
+    assert json.loads((folder / "persons.json").read_text()) == dict(split.persons)
+
+
+def test_two_folders_with_the_same_subject(bids, tmp_path):
+    """The same people in another folder: other names in the dataset, and one person all the same."""
+    shutil.copytree(bids, tmp_path / "copy")
+    named, _ = find_labelled([bids, tmp_path / "copy"], contrasts=["T2w"])
+    assert [name for name, _ in named][:2] == ["sub-01_T2w", "sub-01_T2w_folder2"]
+    cases = [examine(name, scan)[0].case for name, scan in named]
+    assert len(set(make_split(cases, 2).persons.values())) == 4
+
+
+def test_a_renamed_copy_is_the_same_person(bids, tmp_path):
+    """One scan under another subject's name, stored in another axis order: found by its voxels."""
+    for folder in ("", "derivatives/labels"):
+        source, target = bids / folder / "sub-03" / "anat", tmp_path / folder / "sub-99" / "anat"
+        target.mkdir(parents=True)
+        for path in source.glob("*T2w*.nii.gz"):
+            nib.save(nib.as_closest_canonical(nib.load(path)), target / path.name.replace("sub-03", "sub-99"))
+    cases = [examine(name, scan)[0].case for name, scan in find_labelled([bids, tmp_path], contrasts=["T2w"])[0]]
+    split = make_split(cases, 2)
+    assert split.persons["sub-99_T2w"] == split.persons["sub-03_T2w"] == "sub-03 = sub-99"
+
+
+def test_leaving_out_and_choosing(bids):
+    named, _ = find_labelled([bids], contrasts=["t2w"], exclude=["sub-01", "sub-02_ses-a_T2w"])
+    assert [name for name, _ in named] == ["sub-02_ses-b_T2w", "sub-03_T2w", "sub-04_T2w"]
+
+
+def test_nothing_to_train_on(bids):
+    with pytest.raises(DatasetError, match="no scan of the contrasts T1w with a rootlet map was found"):
+        find_labelled([bids], contrasts=["T1w"])
+
+
+def test_labels_that_nobody_has_reviewed_are_an_error(bids, tmp_path):
+    root = shutil.copytree(bids, tmp_path / "bids")
+    label = root / "derivatives/labels/sub-01/anat/sub-01_T2w_label-rootlets_dseg.json"
+    for said, n_problems in (({"Reviewed": False}, 1), ({"Reviewed": True}, 0), ({}, 0)):
+        label.write_text(json.dumps(said))
+        problems = find_labelled([root])[1]
+        assert [problem.severity for problem in problems] == ["error"] * n_problems
+
+
+def test_a_damaged_file_is_an_error_of_its_scan(bids, tmp_path):
+    root = shutil.copytree(bids, tmp_path / "bids")
+    (root / "sub-01/anat/sub-01_T2w.nii.gz").write_bytes(b"nothing")
+    named, _ = find_labelled([root])
+    labelled, problems = examine(*named[0])
+    assert labelled is None
+    assert [(problem.scan, problem.severity) for problem in problems] == [("sub-01_T2w", "error")]

@@ -1,0 +1,117 @@
+"""From a BIDS folder to an installed model by nnU-Net itself, where it is installed; a tiny plan, hardly trained."""
+
+import json
+import re
+import shutil
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed")
+import torch
+
+from sct_rootlets.errors import ModelError
+from sct_rootlets.nnunet.dataset import NAME, dataset_json
+from sct_rootlets.nnunet.release import export
+from sct_rootlets.nnunet.train import Settings, require_nnunet, train
+from sct_rootlets.segmentation.install import install
+from sct_rootlets.segmentation.model import build_network, load_model, plain_unet
+from sct_rootlets.training.export import write_model_folder
+
+PATCH = (32, 16, 16)
+
+
+@pytest.fixture(scope="module")
+def trained(bids, tmp_path_factory):
+    """Two epochs; the second by another run of the same command, from the checkpoint of the first."""
+    try:
+        require_nnunet("cpu")
+    except ModelError as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("end_to_end")
+    labels = {name: value for name, value in dataset_json(0, 9)["labels"].items() if value}
+    architecture = plain_unet((4, 8), convolutions=(1, 1))
+    tiny = write_model_folder(
+        folder / "tiny", build_network(architecture, 1, 10), architecture, labels, (2, 2, 2), PATCH
+    )
+    settings = Settings(
+        bids=(bids,), n_folds=3, folds=(1,), epochs=1, iterations=2, device="cpu", threads=1, start=str(tiny)
+    )
+    lines = []
+    train(settings, folder / "out", lines.append)
+    train(replace(settings, epochs=2), folder / "out", lines.append)
+    return settings, folder / "out", lines
+
+
+def checkpoint_of(folder):
+    (path,) = folder.glob("nnUNet_results/*/*/fold_1/checkpoint_final.pth")
+    return torch.load(path, map_location="cpu", weights_only=False)
+
+
+def test_nnunet_saw_the_scans_that_it_should_and_no_others(trained):
+    _, folder, _ = trained
+    split = json.loads((folder / "splits_final.json").read_text())[1]
+    preprocessed = folder / "nnUNet_preprocessed" / NAME / "nnUNetPlans_3d_fullres"
+    assert {path.name.split(".")[0].removesuffix("_seg") for path in preprocessed.iterdir()} == {
+        *split["train"], *split["val"],
+    }  # fmt: skip
+    (fold,) = folder.glob("nnUNet_results/*/*/fold_1")
+    assert {path.name[: -len(".nii.gz")] for path in (fold / "validation").glob("*.nii.gz")} == set(split["val"])
+
+
+def test_the_second_run_went_on_from_the_first(trained):
+    _, folder, lines = trained
+    log = (folder / "logs" / "train-1.log").read_text()
+    assert "going on from checkpoint_final.pth, after 1 epochs" in log
+    assert len(re.findall(r"Epoch time", log)) == 2
+    assert checkpoint_of(folder)["current_epoch"] == 2
+    assert lines.count("planning and preprocessing, by nnU-Net") == 1
+    assert "parameters are those of" in log
+
+
+def test_the_plan_is_that_of_the_model_started_from(trained):
+    _, folder, _ = trained
+    plans = json.loads((folder / "nnUNet_preprocessed" / NAME / "nnUNetPlans.json").read_text())
+    configuration = plans["configurations"]["3d_fullres"]
+    assert tuple(configuration["patch_size"]) == PATCH
+    assert configuration["spacing"] == [2, 2, 2]
+    assert checkpoint_of(folder)["inference_allowed_mirroring_axes"] is None
+    assert "continue_training" not in plans
+
+
+def test_a_split_that_was_made_to_leak_is_refused_by_the_trainer(trained, tmp_path):
+    """Somebody edits nnU-Net's own file, behind our back."""
+    settings, folder, _ = trained
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    path = copy / "nnUNet_preprocessed" / NAME / "splits_final.json"
+    splits = json.loads(path.read_text())
+    persons = json.loads((path.parent / "persons.json").read_text())
+    scan = next(case for case in splits[1]["train"] if list(persons.values()).count(persons[case]) > 1)
+    splits[1]["train"].remove(scan)
+    splits[1]["val"].append(scan)
+    path.write_text(json.dumps(splits))
+    with pytest.raises(ModelError, match=f"fold 1 leaks: {persons[scan]} is in training"):
+        train(replace(settings, epochs=3), copy, str)
+
+
+def test_sct_and_nnunet_can_load_the_release(trained, tmp_path, monkeypatch):
+    _, folder, _ = trained
+    monkeypatch.setenv("SCT_ROOTLETS_MODELS", str(tmp_path / "models"))
+    export(folder, tmp_path / "tiny.zip")
+    weights, _ = install("tiny", [str(tmp_path / "tiny.zip")])
+    model = load_model(weights.folder)
+    assert (model.orientation, model.spacing_mm, model.mirror_axes) == ("RAS", (2, 2, 2), ())
+    with zipfile.ZipFile(tmp_path / "tiny.zip") as archive:
+        archive.extractall(tmp_path / "x")
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), perform_everything_on_device=False)
+    (trainer,) = (tmp_path / "x" / "tiny").iterdir()
+    predictor.initialize_from_trained_model_folder(str(trainer), (1,))
+    image = np.random.default_rng(0).normal(size=(1, 1, *PATCH)).astype(np.float32)
+    predictor.network.load_state_dict(predictor.list_of_parameters[0])
+    with torch.no_grad():
+        theirs = predictor.network.eval()(torch.from_numpy(image))
+        np.testing.assert_allclose(model.network(torch.from_numpy(image)), theirs, atol=1e-5)

@@ -1,0 +1,131 @@
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from sct_rootlets.errors import ModelError  # noqa: E402
+from sct_rootlets.nnunet.dataset import NAME, dataset_json  # noqa: E402
+from sct_rootlets.nnunet.release import TRAINER, export  # noqa: E402
+from sct_rootlets.nnunet.train import RESULTS  # noqa: E402
+from sct_rootlets.segmentation.install import install  # noqa: E402
+from sct_rootlets.segmentation.model import build_network, load_model, plain_unet  # noqa: E402
+from sct_rootlets.segmentation.weights import Release, sha256_of  # noqa: E402
+from sct_rootlets.training.export import write_model_folder  # noqa: E402
+
+SOURCES = "case\tside\tcontrast\tlevels\na\ttrain\tT2w\t3 4\nb\ttrain\tINV1\t4 5\nc\ttest\tUNIT1\t2 3\n"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """What a training leaves behind: two folds, with optimizers, logs, and the trainer's own name."""
+    folder = tmp_path_factory.mktemp("training")
+    labels = {name: value for name, value in dataset_json(2, 5)["labels"].items() if value}
+    architecture = plain_unet((4, 8), convolutions=(1, 1))
+    for fold in (0, 1):
+        torch.manual_seed(fold)
+        network = build_network(architecture, 1, len(labels) + 1)
+        written = write_model_folder(folder / str(fold), network, architecture, labels, (1, 1, 1), (16, 16, 16))
+        target = folder / "nnUNet_results" / NAME / RESULTS
+        if fold == 0:
+            shutil.copytree(written, target)
+        checkpoint = torch.load(written / "fold_0" / "checkpoint_final.pth", weights_only=True)
+        checkpoint |= {
+            "trainer_name": "RootletsTrainer",
+            "optimizer_state": {"momentum": torch.zeros(100_000)},
+            "logging": {"mean_fg_dice": [np.float64(0.5)]},
+            "init_args": {"configuration": "3d_fullres", "plans": {"secret": "/home/somebody"}, "fold": fold},
+            "inference_allowed_mirroring_axes": None,
+        }
+        (target / f"fold_{fold}").mkdir(exist_ok=True)
+        torch.save(checkpoint, target / f"fold_{fold}" / "checkpoint_final.pth")
+    raw = folder / "nnUNet_raw" / NAME
+    raw.mkdir(parents=True)
+    (raw / "sources.tsv").write_text(SOURCES)
+    return folder
+
+
+def test_the_zip_is_installed_and_gives_the_same_weights(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCT_ROOTLETS_MODELS", str(tmp_path / "models"))
+    export(finished, tmp_path / "ours.zip")
+    weights, new = install("ours", [str(tmp_path / "ours.zip")])
+    assert new
+    model = load_model(weights.folder)
+    assert model.labels == {f"lvl{n}": n for n in range(1, 6)}
+    assert len(model.folds) == 2
+    for number, fold in enumerate(model.folds):
+        path = finished / "nnUNet_results" / NAME / RESULTS / f"fold_{number}" / "checkpoint_final.pth"
+        trained = torch.load(path, weights_only=False)["network_weights"]
+        assert fold.keys() == trained.keys()
+        assert all(torch.equal(fold[key], trained[key]) for key in trained)
+
+
+def test_the_zip_is_laid_out_as_sct_wants_it(finished, tmp_path):
+    export(finished, tmp_path / "ours.zip")
+    with zipfile.ZipFile(tmp_path / "ours.zip") as archive:
+        assert sorted(archive.namelist()) == [
+            f"ours/{TRAINER}/{name}"
+            for name in ("dataset.json", "fold_0/checkpoint_final.pth", "fold_1/checkpoint_final.pth", "plans.json")
+        ]
+        archive.extractall(tmp_path / "x")
+        assert archive.testzip() is None
+    checkpoint = torch.load(tmp_path / "x/ours" / TRAINER / "fold_0/checkpoint_final.pth", weights_only=True)
+    assert set(checkpoint) == {
+        "network_weights", "init_args", "trainer_name", "inference_allowed_mirroring_axes",
+    }  # fmt: skip
+    assert checkpoint["trainer_name"] == "nnUNetTrainer"
+    assert checkpoint["init_args"] == {"configuration": "3d_fullres"}
+
+
+def test_the_entry_is_one_of_the_catalogue(finished, tmp_path):
+    entry = export(finished, tmp_path / "ours.zip", "2.1", licence="MIT", citation="us", url="https://x.org/ours.zip")
+    facts = json.loads(entry.read_text())["ours"]
+    release = Release(name="ours", **facts)
+    assert (release.version, release.licence, release.citation, release.mirrors) == (
+        "2.1", "MIT", "us", ["https://x.org/ours.zip"],
+    )  # fmt: skip
+    assert (release.contrasts, release.levels) == (["INV1", "T2w"], "C3-C5")
+    assert release.sha256 == sha256_of(tmp_path / "ours.zip")
+    assert release.bytes == (tmp_path / "ours.zip").stat().st_size
+
+
+def test_the_same_training_gives_the_same_file(finished, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        export(finished, tmp_path / name / "ours.zip")
+    assert sha256_of(tmp_path / "a/ours.zip") == sha256_of(tmp_path / "b/ours.zip")
+
+
+def test_one_fold_of_two(finished, tmp_path):
+    export(finished, tmp_path / "one.zip", folds=[1])
+    names = zipfile.ZipFile(tmp_path / "one.zip").namelist()
+    assert [name for name in names if "fold_" in name] == [f"one/{TRAINER}/fold_1/checkpoint_final.pth"]
+
+
+@pytest.mark.parametrize(
+    ("archive", "folds", "message"),
+    [("ours.zip", [2], "fold 2 in .* trained to the end"), ("ours.tar", [], r"must be named \.zip"),
+     ("-ours.zip", [], "cannot name a model")],
+)  # fmt: skip
+def test_what_cannot_be_packed(finished, tmp_path, archive, folds, message):
+    with pytest.raises(ModelError, match=message):
+        export(finished, tmp_path / archive, folds=folds)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_has_not_finished(tmp_path):
+    with pytest.raises(ModelError, match=r"no fold in .* is trained to the end"):
+        export(tmp_path, tmp_path / "ours.zip")
+
+
+def test_a_damaged_checkpoint_leaves_no_file(finished, tmp_path):
+    broken = Path(shutil.copytree(finished, tmp_path / "broken"))
+    (broken / "nnUNet_results" / NAME / RESULTS / "fold_1/checkpoint_final.pth").write_bytes(b"x")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ModelError, match="is damaged"):
+        export(broken, tmp_path / "out" / "ours.zip")
+    assert list((tmp_path / "out").iterdir()) == []
