@@ -171,7 +171,8 @@ def contrast_of_fluid(scan: Scan) -> float | None:
     radius = surface_radius(scan.cord.data, scan.cord.affine, line, arc, angle)
 
     def around(tube: np.ndarray) -> np.ndarray:
-        return np.nan_to_num(unroll(volume.data, volume.affine, line, arc, angle, tube))
+        # The nearest voxel: interpolation would average the noise away.
+        return np.nan_to_num(unroll(volume.data, volume.affine, line, arc, angle, tube, order=0))
 
     outside = around(radius + OUTSIDE_MM)
     inside = np.concatenate([around(share * radius) for share in INSIDE], axis=1)
