@@ -44,7 +44,7 @@ def sample(data: np.ndarray, affine: np.ndarray, points: np.ndarray, order: int 
         0 beyond the volume.
     """
     index = np.moveaxis(apply_affine(np.linalg.inv(affine), points), -1, 0)
-    data = data.astype(np.uint8) if data.dtype == bool else data
+    data = data.view(np.uint8) if data.dtype == bool else data
     return ndimage.map_coordinates(data, index, order=order, mode="constant", cval=0, output=np.float32)
 
 
