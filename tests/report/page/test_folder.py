@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -88,6 +89,30 @@ def test_half_written_leftovers(tmp_path):
     build_page(tmp_path)
     assert listed(tmp_path)["damaged"] == ["broken.json"]
     assert files_of(tmp_path) == {"whole.nii.gz"}
+
+
+def test_killed_at_any_moment_entries_are_whole(tmp_path):
+    """Two writers of many entries, again and again the same ones, killed in the middle of it."""
+    endless = WRITER.replace("for i in range(4):", "import itertools\nfor i in itertools.cycle(range(40)):")
+    endless = endless.replace('b"x" * 5000', "str(next(count)).encode() * 5000")
+    endless = endless.replace("import sys\n", "import itertools, sys\ncount = itertools.count()\n", 1)
+    writers = [subprocess.Popen([sys.executable, "-c", endless, str(tmp_path), f"w{i}"]) for i in range(2)]
+    entries = tmp_path / "rootlets" / "entries"
+    limit = time.monotonic() + 60
+    while len(list(entries.glob("*.json"))) < 8 and time.monotonic() < limit:
+        time.sleep(0.01)
+    for writer in writers:
+        writer.kill()
+        writer.wait()
+    build_page(tmp_path)
+    found = listed(tmp_path)
+    assert found["damaged"] == []
+    assert len(found["entries"]) >= 8
+    for one in found["entries"]:
+        content = (entries / one["files"] / "a.webp").read_bytes()
+        assert len(content) % 5000 == 0
+        assert len(content) > 0
+    assert len([path for path in entries.iterdir() if path.is_dir()]) == len(found["entries"])
 
 
 def test_entries_of_an_older_version_are_kept(tmp_path):
