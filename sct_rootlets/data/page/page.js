@@ -596,7 +596,7 @@
       n: () => by("note") && by("note").focus(), l: toggleLabels, v: openViewer, "/": () => by("search").focus(),
     };
     const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!action || event.target.type === "range") return;
+    if (!action || (event.target.type === "range" && event.key.startsWith("Arrow"))) return;
     event.preventDefault();
     action();
   }

@@ -46,6 +46,7 @@ def folder(page_scan, tmp_path_factory):
 def page(browser, folder):
     """The page, opened anew, by a reader who prefers light; what goes wrong in it fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(60_000)  # also where the machine is busy
     page = context.new_page()
     page.problems = []
     page.on("console", lambda message: message.type in ("error", "warning") and page.problems.append(message.text))
@@ -217,16 +218,23 @@ def test_the_viewer_shows_the_volume(page):
     page.keyboard.press("v")
     page.wait_for_selector("#viewer[data-ready]", timeout=60_000)
 
-    def shown():
-        page.wait_for_timeout(300)
-        return np.asarray(Image.open(io.BytesIO(page.locator("#canvas").screenshot())).convert("RGB")).astype(int)
+    def shown(wanted):
+        """The canvas, once it is as it should be, or after a while as it is."""
+        for _ in range(20):
+            picture = np.asarray(Image.open(io.BytesIO(page.locator("#canvas").screenshot())).convert("RGB")).astype(
+                int
+            )
+            if wanted(picture):
+                break
+            page.wait_for_timeout(250)
+        return picture
 
-    everything = shown()
+    everything = shown(lambda picture: colored(picture) > 0.002)
     assert everything.std() > 20  # not blank
     assert colored(everything) > 0.002  # levels, beside the grey of the image
     for layer in ("levels", "rootlets"):
         page.locator(f"[data-layer={layer}]").fill("0")
-    without = shown()
+    without = shown(lambda picture: colored(picture) < 0.25 * colored(everything))
     assert without.std() > 20
     assert colored(without) < 0.25 * colored(everything)  # letters and edges of the crosshair are left
     page.keyboard.press("j")  # the next scan closes it
