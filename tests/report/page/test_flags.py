@@ -8,8 +8,9 @@ from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import Reference
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Level, Levels
-from sct_rootlets.report.page.flags import PITCH_MM, contrast_of_fluid, deviations, scan_flags
+from sct_rootlets.report.page.flags import contrast_of_fluid, deviations, scan_flags
 from sct_rootlets.report.page.scan import Scan, scan_of_segmentation, scan_of_subject
+from sct_rootlets.segmentation.labelling import PITCH_MM
 
 
 def flag(scan, key):
@@ -134,6 +135,10 @@ def test_of_a_segmentation(phantom, page_scan):
     assert scan.confidence == {5: 0.9, 6: 0.7}
     assert scan.vertebral is not None
     assert scan.notes == ("a note",)
+    points = label_points(phantom.discs)
+    apart = scan_of_segmentation(phantom.image, found, {3: points[3], 6: points[6]})
+    assert apart.vertebral is None  # no two discs are neighbours
+    assert [disc.value for disc in apart.discs] == [3, 6]
     assert flag(scan, "confidence").state == "look"
     assert scan_of_segmentation(phantom.image, replace(found, stretches=())).spinal is None
 
