@@ -6,6 +6,7 @@ imported for our tasks, so nothing of it is changed for SCT's own.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
@@ -175,6 +176,9 @@ def checked(script: ModuleType, parser: ArgumentParser, task: str, arguments: Na
         mirror=arguments.test_time_aug,
         largest=bool(arguments.keep_largest),
         remove_small=small,
+        qc=None if arguments.qc is None else Path(arguments.qc),
+        qc_dataset=arguments.qc_dataset,
+        qc_subject=arguments.qc_subject,
     )
 
 
@@ -184,6 +188,10 @@ def _segment(script: ModuleType, task: str, arguments: Namespace, settings: Sett
     images = [Path(path) for path in arguments.i]
     output = None if arguments.o is None else Path(arguments.o)
     shown: list[Path] = []
+    if settings.qc is not None:
+        # The folder of SCT's own reports: our page sees by it that index.html is to be SCT's, and is rootlets.html.
+        with contextlib.suppress(OSError):
+            (settings.qc / "_json").mkdir(parents=True, exist_ok=True)
     for written in segment_files(images, TASKS[task], settings, output, arguments.v):
         if arguments.v:
             say(written.text)
@@ -198,7 +206,7 @@ def _segment(script: ModuleType, task: str, arguments: Namespace, settings: Sett
 
 
 def report(script: ModuleType, arguments: Namespace, written: Written, argv: Sequence[str]) -> None:
-    """Add an image to SCT's quality control, centred on the cord where the task writes it (as its last map)."""
+    """Add an image to SCT's quality control too, centred on the cord where the task writes it (as its last map)."""
     first, *second = reversed(written.outputs)
     script.qc2.sct_deepseg(
         fname_input=str(written.image),

@@ -101,6 +101,28 @@ def test_installed_command_runs(inputs, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_results_accumulate_on_the_page(inputs, tmp_path, capsys):
+    """Of rootlets and discs, then of discs alone of another mask; a page that cannot be written is one line."""
+    page = tmp_path / "qc" / "index.html"
+    assert main(arguments(inputs, tmp_path / "out", "-qc", str(page.parent), "-qc-dataset", "phantoms")) == 0
+    assert str(page) in capsys.readouterr().out
+    other = shutil.copy(inputs["-s"], tmp_path / "other mask.nii.gz")
+    argv = ["-s", other, "-ldisc", inputs["-ldisc"], "-ofolder", tmp_path / "out2", "-qc", page.parent]
+    assert main([str(part) for part in argv]) == 0
+    entries = [json.loads(path.read_text()) for path in sorted(page.parent.glob("rootlets/entries/*.json"))]
+    assert [entry["file"] for entry in entries] == ["other mask.nii.gz", f"{STEM}_label-SC_seg.nii.gz"]
+    assert [entry["subject"] for entry in entries] == ["", "sub-phantom01"]
+    assert [entry["dataset"] for entry in entries] == ["", "phantoms"]
+    assert {level["kind"] for level in entries[0]["levels"]} == {"vertebral"}
+    assert {level["kind"] for level in entries[1]["levels"]} == {"spinal", "vertebral"}
+
+    (tmp_path / "file").write_text("")
+    capsys.readouterr()
+    assert main(arguments(inputs, tmp_path / "out3", "-qc", str(tmp_path / "file"))) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert (tmp_path / "out3" / f"{STEM}_levels.csv").exists()
+
+
 def test_either_input_alone(inputs, tmp_path):
     only_discs = {option: inputs[option] for option in ("-s", "-ldisc")}
     assert main(arguments(only_discs, tmp_path / "discs", "-figure", "0")) == 0

@@ -74,20 +74,24 @@ def test_sizes_have_units():
 
 def test_rootlets_and_cord_beside_the_image(image, capsys, tmp_path):
     before = sorted(path.name for path in tmp_path.iterdir())
-    assert main(["rootlets_cord", "-i", str(image), "-qc", str(tmp_path / "qc")]) == 0
+    assert main(["rootlets_cord", "-i", str(image), "-qc", str(tmp_path / "qc"), "-qc-subject", "sub-9"]) == 0
     written = sorted(path.name for path in tmp_path.iterdir() if path.name not in before)
     endings = [f"t2{name}{end}" for name in ("_rootlets", "_seg") for end in (".json", ".nii.gz", ".tsv")]
     assert written == ["qc", *sorted(endings)]
     assert set(np.unique(values_of(tmp_path / "t2_rootlets.nii.gz"))) <= {0, *range(2, 10)}
     assert set(np.unique(values_of(tmp_path / "t2_seg.nii.gz"))) == {0, 1}
-    assert (tmp_path / "qc" / "t2_rootlets.png").stat().st_size > 10_000
+    [entry] = [json.loads(path.read_text()) for path in (tmp_path / "qc" / "rootlets" / "entries").glob("*.json")]
+    assert (entry["file"], entry["folder"], entry["subject"]) == ("t2.nii.gz", str(tmp_path), "sub-9")
     sidecar = json.loads((tmp_path / "t2_rootlets.json").read_text())
     assert sidecar["Model"]["Version"]
     assert not sidecar["NamesFromDiscs"]
     names = [level["Name"] for level in sidecar["Levels"]]
     assert all(0 <= level["Confidence"] <= 1 for level in sidecar["Levels"])
+    assert [level["name"] for level in entry["levels"]] == names
+    assert [level["confidence"] for level in entry["levels"]] == [one["Confidence"] for one in sidecar["Levels"]]
     out = capsys.readouterr().out
     assert all(name in out for name in names)
+    assert str(tmp_path / "qc" / "index.html") in out
     table = (tmp_path / "t2_rootlets.tsv").read_text().splitlines()
     assert table[0] == "index\tname\tcolor"
     assert [row.split("\t")[1] for row in table[1:]] == names

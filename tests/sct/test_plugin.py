@@ -87,6 +87,9 @@ def test_a_task_writes_what_our_own_command_writes_and_the_report_of_sct(python,
     assert record["command"] == "sct_deepseg"
     assert "rootlets_cord" in record["cmdline"]
     assert len(list((tmp_path / "qc").rglob("overlay_img.png"))) == 1
+    assert "sct_rootlets" in (tmp_path / "qc" / "rootlets.html").read_text(encoding="utf-8")
+    assert 'content="sct_rootlets"' not in (tmp_path / "qc" / "index.html").read_text(encoding="utf-8")
+    assert len(list((tmp_path / "qc" / "rootlets" / "entries").glob("t2-*.json"))) == 1
 
 
 def test_task_before_version_7_is_carried_out(python, tmp_path):

@@ -584,15 +584,19 @@
       if (event.key === "Escape" || (event.key === "Enter" && event.target.tagName === "INPUT")) event.target.blur();
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "CANVAS") return;
+    if (event.target.tagName === "CANVAS") { // the viewer has keys of its own
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const actions = {
-      j: () => step(1), ArrowRight: () => step(1), ArrowDown: () => step(1),
-      k: () => step(-1), ArrowLeft: () => step(-1), ArrowUp: () => step(-1),
+      j: () => step(1), ArrowRight: () => step(1),
+      k: () => step(-1), ArrowLeft: () => step(-1),
       p: () => judge("pass"), f: () => judge("fail"), u: () => judge(""),
       n: () => by("note") && by("note").focus(), l: toggleLabels, v: openViewer, "/": () => by("search").focus(),
     };
     const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!action || event.target.type === "range") return;
+    if (!action || (event.target.type === "range" && event.key.startsWith("Arrow"))) return;
     event.preventDefault();
     action();
   }
@@ -620,7 +624,7 @@
   dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
   by("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
   by("search").addEventListener("input", drawTable);
-  by("filter").addEventListener("change", drawTable);
+  by("filter").addEventListener("change", () => { drawTable(); by("filter").blur(); });
   by("export-tsv").addEventListener("click", exportTSV);
   by("export-json").addEventListener("click", exportJSON);
   by("export-yml").addEventListener("click", exportYML);

@@ -12,6 +12,7 @@ from sct_rootlets.correspondence import BIAS_MM
 from sct_rootlets.levels import Level, level_name, paired_levels
 from sct_rootlets.report.page.scan import Scan, rootlet_arcs
 from sct_rootlets.report.page.unrolled import surface_radius, unroll
+from sct_rootlets.segmentation.labelling import PITCH_MM
 
 State = Literal["ok", "look", "bad", "none"]
 
@@ -19,10 +20,8 @@ State = Literal["ok", "look", "bad", "none"]
 CONFIDENT, DOUBTFUL = 0.8, 0.5
 #: In shorter fields of view names become unreliable (docs/model-card.md: one in five is wrong at 60 mm).
 LONG_MM, SHORT_MM = 80.0, 50.0
-#: Middle of a level to that of the next: 12-17 mm in PAM50.
-PITCH_MM = 14.5
 #: Levels this far from where they are expected are nearer to the place of a neighbour than to their own; beyond
-#: three quarters of the pitch they most likely bear a wrong name.
+#: three quarters of the way they most likely bear a wrong name.
 FAR_MM, WRONG_MM = PITCH_MM / 2, 0.75 * PITCH_MM
 #: Brightness just outside the cord against inside, in standard deviations of the noise within a cut of the cord, from
 #: which rootlets can be expected to show.
@@ -171,7 +170,8 @@ def contrast_of_fluid(scan: Scan) -> float | None:
     radius = surface_radius(scan.cord.data, scan.cord.affine, line, arc, angle)
 
     def around(tube: np.ndarray) -> np.ndarray:
-        return np.nan_to_num(unroll(volume.data, volume.affine, line, arc, angle, tube))
+        # The nearest voxel: interpolation would average the noise away.
+        return np.nan_to_num(unroll(volume.data, volume.affine, line, arc, angle, tube, order=0))
 
     outside = around(radius + OUTSIDE_MM)
     inside = np.concatenate([around(share * radius) for share in INSIDE], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from nibabel.affines import apply_affine
 
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import Pair, Reference, choose_reference, correspond
+from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels
 from sct_rootlets.levels import ROOTS, Level, Levels
 from sct_rootlets.spinal import CUT_MM, FEW_VOXELS
@@ -95,7 +97,8 @@ def scan_of_segmentation(image: Volume, found: Segmentation, disc_points: dict[i
     vertebral = None
     if disc_points:
         discs, notes = place_discs(disc_points, found.centerline, image.affine)
-        vertebral = vertebral_levels(discs, found.centerline.cord_length, notes)
+        with contextlib.suppress(LabelError):  # where no two are neighbours there are no vertebrae
+            vertebral = vertebral_levels(discs, found.centerline.cord_length, notes)
     spinal = Levels("spinal", "attachment", _attachments(found)) if found.stretches else None
     return Scan(
         image,

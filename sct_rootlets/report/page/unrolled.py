@@ -19,6 +19,8 @@ RAY_STEP_MM, LONGEST_RAY_MM = 0.25, 14.0
 SMOOTH_MM, SMOOTH_DEG = 1.5, 10.0
 #: Where the surface is looked for; it is smooth, and interpolated between.
 GRID_MM, GRID_DEG = 1.0, 5.0
+#: Where the mask, interpolated at the centerline, is less than this, there is a gap or its rim, and no surface.
+WITHIN = 0.99
 #: Where no ray meets the surface at all.
 TYPICAL_RADIUS_MM = 5.0
 
@@ -42,7 +44,7 @@ def sample(data: np.ndarray, affine: np.ndarray, points: np.ndarray, order: int 
         0 beyond the volume.
     """
     index = np.moveaxis(apply_affine(np.linalg.inv(affine), points), -1, 0)
-    data = data.astype(np.uint8) if data.dtype == bool else data
+    data = data.view(np.uint8) if data.dtype == bool else data
     return ndimage.map_coordinates(data, index, order=order, mode="constant", cval=0, output=np.float32)
 
 
@@ -83,7 +85,8 @@ def surface_radius(
     after = np.take_along_axis(inside, leaves[..., None], 2)[..., 0]
     before = np.take_along_axis(inside, np.maximum(leaves - 1, 0)[..., None], 2)[..., 0]
     radius = RAY_STEP_MM * (leaves - (0.5 - after) / np.maximum(before - after, 1e-6))
-    radius[leaves == 0] = np.nan  # the centerline is outside, or the ray never leaves
+    radius[leaves == 0] = np.nan  # the ray never leaves
+    radius[inside[:, 0, 0] < WITHIN] = np.nan
     radius = _filled(radius)
     radius = ndimage.gaussian_filter1d(radius, SMOOTH_MM / GRID_MM, axis=0, mode="nearest")
     radius = ndimage.gaussian_filter1d(radius, SMOOTH_DEG / GRID_DEG, axis=1, mode="wrap")

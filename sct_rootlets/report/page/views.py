@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.colors import to_rgb
+from PIL import ImageColor
 from scipy import ndimage
 
 from sct_rootlets.image import Volume
@@ -80,7 +80,7 @@ class View:
         picture[self.cord_edge] = (255, 255, 255, 150)
         edge = edges(self.labels)
         for value in np.unique(self.labels[self.labels > 0]):
-            color = np.rint(255 * np.array(to_rgb(level_color(level_name(int(value), self.kind))))).astype(int)
+            color = ImageColor.getrgb(level_color(level_name(int(value), self.kind)))
             if self.filled:
                 picture[self.labels == value] = (*color, AREA)
             picture[edge & (self.labels == value)] = (*color, 255)
