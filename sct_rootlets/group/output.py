@@ -91,7 +91,7 @@ def subject_rows(group: GroupLevels) -> list[dict[str, object]]:
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Rows of a data frame as `write_table` takes them; p-values keep their significant digits."""
+    """Rows of a data frame as `write_table` takes them; what is not in mm keeps six significant digits."""
     return [{name: _cell(name, value) for name, value in row.items()} for row in table.to_dict("records")]
 
 
@@ -99,7 +99,7 @@ def _cell(name: Any, value: object) -> object:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and not str(name).endswith("_mm"):
-        return f"{value:.4g}"
+        return f"{value:.6g}"
     return value
 
 
