@@ -1,14 +1,17 @@
 """How spinal and vertebral levels agree over a cohort: pairs by name, bias and limits of each pair and of all.
 
-From a `Cohort` to tables; no files.
+From a `Cohort` to tables; files are read by `collect` and written by `output`.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +19,7 @@ from scipy import stats
 
 from sct_rootlets.errors import GroupError
 from sct_rootlets.group.bootstrap import FEWEST_SUBJECTS, STATISTICS, limits_of_agreement
-from sct_rootlets.group.collect import Cohort, LevelRow
+from sct_rootlets.group.collect import Cohort, LevelRow, collect
 from sct_rootlets.group.regression import fit_line
 from sct_rootlets.levels import Kind, level_value, paired_levels
 
@@ -269,10 +272,49 @@ class GroupLevels:
             notes.append("no subject has both levels of a pair: there is nothing to compare")
         return notes
 
+    def save(self, folder: str | os.PathLike[str], figures: bool = True) -> list[Path]:
+        """Write tables, summary and figures into a folder; see `sct_rootlets.group.output.save_group`."""
+        from sct_rootlets.group.output import save_group
+
+        return save_group(self, folder, figures)
+
 
 def _value(name: object, kind: object) -> int:
     typed: Kind = "spinal" if kind == "spinal" else "vertebral"
     return level_value(str(name), typed)
+
+
+def group_levels(
+    folders: Sequence[str | os.PathLike[str]],
+    participants: str | os.PathLike[str] | None = None,
+    *,
+    normalize_height: bool = False,
+    match: str = "",
+    reference: str | None = None,
+    keep_names_from_discs: bool = False,
+    keep_incomplete: bool = False,
+    n_resamples: int = 2000,
+) -> GroupLevels:
+    """Collect the level tables in folders and compare spinal with vertebral levels over their subjects.
+
+    Parameters
+    ----------
+    folders, participants, match, reference, keep_names_from_discs
+        See `sct_rootlets.group.collect.collect`.
+    normalize_height, keep_incomplete, n_resamples
+        See `compare`.
+
+    Returns
+    -------
+    GroupLevels
+
+    Raises
+    ------
+    GroupError
+        If tables or participants are missing, damaged, or do not belong together.
+    """
+    cohort = collect(folders, participants, match, reference, normalize_height, keep_names_from_discs)
+    return compare(cohort, normalize_height, keep_incomplete, n_resamples)
 
 
 def compare(
