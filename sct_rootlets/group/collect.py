@@ -156,7 +156,8 @@ def collect(
             raise GroupError(
                 "normalising by height needs the heights: give participants.tsv (-participants), with a column height"
             )
-        _check_heights(people, scans, source)
+        if scans:
+            _check_heights(people, scans, source)
         scans, others = _parted(scans, lambda scan: people.get(scan.subject, Participant()).height_cm is not None)
         left_out += [(scan, f"no height in {source.name}") for scan in others]
     _check_alike(scans)

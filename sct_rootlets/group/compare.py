@@ -265,7 +265,7 @@ class GroupLevels:
         notes = list(self.cohort.notes)
         incomplete = sum(row.status == "incomplete" for row in self.pair_rows)
         if incomplete:
-            notes.append(f"{incomplete} pairs of subjects are left out because a level may be longer than stated")
+            notes.append(f"{incomplete} differences are left out because a level may be longer than stated")
         if self.height_cm is not None and self.reference != "PMJ":
             notes.append(f"positions are from {self.reference}; the published normalisation is of those from the PMJ")
         if not any(row.status == "compared" for row in self.pair_rows):

@@ -201,8 +201,9 @@ def text_summary(group: GroupLevels) -> str:
             name = "all" if row["vertebral_level"] == POOLED else f"{row['vertebral_level']}-{row['spinal_level']}"
             limits = " to ".join(f"{row[f'{COLUMN[end]}_mm']:.2f}" for end in ("p2.5", "p97.5")) if row["n"] > 1 else ""
             bias = f"{row['median_mm']:+6.2f}" if row["n"] else "     –"
-            flag = f"  {row['remarks']}" if row["remarks"] else ""
+            few = 1 < row["n_subjects"] < FEWEST_SUBJECTS  # said once, below
+            flag = f"  {row['remarks']}" if row["remarks"] and not few else ""
             lines.append(f"  {name:<6}{bias}  [{limits}]  n = {row['n']}{flag}")
-    if len(group.cohort.scans) < FEWEST_SUBJECTS:
-        lines.append(f"note: fewer than {FEWEST_SUBJECTS} subjects: no confidence intervals")
+    if any(row["n_subjects"] < FEWEST_SUBJECTS for row in rows):
+        lines.append(f"note: no confidence intervals of pairs with fewer than {FEWEST_SUBJECTS} subjects")
     return "\n".join(lines + [f"note: {note}" for note in group.notes])

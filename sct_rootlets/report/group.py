@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +43,10 @@ def save_group_figures(group: GroupLevels, folder: Path) -> list[Path]:
     pairings = dict.fromkeys(row.pairing for row in group.pair_rows if row.status == "compared")
     drawn: dict[str, Callable[[], Figure]] = {}
     for pairing in pairings:
-        drawn[f"group_bland-altman_{pairing}"] = lambda pairing=pairing: bland_altman_figure(group, pairing)  # type: ignore[misc]
-    drawn["group_levels_by_subject"] = lambda: subjects_figure(group)
+        drawn[f"group_bland-altman_{pairing}"] = partial(bland_altman_figure, group, pairing)
+    drawn["group_levels_by_subject"] = partial(subjects_figure, group)
     if not group.measured.empty:
-        drawn["group_lengths"] = lambda: lengths_figure(group)
+        drawn["group_lengths"] = partial(lengths_figure, group)
     paths = []
     with standard_settings(), rc_context({"svg.hashsalt": "sct_rootlets"}):
         for name, draw in drawn.items():

@@ -83,6 +83,8 @@ def test_few_differences():
     assert np.isnan([single.sd, single.values["p2.5"], single.values["upper"]]).all()
     assert not limits_of_agreement(SAMPLE[: FEWEST_SUBJECTS - 1]).intervals
     assert limits_of_agreement(SAMPLE[:FEWEST_SUBJECTS], 200).intervals
+    one_pair_once = np.column_stack([SAMPLE[:20], np.r_[5.0, np.full(19, np.nan)]])
+    assert np.isfinite(list(limits_of_agreement(one_pair_once, 200).intervals.values())).all()
     alike = limits_of_agreement(np.full(12, 1.5), 200)
     assert set(alike.intervals.values()) == {(1.5, 1.5)}
 
