@@ -61,7 +61,7 @@ def segmentation_figure(volume: Volume, segmentation: Segmentation) -> Figure:
     figure.subplots_adjust(left=0.1, right=0.99, top=0.93, bottom=0.07, wspace=0.03, hspace=0.03)
     for line, arcs, title in zip(axes, rows, titles, strict=True):
         for index, arc in enumerate(arcs):
-            _draw_cut(line[2 * index : 2 * index + 2], volume, segmentation, arc)
+            draw_cut(line[2 * index : 2 * index + 2], volume, segmentation, arc)
         line[0].set_ylabel(title, fontsize=9, color=INK, rotation=0, ha="right", va="center", labelpad=4)
     figure.suptitle(f"{volume.name}: rootlets by level, with confidence of the name", fontsize=10, color=INK)
     names = [level_name(one.value, "spinal") for one in stretches]
@@ -71,7 +71,7 @@ def segmentation_figure(volume: Volume, segmentation: Segmentation) -> Figure:
     return figure
 
 
-def _draw_cut(pair: np.ndarray, volume: Volume, segmentation: Segmentation, arc: float) -> None:
+def draw_cut(pair: np.ndarray, volume: Volume, segmentation: Segmentation, arc: float) -> None:
     """An axial cut, perpendicular to the cord, twice: as it is, and with outlines of cord and rootlets."""
     line = segmentation.centerline
     offset = np.arange(-HALF_MM, HALF_MM + PIXEL_MM, PIXEL_MM)
