@@ -42,9 +42,9 @@ def test_commands_of_the_page_are_understood(tmp_path):
     images = deepseg.get_task_parser(calls[1][1]).parse_args(calls[1][2:]).i
     assert [Path(image).name for image in images] == ["sub-cohort01_T2w.nii.gz", "sub-cohort02_T2w.nii.gz"]
     levels = compute_spinal_levels.get_parser().parse_args(calls[3][1:])
-    anat = "cohort/sub-cohort02/anat/sub-cohort02_T2w"
-    assert (levels.rootlets, levels.s) == (f"{anat}_rootlets.nii.gz", f"{anat}_seg.nii.gz")
     labels = "cohort/derivatives/labels/sub-cohort02/anat/sub-cohort02_T2w_label"
+    assert levels.i == "cohort/sub-cohort02/anat/sub-cohort02_T2w.nii.gz"
+    assert (levels.rootlets, levels.s) == (f"{labels}-rootlets_dseg.nii.gz", f"{labels}-SC_seg.nii.gz")
     assert (levels.ldisc, levels.pmj) == (f"{labels}-discs_dlabel.nii.gz", f"{labels}-PMJ_dlabel.nii.gz")
     assert (levels.method, levels.ofolder) == ("extent", "cohort/derivatives/levels/sub-cohort02/anat")
     last = group.get_parser().parse_args(calls[4][2:])

@@ -382,27 +382,28 @@ def _notes(
 ) -> Iterable[str]:
     for reason, count in Counter(reason for _, reason in left_out).items():
         subjects = [scan.subject for scan, why in left_out if why == reason]
-        yield f"left out, {count}: {reason} ({_some(subjects)})"
+        yield f"left out, {count}: {reason} ({some(subjects)})"
     silent = [scan.subject for scan in scans if scan.names_from_discs is None and scan.method]
     if silent:
         yield (
             f"no sidecar says how spinal levels of {len(silent)} of {len(scans)} subjects got their names; "
-            f"if it was from discs, leave them out ({_some(silent)})"
+            f"if it was from discs, leave them out ({some(silent)})"
         )
     kept = [scan.subject for scan in scans if scan.names_from_discs]
     if kept:
-        yield f"kept as asked, {len(kept)}: discs decided the names of their spinal levels ({_some(kept)})"
+        yield f"kept as asked, {len(kept)}: discs decided the names of their spinal levels ({some(kept)})"
     for kind in LABEL_NAMES:
         without = [scan.subject for scan in scans if not any(one == kind for one, _ in scan.levels)]
         if without:
-            yield f"{len(without)} of {len(scans)} subjects have no {kind} levels ({_some(without)})"
+            yield f"{len(without)} of {len(scans)} subjects have no {kind} levels ({some(without)})"
     if source is not None:
         unknown = [scan.subject for scan in scans if scan.subject not in people]
         if unknown:
-            yield f"{len(unknown)} of {len(scans)} subjects are not in {source.name} ({_some(unknown)})"
+            yield f"{len(unknown)} of {len(scans)} subjects are not in {source.name} ({some(unknown)})"
     if any(scan.method not in ("", "extent") for scan in scans):
         yield "spinal levels are not by the method extent: do not compare them with published figures"
 
 
-def _some(subjects: list[str], most: int = 5) -> str:
+def some(subjects: list[str], most: int = 5) -> str:
+    """The first few of them, for messages."""
     return ", ".join(subjects[:most]) + (", …" if len(subjects) > most else "")
