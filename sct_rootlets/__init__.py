@@ -5,7 +5,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
     from sct_rootlets.centerline import Centerline, fit_centerline
     from sct_rootlets.correspondence import correspond
     from sct_rootlets.deepseg import levels_of_image, segment_rootlets
-    from sct_rootlets.errors import ImageError, LabelError, ModelError, SctRootletsError
+    from sct_rootlets.errors import DatasetError, ImageError, LabelError, ModelError, SctRootletsError
+    from sct_rootlets.group.compare import GroupLevels, group_levels
     from sct_rootlets.image import Volume, load_volume
     from sct_rootlets.levels import Level, Levels, level_color, level_name, level_value
     from sct_rootlets.spinal import spinal_levels
@@ -14,6 +15,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
 
 _HOME = {
     "Centerline": "centerline",
+    "DatasetError": "errors",
+    "GroupLevels": "group.compare",
     "ImageError": "errors",
     "LabelError": "errors",
     "Level": "levels",
@@ -25,6 +28,7 @@ _HOME = {
     "compute_spinal_levels": "subject",
     "correspond": "correspondence",
     "fit_centerline": "centerline",
+    "group_levels": "group.compare",
     "level_color": "levels",
     "level_name": "levels",
     "level_value": "levels",

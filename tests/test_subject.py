@@ -7,7 +7,7 @@ import pytest
 
 import sct_rootlets
 from sct_rootlets import ImageError, LabelError, SctRootletsError, Volume, compute_spinal_levels
-from sct_rootlets.subject import output_prefix
+from sct_rootlets.subject import names_from_discs, output_prefix
 
 
 @pytest.fixture(scope="module")
@@ -234,3 +234,33 @@ def test_oblique_anisotropic_crop(phantom_folder):
     for name, level in whole.items():
         ends = np.array([level.rostral_mm, level.caudal_mm]) + offset
         np.testing.assert_allclose(ends, truth["extent_2.4mm"][name], atol=1.6)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"NamesFromDiscs": true}', True),
+        ('{"NamesFromDiscs": false}', False),
+        ('{"NamesFromDiscs": "maybe"}', None),
+        ("[]", None),
+        ("{", None),
+        (None, None),
+    ],
+)
+def test_whether_names_come_from_discs_is_read_from_the_sidecar(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "t2_rootlets.json").write_text(content)
+    assert names_from_discs(tmp_path / "t2_rootlets.nii.gz") is said
+
+
+def test_whether_names_come_from_discs_is_handed_on(phantom_folder, tmp_path):
+    """From the sidecar of the rootlets, as `sct_deepseg` writes it, to that of the levels."""
+    labels = phantom_folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
+    rootlets = tmp_path / "t2_rootlets.nii.gz"
+    rootlets.write_bytes((labels / "sub-phantom01_T2w_label-rootlets_dseg.nii.gz").read_bytes())
+    (tmp_path / "t2_rootlets.json").write_text('{"NamesFromDiscs": true}')
+    subject = compute_spinal_levels(rootlets, cord=labels / "sub-phantom01_T2w_label-SC_seg.nii.gz")
+    subject.save(tmp_path / "levels", prefix="t2", figure=False)
+    sidecar = json.loads((tmp_path / "levels" / "t2_label-spinalLevels_dseg.json").read_text())
+    assert sidecar["NamesFromDiscs"] is True
+    assert any("come from the discs" in note for note in sidecar["Notes"])

@@ -80,19 +80,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> None:
-    from sct_rootlets.group.collect import collect
-    from sct_rootlets.group.compare import compare
-    from sct_rootlets.group.output import save_group, text_summary
+    from sct_rootlets.group.compare import group_levels
+    from sct_rootlets.group.output import text_summary
 
-    cohort = collect(
+    group = group_levels(
         arguments.i,
         arguments.participants,
-        arguments.match,
-        REFERENCES.get(arguments.reference),
-        arguments.normalize_height,
-        arguments.keep_disc_names,
+        normalize_height=arguments.normalize_height,
+        match=arguments.match,
+        reference=REFERENCES.get(arguments.reference),
+        keep_names_from_discs=arguments.keep_disc_names,
+        keep_incomplete=arguments.keep_incomplete,
+        n_resamples=arguments.bootstrap,
     )
-    group = compare(cohort, arguments.normalize_height, arguments.keep_incomplete, arguments.bootstrap)
-    written = save_group(group, arguments.ofolder, bool(arguments.figure))
+    written = group.save(arguments.ofolder, bool(arguments.figure))
     if arguments.v:
         say(text_summary(group), "written:", *(f"  {path}" for path in written))

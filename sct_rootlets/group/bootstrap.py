@@ -90,25 +90,25 @@ def limits_of_agreement(
     n = int(np.isfinite(table).sum())
     if not n:
         return Limits(0, dict.fromkeys(STATISTICS, np.nan), np.nan, {})
-    estimate, sd = _statistics(np.sort(table.ravel())[None]), _standard_deviation(table.ravel())
-    values = dict(zip(STATISTICS, map(float, estimate[0]), strict=True))
+    estimate = _statistics(np.sort(table.ravel())[None])[0]
+    values = dict(zip(STATISTICS, map(float, estimate), strict=True))
     if n == 1:
         values = {name: value if name in ("median", "mean") else np.nan for name, value in values.items()}
+        return Limits(n, values, np.nan, {})
     intervals: dict[str, tuple[float, float]] = {}
     if n_resamples and len(table) >= FEWEST_SUBJECTS:
-        error = _errors(table, n_resamples, np.random.default_rng(seed))
-        tail = 50 * (1 - confidence)
-        low, high = np.percentile(error, (tail, 100 - tail), axis=0) * _scale(table[None])[0]
-        wider = np.where(np.isin(STATISTICS, ("p2.5", "p97.5")), (PERCENTILE_EXPANSION - 1) / 2, 0) * (high - low)
-        low, high = low - wider, high + wider
-        ends = np.stack([estimate[0] - high, estimate[0] - low], axis=1)
-        intervals = {name: (float(a), float(b)) for name, (a, b) in zip(STATISTICS, ends, strict=True)}
-    return Limits(n, values, sd, intervals)
+        ends = _intervals(table, estimate, n_resamples, confidence, seed)
+        intervals = {name: (float(low), float(high)) for name, (low, high) in zip(STATISTICS, ends, strict=True)}
+    return Limits(n, values, float(np.nanstd(table, ddof=1)), intervals)
 
 
-def _standard_deviation(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.std(ddof=1)) if len(known) > 1 else np.nan
+def _intervals(table: np.ndarray, estimate: np.ndarray, n_resamples: int, confidence: float, seed: int) -> np.ndarray:
+    """Ends of the confidence intervals of `STATISTICS`, shape (6, 2)."""
+    errors = _errors(table, n_resamples, np.random.default_rng(seed))
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(errors, (tail, 100 - tail), axis=0) * _scale(table[None])[0]
+    wider = np.where(np.isin(STATISTICS, ("p2.5", "p97.5")), (PERCENTILE_EXPANSION - 1) / 2, 0) * (high - low)
+    return np.stack([estimate - high - wider, estimate - low + wider], axis=1)
 
 
 def _statistics(ordered: np.ndarray) -> np.ndarray:

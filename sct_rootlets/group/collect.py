@@ -66,6 +66,10 @@ class Scan:
     names_from_discs: bool | None
 
 
+#: A scan that is not compared, and why.
+LeftOut = tuple[Scan, str]
+
+
 @dataclass(frozen=True)
 class Participant:
     """A row of a ``participants.tsv``; None where a value is missing."""
@@ -92,7 +96,7 @@ class Cohort:
     """
 
     scans: tuple[Scan, ...]
-    left_out: tuple[tuple[Scan, str], ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     participants: dict[str, Participant] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -143,24 +147,12 @@ def collect(
         raise DatasetError(
             f"no level tables (*{TABLE_ENDING}){having} in {where}; sct_compute_spinal_levels writes them"
         )
-    scans = [read_scan(path) for path in paths]
-    left_out: list[tuple[Scan, str]] = []
-    if reference is not None:
-        scans, others = _parted(scans, lambda scan: scan.reference == reference)
-        left_out += [(scan, f"positions from {scan.reference}, not {reference}") for scan in others]
-    if not keep_names_from_discs:
-        scans, others = _parted(scans, lambda scan: not scan.names_from_discs)
-        left_out += [(scan, "discs decided the names of its spinal levels") for scan in others]
+    scans, left_out = _comparable([read_scan(path) for path in paths], reference, keep_names_from_discs)
     _check_one_table_each(scans)
     people, source = _participants(folders, participants)
     if need_height:
-        if source is None:
-            raise DatasetError(
-                "normalising by height needs the heights: give participants.tsv (-participants), with a column height"
-            )
-        _check_heights(people, scans, source)
-        scans, others = _parted(scans, lambda scan: people.get(scan.subject, Participant()).height_cm is not None)
-        left_out += [(scan, f"no height in {source.name}") for scan in others]
+        scans, others = _with_heights(scans, people, source)
+        left_out += others
     _check_alike(scans)
     if len(scans) < 2:
         why = Counter(reason for _, reason in left_out)
@@ -168,6 +160,32 @@ def collect(
         one = f"only one subject ({scans[0].subject})" if scans else "no subject"
         raise DatasetError(f"{one} to compare: a group needs two or more{out}")
     return Cohort(tuple(scans), tuple(left_out), people, tuple(_notes(scans, left_out, people, source)))
+
+
+def _comparable(
+    scans: list[Scan], reference: str | None, keep_names_from_discs: bool
+) -> tuple[list[Scan], list[LeftOut]]:
+    left_out: list[LeftOut] = []
+    if reference is not None:
+        scans, others = _parted(scans, lambda scan: scan.reference == reference)
+        left_out += [(scan, f"positions from {scan.reference}, not {reference}") for scan in others]
+    if not keep_names_from_discs:
+        scans, others = _parted(scans, lambda scan: not scan.names_from_discs)
+        left_out += [(scan, "discs decided the names of its spinal levels") for scan in others]
+    return scans, left_out
+
+
+def _with_heights(
+    scans: list[Scan], people: dict[str, Participant], source: Path | None
+) -> tuple[list[Scan], list[LeftOut]]:
+    if source is None:
+        raise DatasetError(
+            "normalising by height needs the heights: give participants.tsv (-participants), with a column height"
+        )
+    if scans:
+        _check_heights(people, scans, source)
+    kept, others = _parted(scans, lambda scan: people.get(scan.subject, Participant()).height_cm is not None)
+    return kept, [(scan, f"no height in {source.name}") for scan in others]
 
 
 def find_tables(folders: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -339,7 +357,8 @@ def _check_one_table_each(scans: list[Scan]) -> None:
         if other is not scan:
             raise DatasetError(
                 f"{scan.subject} has more than one level table: {other.path} and {scan.path}; "
-                "choose by what their names hold (-match, such as -match _T2w or -match ses-01)"
+                "choose by what their names hold (-match _T2w, -match ses-01), "
+                "or give people of different sites different names"
             )
 
 
@@ -363,31 +382,32 @@ def _parted(scans: list[Scan], keep: Callable[[Scan], bool]) -> tuple[list[Scan]
 
 
 def _notes(
-    scans: list[Scan], left_out: list[tuple[Scan, str]], people: dict[str, Participant], source: Path | None
+    scans: list[Scan], left_out: list[LeftOut], people: dict[str, Participant], source: Path | None
 ) -> Iterable[str]:
     for reason, count in Counter(reason for _, reason in left_out).items():
         subjects = [scan.subject for scan, why in left_out if why == reason]
-        yield f"left out, {count}: {reason} ({_some(subjects)})"
+        yield f"left out, {count}: {reason} ({some(subjects)})"
     silent = [scan.subject for scan in scans if scan.names_from_discs is None and scan.method]
     if silent:
         yield (
             f"no sidecar says how spinal levels of {len(silent)} of {len(scans)} subjects got their names; "
-            f"if it was from discs, leave them out ({_some(silent)})"
+            f"if it was from discs, leave them out ({some(silent)})"
         )
     kept = [scan.subject for scan in scans if scan.names_from_discs]
     if kept:
-        yield f"kept as asked, {len(kept)}: discs decided the names of their spinal levels ({_some(kept)})"
+        yield f"kept as asked, {len(kept)}: discs decided the names of their spinal levels ({some(kept)})"
     for kind in LABEL_NAMES:
         without = [scan.subject for scan in scans if not any(one == kind for one, _ in scan.levels)]
         if without:
-            yield f"{len(without)} of {len(scans)} subjects have no {kind} levels ({_some(without)})"
+            yield f"{len(without)} of {len(scans)} subjects have no {kind} levels ({some(without)})"
     if source is not None:
         unknown = [scan.subject for scan in scans if scan.subject not in people]
         if unknown:
-            yield f"{len(unknown)} of {len(scans)} subjects are not in {source.name} ({_some(unknown)})"
+            yield f"{len(unknown)} of {len(scans)} subjects are not in {source.name} ({some(unknown)})"
     if any(scan.method not in ("", "extent") for scan in scans):
         yield "spinal levels are not by the method extent: do not compare them with published figures"
 
 
-def _some(subjects: list[str], most: int = 5) -> str:
+def some(subjects: list[str], most: int = 5) -> str:
+    """The first few of them, for messages."""
     return ", ".join(subjects[:most]) + (", …" if len(subjects) > most else "")

@@ -1,22 +1,26 @@
 """How spinal and vertebral levels agree over a cohort: pairs by name, bias and limits of each pair and of all.
 
-From a `Cohort` to tables; no files.
+From a `Cohort` to tables; files are read by `collect` and written by `output`.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
 
+from sct_rootlets.correspondence import BIAS_MM
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.group.bootstrap import FEWEST_SUBJECTS, STATISTICS, limits_of_agreement
-from sct_rootlets.group.collect import Cohort, LevelRow
+from sct_rootlets.group.collect import Cohort, LevelRow, collect, some
 from sct_rootlets.group.regression import fit_line
 from sct_rootlets.levels import Kind, level_value, paired_levels
 
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 
 #: What the pooled row of a pairing has in place of the names of levels.
 POOLED = "all"
+#: A subject whose levels lie this far from the published places is pointed out: more than half of the 12 to 17 mm from
+#: one level to the next, so that names one level off are found; the published limits of agreement are narrower.
+IMPLAUSIBLE_MM = 8.0
 #: Shapiro and Wilk's test is for 3 to 5000 values (Royston 1995, doi 10.2307/2986146).
 SHAPIRO_RANGE = (3, 5000)
 #: Names of the columns of each statistic and of the ends of its interval, in mm.
@@ -251,6 +258,22 @@ class GroupLevels:
         return pd.DataFrame(rows)
 
     @property
+    def implausible(self) -> list[str]:
+        """Subjects whose levels lie so far from where published that their names, or those of discs, may be wrong."""
+        expected = {
+            (upper, lower): bias
+            for (_, upper, lower), bias in zip(
+                (pair for pair in paired_levels() if pair[0] == "shifted"), BIAS_MM, strict=False
+            )
+        }
+        away: dict[str, list[float]] = {}
+        for row in self.pair_rows:
+            if row.pairing == "shifted" and row.status == "compared" and (row.vertebral, row.spinal) in expected:
+                error = row.difference_mm - expected[row.vertebral, row.spinal]
+                away.setdefault(row.subject, []).append(error)
+        return [subject for subject, errors in away.items() if abs(np.median(errors)) > IMPLAUSIBLE_MM]
+
+    @property
     def measured(self) -> pd.DataFrame:
         """`positions` of the levels that take part: complete ones, or all if those are kept."""
         table = self.positions
@@ -262,17 +285,62 @@ class GroupLevels:
         notes = list(self.cohort.notes)
         incomplete = sum(row.status == "incomplete" for row in self.pair_rows)
         if incomplete:
-            notes.append(f"{incomplete} pairs of subjects are left out because a level may be longer than stated")
+            notes.append(f"{incomplete} differences are left out because a level may be longer than stated")
         if self.height_cm is not None and self.reference != "PMJ":
             notes.append(f"positions are from {self.reference}; the published normalisation is of those from the PMJ")
+        strange = self.implausible
+        if strange:
+            notes.append(
+                f"levels of {len(strange)} of {len(self.cohort.scans)} subjects lie more than {IMPLAUSIBLE_MM:g} mm "
+                f"from where they usually do against the vertebrae: are they named rightly? ({some(strange)})"
+            )
         if not any(row.status == "compared" for row in self.pair_rows):
             notes.append("no subject has both levels of a pair: there is nothing to compare")
         return notes
+
+    def save(self, folder: str | os.PathLike[str], figures: bool = True) -> list[Path]:
+        """Write tables, summary and figures into a folder; see `sct_rootlets.group.output.save_group`."""
+        from sct_rootlets.group.output import save_group
+
+        return save_group(self, folder, figures)
 
 
 def _value(name: object, kind: object) -> int:
     typed: Kind = "spinal" if kind == "spinal" else "vertebral"
     return level_value(str(name), typed)
+
+
+def group_levels(
+    folders: Sequence[str | os.PathLike[str]],
+    participants: str | os.PathLike[str] | None = None,
+    *,
+    normalize_height: bool = False,
+    match: str = "",
+    reference: str | None = None,
+    keep_names_from_discs: bool = False,
+    keep_incomplete: bool = False,
+    n_resamples: int = 2000,
+) -> GroupLevels:
+    """Collect the level tables in folders and compare spinal with vertebral levels over their subjects.
+
+    Parameters
+    ----------
+    folders, participants, match, reference, keep_names_from_discs
+        See `sct_rootlets.group.collect.collect`.
+    normalize_height, keep_incomplete, n_resamples
+        See `compare`.
+
+    Returns
+    -------
+    GroupLevels
+
+    Raises
+    ------
+    DatasetError
+        If tables or participants are missing, damaged, or do not belong together.
+    """
+    cohort = collect(folders, participants, match, reference, normalize_height, keep_names_from_discs)
+    return compare(cohort, normalize_height, keep_incomplete, n_resamples)
 
 
 def compare(

@@ -91,7 +91,7 @@ def subject_rows(group: GroupLevels) -> list[dict[str, object]]:
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Rows of a data frame as `write_table` takes them; p-values keep their significant digits."""
+    """Rows of a data frame as `write_table` takes them; what is not in mm keeps six significant digits."""
     return [{name: _cell(name, value) for name, value in row.items()} for row in table.to_dict("records")]
 
 
@@ -99,7 +99,7 @@ def _cell(name: Any, value: object) -> object:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and not str(name).endswith("_mm"):
-        return f"{value:.4g}"
+        return f"{value:.6g}"
     return value
 
 
@@ -201,8 +201,9 @@ def text_summary(group: GroupLevels) -> str:
             name = "all" if row["vertebral_level"] == POOLED else f"{row['vertebral_level']}-{row['spinal_level']}"
             limits = " to ".join(f"{row[f'{COLUMN[end]}_mm']:.2f}" for end in ("p2.5", "p97.5")) if row["n"] > 1 else ""
             bias = f"{row['median_mm']:+6.2f}" if row["n"] else "     –"
-            flag = f"  {row['remarks']}" if row["remarks"] else ""
+            few = 1 < row["n_subjects"] < FEWEST_SUBJECTS  # said once, below
+            flag = f"  {row['remarks']}" if row["remarks"] and not few else ""
             lines.append(f"  {name:<6}{bias}  [{limits}]  n = {row['n']}{flag}")
-    if len(group.cohort.scans) < FEWEST_SUBJECTS:
-        lines.append(f"note: fewer than {FEWEST_SUBJECTS} subjects: no confidence intervals")
+    if any(row["n_subjects"] < FEWEST_SUBJECTS for row in rows):
+        lines.append(f"note: no confidence intervals of pairs with fewer than {FEWEST_SUBJECTS} subjects")
     return "\n".join(lines + [f"note: {note}" for note in group.notes])

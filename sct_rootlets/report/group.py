@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +44,10 @@ def save_group_figures(group: GroupLevels, folder: Path) -> list[Path]:
     pairings = dict.fromkeys(row.pairing for row in group.pair_rows if row.status == "compared")
     drawn: dict[str, Callable[[], Figure]] = {}
     for pairing in pairings:
-        drawn[f"group_bland-altman_{pairing}"] = lambda pairing=pairing: bland_altman_figure(group, pairing)  # type: ignore[misc]
-    drawn["group_levels_by_subject"] = lambda: subjects_figure(group)
+        drawn[f"group_bland-altman_{pairing}"] = partial(bland_altman_figure, group, pairing)
+    drawn["group_levels_by_subject"] = partial(subjects_figure, group)
     if not group.measured.empty:
-        drawn["group_lengths"] = lambda: lengths_figure(group)
+        drawn["group_lengths"] = partial(lengths_figure, group)
     paths = []
     with standard_settings(), rc_context({"svg.hashsalt": "sct_rootlets"}):
         for name, draw in drawn.items():
@@ -99,6 +101,8 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure:
 def _pooled_lines(axes: Axes, row: dict[str, float]) -> None:
     for name, label in (("median", "median"), ("p2.5", "2.5th perc."), ("p97.5", "97.5th perc.")):
         value = row[f"{COLUMN[name]}_mm"]
+        if math.isnan(value):  # limits of a single difference
+            continue
         style = {"linestyle": "-", "linewidth": 1.2} if name == "median" else LIMIT_STYLE
         axes.axhline(value, color="#777777", **style)  # type: ignore[arg-type]
         axes.annotate(
@@ -131,13 +135,15 @@ def _forest(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xticks(range(len(rows)), names)
     axes.set_xlabel("vertebra, spinal level", color=INK)
     axes.set_title("bias and limits, with 95 % intervals", color=INK, fontsize=11)
-    shown = {"linestyle": "", "color": INK, "markeredgewidth": 0.8, "markersize": 5}
     axes.legend(
         handles=[
-            Line2D([], [], marker="o", markerfacecolor="#999999", label="median", **shown),  # type: ignore[arg-type]
-            Line2D([], [], marker="D", markerfacecolor="#999999", label="percentiles", **shown),  # type: ignore[arg-type]
-            Line2D([], [], marker="o", markerfacecolor="white", label="mean", **shown),  # type: ignore[arg-type]
-            Line2D([], [], marker="_", label="± 1.96 SD", **shown),  # type: ignore[arg-type]
+            Line2D([], [], linestyle="", marker=marker, color=INK, markerfacecolor=face, markersize=5, label=label)
+            for marker, face, label in (
+                ("o", "#999999", "median"),
+                ("D", "#999999", "percentiles"),
+                ("o", "white", "mean"),
+                ("_", "white", "± 1.96 SD"),
+            )
         ],
         fontsize=8,
         ncols=4,

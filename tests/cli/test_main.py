@@ -24,6 +24,21 @@ def test_phantom_writes_a_bids_dataset(tmp_path):
     assert (tmp_path / "sub-phantom01" / "anat" / "sub-phantom01_T2w.nii.gz").exists()
 
 
+def test_phantom_writes_a_cohort(tmp_path, capsys):
+    for folder in ("once", "twice"):
+        assert main.main(["phantom", "-ofolder", str(tmp_path / folder), "-n", "1", "-seed", "3", "-v", "0"]) == 0
+    names = {path.relative_to(tmp_path / "once") for path in (tmp_path / "once").rglob("*.*")}
+    assert names == {path.relative_to(tmp_path / "twice") for path in (tmp_path / "twice").rglob("*.*")}
+    for name in names:
+        assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "twice" / name).read_bytes()
+    participants = (tmp_path / "once" / "participants.tsv").read_text().splitlines()
+    assert participants[0].split("\t") == ["participant_id", "age", "sex", "height"]
+    assert [line.split("\t")[0] for line in participants[1:]] == ["sub-cohort01"]
+    with pytest.raises(SystemExit, match="2"):
+        main.main(["phantom", "-ofolder", str(tmp_path), "-n", "0"])
+    assert "must be from 1 to 1000" in capsys.readouterr().err
+
+
 def test_version(capsys):
     assert main.main(["-version"]) == 0
     assert capsys.readouterr().out.count(".") == 2
@@ -37,7 +52,8 @@ def test_bad_usage_exits_2(argv, capsys):
 
 
 @pytest.mark.parametrize(
-    "module", ["main", "compute_spinal_levels", "deepseg", "demo", "models", "phantom", "link", "unlink", "status"]
+    "module",
+    ["main", "compute_spinal_levels", "deepseg", "demo", "group", "models", "phantom", "link", "unlink", "status"],
 )
 def test_help_needs_only_the_standard_library(module):
     code = (

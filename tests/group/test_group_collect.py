@@ -1,0 +1,171 @@
+from pathlib import Path
+
+import pytest
+from cohorts import level_rows, write_cohort, write_participants, write_subject
+
+from sct_rootlets.errors import DatasetError
+from sct_rootlets.group.collect import Participant, collect, read_participants
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    write_cohort(tmp_path / "levels", 4)
+    return tmp_path / "levels"
+
+
+def subjects(cohort):
+    return [scan.subject for scan in cohort.scans]
+
+
+def fails(*fragments, **options):
+    with pytest.raises(DatasetError) as caught:
+        collect(**options)
+    assert "\n" not in str(caught.value)
+    for fragment in fragments:
+        assert fragment in str(caught.value)
+
+
+def test_tables_of_all_subjects_are_found(folder):
+    cohort = collect([folder])
+    assert subjects(cohort) == ["sub-01", "sub-02", "sub-03", "sub-04"]
+    assert cohort.notes == ()
+    first = cohort.scans[0]
+    assert (first.reference, first.method, first.names_from_discs, len(first.levels)) == ("PMJ", "extent", False, 15)
+    assert subjects(collect([folder, folder / "sub-01"])) == subjects(cohort)  # none is taken twice
+
+
+def test_scans_named_by_their_discs_are_left_out_with_a_note(folder):
+    write_subject(folder, "sub-02", level_rows(), names_from_discs=True)
+    write_subject(folder, "sub-03", level_rows(), names_from_discs=None)
+    (folder / "sub-03" / "anat" / "sub-03_T2w_label-spinalLevels_dseg.json").unlink()
+    cohort = collect([folder])
+    assert subjects(cohort) == ["sub-01", "sub-03", "sub-04"]
+    assert [scan.subject for scan, _ in cohort.left_out] == ["sub-02"]
+    assert cohort.notes[0] == "left out, 1: discs decided the names of its spinal levels (sub-02)"
+    assert "no sidecar says how spinal levels of 1 of 3 subjects got their names" in cohort.notes[1]
+    kept = collect([folder], keep_names_from_discs=True)
+    assert len(kept.scans) == 4
+    assert any("kept as asked, 1" in note for note in kept.notes)
+
+
+def test_two_tables_for_a_subject(folder):
+    write_subject(folder, "sub-02", level_rows(), suffix="UNIT1")
+    fails("sub-02 has more than one level table", "sub-02_T2w_levels.csv", "-match", folders=[folder])
+    assert len(collect([folder], match="_T2w").scans) == 4
+
+
+def test_mixed_references_and_methods(folder):
+    write_subject(folder, "sub-03", level_rows(reference="disc C2/C3"))
+    fails("positions from PMJ (3), disc C2/C3 (1)", "sub-03", "-reference", folders=[folder])
+    cohort = collect([folder], reference="PMJ")
+    assert subjects(cohort) == ["sub-01", "sub-02", "sub-04"]
+    assert "left out, 1: positions from disc C2/C3, not PMJ (sub-03)" in cohort.notes
+    write_subject(folder, "sub-03", level_rows(method="segment"))
+    fails("the method extent (3), segment (1)", folders=[folder])
+
+
+def test_one_subject_or_none(tmp_path, folder):
+    fails("only one subject (sub-01)", "two or more", folders=[folder / "sub-01"])
+    (tmp_path / "empty").mkdir()
+    fails("no level tables", "sct_compute_spinal_levels writes them", folders=[tmp_path / "empty"])
+    fails("missing does not exist", folders=[tmp_path / "missing"])
+    for number in (1, 2, 3, 4):
+        write_subject(folder, f"sub-0{number}", level_rows(), names_from_discs=True)
+    fails("no subject to compare", "4 left out: discs decided", folders=[folder])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: "", "has no levels"),
+        (lambda text: text.split("\n")[0] + "\n", "has no levels"),
+        (lambda text: text.replace("midpoint_mm", "middle"), "no column midpoint_mm"),
+        (lambda text: text + text.split("\n")[1] + "\n", "spinal level C3 twice"),
+        (lambda text: text.replace("C4,spinal", "C9,spinal"), "level 'C9' of kind 'spinal'"),
+        (lambda text: text.replace("C4,spinal", "C4,cord"), "level 'C4' of kind 'cord'"),
+        (lambda text: text.replace("12.000", "12,0", 1), "no valid ends for spinal level C3"),
+        (lambda text: text.replace("35.000", "nan", 1), "no valid ends for spinal level C3"),
+        (lambda text: text.replace("PMJ", "cord top", 1), "mixes references"),
+        (lambda text: "\0\0\n\0", "no level table"),
+    ],
+)
+def test_damaged_tables(tmp_path, folder, change, message):
+    path = write_subject(folder, "sub-02", level_rows())
+    path.write_text(change(path.read_text()))
+    fails("sub-02_T2w_levels.csv", message, folders=[folder])
+
+
+def test_bytes_that_are_no_text(folder):
+    (folder / "sub-02" / "anat" / "sub-02_T2w_levels.csv").write_bytes(b"\xff\xfe\x00\x80")
+    fails("cannot be read as a table", folders=[folder])
+
+
+def test_participants(tmp_path):
+    path = tmp_path / "participants.tsv"
+    path.write_text(
+        "participant_id\tage\tsex\theight\tsite\nsub-01\t31\tF\t168.5\tx\n02\tn/a\t-\t\tx\n", encoding="utf-8-sig"
+    )
+    assert read_participants(path) == {
+        "sub-01": Participant(31, "F", 168.5),
+        "sub-02": Participant(None, None, None),
+    }
+    for content, message in (
+        ("subject\theight\nsub-01\t170\n", "no column participant_id"),
+        ("participant_id\theight\nsub-01\t170\n01\t171\n", "sub-01 twice"),
+        ("participant_id\theight\nsub-01\ttall\n", "the height of sub-01 is 'tall'"),
+        ("participant_id,height\nsub-01,170\n", "no column participant_id"),
+    ):
+        path.write_text(content)
+        with pytest.raises(DatasetError, match=message):
+            read_participants(path)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_participants(tmp_path / "missing.tsv")
+
+
+def test_heights_are_needed_where_positions_are_normalised(tmp_path, folder):
+    fails("give participants.tsv (-participants)", folders=[folder], need_height=True)
+    path = tmp_path / "participants.tsv"
+    heights = {"sub-01": 170, "sub-02": 180, "sub-03": "n/a"}
+    write_participants(path, heights)
+    cohort = collect([folder], path, need_height=True)
+    assert subjects(cohort) == ["sub-01", "sub-02"]
+    assert "left out, 2: no height in participants.tsv (sub-03, sub-04)" in cohort.notes
+    unknown = collect([folder], path)
+    assert len(unknown.scans) == 4
+    assert "1 of 4 subjects are not in participants.tsv (sub-04)" in unknown.notes
+    write_participants(path, dict.fromkeys(heights, "n/a"))
+    fails("has no height of any subject", folders=[folder], participants=path, need_height=True)
+
+
+def test_participants_beside_the_tables_are_found(folder):
+    write_participants(folder / "participants.tsv", {f"sub-0{number}": 170 for number in (1, 2, 3, 4)})
+    assert collect([folder], need_height=True).participant("sub-03").height_cm == 170
+
+
+@pytest.mark.parametrize(
+    ("heights", "message"),
+    [
+        ((1.70, 1.82, 1.65, 1.78), "4 of 4 heights seem to be in metres (sub-01: 1.7); write them in cm"),
+        ((170, 182, 1.65, 178), "1 of 4 heights seem to be in metres (sub-03: 1.65)"),
+        ((170, 182, 165, 1780), "1 of 4 heights seem to be in another unit than cm, or wrong (sub-04: 1780)"),
+    ],
+)
+def test_heights_in_another_unit(tmp_path, folder, heights, message):
+    path = write_participants(
+        tmp_path / "participants.tsv", {f"sub-0{i}": height for i, height in enumerate(heights, start=1)}
+    )
+    fails(message, folders=[folder], participants=path, need_height=True)
+
+
+def test_subjects_with_one_kind_of_levels_are_said(folder):
+    write_subject(folder, "sub-02", [row for row in level_rows() if row["kind"] == "spinal"])
+    assert "1 of 4 subjects have no vertebral levels (sub-02)" in collect([folder]).notes
+
+
+def test_docstring_examples():
+    import doctest
+
+    from sct_rootlets.group import collect as module
+
+    result = doctest.testmod(module)
+    assert (result.attempted > 0, result.failed) == (True, 0)
