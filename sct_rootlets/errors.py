@@ -19,3 +19,7 @@ class ModelError(SctRootletsError):
 
 class LinkError(SctRootletsError):
     """There is no Spinal Cord Toolbox to add to, or it cannot be added to."""
+
+
+class StudyError(SctRootletsError):
+    """Scans, tables, raters or groups do not fit one another, or are too few for what is asked."""
