@@ -162,10 +162,11 @@ def long_values(levels: pd.DataFrame, scans: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns ``method``, ``contrast``, ``subject``, ``scan``, ``scope``, ``metric``, ``value``. ``scope`` is a
-        level's name, `ALL_LEVELS` (mean over the levels of the scan that have a value) or `ANY_NAME`. Rows without a
-        value are left out.
+        level's name, `ALL_LEVELS` (mean over the levels of the scan that have a value) or `ANY_NAME`. Absent levels and
+        rows without a value are left out.
     """
     keys = ["method", "contrast", "subject", "scan"]
+    levels = levels[levels.status != "absent"]  # two volumes of 0 would count as perfect
     table = levels.assign(**{f"|{name}|": levels[name].abs() for name in ERRORS})
     metrics = [*SCORES, *ERRORS, *(f"|{name}|" for name in ERRORS)]
     single = table.melt([*keys, "name"], metrics, "metric").rename(columns={"name": "scope"}).dropna(subset="value")

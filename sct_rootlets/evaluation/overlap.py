@@ -23,7 +23,7 @@ from sct_rootlets.spinal import spinal_levels
 
 #: A level is found where predicted rootlets of one name lie within this distance (or that of one voxel, if it is
 #: larger) of this share of its voxels. Rootlets are thinner than the distance, so overlap alone would call a level
-#: missed that is merely a little off; of neighbours that reach up to a missed level, each is near a smaller share of it.
+#: missed that is merely a little off; neighbours that reach up to a missed level are each near a smaller share of it.
 NEAR_MM, FOUND_SHARE = 2.0, 0.25
 #: What may have become of a level.
 STATUSES = ("detected", "wrongly named", "missed", "extra", "absent")
@@ -275,7 +275,7 @@ def _level_row(
     status, found_as = _status(value, prediction, reference, affine)
     voxel = abs(float(np.linalg.det(affine[:3, :3])))
     volumes = [float(np.count_nonzero(mask)) * voxel for mask in (mine, truth)]
-    errors = np.full(2, np.nan)
+    errors: np.ndarray = np.full(2, np.nan)
     if value in ends and value in reference_ends:
         errors = np.subtract(ends[value], reference_ends[value])
     return {

@@ -212,6 +212,7 @@ def _boxes(axes: Axes, values: list[np.ndarray], places: np.ndarray, width: floa
                 positions=[place],
                 widths=width * 0.9,
                 whis=(0, 100),
+                showfliers=False,
                 patch_artist=True,
                 manage_ticks=False,
                 boxprops={"facecolor": color, "edgecolor": INK, "linewidth": 0.6, "alpha": 0.8},

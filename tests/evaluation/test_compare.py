@@ -199,9 +199,17 @@ def test_long_values_average_over_the_levels_of_a_scan():
         "rostral_error_mm",
         "caudal_error_mm",
     )
-    rows = [[1.0, 1, 2, 10, 4, -1, 3], [0.0, 0, np.nan, 0, -8, np.nan, np.nan]]
-    levels = pd.DataFrame([identity | {"name": name} | dict(zip(columns, row, strict=True))
-                           for name, row in zip(("C2", "C3"), rows, strict=True)])  # fmt: skip
+    rows = [
+        [1.0, 1, 2, 10, 4, -1, 3],
+        [0.0, 0, np.nan, 0, -8, np.nan, np.nan],
+        [np.nan, np.nan, np.nan, 0, 0, np.nan, np.nan],
+    ]
+    levels = pd.DataFrame(
+        [
+            identity | {"name": name, "status": status} | dict(zip(columns, row, strict=True))
+            for name, status, row in zip(("C2", "C3", "C4"), ("detected", "missed", "absent"), rows, strict=True)
+        ]
+    )
     scans = pd.DataFrame([identity | {"dice_any_name": 0.8, "hd95_any_name_mm": 3.0}])
     values = compare.long_values(levels, scans).set_index(["scope", "metric"]).value
     assert values["all levels", "dice"] == 0.5
@@ -210,3 +218,4 @@ def test_long_values_average_over_the_levels_of_a_scan():
     assert (values["C2", "rostral_error_mm"], values["C2", "|rostral_error_mm|"]) == (-1, 1)
     assert values["names ignored", "dice"] == 0.8
     assert ("C3", "hd95_mm") not in values.index
+    assert ("C4", "volume_difference_mm3") not in values.index  # absent on both sides: no perfect volume
