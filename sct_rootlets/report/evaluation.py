@@ -30,9 +30,9 @@ TITLES = {
     "volume_difference_mm3": "volume difference (mm³)",
     "rostral_error_mm": "rostral end error (mm)",
     "caudal_error_mm": "caudal end error (mm)",
-    "|volume_difference_mm3|": "size of volume difference (mm³)",
-    "|rostral_error_mm|": "size of rostral end error (mm)",
-    "|caudal_error_mm|": "size of caudal end error (mm)",
+    "|volume_difference_mm3|": "absolute volume difference (mm³)",
+    "|rostral_error_mm|": "absolute rostral end error (mm)",
+    "|caudal_error_mm|": "absolute caudal end error (mm)",
 }
 #: Panels of the figure of scores.
 SHOWN = ("dice", "hd95_mm", "rostral_error_mm", "caudal_error_mm")
@@ -221,7 +221,8 @@ def _boxes(axes: Axes, values: list[np.ndarray], places: np.ndarray, width: floa
                 capprops=style,
             )
         # Side by side in the order of the values, so that the figure is the same every time.
-        spread = (np.arange(len(some)) % 5 - 2) / 4 * width * 0.5 if len(some) > 1 else np.zeros(1)
+        columns = min(len(some), 5)
+        spread = (np.arange(len(some)) % columns - (columns - 1) / 2) * width / 8
         axes.plot(
             place + spread, np.sort(some), "o", color=color, markeredgecolor=INK, markeredgewidth=0.4, markersize=3
         )
@@ -251,7 +252,7 @@ def _references(study: Study) -> list[str]:
     lines = [
         "# Predictions against references",
         "",
-        f"{scans.scan.nunique()} scans of {scans.subject.nunique()} subjects; "
+        f"Scans: {scans.scan.nunique()}; subjects: {scans.subject.nunique()}; "
         f"contrasts: {', '.join(sorted(scans.contrast.unique()))}. Ends of levels along {along}.",
         "",
     ]
@@ -348,7 +349,7 @@ def _raters(study: Study) -> list[str]:
     lines = [
         "# Raters",
         "",
-        f"{len(raters)} raters ({', '.join(raters)}) of {len(scans)} scans. "  # type: ignore[arg-type]
+        f"Raters: {', '.join(raters)}; scans: {len(scans)}. "  # type: ignore[arg-type]
         "Consensus: STAPLE, a level at a time, cut at 0.95 (`…_desc-staple_dseg.nii.gz`; sensitivity and specificity "
         "of each rater in `staple.csv`).",
         "",
@@ -365,8 +366,8 @@ def _repeats(study: Study) -> list[str]:
     return [
         "# Repeated scans",
         "",
-        f"{table.group.nunique()} subjects, {table['repeat'].nunique()} repeats (by {study.about['over']}); levels by "
-        f"the method {study.about['method']}.",
+        f"Subjects: {table.group.nunique()}; repeats (by {study.about['over']}): {table['repeat'].nunique()}; "
+        f"method of the levels: {study.about['method']}.",
         "",
         *_variability_section(study),
     ]

@@ -1,11 +1,15 @@
 """The command from its arguments to files and messages; above all what it does with bad input."""
 
+import re
+import shlex
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from ladder import cord, ladder, write
 
-from sct_rootlets.cli.evaluate import main
+from sct_rootlets.cli.evaluate import EXAMPLES, _check_usage, get_parser, main
 
 
 @pytest.fixture
@@ -46,6 +50,16 @@ def test_predictions_against_references(data, capsys):
     np.testing.assert_allclose(levels[levels.method == "theirs"].caudal_error_mm, 2, atol=0.01)
     printed = capsys.readouterr().out
     assert all(name in printed for name in names)
+
+
+def test_commands_of_guide_and_help_are_understood():
+    guide = (Path(__file__).parents[2] / "docs" / "evaluate.md").read_text(encoding="utf-8")
+    whole_lines = re.sub(r"\\\n *", " ", guide) + EXAMPLES
+    lines = re.findall(r"^ *sct_rootlets evaluate (.*)$", whole_lines, flags=re.MULTILINE)
+    assert len(lines) == 4 + 5
+    for line in lines:
+        parser = get_parser()
+        _check_usage(parser, parser.parse_args(shlex.split(line)))
 
 
 def test_one_scan_of_any_name(data, capsys):

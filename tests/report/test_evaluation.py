@@ -62,7 +62,7 @@ def test_files_are_svg_and_png_and_the_same_every_time(study, tmp_path):
 
 def test_summary_says_the_main_numbers(study):
     text = report.summary(study, ["scores"])
-    assert "4 scans of 4 subjects; contrasts: T2w. Ends of levels along the superior axis" in text
+    assert "Scans: 4; subjects: 4; contrasts: T2w. Ends of levels along the superior axis" in text
     theirs = text[text.index("## theirs\n") :]
     assert f"| all | all levels | 4 | {4 / 6:.2f} ± 0.00 | 0.667 to 0.667 | 2.00 ± 0.00 |" in theirs
     assert "| all | C6 | 4 | 0.00 ± 0.00 | 0 to 0 | – | – | – | 0/4 | 0 | 4 / 0 |" in text
