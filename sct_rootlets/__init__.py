@@ -5,7 +5,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
     from sct_rootlets.centerline import Centerline, fit_centerline
     from sct_rootlets.correspondence import correspond
     from sct_rootlets.deepseg import levels_of_image, segment_rootlets
-    from sct_rootlets.errors import ImageError, LabelError, ModelError, SctRootletsError
+    from sct_rootlets.errors import ImageError, LabelError, ModelError, SctRootletsError, StudyError
+    from sct_rootlets.evaluation.study import evaluate_files, evaluate_raters, evaluate_repeats
     from sct_rootlets.image import Volume, load_volume
     from sct_rootlets.levels import Level, Levels, level_color, level_name, level_value
     from sct_rootlets.spinal import spinal_levels
@@ -20,10 +21,14 @@ _HOME = {
     "Levels": "levels",
     "ModelError": "errors",
     "SctRootletsError": "errors",
+    "StudyError": "errors",
     "SubjectLevels": "subject",
     "Volume": "image",
     "compute_spinal_levels": "subject",
     "correspond": "correspondence",
+    "evaluate_files": "evaluation.study",
+    "evaluate_raters": "evaluation.study",
+    "evaluate_repeats": "evaluation.study",
     "fit_centerline": "centerline",
     "level_color": "levels",
     "level_name": "levels",

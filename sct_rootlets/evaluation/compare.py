@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 
 from sct_rootlets.errors import StudyError
 
@@ -80,6 +80,20 @@ def rank_biserial(differences: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.divide(signed, total, out=np.zeros_like(signed), where=total > 0)
 
 
+def rank_biserial_interval(differences: np.ndarray) -> tuple[float, float]:
+    """95 % confidence interval of `rank_biserial`, shape (N,) to two limits.
+
+    By resampling subjects (`bootstrap_interval`). Where all of them differ in one direction, resampling never sees
+    another: then the share of such subjects is bounded (Clopper & Pearson 1934, doi 10.1093/biomet/26.4.404), and
+    the limit is the correlation if ranks did not matter, share for minus share against.
+    """
+    signs = np.sign(differences[differences != 0])
+    if len(signs) and len(differences) > 1 and (signs == signs[0]).all():
+        limit = 2 * ((1 - CONFIDENCE) / 2) ** (1 / len(signs)) - 1
+        return (limit, 1.0) if signs[0] > 0 else (-1.0, -limit)
+    return bootstrap_interval((differences,), rank_biserial)
+
+
 def epsilon_squared(*groups: np.ndarray, axis: int = -1) -> np.ndarray:
     """Share of the variance of ranks between groups: epsilon squared, H / (n - 1), of Kruskal-Wallis' H.
 
@@ -104,10 +118,40 @@ def epsilon_squared(*groups: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.divide(between, total, out=np.zeros_like(between), where=total > 0)
 
 
+def epsilon_squared_interval(h: float, n_groups: int, n: int) -> tuple[float, float]:
+    """95 % confidence interval of epsilon squared, by the noncentral chi-square distribution of H.
+
+    The interval holds the values under which an H as extreme as this one is not too rare (Steiger 2004, doi
+    10.1037/1082-989X.9.2.164): it begins at 0 where Kruskal-Wallis' test finds little. A bootstrap would not do:
+    resampled groups differ even where the true ones do not, and the interval would hardly ever hold 0.
+
+    Parameters
+    ----------
+    h : float
+        Kruskal-Wallis' statistic.
+    n_groups, n : int
+        Number of groups and of values in all.
+
+    Returns
+    -------
+    low, high : float
+    """
+    ends = []
+    for share in ((1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2):
+        if stats.chi2.cdf(h, n_groups - 1) <= share:
+            ends.append(0.0)
+            continue
+        noncentrality = optimize.brentq(lambda at, p=share: stats.ncx2.cdf(h, n_groups - 1, at) - p, 1e-9, 20 * h + 100)
+        ends.append(min(noncentrality / (n - 1), 1.0))
+    return ends[0], ends[1]
+
+
 def bootstrap_interval(
-    samples: Sequence[np.ndarray], statistic: Statistic, paired: bool = False, method: str = "BCa"
+    samples: Sequence[np.ndarray], statistic: Statistic, paired: bool = False
 ) -> tuple[float, float]:
-    """Confidence interval by resampling subjects; the same numbers every time.
+    """95 % confidence interval by resampling subjects; the same numbers every time.
+
+    BCa (bias-corrected and accelerated; Efron 1987, doi 10.2307/2289144), or percentiles where it is not defined.
 
     Parameters
     ----------
@@ -117,19 +161,16 @@ def bootstrap_interval(
         Takes the samples and ``axis``.
     paired : bool
         Whether the samples are of the same subjects, which are then drawn together.
-    method : str
-        ``"BCa"`` (bias-corrected and accelerated; Efron 1987, doi 10.2307/2289144), replaced by ``"percentile"``
-        where it is not defined, or ``"percentile"``.
 
     Returns
     -------
     low, high : float
-        95 % interval; NaN with fewer than two values in a sample.
+        NaN with fewer than two values in a sample.
     """
     if min(len(sample) for sample in samples) < 2:
         return float("nan"), float("nan")
     interval = None
-    for how in dict.fromkeys((method, "percentile")):
+    for how in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # equal values make BCa degenerate: the percentiles follow
             interval = stats.bootstrap(
@@ -322,7 +363,7 @@ def paired_test(first: np.ndarray, second: np.ndarray, metric: str = "") -> dict
     n = len(differences)
     interval = bootstrap_interval((differences,), np.mean)
     effect = float(rank_biserial(differences)) if n else float("nan")
-    effect_interval = bootstrap_interval((differences,), rank_biserial)
+    effect_interval = rank_biserial_interval(differences)
     statistic, p, note = float("nan"), float("nan"), "fewer than 2 subjects: no test" if n < 2 else ""
     if n >= 2 and not differences.any():
         p, note = 1.0, "no subject differs"
@@ -384,7 +425,7 @@ def _groups_test(wide: pd.DataFrame) -> dict[str, object]:
     groups = [column.dropna().to_numpy() for _, column in wide.items()]
     equal = len(np.unique(np.concatenate(groups))) == 1
     h, p = (0.0, 1.0) if equal else (float(value) for value in stats.kruskal(*groups))
-    interval = bootstrap_interval(groups, epsilon_squared)
+    interval = epsilon_squared_interval(h, len(groups), sum(map(len, groups)))
     complete = wide.dropna()
     friedman = (float("nan"), float("nan"))
     if wide.shape[1] >= 3 and len(complete) >= 2 and not equal:

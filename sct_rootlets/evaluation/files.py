@@ -14,7 +14,7 @@ from sct_rootlets.errors import StudyError
 #: What the files of a folder must be called to be of a kind; where no file is called so, all are taken.
 KINDS = {
     "rootlet maps": r"rootlet",
-    "cord masks": r"label-(SC|cord|spinalcord)_|_seg(_manual|-manual)?\.nii",
+    "cord masks": r"label-(SC|cord|spinalcord)_|^(?!.*label-).*_seg([-_]manual)?\.nii",
     "PMJ labels": r"pmj",
     "level tables": r"_levels\.csv$",
 }
