@@ -148,23 +148,38 @@ def evaluate_files(
         than two subjects.
     """
     references_found = find_files(references, "rootlet maps")
-    found = {method: find_files(sources, "rootlet maps") for method, sources in predictions.items()}
-    found = {method: _paired_alone(files, references_found) for method, files in found.items()}
-    cords_found = None if cords is None else find_files(cords, "cord masks")
-    if cords_found is not None and len(cords_found) == len(references_found) == 1:
-        cords_found = _paired_alone(cords_found, references_found)
-    values = None if values is None else tuple(values)
+    found = {
+        method: _paired_alone(find_files(sources, "rootlet maps"), references_found)
+        for method, sources in predictions.items()
+    }
+    cords_found = None if cords is None else _paired_alone(find_files(cords, "cord masks"), references_found)
+    tables, notes = _scored(found, references_found, cords_found, None if values is None else tuple(values))
+    if contrasts is not None:
+        tables = _with_contrasts(tables, Path(contrasts))
+    for table in tables.values():
+        table["contrast"] = table.contrast.replace("", "unknown")
+    about: dict[str, object] = {"methods": list(found), "along": "superior axis" if cords is None else "cord"}
+    return _with_statistics(tables, list(found), notes, about, contrasts is not None)
+
+
+def _scored(
+    found: dict[str, dict[str, Path]],
+    references: dict[str, Path],
+    cords: dict[str, Path] | None,
+    values: tuple[int, ...] | None,
+) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
+    """Tables of levels and scans of all methods, and what was left out."""
     levels: list[pd.DataFrame] = []
     scans: list[dict[str, object]] = []
     notes: list[str] = []
     for method, files in found.items():
         what = "predictions" if len(found) == 1 else method
-        matched = match({what: files, "references": references_found})
+        matched = match({what: files, "references": references})
         notes += matched.notes
         for key in matched.scans:
-            cord = None if cords_found is None else _cord_path(cords_found, key)
-            scores = _score(files[key], references_found[key], cord, values)
-            of_scan = scan_of(references_found[key])
+            cord = None if cords is None else _cord_path(cords, key)
+            scores = _score(files[key], references[key], cord, values)
+            of_scan = scan_of(references[key])
             identity = {"method": method, "scan": key, "subject": of_scan.subject, "contrast": of_scan.contrast}
             levels.append(scores.levels.assign(**identity)[[*identity, *scores.levels.columns]])
             scans.append(identity | scores.scan)
@@ -173,17 +188,13 @@ def evaluate_files(
     if not filled:
         raise StudyError("predictions and references are all empty: there is nothing to score")
     tables = {"levels": pd.concat(filled, ignore_index=True), "scans": pd.DataFrame(scans)}
-    if contrasts is not None:
-        tables = _with_contrasts(tables, Path(contrasts))
-    for table in tables.values():
-        table["contrast"] = table.contrast.replace("", "unknown")
-    about = {"methods": list(found), "references": len(references_found), "along": "cord" if cords else "superior axis"}
-    return _with_statistics(tables, list(found), tuple(dict.fromkeys(notes)), about, contrasts is not None)
+    return tables, tuple(dict.fromkeys(notes))
 
 
 def _paired_alone(files: dict[str, Path], references: dict[str, Path]) -> dict[str, Path]:
-    """One file and one reference belong together, whatever they are called."""
-    if len(files) == len(references) == 1:
+    """One file and one reference belong together, whatever they are called, unless they name two subjects."""
+    subjects = {scan_of(path).subject for path in (*files.values(), *references.values())}
+    if len(files) == len(references) == 1 and sum(subject.startswith("sub-") for subject in subjects) < 2:
         return dict(zip(references, files.values(), strict=True))
     return files
 
@@ -204,7 +215,10 @@ def _score(prediction: Path, reference: Path, cord: Path | None, values: tuple[i
     measured = None
     if cord is not None:
         mask, _ = binary_mask(volumes[2])
-        measured = Cord.from_mask(_aligned(replace(volumes[2], data=mask), affine), affine)
+        try:
+            measured = Cord.from_mask(_aligned(replace(volumes[2], data=mask), affine), affine)
+        except LabelError as error:
+            raise LabelError(f"{cord}: {error}") from error
     return evaluate_scan(mine, truth, affine, measured, values)
 
 

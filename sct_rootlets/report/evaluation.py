@@ -80,7 +80,7 @@ def scores_figure(study: Study) -> Figure:
             line.set_ylim(bottom=0)
     axes[-1].set_xticks(range(len(names)), names)
     axes[-1].set_xlabel("spinal level")
-    _legend(figure, groups, colors)
+    _legend(axes[0], groups, colors)
     return figure
 
 
@@ -132,7 +132,7 @@ def agreement_figure(study: Study) -> Figure:
     line.set_ylabel(TITLES["dice"])
     line.set_xticks(range(len(names)), names)
     line.set_xlabel("spinal level")
-    _legend(figure, groups, colors)
+    _legend(line, groups, colors)
     return figure
 
 
@@ -228,12 +228,13 @@ def _boxes(axes: Axes, values: list[np.ndarray], places: np.ndarray, width: floa
         )
 
 
-def _legend(figure: Figure, groups: list[str], colors: list[str]) -> None:
+def _legend(axes: Axes, groups: list[str], colors: list[str]) -> None:
+    """Above the panel, where there is more than one colour."""
     if len(groups) > 1:
-        handles = [
-            Patch(facecolor=color, edgecolor=INK, label=group) for group, color in zip(groups, colors, strict=True)
-        ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(groups), 4), frameon=False)
+        patches = zip(groups, colors, strict=True)
+        handles = [Patch(facecolor=color, edgecolor=INK, label=group) for group, color in patches]
+        columns = min(len(groups), 4)
+        axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
 
 
 def summary(study: Study, figures: list[str]) -> str:

@@ -75,6 +75,23 @@ def test_unmatched_scans_are_named_and_left_out(bids):
     assert "sub-03_T2w_label-rootlets_dseg.nii.gz: no scan of this name in predictions; left out" in study.notes[1]
 
 
+def test_a_single_file_of_another_subject_is_no_partner(tmp_path):
+    first = write(tmp_path, "sub-01_T2w_rootlets.nii.gz", ladder())
+    other = write(tmp_path, "sub-02_T2w_label-rootlets_dseg.nii.gz", ladder())
+    plain = write(tmp_path, "manual.nii.gz", ladder())
+    assert len(evaluate_files({"a": [first]}, [plain]).tables["scans"]) == 1
+    with pytest.raises(StudyError, match="no scan is in predictions and references"):
+        evaluate_files({"a": [first]}, [other])
+
+
+def test_a_cord_mask_that_is_none_is_named(bids):
+    short = np.zeros_like(cord())
+    short[7:12, 5:10, :2] = 1
+    write(bids / "labels" / "sub-02" / "anat", "sub-02_T2w_label-SC_seg.nii.gz", short)
+    with pytest.raises(LabelError, match=r"sub-02_T2w_label-SC_seg.nii.gz: the cord mask has 2 slices"):
+        evaluate_files({"a": [bids / "ours"]}, [bids / "labels"], cords=[bids / "labels"])
+
+
 def test_contrasts_from_a_table(bids):
     path = bids / "contrasts.tsv"
     names = [f"sub-{subject}_{contrast}" for subject in SUBJECTS for contrast in CONTRASTS]

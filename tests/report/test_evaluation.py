@@ -30,7 +30,7 @@ def test_scores_are_drawn_where_they_lie(study):
     drawn = np.sort(np.concatenate([line.get_ydata() for line in figure.axes[0].lines if line.get_marker() == "o"]))
     np.testing.assert_allclose(drawn, np.sort(study.tables["levels"].dice))
     assert [text.get_text() for text in figure.axes[-1].get_xticklabels()] == ["C2", "C3", "C4", "C5", "C6", "C7"]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ours", "theirs"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["ours", "theirs"]
 
 
 def test_one_method_in_one_contrast_bears_the_colours_of_the_levels(study):
