@@ -20,6 +20,8 @@ SCORES = ("dice", "slice_f1", "hd95_mm", "volume_mm3")
 ERRORS = ("volume_difference_mm3", "rostral_error_mm", "caudal_error_mm")
 #: What is compared; ``|x|`` is the size of an error x.
 COMPARED = ("dice", "hd95_mm", *(f"|{name}|" for name in ERRORS))
+#: Scores without a value for a level that was missed.
+UNDEFINED_IF_MISSED = ("hd95_mm", "|rostral_error_mm|", "|caudal_error_mm|")
 #: Scores of which more is better; of all others, less is.
 MORE_IS_BETTER = ("dice", "slice_f1")
 #: Scopes beside the single levels: the mean over a scan's levels, and all rootlets as one mask.
@@ -299,9 +301,9 @@ def compare_methods(values: pd.DataFrame, first: str, second: str) -> pd.DataFra
     """Paired comparison of two methods on the same scans, for all levels and for each.
 
     A scan counts where both methods have a value (``n_scans_left_out`` says how many do not: no HD95 where a level was
-    missed). Differences, second minus first, are averaged over the scans of a subject and tested with Wilcoxon's
-    signed-rank test. Holm's correction runs over the metrics in rows of all levels, and over the levels of a
-    metric in the others (``n_tests``).
+    missed), and means over levels are over those that both have a value of. Differences, second minus first, are
+    averaged over the scans of a subject and tested with Wilcoxon's signed-rank test. Holm's correction runs over the
+    metrics in rows of all levels, and over the levels of a metric in the others (``n_tests``).
 
     Parameters
     ----------
@@ -321,6 +323,7 @@ def compare_methods(values: pd.DataFrame, first: str, second: str) -> pd.DataFra
     """
     values = values[values.metric.isin(COMPARED) & values.method.isin((first, second))]
     _check_pairs(values, first, second)
+    values = _with_common_levels(values)
     rows = []
     for contrast, part in _by_contrast(values):
         for (scope, metric), group in part.groupby(["scope", "metric"], sort=False):
@@ -332,6 +335,16 @@ def compare_methods(values: pd.DataFrame, first: str, second: str) -> pd.DataFra
                    "n_scans": len(both), "n_scans_left_out": len(wide) - len(both)}  # fmt: skip
             rows.append(row | paired_test(by_subject[first].to_numpy(), by_subject[second].to_numpy(), metric))
     return _with_holm(pd.DataFrame(rows))
+
+
+def _with_common_levels(values: pd.DataFrame) -> pd.DataFrame:
+    """Means of HD95 and of errors of ends over the levels of both methods: to miss a hard level is no gain."""
+    unfair = values.metric.isin(UNDEFINED_IF_MISSED) & (values.scope == ALL_LEVELS)
+    single = values[values.metric.isin(UNDEFINED_IF_MISSED) & ~values.scope.isin((ALL_LEVELS, ANY_NAME))]
+    common = single[single.groupby(["scan", "scope", "metric"]).method.transform("nunique") == 2]
+    keys = ["method", "contrast", "subject", "scan", "metric"]
+    means = common.groupby(keys, as_index=False, sort=False).value.mean().assign(scope=ALL_LEVELS)
+    return pd.concat([values[~unfair], means], ignore_index=True)
 
 
 def _check_pairs(values: pd.DataFrame, first: str, second: str) -> None:
@@ -396,8 +409,8 @@ def compare_contrasts(values: pd.DataFrame) -> pd.DataFrame:
     """Whether scores differ between contrasts: Kruskal-Wallis' test, for all levels and for each, a method.
 
     One value a subject and contrast. Contrasts with fewer than two subjects take no part. Where subjects were scanned
-    in several contrasts, the test's samples are not independent and its p value is too large rather than too small;
-    with three contrasts or more, Friedman's test on the subjects that have them all stands beside it.
+    in several contrasts, the test's samples are not independent, and its p value is usually too large; with three
+    contrasts or more, Friedman's test on the subjects that have them all stands beside it.
 
     Parameters
     ----------

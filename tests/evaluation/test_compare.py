@@ -191,6 +191,21 @@ def test_holm_runs_over_metrics_for_all_levels_and_over_levels_for_a_metric():
         np.testing.assert_allclose(part.p_holm, compare.holm(part.p))
 
 
+def test_a_method_gains_nothing_by_missing_a_hard_level():
+    """The first finds C2 within 1 mm and C3 within 9, the second C2 within 2: it is 1 mm worse, not 3 better."""
+    parts = [
+        table([value] * 6, method, "hd95_mm", scope)
+        for method, scope, value in (
+            ("a", "C2", 1.0), ("a", "C3", 9.0), ("a", compare.ALL_LEVELS, 5.0),
+            ("b", "C2", 2.0), ("b", compare.ALL_LEVELS, 2.0),
+        )
+    ]  # fmt: skip
+    rows = compare.compare_methods(pd.concat(parts), "a", "b").set_index("scope")
+    assert rows.mean_difference[compare.ALL_LEVELS] == 1
+    assert rows.better[compare.ALL_LEVELS] == "first"
+    assert rows.n_scans_left_out["C3"] == 6
+
+
 def test_a_paired_test_of_one_subject_is_refused():
     pair = pd.concat([table([0.5], "a"), table([0.6], "b")])
     with pytest.raises(StudyError, match="needs scored scans of at least 2 subjects; they share only sub-00"):
