@@ -1,6 +1,6 @@
 """A cohort of phantoms and real scans: undisturbed, killed and resumed, and on one and two workers.
 
-    python benchmarks/cohort.py resume -data DIR      # 20 phantoms, four real scans, one broken file; killed three times
+    python benchmarks/cohort.py resume -data DIR      # 20 phantoms, four real scans, one broken; killed three times
     python benchmarks/cohort.py speed -n 8            # one worker of one thread against two
 
 DIR holds the real scans (``errsm``; by default the folder that SCT_ROOTLETS_DATA names); without it there are phantoms

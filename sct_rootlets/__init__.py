@@ -6,6 +6,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
     from sct_rootlets.correspondence import correspond
     from sct_rootlets.deepseg import levels_of_image, segment_rootlets
     from sct_rootlets.errors import DatasetError, ImageError, LabelError, ModelError, SctRootletsError
+    from sct_rootlets.evaluation.study import evaluate_files, evaluate_raters, evaluate_repeats
     from sct_rootlets.group.compare import GroupLevels, group_levels
     from sct_rootlets.image import Volume, load_volume
     from sct_rootlets.levels import Level, Levels, level_color, level_name, level_value
@@ -27,6 +28,9 @@ _HOME = {
     "Volume": "image",
     "compute_spinal_levels": "subject",
     "correspond": "correspondence",
+    "evaluate_files": "evaluation.study",
+    "evaluate_raters": "evaluation.study",
+    "evaluate_repeats": "evaluation.study",
     "fit_centerline": "centerline",
     "group_levels": "group.compare",
     "level_color": "levels",

@@ -22,4 +22,4 @@ class LinkError(SctRootletsError):
 
 
 class DatasetError(SctRootletsError):
-    """A folder of scans, tables of many subjects, or a split of them, are not what they should be."""
+    """Scans, tables, raters or groups are missing, do not belong together, or are too few for what is asked."""

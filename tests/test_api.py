@@ -34,8 +34,9 @@ def test_docstring_examples():
     import doctest
 
     from sct_rootlets import levels, subject
+    from sct_rootlets.evaluation import compare, overlap, study
 
-    for module in (levels, subject):
+    for module in (levels, subject, compare, overlap, study):
         result = doctest.testmod(module)
         assert result.attempted > 0
         assert result.failed == 0

@@ -11,6 +11,7 @@ from sct_rootlets.cli.common import add_misc, command_parser
 ACTIONS = (
     ("demo", "sct_rootlets.cli.demo", "run the main job on a phantom and show what comes out"),
     ("bids", "sct_rootlets.cli.bids", "the main job on all scans of a BIDS folder"),
+    ("evaluate", "sct_rootlets.cli.evaluate", "score rootlet maps; compare methods, contrasts, raters, repeated scans"),
     ("models", "sct_rootlets.cli.models", "list, install, verify and remove models"),
     ("train", "sct_rootlets.cli.train", "train a model on your own labelled scans, by nnU-Net"),
     ("group", "sct_rootlets.cli.group", "spinal against vertebral levels over many subjects"),

@@ -53,7 +53,21 @@ def test_bad_usage_exits_2(argv, capsys):
 
 @pytest.mark.parametrize(
     "module",
-    ["main", "compute_spinal_levels", "deepseg", "demo", "group", "models", "phantom", "link", "unlink", "status"],
+    [
+        "main",
+        "bids",
+        "compute_spinal_levels",
+        "deepseg",
+        "demo",
+        "evaluate",
+        "group",
+        "models",
+        "phantom",
+        "link",
+        "status",
+        "train",
+        "unlink",
+    ],
 )
 def test_help_needs_only_the_standard_library(module):
     code = (

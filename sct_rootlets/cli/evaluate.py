@@ -1,0 +1,132 @@
+"""``sct_rootlets evaluate``: predictions against references, methods, contrasts, raters, repeated scans."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sct_rootlets.cli.common import add_misc, command_parser, run, say
+
+if TYPE_CHECKING:
+    from sct_rootlets.evaluation.study import Study
+
+DESCRIPTION = """\
+Score rootlet maps. Give one of
+  predictions (-i) and references (-ref): Dice, HD95, volume, detected, missed and wrongly named levels, and how far the
+    ends of levels are off; with a second method (-i2) a paired test, with several contrasts Kruskal-Wallis' test;
+  raters of the same scans (-raters): STAPLE consensus, agreement of pairs, variation of the levels' positions;
+  level tables of repeated scans (-tables, -over): variation over sites, sessions or resolutions.
+
+Each is a file, a folder (searched with all below it) or a quoted pattern with *. Files of a scan are found by their
+BIDS names: sub-01_T2w_label-rootlets_dseg.nii.gz is of sub-01_T2w. Scans without a partner are left out and named.
+
+Written to the output folder: tables (CSV), summary.md, and figures (SVG and PNG)."""
+
+EXAMPLES = """\
+  sct_rootlets evaluate -i t2_rootlets.nii.gz -ref t2_rootlets_manual.nii.gz -s t2_seg.nii.gz
+  sct_rootlets evaluate -i predictions -ref bids/derivatives/labels -s bids/derivatives/labels -ofolder evaluation
+  sct_rootlets evaluate -i ours -i2 theirs -names RootletSeg,nnUNet -ref bids/derivatives/labels -ofolder evaluation
+  sct_rootlets evaluate -raters "labels/**/*_rater1.nii.gz" "labels/**/*_rater2.nii.gz" -s labels -pmj labels
+  sct_rootlets evaluate -tables levels -over ses -ofolder sessions"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Arguments of the command."""
+    parser = command_parser("sct_rootlets evaluate", DESCRIPTION, EXAMPLES)
+    mandatory = parser.add_argument_group("MANDATORY (-i with -ref, or -raters, or -tables with -over)")
+    mandatory.add_argument("-i", nargs="+", metavar="<path>", help="rootlet maps to be scored")
+    mandatory.add_argument("-ref", nargs="+", metavar="<path>", help="reference rootlet maps")
+    mandatory.add_argument("-raters", nargs="+", metavar="<path>", help="rootlet maps of each rater, one path a rater")
+    mandatory.add_argument(
+        "-tables", nargs="+", metavar="<path>", help="level tables (*_levels.csv of sct_compute_spinal_levels)"
+    )
+    mandatory.add_argument(
+        "-over",
+        metavar="<entity>",
+        help="what tells the repeated scans of a subject apart: a BIDS entity such as ses, acq, res, or contrast; "
+        "sub where one person was scanned under many names",
+    )
+    optional = parser.add_argument_group("OPTIONAL")
+    optional.add_argument("-i2", nargs="+", metavar="<path>", help="rootlet maps of a second method")
+    optional.add_argument(
+        "-names", type=names, metavar="<a,b,...>", help="what the methods or raters are called (default: first,second "
+        "or rater1,rater2,...)",
+    )  # fmt: skip
+    optional.add_argument(
+        "-s", nargs="+", metavar="<path>", help="spinal cord masks: ends of levels are then those along the cord "
+        "(default: along the superior axis; of raters, no positions)",
+    )  # fmt: skip
+    optional.add_argument(
+        "-pmj", nargs="+", metavar="<path>", help="of raters: labels of the pontomedullary junction, from which "
+        "positions are counted; a coefficient of variation needs them",
+    )  # fmt: skip
+    optional.add_argument(
+        "-levels", metavar="<C2:T1>", help="levels to score, a range or a list such as C3,C5: those that the "
+        "references were drawn for (default: all that a prediction or its reference holds)",
+    )  # fmt: skip
+    optional.add_argument(
+        "-contrasts", metavar="<file>", help="tab-separated table with the columns contrast and scan (sub-01_T2w) or "
+        "participant_id (default: contrasts from the names of the files)",
+    )  # fmt: skip
+    optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
+    optional.add_argument(
+        "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figures (default: 1)"
+    )
+    add_misc(parser)
+    return parser
+
+
+def names(text: str) -> list[str]:
+    """Parse names between commas, each different."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts) or len(set(parts)) < len(parts):
+        raise argparse.ArgumentTypeError(f"must be different names between commas, not {text!r}")
+    return parts
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = get_parser()
+
+    def command(arguments: argparse.Namespace) -> None:
+        _check_usage(parser, arguments)
+        study = _study(arguments)
+        written = study.save(arguments.ofolder, figures=bool(arguments.figure))
+        if arguments.v:
+            say(*(f"note: {note}" for note in study.notes), "written:", *(f"  {path}" for path in written))
+
+    return run(parser, argv, command)
+
+
+def _check_usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    given = [option for option in ("i", "raters", "tables") if getattr(arguments, option) is not None]
+    if len(given) != 1:
+        parser.error("give one of -i (with -ref), -raters, and -tables (with -over)")
+    belongs = {"i": ("ref", "i2", "levels", "contrasts", "s", "names"), "raters": ("s", "pmj", "names"),
+               "tables": ("over",)}  # fmt: skip
+    for option in ("ref", "i2", "levels", "contrasts", "s", "pmj", "over", "names"):
+        if getattr(arguments, option) is not None and option not in belongs[given[0]]:
+            parser.error(f"-{option} does not go with -{given[0]}")
+    if given == ["i"] and arguments.ref is None:
+        parser.error("give references (-ref) for the predictions")
+    if given == ["tables"] and arguments.over is None:
+        parser.error("say what tells repeated scans apart (-over), such as ses")
+    count = {"i": 1 + (arguments.i2 is not None), "raters": len(arguments.raters or ()), "tables": 0}[given[0]]
+    if arguments.names is not None and len(arguments.names) != count:
+        parser.error(f"-names gives {len(arguments.names)} names for {count}")
+
+
+def _study(arguments: argparse.Namespace) -> Study:
+    from sct_rootlets.evaluation import study
+
+    if arguments.tables is not None:
+        return study.evaluate_repeats(arguments.tables, arguments.over)
+    if arguments.raters is not None:
+        called = arguments.names or [f"rater{number}" for number, _ in enumerate(arguments.raters, start=1)]
+        raters = {name: [path] for name, path in zip(called, arguments.raters, strict=True)}
+        return study.evaluate_raters(raters, arguments.s, arguments.pmj)
+    sources = [arguments.i] if arguments.i2 is None else [arguments.i, arguments.i2]
+    called = arguments.names or ["first", "second"][: len(sources)]
+    methods = dict(zip(called, sources, strict=True))
+    values = None if arguments.levels is None else study.levels_of(arguments.levels)
+    return study.evaluate_files(methods, arguments.ref, arguments.s, arguments.contrasts, values)

@@ -1,0 +1,1 @@
+"""Segmentations scored against references, methods and contrasts compared, raters and repeated scans."""

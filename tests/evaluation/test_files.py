@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import pytest
+
+from sct_rootlets.errors import DatasetError
+from sct_rootlets.evaluation.files import find_files, match, scan_of
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "subject", "contrast"),
+    [
+        ("sub-01_T2w_label-rootlets_dseg.nii.gz", "sub-01_T2w", "sub-01", "T2w"),
+        ("sub-01_T2w_rootlets.nii.gz", "sub-01_T2w", "sub-01", "T2w"),
+        ("sub-01_T2w_label-rootlet_rater1.nii.gz", "sub-01_T2w", "sub-01", "T2w"),
+        ("sub-01_T2w_label-SC_seg.nii", "sub-01_T2w", "sub-01", "T2w"),
+        ("sub-01_T2w_levels.csv", "sub-01_T2w", "sub-01", "T2w"),
+        ("sub-01_ses-a_run-2_UNIT1_dseg.nii.gz", "sub-01_ses-a_run-2_UNIT1", "sub-01", "UNIT1"),
+        (
+            "sub-01_inv-1_part-mag_MP2RAGE_label-rootlets_dseg.nii.gz",
+            "sub-01_inv-1_part-mag_MP2RAGE",
+            "sub-01",
+            "inv-1_part-mag_MP2RAGE",
+        ),
+        ("sub-01_label-rootlets_dseg.nii.gz", "sub-01", "sub-01", ""),
+        ("sub-01_dseg.nii.gz", "sub-01", "sub-01", ""),
+        ("t2_rootlets.nii.gz", "t2", "t2", ""),
+        ("t2_seg-manual.nii.gz", "t2", "t2", ""),
+        ("case_001.nii.gz", "case_001", "case_001", ""),
+        ("rootlets.nii.gz", "rootlets", "rootlets", ""),
+    ],
+)
+def test_names_tell_scans(name, key, subject, contrast):
+    scan = scan_of(Path(name))
+    assert (scan.key, scan.subject, scan.contrast) == (key, subject, contrast)
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def test_a_folder_of_labels_gives_the_kind_that_is_wanted(tmp_path):
+    stem = "sub-01/anat/sub-01_T2w"
+    of_labels = [f"{stem}_label-{one}.nii.gz" for one in ("rootlets_dseg", "SC_seg", "PMJ_dlabel", "discs_dlabel")]
+    hidden = "sub-01/anat/._sub-01_T2w_label-rootlets_dseg.nii.gz"
+    labels = touch(tmp_path, *of_labels, hidden, f"{stem}_levels.csv", "participants.csv")
+    for kind, name in (
+        ("rootlet maps", "sub-01_T2w_label-rootlets_dseg.nii.gz"),
+        ("cord masks", "sub-01_T2w_label-SC_seg.nii.gz"),
+        ("PMJ labels", "sub-01_T2w_label-PMJ_dlabel.nii.gz"),
+        ("level tables", "sub-01_T2w_levels.csv"),
+    ):
+        found = find_files([labels], kind)
+        assert {key: path.name for key, path in found.items()} == {"sub-01_T2w": name}
+
+
+def test_patterns_files_and_plain_names(tmp_path):
+    touch(
+        tmp_path,
+        "a/sub-01_T2w_label-rootlets_rater1.nii.gz",
+        "a/sub-01_T2w_label-rootlets_rater2.nii.gz",
+        "b/c_1.nii.gz",
+    )
+    found = find_files([str(tmp_path / "**" / "*_rater2.nii.gz")], "rootlet maps")
+    assert [path.name for path in found.values()] == ["sub-01_T2w_label-rootlets_rater2.nii.gz"]
+    assert list(find_files([tmp_path / "b"], "rootlet maps")) == ["c_1"]
+    assert list(find_files([tmp_path / "b" / "c_1.nii.gz", tmp_path / "b"], "rootlet maps")) == ["c_1"]
+    with pytest.raises(
+        DatasetError, match=r"rater1.nii.gz and .*rater2.nii.gz are both rootlet maps of sub-01_T2w; give"
+    ):
+        find_files([tmp_path / "a"], "rootlet maps")
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    with pytest.raises(DatasetError, match="nowhere does not exist"):
+        find_files([tmp_path / "nowhere"], "rootlet maps")
+    with pytest.raises(DatasetError, match="holds no rootlet maps"):
+        find_files([tmp_path], "rootlet maps")
+    with pytest.raises(DatasetError, match="holds no cord masks"):
+        find_files([str(tmp_path / "*.nii.gz")], "cord masks")
+    touch(tmp_path, "participants.csv")
+    with pytest.raises(DatasetError, match="holds no level tables"):
+        find_files([tmp_path], "level tables")
+
+
+def test_unmatched_files_are_named():
+    one = {"a": Path("x/a.nii.gz"), "b": Path("x/b.nii.gz")}
+    other = {"b": Path("y/b.nii.gz"), "c": Path("y/c.nii.gz")}
+    matched = match({"predictions": one, "references": other})
+    assert matched.scans == ("b",)
+    assert matched.notes == (
+        f"{Path('x/a.nii.gz')}: no scan of this name in references; left out",
+        f"{Path('y/c.nii.gz')}: no scan of this name in predictions; left out",
+    )
+    with pytest.raises(
+        DatasetError, match=r"no scan is in predictions and references.*predictions: a.nii.gz; references: c"
+    ):
+        match({"predictions": {"a": one["a"]}, "references": {"c": other["c"]}})
