@@ -143,7 +143,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             _train(arguments)
 
-    return run(parser, argv, command)
+    return run(parser, argv, command, "the same command goes on where it was")
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
