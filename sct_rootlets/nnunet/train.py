@@ -1,7 +1,7 @@
 """From BIDS folders to trained folds, step by step; a step that is done is not done again.
 
-In the output folder: ``checks.tsv`` and pictures in ``checks/``, ``splits.tsv``, ``logs/``, and nnU-Net's three folders;
-in the raw dataset ``train.json``, which says what is trained on. nnU-Net runs in processes of its own
+In the output folder: ``checks.tsv`` and pictures in ``checks/``, ``splits.tsv``, ``logs/``, nnU-Net's three folders; in
+the raw dataset ``train.json``, which says what is trained on. nnU-Net runs in processes of its own
 (`sct_rootlets.nnunet.worker`).
 """
 
