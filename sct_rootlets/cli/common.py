@@ -102,7 +102,12 @@ def _terminated_as_failed() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def run(parser: argparse.ArgumentParser, argv: list[str] | None, command: Callable[[argparse.Namespace], None]) -> int:
+def run(
+    parser: argparse.ArgumentParser,
+    argv: list[str] | None,
+    command: Callable[[argparse.Namespace], None],
+    interrupted: str = "nothing was written",
+) -> int:
     """Parse arguments and run a command; errors become one line.
 
     Parameters
@@ -113,6 +118,8 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None, command: Callab
         By default those of the process.
     command : callable
         Takes the parsed arguments.
+    interrupted : str
+        How things stand after an interrupt.
 
     Returns
     -------
@@ -128,10 +135,12 @@ def run(parser: argparse.ArgumentParser, argv: list[str] | None, command: Callab
         if arguments.v == 2:
             command(arguments)
             return 0
-        return _one_line_errors(parser.prog, arguments, command)
+        return _one_line_errors(parser.prog, arguments, command, interrupted)
 
 
-def _one_line_errors(prog: str, arguments: argparse.Namespace, command: Callable[[argparse.Namespace], None]) -> int:
+def _one_line_errors(
+    prog: str, arguments: argparse.Namespace, command: Callable[[argparse.Namespace], None], interrupted: str
+) -> int:
     from sct_rootlets.errors import SctRootletsError
 
     try:
@@ -143,6 +152,6 @@ def _one_line_errors(prog: str, arguments: argparse.Namespace, command: Callable
         print(f"{prog}: error: out of memory; close other programs or crop the images", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted; nothing was written", file=sys.stderr)
+        print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
         return 130
     return 0

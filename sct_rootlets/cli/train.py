@@ -143,7 +143,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             _train(arguments)
 
-    return run(parser, argv, command)
+    return run(parser, argv, command, "the same command goes on where it was")
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -175,8 +175,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
     settings, folder = _settings(arguments), Path(arguments.ofolder)
     scans, problems = check(settings, folder)
-    if arguments.v:
-        say(*map(str, problems))
+    for problem in problems if arguments.v else ():
+        say(str(problem))
     refuse_errors(problems)
     split, notes = split_of(settings, scans)
     write_split(folder, scans, split)

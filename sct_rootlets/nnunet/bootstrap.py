@@ -19,6 +19,7 @@ import numpy as np
 from sct_rootlets.bids import LABELS, Scan, find_scans
 from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.image import Volume, load_volume, save_labels, staged_outputs
+from sct_rootlets.nnunet.dataset import labels_for
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,11 @@ def bootstrap(
     """
     scans = []
     for root in roots:
-        scans += [scan for scan in find_scans(root, labels, contrasts)[0] if "rootlets" not in scan.labels]
+        scans += [
+            scan
+            for scan in find_scans(root, labels_for(root, roots, labels), contrasts)[0]
+            if "rootlets" not in scan.labels
+        ]
     if not scans:
         raise DatasetError("every scan has a rootlet map; choose others with -contrasts")
     return [_predicted(scan, folder, predict, model, invert) for scan in scans]

@@ -69,7 +69,7 @@ def find_labelled(
     roots : sequence of path
         BIDS folders.
     labels : sequence of path
-        Folders with labels, in place of ``derivatives/labels`` in each of them; all are looked into for each.
+        Folders with labels, in place of ``derivatives/labels`` in each of them; see `labels_for`.
     contrasts : collection of str
         Those wanted; all by default.
     exclude : collection of str
@@ -91,7 +91,7 @@ def find_labelled(
     problems: list[Problem] = []
     unlabelled = 0
     for number, root in enumerate(roots, start=1):
-        scans, texts = find_scans(root, labels, contrasts)
+        scans, texts = find_scans(root, labels_for(root, roots, labels), contrasts)
         # With labels of several BIDS folders in one place, those of the others are no problem here.
         if labels and len(roots) > 1:
             texts = [text for text in texts if "no image that it could belong to" not in text]
@@ -117,6 +117,15 @@ def find_labelled(
             "labels are derivatives/labels/sub-01/anat/sub-01_T2w_label-rootlets_dseg.nii.gz and so on"
         )
     return sorted(named.items()), problems
+
+
+def labels_for(
+    root: str | os.PathLike[str], roots: Sequence[str | os.PathLike[str]], labels: Sequence[str | os.PathLike[str]]
+) -> list[Path]:
+    """Label folders for a BIDS folder: not those inside another one, where the same names may be of other images."""
+    others = [Path(other).resolve() for other in roots if Path(other).resolve() != Path(root).resolve()]
+    paths = [Path(folder) for folder in labels]
+    return [path for path in paths if not any(path.resolve().is_relative_to(other) for other in others)]
 
 
 def reviewed(label: Path) -> bool:

@@ -1,7 +1,8 @@
 """From BIDS folders to trained folds, step by step; a step that is done is not done again.
 
-In the output folder: ``checks.tsv`` and pictures in ``checks/``, ``splits.tsv``, nnU-Net's three folders, ``logs/`` and
-``train.json``, which says what is trained on. nnU-Net runs in processes of its own (`sct_rootlets.nnunet.worker`).
+In the output folder: ``checks.tsv`` and pictures in ``checks/``, ``splits.tsv``, ``logs/``, nnU-Net's three folders; in
+the raw dataset ``train.json``, which says what is trained on. nnU-Net runs in processes of its own
+(`sct_rootlets.nnunet.worker`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sct_rootlets.nnunet.worker import FINISHED
 
 #: nnU-Net's name of the folder with results.
 RESULTS = "RootletsTrainer__nnUNetPlans__3d_fullres"
+#: What a training is of, in the raw dataset.
 STATE = "train.json"
 _FOLDERS = ("raw", "preprocessed", "results")
 
@@ -126,7 +128,8 @@ def split_of(settings: Settings, scans: Sequence[Labelled]) -> tuple[Split, list
 
 
 def write_split(folder: Path, scans: Sequence[Labelled], split: Split) -> None:
-    """Write ``splits.tsv`` and nnU-Net's ``splits_final.json``."""
+    """Write ``splits.tsv`` and ``splits_final.json``; refuse where a training with another split has begun."""
+    refuse_other(folder, {"splits": split.as_nnunet()})
     with staged_outputs(folder) as stage:
         write_table(stage / "splits.tsv", [scan.case for scan in scans], split)
         (stage / "splits_final.json").write_text(json.dumps(split.as_nnunet(), indent=2) + "\n", encoding="utf-8")
@@ -191,7 +194,7 @@ def train(settings: Settings, folder: Path, say: Callable[[str], None] = print) 
 
 def _prepare(settings: Settings, folder: Path, plans: Path | None, say: Callable[[str], None]) -> int:
     """Do all that comes before training; returns the number of folds."""
-    scans, problems = check(settings, folder, pictures=not (folder / STATE).exists())
+    scans, problems = check(settings, folder, pictures=not (folder / "nnUNet_raw").exists())
     for problem in problems:
         say(str(problem))
     refuse_errors(problems)
@@ -227,29 +230,48 @@ def model_folder(model: str) -> Path:
     return trainer_folder(weights.folder / "rootlets" if weights.is_bundled else weights.folder)
 
 
-def _begin(settings: Settings, folder: Path, scans: Sequence[Labelled], split: Split) -> None:
-    """Write the dataset; or, where a run before has, make sure that it was of the same scans and split."""
-    plan = {"start": settings.start, "like": settings.like, "memory_gb": settings.memory_gb}
-    state: dict[str, Any] = {
-        "plan": plan,
+def _state(settings: Settings, scans: Sequence[Labelled], split: Split) -> dict[str, Any]:
+    """What may not change between the runs of a training."""
+    return {
         "scans": {scan.case.name: [scan.case.image_hash, scan.label_hash] for scan in scans},
         "splits": split.as_nnunet(),
+        "plan": {"start": settings.start, "like": settings.like, "memory_gb": settings.memory_gb},
     }
-    path = folder / STATE
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        for key, what in (("scans", "scans or labels"), ("splits", "the split of the subjects"), ("plan", "the plan")):
-            if before.get(key) != state[key]:
-                raise DatasetError(
-                    f"{folder} was begun with other data: {what} differ; give another -ofolder (-splits "
-                    f"{folder}/splits.tsv keeps test subjects out of the training there)"
-                )
+
+
+def refuse_other(folder: Path, state: dict[str, Any]) -> bool:
+    """Whether a training was begun in a folder; raise a `DatasetError` if it was one of something else."""
+    raw = folder / "nnUNet_raw"
+    try:
+        before = json.loads((raw / NAME / STATE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if raw.exists():
+            raise DatasetError(
+                f"{raw} is there already and was not made by this command; give another -ofolder"
+            ) from None
+        return False
+    for key, what in (("scans", "scans or labels"), ("splits", "the split of the subjects"), ("plan", "the plan")):
+        if key in state and before.get(key) != state[key]:
+            raise DatasetError(
+                f"{folder} was begun with other data: {what} differ; give another -ofolder (-splits "
+                f"{folder}/splits.tsv keeps test subjects out of the training there)"
+            )
+    return True
+
+
+def _begin(settings: Settings, folder: Path, scans: Sequence[Labelled], split: Split) -> None:
+    """Write the dataset, in one step; or, where a run before has, make sure that it was of the same scans and split."""
+    state = _state(settings, scans, split)
+    if refuse_other(folder, state):
         return
-    shutil.rmtree(folder / "nnUNet_raw", ignore_errors=True)  # of a run that was stopped while writing it
-    write_dataset(folder / "nnUNet_raw", scans, split)
     write_split(folder, scans, split)
-    with staged_outputs(folder) as stage:
-        (stage / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+    stage = Path(tempfile.mkdtemp(prefix=".sct_rootlets-", dir=folder))
+    try:
+        dataset = write_dataset(stage / "raw", scans, split)
+        (dataset / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        (stage / "raw").replace(folder / "nnUNet_raw")
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _plan(settings: Settings, folder: Path, plans: Path | None, say: Callable[[str], None]) -> None:

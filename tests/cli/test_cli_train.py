@@ -91,3 +91,12 @@ def test_bootstrap_predicts_by_the_model_that_is_named(bids, tmp_path, capsys):
     label = tmp_path / "out/derivatives/labels/sub-phantom01/anat/sub-phantom01_T2w_label-rootlets_dseg.nii.gz"
     assert label.exists()
     assert 'set "Reviewed" to true' in out
+
+
+def test_an_interrupt_says_that_it_can_go_on(bids, tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "train", interrupted)
+    status, _, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out")
+    assert (status, err) == (130, "sct_rootlets train: interrupted; the same command goes on where it was\n")

@@ -93,6 +93,15 @@ def test_two_folders_with_the_same_subject(bids, tmp_path):
     assert len(set(make_split(cases, 2).persons.values())) == 4
 
 
+def test_labels_of_one_folder_are_not_given_to_the_same_names_in_another(bids, tmp_path):
+    copy = shutil.copytree(bids, tmp_path / "copy")
+    labels = [root / "derivatives" / "labels" for root in (copy, bids)]
+    named, problems = find_labelled([bids, copy], labels, contrasts=["T2w"])
+    assert problems == []
+    assert len(named) == 10
+    assert all(scan.labels["rootlets"].is_relative_to(scan.root) for _, scan in named)
+
+
 def test_a_renamed_copy_is_the_same_person(bids, tmp_path):
     """One scan under another subject's name, stored in another axis order: found by its voxels."""
     for folder in ("", "derivatives/labels"):

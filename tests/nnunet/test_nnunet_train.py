@@ -11,7 +11,16 @@ from sct_rootlets.errors import DatasetError, ModelError
 from sct_rootlets.nnunet import train as module
 from sct_rootlets.nnunet.checks import Problem
 from sct_rootlets.nnunet.dataset import NAME
-from sct_rootlets.nnunet.train import RESULTS, Settings, check, refuse_errors, require_nnunet, train
+from sct_rootlets.nnunet.train import (
+    RESULTS,
+    Settings,
+    check,
+    refuse_errors,
+    require_nnunet,
+    split_of,
+    train,
+    write_split,
+)
 from sct_rootlets.nnunet.worker import FINISHED, adopted
 
 
@@ -90,6 +99,38 @@ def test_other_data_need_another_folder(settings, steps, tmp_path, change, what)
     with pytest.raises(DatasetError, match=f"was begun with other data: {what}; give another -ofolder"):
         train(replace(settings, **change), tmp_path / "out", str)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "nnUNet_raw").rglob("*")} == before
+
+
+def test_another_split_does_not_replace_that_of_a_training(settings, steps, tmp_path):
+    """Who would look up the test subjects there later must find those that were kept out."""
+    train(settings, tmp_path / "out", str)
+    table = (tmp_path / "out" / "splits.tsv").read_bytes()
+    scans, _ = check(settings, tmp_path / "out", pictures=False)
+    write_split(tmp_path / "out", scans, split_of(settings, scans)[0])
+    with pytest.raises(DatasetError, match="the split of the subjects differ"):
+        write_split(tmp_path / "out", scans, split_of(replace(settings, seed=3), scans)[0])
+    assert (tmp_path / "out" / "splits.tsv").read_bytes() == table
+
+
+def test_a_folder_of_somebody_else_is_left_alone(settings, steps, tmp_path):
+    theirs = tmp_path / "out" / "nnUNet_raw" / "Dataset001_theirs" / "dataset.json"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+    with pytest.raises(DatasetError, match="is there already and was not made by this command"):
+        train(settings, tmp_path / "out", str)
+    assert theirs.exists()
+
+
+def test_a_run_that_was_killed_while_writing_the_dataset_is_done_again(settings, steps, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "write_dataset", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, tmp_path / "out", str)
+    monkeypatch.undo()
+    assert not (tmp_path / "out" / "nnUNet_raw").exists()
+    assert not list((tmp_path / "out").glob(".sct_rootlets-*"))
 
 
 def test_the_split_of_one_training_serves_another(settings, steps, tmp_path):
