@@ -5,11 +5,12 @@
     python benchmarks/segmentation.py crop -data DIR
     python benchmarks/segmentation.py windows -data DIR
     python benchmarks/segmentation.py repeat
+    python benchmarks/segmentation.py worst -contrasts T2w -o docs/worst.png
 
-Each prints a table in Markdown. DIR holds the real scans (``errsm``, ``sct_testing_data``; by default the folder that
-SCT_ROOTLETS_DATA names). ``-bundle`` and ``-scans`` take other weights and some of the four scans: models that were
-trained without those scans (see the model card). Dice on synthetic scans compares with synthetic truth: it says nothing
-about people.
+Each prints a table in Markdown, or draws the scan with the lowest level-wise Dice. DIR holds the real scans (``errsm``,
+``sct_testing_data``; by default the folder that SCT_ROOTLETS_DATA names). ``-bundle`` and ``-scans`` take other weights
+and some of the four scans: models that were trained without those scans (see the model card). Dice on synthetic scans
+compares with synthetic truth: it says nothing about people.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from sct_rootlets.correspondence import BIAS_MM
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume, load_volume, superior_axis
-from sct_rootlets.levels import level_name
+from sct_rootlets.levels import level_color, level_name
 from sct_rootlets.segmentation.segment import Segmentation, Segmenter
 from sct_rootlets.segmentation.weights import FOLDER, load_segmenter
 from sct_rootlets.subject import compute_spinal_levels
@@ -38,6 +42,8 @@ ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
 #: Vertebral minus spinal midpoint that is expected, by the level of the spinal one.
 EXPECTED_MM = dict(zip(range(3, 10), BIAS_MM, strict=True))
 WINDOW_MM, WINDOW_STEP_MM = 60.0, 10.0
+#: Half the width of an axial cut that is drawn, and the size of its pixels.
+HALF_MM, PIXEL_MM = 14.0, 0.35
 
 
 def row(*cells: object) -> None:
@@ -294,21 +300,83 @@ def repeat(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...]) -> N
         row(contrast, total, same, f"{np.median(off):.2f}, {np.percentile(off, 95):.2f}")
 
 
+def draw_cut(pair: np.ndarray, volume: Volume, segmentation: Segmentation, arc: float) -> None:
+    """An axial cut, perpendicular to the cord, twice: as it is, and with outlines of cord and rootlets."""
+    line = segmentation.centerline
+    offset = np.arange(-HALF_MM, HALF_MM + PIXEL_MM, PIXEL_MM)
+    _, right, anterior = line.frame(arc)
+    points = line.position(arc) + offset[None, :, None] * right[:, None] + offset[:, None, None] * anterior[:, None]
+    index = np.moveaxis(apply_affine(np.linalg.inv(volume.affine), points), -1, 0)
+
+    def cut(data: np.ndarray, order: int) -> np.ndarray:
+        return ndimage.map_coordinates(data, index, order=order, output=np.float32, mode="constant")
+
+    gray = np.nan_to_num(cut(volume.data, 1))
+    low, high = np.percentile(gray, (1, 99.5))
+    shown = np.clip((gray - low) / max(high - low, 1e-6), 0, 1)
+    colored = np.repeat(shown[..., None], 3, axis=2)
+    labels = cut(segmentation.rootlets, 0)
+    for value in np.unique(labels[labels > 0]):
+        colored[labels == value] = to_rgb(level_color(level_name(int(value), "spinal")))
+    cord = cut(segmentation.cord.astype(np.uint8), 1)
+    axes: Axes
+    for axes, picture in zip(pair, (np.repeat(shown[..., None], 3, axis=2), colored), strict=True):
+        axes.imshow(picture, origin="lower", interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for side in axes.spines.values():
+            side.set_visible(False)
+    if cord.max() >= 0.5 > cord.min():
+        pair[1].contour(cord, levels=[0.5], colors=["#FFFFFF"], linewidths=0.6)
+
+
+def worst(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...], path: Path) -> None:
+    """Draw the held-out synthetic scan with the lowest level-wise Dice: image, truth and what was found, by level."""
+    lowest = (2.0, "", 0)
+    for contrast in contrasts:
+        for subject in range(subjects):
+            image, rootlets, cord = synthetic_scan(contrast, subject)
+            lowest = min(lowest, (float(np.mean(score(segmenter(image), rootlets, cord).dice)), contrast, subject))
+    mean, contrast, subject = lowest
+    image, rootlets, cord = synthetic_scan(contrast, subject)
+    found = segmenter(image)
+    truth = replace(found, rootlets=rootlets.data, cord=cord.data > 0)
+    values = [int(value) for value in np.unique(rootlets.data) if value]
+    height = 1.3 * len(values) + 0.3
+    figure = Figure(figsize=(4.4, height), facecolor="white")
+    axes = figure.subplots(len(values), 3)
+    figure.subplots_adjust(left=0.1, right=0.99, top=1 - 0.3 / height, bottom=0.01, wspace=0.03, hspace=0.03)
+    for line, value in zip(axes, values, strict=True):
+        points = apply_affine(image.affine, np.argwhere(rootlets.data == value))
+        middle = float(np.median(found.centerline.project(points).arc))
+        draw_cut(line[:2], image, truth, middle)
+        draw_cut(line[[0, 2]], image, found, middle)
+        line[0].set_ylabel(level_name(value, "spinal"), rotation=0, ha="right", va="center", labelpad=4)
+    for column, title in zip(axes[0], ("image", "truth", "found"), strict=True):
+        column.set_title(title, fontsize=10)
+    figure.savefig(path, dpi=90, metadata={"Software": None})
+    print(f"{path}: {contrast}, subject {subject}, level-wise Dice {mean:.3f}")
+
+
 def main() -> None:
-    """Print a table."""
+    """Print a table, or draw a picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("synthetic", "real", "crop", "windows", "repeat"))
+    parser.add_argument("what", choices=("synthetic", "real", "crop", "windows", "repeat", "worst"))
     parser.add_argument("-subjects", type=int, default=20)
     parser.add_argument("-contrasts", default=",".join(CONTRASTS), help="some of the contrasts, between commas")
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
     parser.add_argument("-bundle", type=Path, default=FOLDER, help="folder with the models overview and rootlets")
     parser.add_argument("-scans", default=",".join(ERRSM), help="some of the four scans, between commas")
     parser.add_argument("-discs", action="store_true", help="let the discs of the four scans take part in naming")
+    parser.add_argument("-o", type=Path, default=Path("worst.png"), help="picture of worst")
     arguments = parser.parse_args()
     segmenter = load_segmenter(bundle=arguments.bundle)
     if arguments.what in ("synthetic", "repeat"):
         contrasts = tuple(arguments.contrasts.split(","))
         {"synthetic": synthetic, "repeat": repeat}[arguments.what](segmenter, arguments.subjects, contrasts)
+        return
+    if arguments.what == "worst":
+        worst(segmenter, arguments.subjects, tuple(arguments.contrasts.split(",")), arguments.o)
         return
     if arguments.data is None:
         parser.error("give the folder with real scans: -data DIR, or SCT_ROOTLETS_DATA")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +14,10 @@ from scipy import ndimage
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.image import Volume, VolumeLike, check_same_grid, load_volume, save_labels, staged_outputs
 from sct_rootlets.levels import level_name
-from sct_rootlets.segmentation.tasks import Output, Task
+from sct_rootlets.segmentation.tasks import TASKS, Output, Task
 from sct_rootlets.segmentation.weights import Weights, find_model, load_segmenter
 from sct_rootlets.spinal import DISTANCE_MM, Method
-from sct_rootlets.subject import SubjectLevels, compute_spinal_levels, version, write_table
+from sct_rootlets.subject import SubjectLevels, compute_spinal_levels, version, write_json, write_table
 from sct_rootlets.vertebral import border_points, label_points
 
 if TYPE_CHECKING:
@@ -151,6 +150,7 @@ def levels_of_image(
     notes: tuple[str, ...] = ()
     facts: dict[str, object] = {}
     confidence: dict[int, float] = {}
+    sidecars: dict[str, dict[str, object]] = {}
     if rootlets is None or cord is None:
         settings = replace(settings or Settings(), discs=discs, vertebrae=vertebrae)
         settings = replace(settings, model=find_model(settings.model))  # found once: what is described is what ran
@@ -163,6 +163,8 @@ def levels_of_image(
         if rootlets is None and found.rootlets.any():
             segmented["rootlets"] = replace(volume, data=found.rootlets, name=f"rootlets of {volume.name}", path=None)
             confidence = {one.value: one.confidence for one in found.stretches}
+        outputs = dict(zip(("rootlets", "cord"), TASKS["rootlets_cord"].outputs, strict=True))
+        sidecars = {name: sidecar(outputs[name], volume, found, settings) for name in segmented}
         if rootlets is None and "rootlets" not in segmented and discs is None and vertebrae is None:
             raise ImageError(f"no rootlets of C2 to T1 were found in {volume.name}, and no discs were given")
     subject = compute_spinal_levels(
@@ -178,6 +180,7 @@ def levels_of_image(
     return replace(
         subject,
         segmented=segmented,
+        sidecars=sidecars,
         settings={**subject.settings, **facts},
         notes=(*notes, *subject.notes),
         confidence=confidence,
@@ -376,10 +379,7 @@ def _save(
         [{"index": value, "name": names[value][0], "color": names[value][1]} for value in present],
         separator="\t",
     )
-    Path(f"{stem}.json").write_text(
-        json.dumps(sidecar(made, volume, segmentation, settings), indent=2, ensure_ascii=False) + "\n",
-        encoding="utf-8",
-    )
+    write_json(Path(f"{stem}.json"), sidecar(made, volume, segmentation, settings))
 
 
 def sidecar(made: Output, volume: Volume, segmentation: Segmentation, settings: Settings) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nibabel.affines import apply_affine
@@ -91,6 +91,8 @@ class SubjectLevels:
         What was thresholded, left out or corrected, one line each.
     segmented : dict of str to Volume
         ``cord`` and ``rootlets``, as far as they were segmented and not given; saved with the rest.
+    sidecars : dict of str to dict
+        What their JSON sidecars say.
     confidence : dict of int to float
         Probability of the name of each spinal level, by value, where rootlets were segmented.
     """
@@ -107,6 +109,7 @@ class SubjectLevels:
     settings: dict[str, object]
     notes: tuple[str, ...]
     segmented: dict[str, Volume] = field(default_factory=dict)
+    sidecars: dict[str, dict[str, object]] = field(default_factory=dict)
     confidence: dict[int, float] = field(default_factory=dict)
 
     @property
@@ -213,7 +216,10 @@ class SubjectLevels:
             for levels in self.kinds:
                 self._save_map(stage, prefix, levels)
             for name, volume in self.segmented.items():
-                save_labels(stage / f"{prefix}_{SEGMENTED_ENDINGS[name]}", volume.data, volume)
+                path = stage / f"{prefix}_{SEGMENTED_ENDINGS[name]}"
+                save_labels(path, volume.data, volume)
+                if name in self.sidecars:
+                    write_json(path.with_name(path.name.replace(".nii.gz", ".json")), self.sidecars[name])
             self._save_tables(stage, prefix, published)
             if figure:
                 from sct_rootlets.report.figures import save_levels_figure
@@ -245,7 +251,7 @@ class SubjectLevels:
             "Reference": self.reference.name,
             "Notes": list(self.notes),
         }
-        (folder / f"{stem}.json").write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(folder / f"{stem}.json", sidecar)
 
     def _save_tables(self, folder: Path, prefix: str, published: bool) -> None:
         rows: dict[str, list[dict[str, object]]] = {levels.kind: self.level_rows(levels) for levels in self.kinds}
@@ -411,10 +417,15 @@ def earlier_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequen
         What the last run wrote.
     """
     endings = ["levels.csv", "levels.png", "correspondence.csv", *PUBLISHED_ENDINGS.values()]
-    endings += SEGMENTED_ENDINGS.values()
+    endings += [name.replace(".nii.gz", end) for name in SEGMENTED_ENDINGS.values() for end in (".nii.gz", ".json")]
     endings += [f"label-{name}_dseg.{ending}" for name in LABEL_NAMES.values() for ending in ("nii.gz", "json", "tsv")]
     paths = [Path(folder) / f"{prefix}_{ending}" for ending in endings]
     return [path for path in paths if path.exists() and path not in written]
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a sidecar."""
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Sequence[dict[str, object]], separator: str = ",") -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from sct_rootlets.cli.common import add_misc, command_parser, run, say
@@ -128,6 +126,7 @@ def install(name: str | None, sources: Sequence[str] = (), force: bool = False, 
     force, progress : bool
     """
     from sct_rootlets.segmentation.install import install as install_model
+    from sct_rootlets.segmentation.install import suggested_name
     from sct_rootlets.segmentation.weights import BUNDLED
 
     name = name or (suggested_name(sources[0]) if sources else BUNDLED)
@@ -141,64 +140,19 @@ def install(name: str | None, sources: Sequence[str] = (), force: bool = False, 
     say(f"use it with: sct_deepseg rootlets -i <image> -model {name}")
 
 
-def suggested_name(source: str) -> str:
-    """Name of a model that is installed from an address: of the catalogue if its file is, or else of the file."""
-    from sct_rootlets.segmentation.download import shown
-    from sct_rootlets.segmentation.weights import catalogue
-
-    file = PurePosixPath(shown(source).replace("\\", "/")).name
-    for name, release in catalogue().items():
-        if any(mirror.endswith(f"/{file}") for mirror in release.mirrors):
-            return name
-    stem = file[: -len(".zip")] if file.lower().endswith(".zip") else file
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("._-") or "custom"
-
-
 def verify(name: str | None, verbose: bool) -> None:
-    """Compare files with what is recorded of them, for one model or for all.
+    """Say that the files of a model, or of all, are those that were installed."""
+    from sct_rootlets.segmentation.weights import BUNDLED, verified
 
-    Raises
-    ------
-    ModelError
-        That names the first difference, if there is one.
-    """
-    from sct_rootlets.errors import ModelError
-    from sct_rootlets.segmentation.weights import (
-        BUNDLED,
-        bundled,
-        changed_files,
-        find_installed,
-        installed_names,
-    )
-
-    wrong = []
-    for one in [BUNDLED, *installed_names()] if name is None else [name]:
-        try:
-            weights = bundled() if one == BUNDLED else find_installed(one)
-        except ModelError as error:
-            wrong.append(str(error))
-            continue
-        if weights is None:
-            raise ModelError(f"{one} is not installed; see: sct_rootlets models list")
-        changes = changed_files(weights)
-        if changes:
-            more = f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""
-            wrong.append(f"{one} in {weights.folder}: {changes[0]}{more}; install it again")
-        elif verbose:
-            say(f"{one}: {len(weights.files)} files, as they were installed")
-    if wrong:
-        raise ModelError("; ".join(wrong))
+    for weights in verified(name):
+        if verbose:
+            say(
+                f"{BUNDLED if weights.is_bundled else weights.name}: {len(weights.files)} files, as they were installed"
+            )
 
 
 def path(name: str | None) -> None:
     """Print where a model lies, or where models are looked for."""
-    from sct_rootlets.errors import ModelError
-    from sct_rootlets.segmentation.weights import BUNDLED, bundled, find_installed, model_folders
+    from sct_rootlets.segmentation.weights import model_folders, named
 
-    if name is None:
-        say(*map(str, model_folders()))
-        return
-    weights = bundled() if name == BUNDLED else find_installed(name)
-    if weights is None:
-        raise ModelError(f"{name} is not installed; see: sct_rootlets models list")
-    say(str(weights.folder))
+    say(*map(str, model_folders() if name is None else [named(name).folder]))

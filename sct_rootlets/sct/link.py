@@ -174,13 +174,18 @@ def status(environment: Environment, toolbox: Toolbox) -> list[str]:
 
 
 def _weights() -> str:
-    from sct_rootlets.segmentation.weights import FOLDER, manifest
+    from sct_rootlets.segmentation.weights import FOLDER, installed_names, manifest
 
     try:
-        bundled = manifest()
-        return f"{bundled['name']} {bundled['version']}, bundled, {bundled['bytes'] / 1e6:.1f} MB in {FOLDER}"
+        own = manifest()
+        bundled = f"{own['name']} {own['version']}, bundled, {own['bytes'] / 1e6:.1f} MB in {FOLDER}"
     except (OSError, ValueError, KeyError):
         return f"those in {FOLDER} are damaged; install sct_rootlets again"
+    try:
+        installed = installed_names()
+    except ImportError:  # without platformdirs there is no folder to look in
+        installed = []
+    return "; ".join([bundled, *(f"{name}, installed" for name in installed)])
 
 
 def _commands(environment: Environment, toolbox: Toolbox) -> list[Path]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -112,6 +113,16 @@ def install(
             finally:
                 _tidy(home)
     raise ModelError("; ".join(reasons))
+
+
+def suggested_name(source: str) -> str:
+    """Name of a model that is installed from an address: of the catalogue if its file is, or else of the file."""
+    file = PurePosixPath(download.shown(source).replace("\\", "/")).name
+    for name, release in catalogue().items():
+        if any(mirror.endswith(f"/{file}") for mirror in release.mirrors):
+            return name
+    stem = file[: -len(".zip")] if file.lower().endswith(".zip") else file
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("._-") or "custom"
 
 
 def remove(name: str) -> Path:

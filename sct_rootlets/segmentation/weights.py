@@ -225,6 +225,20 @@ def read_installed(folder: Path, name: str) -> Weights | None:
         raise ModelError(f"{name} in {folder} is damaged; install it again") from error
 
 
+def named(name: str) -> Weights:
+    """Find the bundled model or an installed one; its files are not looked at.
+
+    Raises
+    ------
+    ModelError
+        If none of this name is installed, or what is known of it cannot be read.
+    """
+    weights = bundled() if name == BUNDLED else find_installed(name)
+    if weights is None:
+        raise ModelError(f"{name} is not installed; see: sct_rootlets models list")
+    return weights
+
+
 def installed_names() -> list[str]:
     """Names of the models that are installed, in the order of the alphabet."""
     return sorted({path.parent.name for folder in model_folders() for path in folder.glob(f"*/{POINTER}")})
@@ -250,6 +264,32 @@ def changed_files(weights: Weights) -> list[str]:
     there = {path.relative_to(weights.folder) for path in weights.folder.rglob("*") if path.is_file()}
     more = sorted(path for path in there - set(map(Path, weights.files)) if _is_read(path))
     return changes + [f"{path.as_posix()} was added" for path in more]
+
+
+def verified(name: str | None = None) -> list[Weights]:
+    """Compare the files of a model, or of the bundled and all installed ones, with what is recorded of them.
+
+    Raises
+    ------
+    ModelError
+        That names what is wrong with each model, if anything is.
+    """
+    sound, wrong = [], []
+    for one in [BUNDLED, *installed_names()] if name is None else [name]:
+        try:
+            weights = named(one)
+        except ModelError as error:
+            wrong.append(str(error))
+            continue
+        changes = changed_files(weights)
+        if changes:
+            more = f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""
+            wrong.append(f"{one} in {weights.folder}: {changes[0]}{more}; install it again")
+        else:
+            sound.append(weights)
+    if wrong:
+        raise ModelError("; ".join(wrong))
+    return sound
 
 
 def _is_read(path: Path) -> bool:

@@ -156,6 +156,10 @@ def test_what_is_not_given_is_segmented(inputs, image, tmp_path, capsys):
     sidecar = json.loads((ours / f"{STEM}_label-spinalLevels_dseg.json").read_text())
     assert sidecar["NamesFromDiscs"] == any("come from the discs" in note for note in sidecar["Notes"])
     assert sidecar["Model"]["Version"]
+    for name in ("rootlets_dseg", "SC_seg"):
+        of_map = json.loads((ours / f"{STEM}_label-{name}.json").read_text())
+        assert of_map["Model"] == sidecar["Model"]
+        assert [level["Name"] for level in of_map["Levels"]][1:3] == ["C3", "C4"]
 
 
 def test_a_given_mask_is_used(inputs, image, tmp_path):

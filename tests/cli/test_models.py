@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from sct_rootlets.cli import deepseg
-from sct_rootlets.cli.models import main, suggested_name
+from sct_rootlets.cli.models import main
 from sct_rootlets.segmentation import weights
 
 
@@ -122,14 +122,6 @@ def test_sct_deepseg_installs_in_the_spelling_of_sct(models, zipped, capsys):
     assert weights.installed_names() == ["our-model", "ours"]
     with pytest.raises(SystemExit, match="2"):
         deepseg.main(["rootlets", "-i", "t2.nii.gz", "-custom-url", str(zipped)])
-
-
-def test_the_published_file_has_the_published_name():
-    url = "https://mirror.example.org/model-spinal-rootlets-multicon-r20250318.zip?signature=abc"
-    assert suggested_name(url) == "rootletseg-r20250318"
-    assert suggested_name("C:\\models\\Our model (2).zip") == "Our-model-2"
-    assert suggested_name("https://example.org/") == "example.org"
-    assert suggested_name("/") == "custom"
 
 
 @pytest.mark.parametrize(

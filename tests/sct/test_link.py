@@ -84,6 +84,15 @@ def test_status_tells_of_damaged_weights(monkeypatch, tmp_path):
     assert _weights() == f"those in {tmp_path} are damaged; install sct_rootlets again"
 
 
+def test_status_names_installed_weights(monkeypatch, tmp_path):
+    from sct_rootlets.sct.link import _weights
+
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "current.json").write_text("{}")
+    monkeypatch.setenv("SCT_ROOTLETS_MODELS", str(tmp_path))
+    assert _weights().endswith("; ours, installed")
+
+
 @pytest.mark.parametrize("kind", ["no tasks", "old"])
 def test_an_sct_that_cannot_take_the_tasks_is_not_linked(miniature, kind):
     before = miniature.state()

@@ -20,7 +20,7 @@ from sct_rootlets.errors import ModelError  # noqa: E402
 from sct_rootlets.segmentation import install as module  # noqa: E402
 from sct_rootlets.segmentation import weights  # noqa: E402
 from sct_rootlets.segmentation.download import Patience  # noqa: E402
-from sct_rootlets.segmentation.install import install, remove  # noqa: E402
+from sct_rootlets.segmentation.install import install, remove, suggested_name  # noqa: E402
 from sct_rootlets.segmentation.model import load_model  # noqa: E402
 from sct_rootlets.segmentation.weights import Release, find_installed, find_model, sha256_of  # noqa: E402
 
@@ -555,3 +555,11 @@ def test_the_published_layout(models, trainers, tmp_path):
     assert len(installed.files) == 8
     assert weights_of.__wrapped__(installed.folder) == weights_of(trainers[0])
     assert load_model(installed.folder).mirror_axes == (0, 1, 2)
+
+
+def test_the_published_file_has_the_published_name():
+    url = "https://mirror.example.org/model-spinal-rootlets-multicon-r20250318.zip?signature=abc"
+    assert suggested_name(url) == "rootletseg-r20250318"
+    assert suggested_name("C:\\models\\Our model (2).zip") == "Our-model-2"
+    assert suggested_name("https://example.org/") == "example.org"
+    assert suggested_name("/") == "custom"
