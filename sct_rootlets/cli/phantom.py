@@ -25,7 +25,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="write a cohort of so many subjects with drawn anatomies and a participants.tsv, whose spinal and "
         "vertebral levels lie as far apart as published (default: the two phantoms of testing_data/)",
     )
-    optional.add_argument("-seed", type=int, default=0, metavar="<n>", help="of what is drawn for -n (default: 0)")
+    optional.add_argument("-seed", type=seed, default=0, metavar="<n>", help="of what is drawn for -n (default: 0)")
     add_misc(parser)
     return parser
 
@@ -36,6 +36,13 @@ def subjects(text: str) -> int:
     if not 1 <= value <= 1000:
         raise argparse.ArgumentTypeError(f"must be from 1 to 1000, not {text}")
     return value
+
+
+def seed(text: str) -> int:
+    """Parse a seed."""
+    if int(text) < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
+    return int(text)
 
 
 def main(argv: list[str] | None = None) -> int:

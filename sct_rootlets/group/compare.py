@@ -260,12 +260,8 @@ class GroupLevels:
     @property
     def implausible(self) -> list[str]:
         """Subjects whose levels lie so far from where published that their names, or those of discs, may be wrong."""
-        expected = {
-            (upper, lower): bias
-            for (_, upper, lower), bias in zip(
-                (pair for pair in paired_levels() if pair[0] == "shifted"), BIAS_MM, strict=False
-            )
-        }
+        shifted = [(upper, lower) for pairing, upper, lower in paired_levels() if pairing == "shifted"]
+        expected = dict(zip(shifted, BIAS_MM, strict=False))
         away: dict[str, list[float]] = {}
         for row in self.pair_rows:
             if row.pairing == "shifted" and row.status == "compared" and (row.vertebral, row.spinal) in expected:

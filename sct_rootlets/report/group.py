@@ -182,9 +182,11 @@ def subjects_figure(group: GroupLevels) -> Figure:
         axes.tick_params(axis="x", labelsize=7)
     names = sorted(set(table["name"]), key=lambda name: level_value(name, "spinal"))
     handles = [Patch(facecolor=level_color(name), label=name) for name in names]
-    handles.append(Patch(facecolor="white", edgecolor=INK, hatch="////", label="may be longer"))
+    if not table["complete"].all():
+        handles.append(Patch(facecolor="white", edgecolor=INK, hatch="////", label="may be longer"))
     figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
-    figure.suptitle("spinal (left bar) and vertebral levels (right bar, framed)", color=INK, fontsize=11)
+    title = "spinal (left bar) and vertebral levels (right bar, framed)"
+    figure.axes[0].set_title(title, loc="left", color=INK, fontsize=11)
     return figure
 
 
