@@ -339,12 +339,13 @@ def compare_methods(values: pd.DataFrame, first: str, second: str) -> pd.DataFra
 
 def _with_common_levels(values: pd.DataFrame) -> pd.DataFrame:
     """Means of HD95 and of errors of ends over the levels of both methods: to miss a hard level is no gain."""
-    unfair = values.metric.isin(UNDEFINED_IF_MISSED) & (values.scope == ALL_LEVELS)
+    whole = values.scope == ALL_LEVELS
     single = values[values.metric.isin(UNDEFINED_IF_MISSED) & ~values.scope.isin((ALL_LEVELS, ANY_NAME))]
     common = single[single.groupby(["scan", "scope", "metric"]).method.transform("nunique") == 2]
     keys = ["method", "contrast", "subject", "scan", "metric"]
     means = common.groupby(keys, as_index=False, sort=False).value.mean().assign(scope=ALL_LEVELS)
-    return pd.concat([values[~unfair], means], ignore_index=True)
+    fair = values[whole & ~values.metric.isin(UNDEFINED_IF_MISSED)]
+    return pd.concat([fair, means, values[~whole]], ignore_index=True)
 
 
 def _check_pairs(values: pd.DataFrame, first: str, second: str) -> None:

@@ -445,7 +445,8 @@ def _repeat_of(path: Path, over: str) -> tuple[str, str]:
 
 
 def _level_table(path: Path) -> pd.DataFrame:
-    needed = {"kind", "level", "name", "method", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm", "reference"}
+    numbers = ["level", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm"]
+    needed = {"kind", "name", "method", "reference", *numbers}
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
@@ -453,4 +454,7 @@ def _level_table(path: Path) -> pd.DataFrame:
     lacking = sorted(needed - set(table.columns))
     if lacking:
         raise DatasetError(f"{path} has no column {lacking[0]}; give level tables of sct_compute_spinal_levels")
+    for column in numbers:
+        if pd.to_numeric(table[column], errors="coerce").isna().any():
+            raise DatasetError(f"{path} has a row whose {column} is no number; make the table again")
     return table
