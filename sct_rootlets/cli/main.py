@@ -10,6 +10,7 @@ from sct_rootlets.cli.common import add_misc, command_parser
 #: Actions in the order of the help: name, module with a ``main(argv)``, what it does.
 ACTIONS = (
     ("demo", "sct_rootlets.cli.demo", "run the main job on a phantom and show what comes out"),
+    ("register", "sct_rootlets.cli.register", "register a subject to the PAM50 template by its rootlets"),
     ("models", "sct_rootlets.cli.models", "list, install, verify and remove models"),
     ("phantom", "sct_rootlets.cli.phantom", "write phantoms with known truth (those in testing_data/)"),
     (
