@@ -6,9 +6,10 @@
     python benchmarks/registration.py speed -template PAM50
 
 ``deformed``: PAM50's own labels, bent, stretched, turned and shifted level by level by a known map, drawn on voxels of
-0.8 mm (``-voxel``), and registered back. ``real``: a crop with RootletSeg's rootlets and four scans with ours (DIR, by default the folder
-that SCT_ROOTLETS_DATA names). ``spread``: phantoms whose levels drift against their vertebrae as published, by rootlets and
-by discs. ``speed``: the whole command on 384×216×52 voxels. PAM50 is a folder, by default ``$SCT_DIR/data/PAM50``.
+0.8 mm (``-voxel``), and registered back. ``real``: a crop with RootletSeg's rootlets and four scans with ours (DIR, by
+default the folder that SCT_ROOTLETS_DATA names). ``spread``: phantoms whose levels drift against their vertebrae, by
+rootlets and by discs. ``speed``: the whole command on 384×216×52 voxels. PAM50 is a folder, by default
+``$SCT_DIR/data/PAM50``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +61,9 @@ def cord_of(template: Template) -> LandmarkedCord:
     template.need("cord", "rootlets")
     cord = template.volume("cord")
     assert cord is not None
-    return landmarked_cord(cord, template.volume("rootlets"), template.volume("discs") or template.volume("discs_in_cord"))
+    return landmarked_cord(
+        cord, template.volume("rootlets"), template.volume("discs") or template.volume("discs_in_cord")
+    )
 
 
 def part_of(template: LandmarkedCord, low_mm: float, high_mm: float) -> tuple[tuple[slice, ...], np.ndarray]:
@@ -146,14 +150,13 @@ class Bent:
         return np.column_stack([across, self.top - self.back(arc)])
 
 
-def deformed_subject(
-    bent: Bent, template: LandmarkedCord, rootlets: Volume, voxel_mm: float
-) -> tuple[Volume, Volume]:
+def deformed_subject(bent: Bent, template: LandmarkedCord, rootlets: Volume, voxel_mm: float) -> tuple[Volume, Volume]:
     """Cord and rootlets of the deformed template on isotropic voxels, in the axis order of a sagittal scan."""
     ends = [one.arc_mm for one in template.landmarks if one.kind == "rootlets"]
     line = np.arange(max(0.0, min(ends) - 14), max(ends) + 20, 1.0)
     curve = bent.to_subject(template.space.points(np.column_stack([line, np.zeros((len(line), 2))])))
-    low, high = curve.min(axis=0) - [16, 16, 0], curve.max(axis=0) + [16, 16, 0]
+    margin = np.array([16.0, 16.0, 0.0])
+    low, high = curve.min(axis=0) - margin, curve.max(axis=0) + margin
     affine = np.array([[0.0, 0, 1, low[0]], [-1, 0, 0, high[1]], [0, 1, 0, low[2]], [0, 0, 0, 1]])
     affine[:3, :3] *= voxel_mm
     shape = tuple(np.ceil((high - low)[[1, 2, 0]] / voxel_mm).astype(int))
@@ -174,7 +177,9 @@ def deformed(template: Template, draws: int, voxel_mm: float) -> None:
     levels = [one for one in there.landmarks if one.kind == "rootlets"]
     part, affine = part_of(there, levels[0].arc_mm - 6, levels[-1].arc_mm + 6)
     cord = there.mask.data[part]
-    canal = cord | (load_volume(fluid).data[part] > 0 if fluid.exists() else ndimage.binary_dilation(cord, iterations=6))
+    canal = cord | (
+        load_volume(fluid).data[part] > 0 if fluid.exists() else ndimage.binary_dilation(cord, iterations=6)
+    )
     places = apply_affine(affine, np.argwhere(cord))[::7]
     middles = there.space.points(np.array([[one.arc_mm, 0, 0] for one in levels]))
     header("draw", "midpoints off, greatest (mm)", "cord Dice", "off the truth in the cord, median (95 %) (mm)",
@@ -244,7 +249,9 @@ def subjects(data: Path) -> dict[str, tuple[Volume, Volume, Volume]]:
         image = load_volume(data / "errsm" / f"sub-{name}" / "anat" / f"sub-{name}_T2w.nii.gz")
         labels = data / "errsm" / "derivatives" / "labels" / f"sub-{name}" / "anat"
         rootlets = Volume(segment_rootlets(image).rootlets, image.affine, f"rootlets of {name}")
-        cord, discs = (load_volume(labels / f"sub-{name}_T2w_label-{what}.nii.gz") for what in ("SC_seg", "discs_dlabel"))
+        cord, discs = (
+            load_volume(labels / f"sub-{name}_T2w_label-{what}.nii.gz") for what in ("SC_seg", "discs_dlabel")
+        )
         found[name] = cord, rootlets, discs
     return found  # type: ignore[return-value]
 
@@ -252,8 +259,8 @@ def subjects(data: Path) -> dict[str, tuple[Volume, Volume, Volume]]:
 def real(template: Template, data: Path) -> None:
     """Tables of real scans: midpoints with each level, and without it; cord Dice; turns by two sources."""
     there = cord_of(template)
-    header("scan", "used levels: off (mm)", "leaving one level out: off (mm)", "greatest", "cord Dice", "least Jacobian",
-           "discs off, by rootlets (mm)")  # fmt: skip
+    columns = ("scan", "used levels: off (mm)", "leaving one level out: off (mm)", "greatest", "cord Dice")
+    header(*columns, "least Jacobian", "discs off, by rootlets (mm)")
     turns, ratios = [], []
     for name, (cord, rootlets, discs) in subjects(data).items():
         own = landmarked_cord(cord, rootlets, discs)
@@ -275,7 +282,9 @@ def real(template: Template, data: Path) -> None:
         knots = found.warp.along
         ratios += list(np.diff(knots.subject) / np.diff(knots.template))
     print(f"\nlength between neighbouring levels, subject over template: {min(ratios):.2f} to {max(ratios):.2f}\n")
-    header("scan", "turn by the mask's sections, mean (degrees)", "by pairs of roots, mean (SD; number)", "as estimated")
+    header(
+        "scan", "turn by the mask's sections, mean (degrees)", "by pairs of roots, mean (SD; number)", "as estimated"
+    )
     for name, by_section, by_roots, estimated in turns:
         roots = f"{np.mean(by_roots):+.1f} ({np.std(by_roots):.1f}; {len(by_roots)})"
         row(name, f"{by_section:+.1f}", roots, f"{estimated:+.1f}")
@@ -304,6 +313,70 @@ def turns_of(there: LandmarkedCord, own: LandmarkedCord, found: Alignment) -> tu
     return float(np.degrees(np.average(turn, weights=weight))), np.degrees(roots), float(np.degrees(across.turn.mean()))
 
 
+# ---- levels that drift against their vertebrae
+
+
+def spread(n_subjects: int, drift_mm: float) -> None:
+    """Table of the spread over phantoms of each spinal level's middle in template space, by rootlets and by discs.
+
+    On average levels lie against the vertebrae as published (`sct_rootlets.correspondence.BIAS_MM`); from subject to
+    subject, all of them drift by a normal deviate.
+    """
+    from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid, write_template
+    from sct_rootlets.registration.register import register
+
+    rng = np.random.default_rng(2026)
+    places: dict[str, list[list[float]]] = {"rootlets": [], "discs": []}
+    with tempfile.TemporaryDirectory() as folder:
+        write_template(folder)
+        for _ in range(n_subjects):
+            anatomy = cervical_anatomy(
+                bend_deg=rng.uniform(5, 25), sway_mm=rng.uniform(-3, 3), scale=rng.uniform(0.92, 1.08),
+                drift_mm=drift_mm * rng.standard_normal(),
+            )  # fmt: skip
+            shape, affine = phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16)
+            drawn = draw_phantom(anatomy, shape, affine)
+            middles = [sum(ends) / 2 for ends in anatomy.spinal_extents(0.0).values()]
+            for kind, found in places.items():
+                warp = register(
+                    cord=drawn.cord,
+                    rootlets=drawn.rootlets,
+                    discs=drawn.discs,
+                    template=folder,
+                    landmarks=kind,  # type: ignore[arg-type]
+                ).alignment.warp
+                found.append(list(warp.to_template(anatomy.centerline.position(np.array(middles)))[:, 2]))
+    names = list(anatomy.spinal_extents(0.0))
+    print(f"{n_subjects} phantoms, drift of SD {drift_mm:g} mm\n")
+    header("level", "SD by discs (mm)", "SD by rootlets (mm)", "ratio")
+    sd = {kind: np.std(np.array(found), axis=0, ddof=1) for kind, found in places.items()}
+    for index, name in enumerate(names):
+        one, other = sd["discs"][index], sd["rootlets"][index]
+        row(name, f"{one:.2f}", f"{other:.2f}", f"{one / other:.1f}")
+    row("least ratio", "", "", f"{(sd['discs'] / sd['rootlets']).min():.1f}")
+
+
+# ---- the whole command
+
+
+def speed(folder: Path, runs: int) -> None:
+    """Time and memory of the command, from a cold interpreter, with cord and rootlets given and without."""
+    from spinal_levels import SHAPE, measure, write_scan
+
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        write_scan(place)
+        command = [sys.executable, "-m", "sct_rootlets.cli.main", "register", "-i", str(place / "t2.nii.gz")]
+        command += ["-template", str(folder), "-ofolder", str(place / "reg")]
+        labels = ["-s", str(place / "t2_seg.nii.gz"), "-rootlets", str(place / "t2_rootlets.nii.gz")]
+        print(f"{os.cpu_count()} cores, {'×'.join(map(str, SHAPE))} voxels to PAM50, {runs} runs\n")
+        header("command", "median (s)", "range (s)", "peak memory (MB)")
+        for title, more in (("cord and rootlets given", labels), ("both segmented", [])):
+            seconds, megabytes = measure([*command, *more], runs)
+            shortest, longest = min(seconds), max(seconds)
+            row(title, f"{statistics.median(seconds):.1f}", f"{shortest:.1f}-{longest:.1f}", f"{megabytes:.0f}")
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -311,11 +384,20 @@ def main() -> None:
     parser.add_argument("-template", type=Path, help="folder of PAM50")
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
     parser.add_argument("-draws", type=int, default=20)
+    parser.add_argument("-subjects", type=int, default=12, help="phantoms of spread")
+    parser.add_argument("-drift", type=float, default=3.0, help="of spread: standard deviation in mm")
+    parser.add_argument("-runs", type=int, default=3, help="of speed")
     parser.add_argument("-voxel", type=float, default=0.8, help="of the deformed template, in mm")
     arguments = parser.parse_args()
     if arguments.what == "deformed":
         deformed(find_template(arguments.template), arguments.draws, arguments.voxel)
-    elif arguments.what == "real":
+    elif arguments.what == "spread":
+        spread(arguments.subjects, arguments.drift)
+    elif arguments.what == "speed":
+        speed(find_template(arguments.template).folder, arguments.runs)
+    elif arguments.data is None:
+        parser.error("give the folder with real scans: -data DIR, or SCT_ROOTLETS_DATA")
+    else:
         real(find_template(arguments.template), arguments.data)
 
 

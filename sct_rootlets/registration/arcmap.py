@@ -1,4 +1,4 @@
-"""A map of arc length from the template's cord to the subject's, through landmarks: smooth, growing, with an inverse."""
+"""A map of arc length from the template's cord to the subject's: smooth, growing, with an inverse."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.interpolate import CubicHermiteSpline
 from scipy.optimize import lsq_linear
 
-#: Between two landmarks the subject's cord is at least and at most so many times as long as the template's. Levels of
-#: the four real scans differ by 0.66 to 1.35; a name or a position beyond these limits is wrong.
+#: Between two landmarks the subject's cord is at least and at most so many times as long as the template's; beyond
+#: these limits, a name or a position is wrong (``benchmarks/registration.py real`` prints those of real scans).
 SLOPES = (0.4, 2.5)
 #: Landmarks closer than this on the template count as one, at their mean: their order means nothing.
 MERGE_MM = 3.0
@@ -69,7 +69,7 @@ class ArcMap:
         """
         arc = np.asarray(arc, dtype=float)
         inside = np.clip(arc, self.subject[0], self.subject[-1])
-        fine = np.unique(np.concatenate([np.linspace(*self.template[[0, -1]], 200), self.template]))
+        fine = np.unique(np.concatenate([np.linspace(self.template[0], self.template[-1], 200), self.template]))
         guess = np.interp(inside, self(fine), fine)
         span = np.clip(np.searchsorted(self.subject, inside, side="right") - 1, 0, max(len(self.subject) - 2, 0))
         low, high = self.template[span], self.template[np.minimum(span + 1, len(self.template) - 1)]
@@ -103,9 +103,7 @@ def fit_arc_map(
     at, to = (np.asarray(values, dtype=float)[order] for values in (template, subject))
     heavy = np.ones(len(at)) if weight is None else np.asarray(weight, dtype=float)[order]
     groups = np.split(np.arange(len(at)), np.flatnonzero(np.diff(at) > MERGE_MM) + 1)
-    at, to = (
-        np.array([np.average(values[group], weights=heavy[group]) for group in groups]) for values in (at, to)
-    )
+    at, to = (np.array([np.average(values[group], weights=heavy[group]) for group in groups]) for values in (at, to))
     heavy = np.array([heavy[group].sum() for group in groups])
     if len(at) == 1:
         return ArcMap(at, to)

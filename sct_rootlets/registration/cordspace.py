@@ -6,6 +6,7 @@ has no steps, so that planes across it neither jump nor collide.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -130,7 +131,7 @@ def _axes(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return caudal, right, np.cross(right, caudal)
 
 
-def _in_pieces(function, values: np.ndarray) -> np.ndarray:
+def _in_pieces(function: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, dtype=float).reshape(-1, 3)
     result = np.empty_like(values)
     for first in range(0, len(values), _PIECE):

@@ -1,4 +1,4 @@
-"""Maps as displacement fields in the convention of ITK, which ANTs, SCT and nitransforms read; and moving images by them.
+"""Maps as displacement fields as ITK has them, which ANTs, SCT and nitransforms read; and moving images by them.
 
 A field lives on the grid of the image that comes out: ``warp_template2anat`` on the subject's, where it says for each
 voxel how far away the place is in the template, in mm. Stored components are ITK's (left, posterior, superior: LPS).
@@ -10,6 +10,7 @@ import gzip
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -75,7 +76,7 @@ def _between(field: np.ndarray, nodes: np.ndarray, size: int, axis: int) -> np.n
 
 
 def save_field(path: str | os.PathLike[str], field: np.ndarray, affine: np.ndarray) -> None:
-    """Write a displacement field as ITK reads it: NIfTI, five dimensions, intent vector, LPS mm; same input, same bytes.
+    """Write a displacement field as ITK reads it: five dimensions, intent vector, LPS mm; same input, same bytes.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def load_field(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         RAS+ mm.
     affine : numpy.ndarray, shape (4, 4)
     """
-    image = nib.load(path)
+    image: Any = nib.load(path)
     data = np.asarray(image.dataobj, dtype=np.float32)[:, :, :, 0, :]
     return data * np.array([-1, -1, 1], dtype=np.float32), image.affine
 

@@ -68,9 +68,7 @@ class Pair:
     used: bool
 
 
-def rootlet_landmarks(
-    rootlets: Volume, mask: Volume, centerline: Centerline
-) -> tuple[list[Landmark], tuple[str, ...]]:
+def rootlet_landmarks(rootlets: Volume, mask: Volume, centerline: Centerline) -> tuple[list[Landmark], tuple[str, ...]]:
     """Find the middle of each level's rootlets along the cord, where they attach (`spinal_levels`, method ``extent``).
 
     Parameters

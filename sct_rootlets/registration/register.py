@@ -39,7 +39,12 @@ Contrast = Literal["t1", "t2", "t2s"]
 #: Ways to interpolate, as SCT calls them, by the order of the spline.
 INTERPOLATIONS = {"nn": 0, "linear": 1, "spline": 3}
 #: Labels of the template that are brought to the subject: name of the output, and of the template's file.
-LABELS = {"cord2anat": "cord", "rootlets2anat": "rootlets", "levels2anat": "levels", "spinal_levels2anat": "spinal_levels"}
+LABELS = {
+    "cord2anat": "cord",
+    "rootlets2anat": "rootlets",
+    "levels2anat": "levels",
+    "spinal_levels2anat": "spinal_levels",
+}
 #: Columns of the table of landmarks.
 COLUMNS = ("kind", "level", "name", "used", "template_mm", "subject_mm", "error_mm", "left_out_error_mm")
 
@@ -311,7 +316,7 @@ def register(
     segmented = _segmented(volumes, kinds, model, device)
     everything = {**volumes, **segmented}
     own = landmarked_cord(everything["cord"], everything.get("rootlets"), everything.get("discs"))
-    settings = {"Engine": "sct_rootlets", "Landmarks": landmarks, "RefinedByShape": by_shape}
+    settings: dict[str, object] = {"Engine": "sct_rootlets", "Landmarks": landmarks, "RefinedByShape": by_shape}
     return Registration(
         reference,
         found_template,

@@ -56,7 +56,9 @@ def refine(
             for root in range(4):
                 model, found = theirs == root, ours == root
                 if min(np.count_nonzero(model), np.count_nonzero(found)) >= FEW_VOXELS:
-                    volume = min(np.count_nonzero(model) * template.voxel_mm3, np.count_nonzero(found) * subject.voxel_mm3)
+                    volume = min(
+                        np.count_nonzero(model) * template.voxel_mm3, np.count_nonzero(found) * subject.voxel_mm3
+                    )
                     # A stretch of the cord that became longer has more voxels than it had: each counts for less.
                     mean = np.average(place[found, 0], weights=1 / slope[found])
                     off += volume * (mean - template.place[model, 0].mean())

@@ -112,7 +112,9 @@ def read_folder(folder: Path) -> Template:
     listed = _listed(place / "info_label.txt")
     found = sorted(path.name for path in place.glob("*.nii*"))
     if not found:
-        raise ImageError(f"{place} holds no template: no NIfTI file is in it (-template takes a folder like SCT's PAM50)")
+        raise ImageError(
+            f"{place} holds no template: no NIfTI file is in it (-template takes a folder like SCT's PAM50)"
+        )
     expected = {}
     for name, (number, ending) in CONTENTS.items():
         alike = [file for file in found if re.fullmatch(rf"[A-Za-z0-9]+(_small)?_{ending}\.nii(\.gz)?", file)]

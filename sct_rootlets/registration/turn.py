@@ -1,8 +1,8 @@
 """How far the cord is turned about its own axis, from what left and right say, and from its cross-section.
 
-Masks say little about it: the long axis of the manual masks of four real scans is turned by some 9° from that of the
-model's masks of the same cords, while the cords' rootlets are turned by 1° (``benchmarks/registration.py real``). So each
-source counts by how far it can be trusted, and a cord that lies straight in the scanner is the first guess.
+Masks say little about it: the long axis of manual masks of real scans is turned by several degrees where the cords'
+rootlets are not (``benchmarks/registration.py real`` prints both). So each source counts by how far it can be trusted,
+and a cord that lies straight in the scanner is the first guess.
 """
 
 from __future__ import annotations

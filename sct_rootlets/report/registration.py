@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +19,8 @@ from sct_rootlets.report.figures import INK, standard_settings
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.register import Registration
+
+PointMap = Callable[[np.ndarray], np.ndarray]
 
 #: Size of the pixels, how far views reach to either side, and beyond the outermost landmarks.
 PIXEL_MM, HALF_MM, MARGIN_MM = 0.5, 22.0, 15.0
@@ -76,9 +79,9 @@ def registration_figure(registration: Registration) -> Figure:
     return figure
 
 
-def _view(points: object, arcs: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _view(points: PointMap, arcs: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Middle of what is shown (RAS+ mm), and pixel positions across and along z."""
-    line = points(np.array([[arc, 0.0, 0.0] for arc in (min(arcs), np.mean(arcs), max(arcs))]))  # type: ignore[operator]
+    line = points(np.array([[arc, 0.0, 0.0] for arc in (min(arcs), np.mean(arcs), max(arcs))]))
     z = np.arange(line[:, 2].min() - MARGIN_MM, line[:, 2].max() + MARGIN_MM, PIXEL_MM)
     return line[1], np.arange(-HALF_MM, HALF_MM + PIXEL_MM, PIXEL_MM), z
 
@@ -88,7 +91,7 @@ def _draw(
     plane: str,
     view: tuple[np.ndarray, np.ndarray, np.ndarray],
     volumes: tuple[Volume, Volume, Volume | None],
-    warp: object,
+    warp: PointMap | None,
 ) -> None:
     """Image, outline of a cord, and rootlets; the outline is of the space that is shown."""
     centre, across, z = view
@@ -98,7 +101,7 @@ def _draw(
     within, normal = (1, 0) if plane == "sagittal" else (0, 1)
     points[..., within] += across
     points[..., 2] = z[:, None]
-    box = {"extent": (across[0], across[-1], z[0], z[-1]), "origin": "lower", "aspect": "equal"}
+    box: dict[str, Any] = {"extent": (across[0], across[-1], z[0], z[-1]), "origin": "lower", "aspect": "equal"}
     values = _sample(image, points, 1, warp)
     low, high = np.percentile(values, (1, 99.5))
     axes.imshow(values, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), **box)
@@ -116,15 +119,16 @@ def _draw(
         if len(present):
             colours = ListedColormap([level_color(level_name(int(value), "spinal")) for value in present])
             ranks = np.ma.masked_where(labels == 0, np.searchsorted(present, labels) + 1)
-            axes.imshow(ranks, cmap=colours, vmin=0.5, vmax=len(present) + 0.5, alpha=0.85, interpolation="nearest", **box)
+            box["interpolation"] = "nearest"
+            axes.imshow(ranks, cmap=colours, vmin=0.5, vmax=len(present) + 0.5, alpha=0.85, **box)
     axes.set_xticks([])
     axes.tick_params(labelsize=6, colors=INK)
 
 
-def _sample(volume: Volume, points: np.ndarray, order: int, warp: object) -> np.ndarray:
+def _sample(volume: Volume, points: np.ndarray, order: int, warp: PointMap | None) -> np.ndarray:
     flat = points.reshape(-1, 3)
     if warp is not None:
-        flat = warp(flat)  # type: ignore[operator]
+        flat = warp(flat)
     index = apply_affine(np.linalg.inv(volume.affine), flat).T
     data = volume.data.astype(np.uint8) if volume.data.dtype == bool else volume.data
     return ndimage.map_coordinates(data, index, order=order, cval=0, output=np.float32).reshape(points.shape[:2])

@@ -63,9 +63,7 @@ def by_toolbox(registration: Registration) -> Registration:
         fields = [load_field(folder / "out" / name) for name in WARPS]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    for (field, _), volume, name in zip(
-        fields, (registration.template_cord, registration.image), WARPS, strict=True
-    ):
+    for (field, _), volume, name in zip(fields, (registration.template_cord, registration.image), WARPS, strict=True):
         if field.shape[:3] != volume.data.shape:
             raise SctRootletsError(f"{COMMAND} made {name} on another grid than that of {volume.name}")
     settings = {**registration.settings, "Engine": COMMAND, "RefinedByShape": kind == "rootlets"}

@@ -37,7 +37,8 @@ def test_bad_usage_exits_2(argv, capsys):
 
 
 @pytest.mark.parametrize(
-    "module", ["main", "compute_spinal_levels", "deepseg", "demo", "models", "phantom", "link", "unlink", "status"]
+    "module",
+    ["main", "compute_spinal_levels", "deepseg", "demo", "models", "phantom", "register", "link", "unlink", "status"],
 )
 def test_help_needs_only_the_standard_library(module):
     code = (

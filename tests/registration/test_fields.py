@@ -15,6 +15,7 @@ TILTED = np.eye(4)
 TILTED[:3, :3] = Rotation.from_euler("xyz", (8, -5, 12), degrees=True).as_matrix() * (1.2, 0.9, 1.0)
 TILTED[:3, 3] = -16, -13, -14
 SHAPE = (28, 22, 26)
+SHIFT = np.array([0.7, -0.4, 0.9])
 
 
 def bend(points: np.ndarray) -> np.ndarray:
@@ -59,9 +60,9 @@ def test_files_come_back_and_are_the_same_every_time(affine, tmp_path):
 
 def test_an_image_comes_along():
     moving = Volume(blobs(grid(TILTED)).reshape(SHAPE).astype(np.float32), TILTED)
-    field = displacement_field(lambda points: points + [0.7, -0.4, 0.9], SHAPE, FLIPPED)
+    field = displacement_field(lambda points: points + SHIFT, SHAPE, FLIPPED)
     moved = resample(moving, field, FLIPPED, order=3)
-    place = grid(FLIPPED) + [0.7, -0.4, 0.9]
+    place = grid(FLIPPED) + SHIFT
     index = apply_affine(np.linalg.inv(TILTED), place)
     well_inside = ((index > 3) & (index < np.array(SHAPE) - 4)).all(axis=1)
     outside = ((index < -0.51) | (index > np.array(SHAPE) - 0.49)).any(axis=1)

@@ -246,6 +246,6 @@ def test_bad_usage(subject, template_folder, tmp_path, capsys):
 
 
 def test_from_python_too(drifted, template_folder):
+    cord = replace(drifted.cord, data=-drifted.cord.data.astype(np.int16))
     with pytest.raises(LabelError, match="negative values"):
-        cord = replace(drifted.cord, data=-drifted.cord.data.astype(np.int16))
         register(cord=cord, rootlets=drifted.rootlets, template=template_folder)

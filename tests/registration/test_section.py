@@ -41,7 +41,8 @@ def ellipse(half_width: float, half_depth: float, angle: np.ndarray) -> np.ndarr
 
 def test_radii_are_those_of_the_ellipse_and_areas_are_kept():
     found = measure_sections(cylinder(6.5, 4.0), SPACE, ARC).radius[10:50]
-    np.testing.assert_allclose(found, np.broadcast_to(ellipse(6.5, 4.0, angles()), found.shape), atol=0.3)  # half a voxel, across it
+    expected = np.broadcast_to(ellipse(6.5, 4.0, angles()), found.shape)
+    np.testing.assert_allclose(found, expected, atol=0.3)  # half a voxel, across it
     area = (found**2).mean(axis=1) * np.pi
     np.testing.assert_allclose(area, np.pi * 6.5 * 4.0, rtol=0.02)
 
