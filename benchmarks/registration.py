@@ -2,14 +2,15 @@
 
     python benchmarks/registration.py deformed -template PAM50 -draws 20
     python benchmarks/registration.py real -template PAM50 -data DIR
-    python benchmarks/registration.py spread -subjects 12
+    python benchmarks/registration.py spread -subjects 10
+    python benchmarks/registration.py group -subjects 10
     python benchmarks/registration.py speed -template PAM50
 
 ``deformed``: PAM50's own labels, bent, stretched, turned and shifted level by level by a known map, drawn on voxels of
 0.8 mm (``-voxel``), and registered back. ``real``: a crop with RootletSeg's rootlets and four scans with ours (DIR, by
 default the folder that SCT_ROOTLETS_DATA names). ``spread``: phantoms whose levels drift against their vertebrae, by
-rootlets and by discs. ``speed``: the whole command on 384×216×52 voxels. PAM50 is a folder, by default
-``$SCT_DIR/data/PAM50``.
+rootlets and by discs. ``group``: the mean over such phantoms of maps that are active at one level. ``speed``: the whole
+command on 384×216×52 voxels. PAM50 is a folder, by default ``$SCT_DIR/data/PAM50``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +31,12 @@ from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
 from sct_rootlets.image import Volume, load_volume
+from sct_rootlets.phantom import Anatomy, Phantom, cervical_anatomy, draw_phantom, phantom_grid, write_template
 from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
 from sct_rootlets.registration.fields import displacement_field, jacobian, resample
 from sct_rootlets.registration.landmarks import errors
+from sct_rootlets.registration.register import Landmarks, Registration, register
 from sct_rootlets.registration.section import ARC_STEP_MM, angles, measure_sections
 from sct_rootlets.registration.template import Template, find_template
 from sct_rootlets.registration.turn import turn_of_sections, turns_of_roots
@@ -316,44 +320,73 @@ def turns_of(there: LandmarkedCord, own: LandmarkedCord, found: Alignment) -> tu
 # ---- levels that drift against their vertebrae
 
 
-def spread(n_subjects: int, drift_mm: float) -> None:
-    """Table of the spread over phantoms of each spinal level's middle in template space, by rootlets and by discs.
+def drifting(n_subjects: int, drift_mm: float) -> Iterator[Phantom]:
+    """Phantoms whose levels lie against the vertebrae as published on average (`sct_rootlets.correspondence.BIAS_MM`).
 
-    On average levels lie against the vertebrae as published (`sct_rootlets.correspondence.BIAS_MM`); from subject to
-    subject, all of them drift by a normal deviate.
+    From subject to subject, all levels of one drift by a normal deviate; bend, sway and length differ too.
     """
-    from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid, write_template
-    from sct_rootlets.registration.register import register
-
     rng = np.random.default_rng(2026)
-    places: dict[str, list[list[float]]] = {"rootlets": [], "discs": []}
+    for _ in range(n_subjects):
+        anatomy = cervical_anatomy(
+            bend_deg=rng.uniform(5, 25),
+            sway_mm=rng.uniform(-3, 3),
+            scale=rng.uniform(0.92, 1.08),
+            drift_mm=drift_mm * rng.standard_normal(),
+        )
+        yield draw_phantom(anatomy, *phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16))
+
+
+def by(landmarks: Landmarks, drawn: Phantom, template: str) -> Registration:
+    """Register a phantom to the phantom that stands for the template."""
+    return register(cord=drawn.cord, rootlets=drawn.rootlets, discs=drawn.discs, template=template, landmarks=landmarks)
+
+
+def middles(anatomy: Anatomy) -> dict[str, float]:
+    """True middle of each level's attachment, mm of arc length."""
+    return {name: sum(ends) / 2 for name, ends in anatomy.spinal_extents(0.0).items()}
+
+
+def spread(n_subjects: int, drift_mm: float) -> None:
+    """Table of the spread over phantoms of each spinal level's middle in template space, by rootlets and by discs."""
+    places: dict[Landmarks, list[np.ndarray]] = {"rootlets": [], "discs": []}
     with tempfile.TemporaryDirectory() as folder:
         write_template(folder)
-        for _ in range(n_subjects):
-            anatomy = cervical_anatomy(
-                bend_deg=rng.uniform(5, 25), sway_mm=rng.uniform(-3, 3), scale=rng.uniform(0.92, 1.08),
-                drift_mm=drift_mm * rng.standard_normal(),
-            )  # fmt: skip
-            shape, affine = phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16)
-            drawn = draw_phantom(anatomy, shape, affine)
-            middles = [sum(ends) / 2 for ends in anatomy.spinal_extents(0.0).values()]
+        for drawn in drifting(n_subjects, drift_mm):
+            levels = middles(drawn.anatomy)
+            points = drawn.anatomy.centerline.position(np.array(list(levels.values())))
             for kind, found in places.items():
-                warp = register(
-                    cord=drawn.cord,
-                    rootlets=drawn.rootlets,
-                    discs=drawn.discs,
-                    template=folder,
-                    landmarks=kind,  # type: ignore[arg-type]
-                ).alignment.warp
-                found.append(list(warp.to_template(anatomy.centerline.position(np.array(middles)))[:, 2]))
-    names = list(anatomy.spinal_extents(0.0))
+                found.append(by(kind, drawn, folder).alignment.warp.to_template(points)[:, 2])
     print(f"{n_subjects} phantoms, drift of SD {drift_mm:g} mm\n")
     header("level", "SD by discs (mm)", "SD by rootlets (mm)", "ratio")
     sd = {kind: np.std(np.array(found), axis=0, ddof=1) for kind, found in places.items()}
-    for index, name in enumerate(names):
-        one, other = sd["discs"][index], sd["rootlets"][index]
+    for name, one, other in zip(levels, sd["discs"], sd["rootlets"], strict=True):
         row(name, f"{one:.2f}", f"{other:.2f}", f"{one / other:.1f}")
     row("least ratio", "", "", f"{(sd['discs'] / sd['rootlets']).min():.1f}")
+
+
+def group(n_subjects: int, drift_mm: float) -> None:
+    """Table of a group mean of maps that are active at spinal level C6: docs/registration.md works it through.
+
+    Each map is 1 in the right half of the cord at the middle of C6, and falls off with a standard deviation of 3 mm.
+    """
+    kinds: tuple[Landmarks, ...] = ("rootlets", "discs")
+    means: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
+    with tempfile.TemporaryDirectory() as folder:
+        write_template(folder)
+        levels = load_volume(Path(folder) / "template" / "phantom_spinal_levels.nii.gz").data
+        for drawn in drifting(n_subjects, drift_mm):
+            centre = drawn.anatomy.centerline.position(np.array([middles(drawn.anatomy)["C6"]]))[0] + [2.5, 0, 0]
+            places = apply_affine(drawn.cord.affine, np.indices(drawn.cord.data.shape).reshape(3, -1).T)
+            active = np.exp(-((places - centre) ** 2).sum(axis=1) / (2 * 3.0**2)).reshape(drawn.cord.data.shape)
+            for kind in kinds:
+                moved = by(kind, drawn, folder).into_template(Volume(active.astype(np.float32), drawn.cord.affine))
+                means[kind].append(moved)
+    header("aligned by", "peak of the group's mean", "share of its activity in the cord at C5", "at C6", "at C7")
+    for kind, maps in means.items():
+        mean = np.mean(maps, axis=0)
+        total = mean[levels > 0].sum()
+        shares = [f"{100 * mean[levels == value].sum() / total:.0f} %" for value in (5, 6, 7)]
+        row(kind, f"{mean[levels > 0].max():.2f}", *shares)
 
 
 # ---- the whole command
@@ -380,12 +413,12 @@ def speed(folder: Path, runs: int) -> None:
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("deformed", "real", "spread", "speed"))
+    parser.add_argument("what", choices=("deformed", "real", "spread", "group", "speed"))
     parser.add_argument("-template", type=Path, help="folder of PAM50")
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
     parser.add_argument("-draws", type=int, default=20)
-    parser.add_argument("-subjects", type=int, default=12, help="phantoms of spread")
-    parser.add_argument("-drift", type=float, default=3.0, help="of spread: standard deviation in mm")
+    parser.add_argument("-subjects", type=int, default=12, help="phantoms of spread and group")
+    parser.add_argument("-drift", type=float, default=3.0, help="of spread and group: standard deviation in mm")
     parser.add_argument("-runs", type=int, default=3, help="of speed")
     parser.add_argument("-voxel", type=float, default=0.8, help="of the deformed template, in mm")
     arguments = parser.parse_args()
@@ -393,6 +426,8 @@ def main() -> None:
         deformed(find_template(arguments.template), arguments.draws, arguments.voxel)
     elif arguments.what == "spread":
         spread(arguments.subjects, arguments.drift)
+    elif arguments.what == "group":
+        group(arguments.subjects, arguments.drift)
     elif arguments.what == "speed":
         speed(find_template(arguments.template).folder, arguments.runs)
     elif arguments.data is None:
