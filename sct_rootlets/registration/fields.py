@@ -161,6 +161,24 @@ def resample(
     return result
 
 
+def sample_field(field: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Displacements at points, linearly between voxels and as at the nearest one beyond them.
+
+    Parameters
+    ----------
+    field : numpy.ndarray, shape (I, J, K, 3)
+    affine : numpy.ndarray, shape (4, 4)
+    points : numpy.ndarray, shape (N, 3)
+        RAS+ mm.
+
+    Returns
+    -------
+    numpy.ndarray, shape (N, 3)
+    """
+    index = apply_affine(np.linalg.inv(affine), points).T
+    return np.stack([ndimage.map_coordinates(field[..., k], index, order=1, mode="nearest") for k in range(3)], axis=1)
+
+
 def _slabs(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice, slice]]:
     thick = max(1, _PIECE // (shape[0] * shape[1]))
     for first in range(0, shape[2], thick):

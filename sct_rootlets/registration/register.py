@@ -27,7 +27,7 @@ from sct_rootlets.image import (
 )
 from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
-from sct_rootlets.registration.fields import displacement_field, resample, save_field
+from sct_rootlets.registration.fields import displacement_field, resample, sample_field, save_field
 from sct_rootlets.registration.landmarks import Kind, errors
 from sct_rootlets.registration.template import Template, find_template
 from sct_rootlets.subject import SEGMENTED_ENDINGS, output_prefix, version, write_table
@@ -115,6 +115,12 @@ class Registration:
             rows.append(dict(zip(COLUMNS, values, strict=True)))
         return rows
 
+    def in_subject(self, points: np.ndarray) -> np.ndarray:
+        """Where points of the template lie in the subject, shape (N, 3), RAS+ mm."""
+        if self.given_fields is not None:
+            return points + sample_field(self.to_subject, self.template_cord.affine, points)
+        return self.alignment.warp.to_subject(points)
+
     def into_template(self, volume: Volume, interpolation: str = "linear") -> np.ndarray:
         """Bring an image of the subject's world to the template's grid, shape (I, J, K)."""
         return resample(volume, self.to_subject, self.template_cord.affine, INTERPOLATIONS[interpolation])
@@ -177,14 +183,14 @@ class Registration:
             if figure or qc is not None:
                 from sct_rootlets.report.registration import save_registration_figure
 
-                picture = stage / "registration.png"
-                save_registration_figure(self, picture)
-                if qc is not None:
-                    with staged_outputs(qc, keep=inputs) as shown:
-                        (shown / f"{output_prefix(self.image)}_registration.png").write_bytes(picture.read_bytes())
+                save_registration_figure(self, stage / "registration.png")
+                picture = (stage / "registration.png").read_bytes()
                 if not figure:
-                    picture.unlink()
+                    (stage / "registration.png").unlink()
             names = sorted(path.name for path in stage.iterdir())
+        if qc is not None:
+            with staged_outputs(qc, keep=inputs) as stage:
+                (stage / f"{output_prefix(self.image)}_registration.png").write_bytes(picture)
         return [Path(folder) / name for name in names]
 
     def _save_images(self, stage: Path) -> list[str]:

@@ -72,7 +72,8 @@ def turn_of_sections(template: np.ndarray, subject: np.ndarray, angle: np.ndarra
         """Of second order; its argument is twice the angle of the long axis."""
         return (radius**4 * phase).mean(axis=1) / (radius**4).mean(axis=1)
 
-    product = np.nan_to_num(moment(subject) * np.conj(moment(template)))
+    with np.errstate(invalid="ignore"):  # nothing known
+        product = np.nan_to_num(moment(subject) * np.conj(moment(template)))
     size = np.abs(product)
     return np.angle(product) / 2, size / (size + ROUND**2)
 

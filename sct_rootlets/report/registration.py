@@ -61,7 +61,7 @@ def registration_figure(registration: Registration) -> Figure:
     rootlets = {**registration.sources, **registration.segmented}.get("rootlets")
     for line, name, view, warp in (
         (axes[:2], "as scanned", before, None),
-        (axes[2:], "in template space", after, found.warp.to_subject),
+        (axes[2:], "in template space", after, registration.in_subject),
     ):
         for panel, plane in zip(line, ("sagittal", "coronal"), strict=True):
             outline = found.subject.mask if warp is None else found.template.mask

@@ -7,7 +7,14 @@ from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
 from sct_rootlets.image import Volume, save_volume
-from sct_rootlets.registration.fields import displacement_field, jacobian, load_field, resample, save_field
+from sct_rootlets.registration.fields import (
+    displacement_field,
+    jacobian,
+    load_field,
+    resample,
+    sample_field,
+    save_field,
+)
 
 #: A grid with a negative determinant and one with a positive one, tilted, of unlike voxels.
 FLIPPED = np.array([[-1.0, 0, 0, 14], [0, 0, 1.0, -12], [0, 1.5, 0, -15], [0, 0, 0, 1]])
@@ -69,6 +76,12 @@ def test_an_image_comes_along():
     assert well_inside.sum() > 1000
     np.testing.assert_allclose(moved.ravel()[well_inside], blobs(place)[well_inside], atol=0.5)
     assert (moved.ravel()[outside] == 0).all()
+
+
+def test_a_field_can_be_asked_anywhere():
+    field = displacement_field(bend, SHAPE, TILTED)
+    points = apply_affine(TILTED, np.random.default_rng(0).uniform(1, 20, (200, 3)))
+    np.testing.assert_allclose(points + sample_field(field, TILTED, points), bend(points), atol=0.01)
 
 
 def test_labels_stay_labels():

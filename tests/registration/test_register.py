@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -191,6 +192,22 @@ def test_the_command_writes_everything(subject, template_folder, tmp_path, capsy
     assert [row["name"] for row in used] == ["C2", "C3", "C4", "C5", "C6", "C7", "C8", "T1"]
     assert all(abs(float(row["error_mm"])) < 1 and abs(float(row["left_out_error_mm"])) < 1 for row in used)
     assert json.loads((folder / "registration.json").read_text())["Landmarks"] == "rootlets"
+
+
+def test_what_is_not_given_is_segmented_and_kept(subject, template_folder, tmp_path, monkeypatch):
+    from sct_rootlets import deepseg
+
+    def stand_in(image, settings):
+        maps = {name: load_volume(subject[name]).data for name in ("cord", "rootlets")}
+        return SimpleNamespace(cord=maps["cord"] > 0, rootlets=maps["rootlets"])
+
+    monkeypatch.setattr(deepseg, "segment_rootlets", stand_in)
+    folder = tmp_path / "reg"
+    command = ["-i", str(subject["image"]), "-template", str(template_folder), "-ofolder", str(folder), "-v", "0"]
+    assert main(command) == 0
+    for name, key in (("label-SC_seg", "cord"), ("label-rootlets_dseg", "rootlets")):
+        kept = load_volume(folder / f"sub-phantom01_T2w_{name}.nii.gz")
+        np.testing.assert_array_equal(kept.data, load_volume(subject[key]).data)
 
 
 def test_the_same_input_gives_the_same_bytes(subject, template_folder, tmp_path):
