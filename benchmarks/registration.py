@@ -36,9 +36,9 @@ from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
 from sct_rootlets.registration.fields import displacement_field, jacobian, resample, sample_field
 from sct_rootlets.registration.landmarks import errors
-from sct_rootlets.registration.register import Landmarks, Registration, register
+from sct_rootlets.registration.pam50 import Template, find_template
 from sct_rootlets.registration.section import ARC_STEP_MM, angles, measure_sections
-from sct_rootlets.registration.template import Template, find_template
+from sct_rootlets.registration.to_template import Landmarks, Registration, register
 from sct_rootlets.registration.turn import turn_of_sections, turns_of_roots
 
 ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
@@ -260,8 +260,13 @@ def subjects(data: Path) -> dict[str, tuple[Volume, Volume, Volume]]:
 def real(template: Template, data: Path) -> None:
     """Tables of real scans: midpoints with each level, and without it; cord Dice; turns by two sources."""
     there = cord_of(template)
-    columns = ("scan", "used levels: off (mm)", "leaving one level out: off (mm)", "greatest", "cord Dice")
-    header(*columns, "least Jacobian", "discs off, by rootlets (mm)")
+    columns = (
+        "scan",
+        "used levels: off (mm)",
+        "their outermost rootlets' middles: off (mm)",
+        "leaving one level out: off",
+    )
+    header(*columns, "cord Dice", "least Jacobian", "discs: off, by rootlets (mm)")
     turns, ratios = [], []
     for name, (cord, rootlets, discs) in subjects(data).items():
         own = landmarked_cord(cord, rootlets, discs)
@@ -269,12 +274,17 @@ def real(template: Template, data: Path) -> None:
         pairs = list(zip(found.pairs, errors(found.pairs), strict=True))
         used = [(pair.subject.name, miss, without) for pair, (miss, without) in pairs if pair.used]
         off = [f"{pair.subject.name} {miss:+.1f}" for pair, (miss, _) in pairs if pair.subject.kind == "discs"]
+        middles = [
+            float(found.warp.along(pair.template.arc_mm)) - pair.subject.arc_mm
+            for pair in align(there, own, by_shape=False).pairs
+            if pair.used
+        ]
         overlap, least = in_template_space(there, own, found)
         row(
             name,
             f"at most {max(abs(miss) for _, miss, _ in used):.2f}",
+            ", ".join(f"{level} {miss:+.1f}" for (level, _, _), miss in zip(used, middles, strict=True)),
             ", ".join(f"{level} {without:+.1f}" for level, _, without in used),
-            f"{max(abs(without) for _, _, without in used):.1f}",
             f"{overlap:.3f}",
             f"{least:.2f}",
             ", ".join(off),

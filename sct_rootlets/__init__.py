@@ -8,7 +8,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
     from sct_rootlets.errors import ImageError, LabelError, ModelError, SctRootletsError
     from sct_rootlets.image import Volume, load_volume
     from sct_rootlets.levels import Level, Levels, level_color, level_name, level_value
-    from sct_rootlets.registration.register import Registration, register
+    from sct_rootlets.registration.to_template import Registration, register
     from sct_rootlets.spinal import spinal_levels
     from sct_rootlets.subject import SubjectLevels, compute_spinal_levels
     from sct_rootlets.vertebral import place_discs, vertebral_levels
@@ -20,7 +20,7 @@ _HOME = {
     "Level": "levels",
     "Levels": "levels",
     "ModelError": "errors",
-    "Registration": "registration.register",
+    "Registration": "registration.to_template",
     "SctRootletsError": "errors",
     "SubjectLevels": "subject",
     "Volume": "image",
@@ -33,7 +33,7 @@ _HOME = {
     "levels_of_image": "deepseg",
     "load_volume": "image",
     "place_discs": "vertebral",
-    "register": "registration.register",
+    "register": "registration.to_template",
     "segment_rootlets": "deepseg",
     "spinal_levels": "spinal",
     "vertebral_levels": "vertebral",

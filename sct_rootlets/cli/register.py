@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, run, say
 
 if TYPE_CHECKING:
-    from sct_rootlets.registration.register import Registration
+    from sct_rootlets.registration.to_template import Registration
 
 DESCRIPTION = """\
 Register a subject's spinal cord to the PAM50 template by its nerve rootlets, so that spinal levels, which discs do
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(f"-landmarks {arguments.landmarks} needs disc labels: give them with -ldisc")
         if arguments.engine == "sct" and arguments.landmarks == "both":
             parser.error("-engine sct takes rootlets or discs, not both")
-        from sct_rootlets.registration.register import register
+        from sct_rootlets.registration.to_template import register
 
         registration = register(
             arguments.i,

@@ -12,7 +12,7 @@ import numpy as np
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume, save_labels
 from sct_rootlets.registration.fields import load_field
-from sct_rootlets.registration.register import Registration
+from sct_rootlets.registration.to_template import Registration
 from sct_rootlets.sct.steps import run_command, sct_command
 
 COMMAND = "sct_register_to_template"

@@ -18,7 +18,7 @@ from sct_rootlets.levels import level_color, level_name
 from sct_rootlets.report.figures import INK, standard_settings
 
 if TYPE_CHECKING:
-    from sct_rootlets.registration.register import Registration
+    from sct_rootlets.registration.to_template import Registration
 
 PointMap = Callable[[np.ndarray], np.ndarray]
 

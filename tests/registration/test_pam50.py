@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from sct_rootlets.errors import ImageError, ModelError
-from sct_rootlets.registration import template as module
-from sct_rootlets.registration.template import download_template, find_template, read_folder
+from sct_rootlets.registration import pam50 as module
+from sct_rootlets.registration.pam50 import download_template, find_template, read_folder
 
 
 def test_a_folder_is_read_with_or_without_the_inner_one(template_folder):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sct_rootlets.phantom import write_template
-from sct_rootlets.registration.register import register
-from sct_rootlets.report.registration import registration_figure
+from sct_rootlets.registration.to_template import register
+from sct_rootlets.report.registered import registration_figure
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, load_volume, save_volume
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
 from sct_rootlets.registration.fields import jacobian
-from sct_rootlets.registration.register import Registration, register
+from sct_rootlets.registration.to_template import Registration, register
 
 TEMPLATE = cervical_anatomy(bend_deg=0, sway_mm=0)
 

@@ -29,7 +29,7 @@ from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
 from sct_rootlets.registration.fields import displacement_field, resample, sample_field, save_field
 from sct_rootlets.registration.landmarks import Kind, errors
-from sct_rootlets.registration.template import Template, find_template
+from sct_rootlets.registration.pam50 import Template, find_template
 from sct_rootlets.subject import SEGMENTED_ENDINGS, output_prefix, version, write_table
 
 Landmarks = Literal["rootlets", "discs", "both"]
@@ -181,7 +181,7 @@ class Registration:
                 json.dumps(self._sidecar(notes), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
             )
             if figure or qc is not None:
-                from sct_rootlets.report.registration import save_registration_figure
+                from sct_rootlets.report.registered import save_registration_figure
 
                 save_registration_figure(self, stage / "registration.png")
                 picture = (stage / "registration.png").read_bytes()
