@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
     from sct_rootlets.group.compare import GroupLevels, group_levels
     from sct_rootlets.image import Volume, load_volume
     from sct_rootlets.levels import Level, Levels, level_color, level_name, level_value
+    from sct_rootlets.registration.to_template import Registration, register
     from sct_rootlets.spinal import spinal_levels
     from sct_rootlets.subject import SubjectLevels, compute_spinal_levels
     from sct_rootlets.vertebral import place_discs, vertebral_levels
@@ -23,6 +24,7 @@ _HOME = {
     "Level": "levels",
     "Levels": "levels",
     "ModelError": "errors",
+    "Registration": "registration.to_template",
     "SctRootletsError": "errors",
     "SubjectLevels": "subject",
     "Volume": "image",
@@ -39,6 +41,7 @@ _HOME = {
     "levels_of_image": "deepseg",
     "load_volume": "image",
     "place_discs": "vertebral",
+    "register": "registration.to_template",
     "segment_rootlets": "deepseg",
     "spinal_levels": "spinal",
     "vertebral_levels": "vertebral",

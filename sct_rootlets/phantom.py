@@ -489,6 +489,40 @@ def _write_descriptions(folder: Path) -> list[Path]:
     return paths
 
 
+def write_template(folder: str | os.PathLike[str]) -> list[Path]:
+    """Write a phantom that stands for a template: straight, in the layout and with the names of PAM50.
+
+    For trying out and testing registration where PAM50 is not at hand; nothing is to be learned about people from it.
+
+    Parameters
+    ----------
+    folder : path
+        Gets a folder ``template``.
+
+    Returns
+    -------
+    list of Path
+    """
+    anatomy = cervical_anatomy(bend_deg=0, sway_mm=0)
+    shape, affine = phantom_grid(anatomy, (1, 1, 1), "LAS", margin_mm=16)
+    phantom = draw_phantom(anatomy, shape, affine, noise=0)
+    arc = anatomy.centerline.project(apply_affine(affine, np.argwhere(phantom.cord.data))).arc
+    discs = np.array(list(anatomy.discs.values()))
+    caudal = np.array([end for _, end in anatomy.spinal_extents(0.0).values()])
+    first = min(rostral for rostral, _ in anatomy.spinal_extents(0.0).values())
+    spinal = np.where((arc >= first) & (arc < caudal[-1]), np.searchsorted(caudal, arc, side="right") + 2, 0)
+    vertebral = np.where(arc < discs[-1], np.searchsorted(discs, arc, side="right"), 0)
+    volumes = {"t2": phantom.image.data, "cord": phantom.cord.data, "rootlets": phantom.rootlets.data,
+               "label_disc": phantom.discs.data}  # fmt: skip
+    for name, labels in (("spinal_levels", spinal), ("levels", vertebral)):
+        volumes[name] = np.zeros(shape, dtype=np.uint8)
+        volumes[name][phantom.cord.data > 0] = labels
+    with staged_outputs(Path(folder) / "template") as stage:
+        for name, data in volumes.items():
+            save_volume(stage / f"phantom_{name}.nii.gz", data, affine)
+    return sorted(Path(folder) / "template" / f"phantom_{name}.nii.gz" for name in volumes)
+
+
 def _truth(anatomy: Anatomy) -> dict[str, object]:
     """What a phantom's labels should yield, in mm of arc length from the top of the whole cord."""
     return {

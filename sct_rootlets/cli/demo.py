@@ -1,4 +1,4 @@
-"""``sct_rootlets demo``: the main job on a phantom, from its image to levels."""
+"""``sct_rootlets demo``: the main job on a phantom, from its image to levels, and to a template."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
     parser = command_parser(
         "sct_rootlets demo",
-        "Write a phantom, segment its image, compare its spinal with its vertebral levels, and say what to look at.",
+        "Write a phantom, segment its image, compare its spinal with its vertebral levels, register it to a\n"
+        "template (a phantom too), and say what to look at.",
         "  sct_rootlets demo\n  sct_rootlets demo -ofolder /tmp/demo",
     )
     parser.add_argument_group("OPTIONAL").add_argument(
@@ -29,9 +30,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> None:
-    from sct_rootlets.cli import compute_spinal_levels
+    from sct_rootlets.cli import compute_spinal_levels, register
     from sct_rootlets.errors import SctRootletsError
-    from sct_rootlets.phantom import write_phantoms
+    from sct_rootlets.phantom import write_phantoms, write_template
 
     folder = Path(arguments.ofolder)
     write_phantoms(folder)
@@ -48,9 +49,21 @@ def _command(arguments: argparse.Namespace) -> None:
         "-ofolder",
         str(levels),
     ]
+    template, registered = folder / "template", folder / "registration"
+    write_template(template)
+    second = [*command[:2], "-s", str(levels / f"{scan}_label-SC_seg.nii.gz")]
+    second += ["-rootlets", str(levels / f"{scan}_label-rootlets_dseg.nii.gz")]
+    second += ["-template", str(template), "-ofolder", str(registered)]
+    steps = (
+        ("sct_compute_spinal_levels", compute_spinal_levels.main, command),
+        ("sct_rootlets register", register.main, second),
+    )
+    for name, run_step, options in steps:
+        if arguments.v:
+            say(f"{name} {shlex.join(options)}", "")
+        if run_step([*options, "-v", str(arguments.v)]):
+            raise SctRootletsError("the demo did not finish; see the message above")
+        if arguments.v:
+            say("")
     if arguments.v:
-        say(f"sct_compute_spinal_levels {shlex.join(command)}", "")
-    if compute_spinal_levels.main([*command, "-v", str(arguments.v)]):
-        raise SctRootletsError("the demo did not finish; see the message above")
-    if arguments.v:
-        say("", f"look at {levels / f'{scan}_levels.png'}")
+        say(f"look at {levels / f'{scan}_levels.png'}", f"and at {registered / 'registration.png'}")

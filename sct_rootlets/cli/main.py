@@ -11,10 +11,11 @@ from sct_rootlets.cli.common import add_misc, command_parser
 ACTIONS = (
     ("demo", "sct_rootlets.cli.demo", "run the main job on a phantom and show what comes out"),
     ("bids", "sct_rootlets.cli.bids", "the main job on all scans of a BIDS folder"),
-    ("evaluate", "sct_rootlets.cli.evaluate", "score rootlet maps; compare methods, contrasts, raters, repeated scans"),
-    ("models", "sct_rootlets.cli.models", "list, install, verify and remove models"),
-    ("train", "sct_rootlets.cli.train", "train a model on your own labelled scans, by nnU-Net"),
+    ("register", "sct_rootlets.cli.register", "register a subject to the PAM50 template by its rootlets"),
     ("group", "sct_rootlets.cli.group", "spinal against vertebral levels over many subjects"),
+    ("evaluate", "sct_rootlets.cli.evaluate", "score rootlet maps; compare methods, contrasts, raters, repeated scans"),
+    ("train", "sct_rootlets.cli.train", "train a model on your own labelled scans, by nnU-Net"),
+    ("models", "sct_rootlets.cli.models", "list, install, verify and remove models"),
     ("phantom", "sct_rootlets.cli.phantom", "write phantoms with known truth (those in testing_data/)"),
     (
         "link",

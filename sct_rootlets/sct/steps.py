@@ -95,7 +95,7 @@ def _make(step: str, command: Path, image: Path, cord: Path | None, contrast: st
             arguments, result = ["-i", source, *mask, "-c", contrast], "*_labeled_discs.nii*"
         else:
             arguments, result = ["-i", source, *mask, "-c", contrast, "-o", "result.nii.gz"], "result.nii.gz"
-        _run([str(command), *arguments], working)
+        run_command([str(command), *arguments], working)
         found = list(working.glob(result))
         if not found:
             raise SctRootletsError(f"{command.name} found no {_called(step)} in {image.name}; give the file instead")
@@ -108,7 +108,14 @@ def _called(step: str) -> str:
     return {"cord": "spinal cord", "discs": "discs", "pmj": "PMJ"}[step]
 
 
-def _run(command: list[str], folder: Path) -> None:
+def run_command(command: list[str], folder: Path) -> None:
+    """Run a command of the toolbox in a folder.
+
+    Raises
+    ------
+    SctRootletsError
+        If it fails, with the last thing it said.
+    """
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()] or ["no message"]

@@ -16,6 +16,8 @@ def test_demo_ends_with_a_picture(tmp_path, capsys):
     assert (levels / "sub-phantom01_T2w_label-rootlets_dseg.nii.gz").exists()
     assert "C7-C8" in printed
     assert "sct_compute_spinal_levels -i" in printed
+    assert (tmp_path / "demo" / "registration" / "registration.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "demo" / "registration" / "warp_anat2template.nii.gz").exists()
 
 
 def test_phantom_writes_a_bids_dataset(tmp_path):
@@ -53,22 +55,9 @@ def test_bad_usage_exits_2(argv, capsys):
 
 @pytest.mark.parametrize(
     "module",
-    [
-        "main",
-        "bids",
-        "compute_spinal_levels",
-        "deepseg",
-        "demo",
-        "evaluate",
-        "group",
-        "models",
-        "phantom",
-        "link",
-        "status",
-        "train",
-        "unlink",
-    ],
-)
+    ["main", "bids", "compute_spinal_levels", "deepseg", "demo", "evaluate", "group", "models", "phantom", "register",
+     "link", "status", "train", "unlink"],
+)  # fmt: skip
 def test_help_needs_only_the_standard_library(module):
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('numpy', 'torch', 'nibabel', 'scipy', 'pandas', 'matplotlib')));"

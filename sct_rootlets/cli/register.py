@@ -1,0 +1,138 @@
+"""``sct_rootlets register``: a subject to the PAM50 template by its rootlets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, run, say
+
+if TYPE_CHECKING:
+    from sct_rootlets.registration.to_template import Registration
+
+DESCRIPTION = """\
+Register a subject's spinal cord to the PAM50 template by its nerve rootlets, so that spinal levels, which discs do
+not show, lie at the same place in every subject. From an image (-i), cord and rootlets that are not given are
+segmented.
+
+Written to the output folder: warp_anat2template and warp_template2anat (ITK displacement fields: for ANTs,
+sct_apply_transfo, nitransforms), anat2template, template2anat, the template's labels on the subject's grid
+(cord2anat, levels2anat, spinal_levels2anat, rootlets2anat), a table of landmarks with errors, a sidecar, a picture."""
+
+EXAMPLES = """\
+  sct_rootlets register -i t2.nii.gz -ofolder reg
+  sct_rootlets register -i t2.nii.gz -s t2_seg.nii.gz -rootlets t2_rootlets.nii.gz -template PAM50 -ofolder reg
+  sct_rootlets register -i t2.nii.gz -s t2_seg.nii.gz -rootlets t2_rootlets.nii.gz -apply fmri_mean.nii.gz -ofolder reg
+  sct_rootlets register -i t2.nii.gz -s t2_seg.nii.gz -ldisc t2_discs.nii.gz -landmarks discs -ofolder reg_discs"""
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Arguments of the command."""
+    parser = command_parser("sct_rootlets register", DESCRIPTION, EXAMPLES)
+    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory.add_argument("-i", metavar="<file>", required=True, help="the scan")
+    optional = parser.add_argument_group("OPTIONAL")
+    optional.add_argument("-s", metavar="<file>", help="spinal cord mask; segmented if it is left out")
+    optional.add_argument(
+        "-rootlets", metavar="<file>", help="rootlet map: 2 for C2 ... 9 for T1; segmented if it is left out"
+    )
+    optional.add_argument(
+        "-ldisc", metavar="<file>", help="disc labels: 3 for C2/C3, ...; for -landmarks, or to be compared"
+    )
+    optional.add_argument(
+        "-template",
+        metavar="<folder>",
+        help="template in SCT's layout (default: $SCT_DIR/data/PAM50; else PAM50's labels are downloaded)",
+    )
+    optional.add_argument(
+        "-landmarks",
+        choices=("rootlets", "discs", "both"),
+        default="rootlets",
+        help="what is aligned along the cord (default: rootlets)",
+    )
+    optional.add_argument(
+        "-refine", type=int, choices=(0, 1), default=1, metavar="<0|1>",
+        help="place levels by the shape of all their rootlets, not by the outermost ones alone (default: 1)",
+    )  # fmt: skip
+    optional.add_argument(
+        "-apply", type=files, default=(), metavar="<file,...>",
+        help="other images in the world of the scan, to be brought to the template as well",
+    )  # fmt: skip
+    optional.add_argument(
+        "-x", choices=("linear", "nn", "spline"), default="linear",
+        help="interpolation of these; nn for labels (default: linear)",
+    )  # fmt: skip
+    optional.add_argument("-c", choices=("t1", "t2", "t2s"), default="t2",
+                          help="contrast of the template's image for template2anat (default: t2)")  # fmt: skip
+    optional.add_argument(
+        "-engine",
+        choices=("own", "sct"),
+        default="own",
+        help="own: closed form, as docs/registration.md describes. sct: run sct_register_to_template of an installed "
+        "Spinal Cord Toolbox and take its warps (default: own)",
+    )
+    optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
+    optional.add_argument("-qc", metavar="<folder>", help="folder that also gets the picture, named after the scan")
+    optional.add_argument("-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>",
+                          help="draw the picture (default: 1)")  # fmt: skip
+    optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
+    optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
+                          help="what the networks run on (default: cpu)")  # fmt: skip
+    add_misc(parser)
+    return parser
+
+
+def files(text: str) -> tuple[str, ...]:
+    """Parse file names between commas."""
+    return tuple(name for name in text.split(",") if name)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = get_parser()
+
+    def command(arguments: argparse.Namespace) -> None:
+        if arguments.landmarks != "rootlets" and arguments.ldisc is None:
+            parser.error(f"-landmarks {arguments.landmarks} needs disc labels: give them with -ldisc")
+        if arguments.engine == "sct" and arguments.landmarks == "both":
+            parser.error("-engine sct takes rootlets or discs, not both")
+        from sct_rootlets.registration.to_template import register
+
+        registration = register(
+            arguments.i,
+            cord=arguments.s,
+            rootlets=arguments.rootlets,
+            discs=arguments.ldisc,
+            template=arguments.template,
+            landmarks=arguments.landmarks,
+            contrast=arguments.c,
+            by_shape=bool(arguments.refine),
+            model=arguments.model,
+            device=arguments.device,
+        )
+        if arguments.engine == "sct":
+            from sct_rootlets.sct.registration import by_toolbox
+
+            registration = by_toolbox(registration)
+        written = registration.save(
+            arguments.ofolder, arguments.apply, arguments.x, figure=bool(arguments.figure), qc=arguments.qc
+        )
+        if arguments.v:
+            say(*summary(registration), "written:", *(f"  {path}" for path in written))
+
+    return run(parser, argv, command)
+
+
+def summary(registration: Registration) -> list[str]:
+    """What the command prints: landmarks with errors, and notes."""
+    lines = ["landmarks: mm along the subject's cord, and how far the map misses it without this landmark:"]
+    for row in registration.rows:
+        without = row["left_out_error_mm"]
+        error = "" if without is None else f"{without:+7.1f}"
+        lines.append(f"  {row['name']:<6}{row['subject_mm']:7.1f}{error}{'' if row['used'] else '  (not used)'}")
+    return lines + [f"note: {note}" for note in registration.notes]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

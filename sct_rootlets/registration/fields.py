@@ -1,0 +1,204 @@
+"""Maps as displacement fields as ITK has them, which ANTs, SCT and nitransforms read; and moving images by them.
+
+A field lives on the grid of the image that comes out: ``warp_template2anat`` on the subject's, where it says for each
+voxel how far away the place is in the template, in mm. Stored components are ITK's (left, posterior, superior: LPS).
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import apply_affine, voxel_sizes
+from scipy import ndimage
+
+from sct_rootlets.image import Volume
+
+#: Maps are evaluated no more densely than this, and linearly interpolated between.
+STEP_MM = 1.0
+#: Displacements are rounded to this, which saves half of the file: a thousandth of the size of a voxel.
+ROUNDING_MM = 2.0**-10
+#: Voxels that are moved at a time.
+_PIECE = 2_000_000
+
+PointMap = Callable[[np.ndarray], np.ndarray]
+
+
+def displacement_field(
+    point_map: PointMap, shape: tuple[int, ...], affine: np.ndarray, step_mm: float = STEP_MM
+) -> np.ndarray:
+    """Evaluate a map on a grid.
+
+    Parameters
+    ----------
+    point_map : callable
+        Points of shape (N, 3) to points of the same shape, RAS+ mm.
+    shape : tuple of int
+    affine : numpy.ndarray, shape (4, 4)
+    step_mm : float
+        The map is evaluated at every so many mm, and at every voxel where voxels are larger.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (I, J, K, 3)
+        Displacements in RAS+ mm.
+    """
+    nodes = []
+    for size, spacing in zip(shape, voxel_sizes(affine), strict=True):
+        every = max(1, int(step_mm / spacing + 1e-6))
+        nodes.append(np.unique(np.append(np.arange(0, size, every), size - 1)))
+    grid = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1)
+    points = apply_affine(affine, grid.reshape(-1, 3))
+    field = (point_map(points) - points).astype(np.float32).reshape(grid.shape)
+    for axis in (2, 1, 0):
+        field = _between(field, nodes[axis], shape[axis], axis)
+    return np.rint(field / ROUNDING_MM, out=field) * np.float32(ROUNDING_MM)
+
+
+def _between(field: np.ndarray, nodes: np.ndarray, size: int, axis: int) -> np.ndarray:
+    """Linear interpolation along an axis from some of its indices to all of them."""
+    if len(nodes) == size:
+        return field
+    index = np.arange(size)
+    below = np.clip(np.searchsorted(nodes, index, side="right") - 1, 0, len(nodes) - 2)
+    share = ((index - nodes[below]) / (nodes[below + 1] - nodes[below])).astype(np.float32)
+    share = share.reshape([-1 if n == axis else 1 for n in range(field.ndim)])
+    low, high = np.take(field, below, axis=axis), np.take(field, below + 1, axis=axis)
+    high -= low
+    high *= share
+    low += high
+    return low
+
+
+def save_field(path: str | os.PathLike[str], field: np.ndarray, affine: np.ndarray) -> None:
+    """Write a displacement field as ITK reads it: five dimensions, intent vector, LPS mm; same input, same bytes.
+
+    Parameters
+    ----------
+    path : path
+        Ending in ``.nii.gz``.
+    field : numpy.ndarray, shape (I, J, K, 3)
+        RAS+ mm.
+    affine : numpy.ndarray, shape (4, 4)
+        Of its grid.
+    """
+    data = field[:, :, :, None, :] * np.array([-1, -1, 1], dtype=np.float32)
+    image = nib.Nifti1Image(data, affine)
+    image.header.set_intent("vector")
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, 1)
+    image.set_qform(affine, 1)
+    with (
+        Path(path).open("wb") as file,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0) as stream,
+    ):
+        image.to_stream(stream)
+
+
+def load_field(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Read what `save_field` writes, or ANTs and SCT do.
+
+    Returns
+    -------
+    field : numpy.ndarray of float32, shape (I, J, K, 3)
+        RAS+ mm.
+    affine : numpy.ndarray, shape (4, 4)
+    """
+    image: Any = nib.load(path)
+    data = np.asarray(image.dataobj, dtype=np.float32)[:, :, :, 0, :]
+    return data * np.array([-1, -1, 1], dtype=np.float32), image.affine
+
+
+def resample(
+    moving: Volume, field: np.ndarray, affine: np.ndarray, order: int = 1, dtype: np.dtype | type | None = None
+) -> np.ndarray:
+    """Bring an image along a displacement field.
+
+    Parameters
+    ----------
+    moving : Volume
+    field : numpy.ndarray, shape (I, J, K, 3)
+        From the grid that comes out to the world of `moving`, RAS+ mm.
+    affine : numpy.ndarray, shape (4, 4)
+        Of that grid.
+    order : int
+        0 takes the nearest voxel (labels), 1 is linear, 3 cubic.
+    dtype : optional
+        Of the result; by default that of the image for labels, and single precision otherwise.
+
+    Returns
+    -------
+    numpy.ndarray, shape (I, J, K)
+        0 where the image does not reach.
+    """
+    kind = np.dtype(dtype if dtype is not None else moving.data.dtype if order == 0 else np.float32)
+    source = moving.data.astype(np.uint8) if moving.data.dtype == bool else moving.data
+    if order > 1:
+        source = ndimage.spline_filter(source.astype(np.float32), order, output=np.float32, mode="mirror")
+    back = np.linalg.inv(moving.affine)
+    result = np.zeros(field.shape[:3], dtype=kind)
+    for part in _slabs(field.shape):
+        size = field[part].shape[:3]
+        index = np.indices(size, dtype=np.float32).reshape(3, -1).T
+        index[:, 2] += part[2].start
+        points = apply_affine(affine, index) + field[part].reshape(-1, 3)
+        place = apply_affine(back, points).T
+        value = ndimage.map_coordinates(
+            source, place, order=order, mode="grid-constant", cval=0, prefilter=False, output=np.float32
+        )
+        # Nothing is made up beyond the outermost voxels' own size.
+        beyond = ((place < -0.5) | (place > np.array(source.shape)[:, None] - 0.5)).any(axis=0)
+        value[beyond] = 0
+        if kind.kind in "iu":
+            limits = np.iinfo(kind)
+            value = np.clip(np.rint(value), limits.min, limits.max)
+        result[part] = value.reshape(size)
+    return result
+
+
+def sample_field(field: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Displacements at points, linearly between voxels and as at the nearest one beyond them.
+
+    Parameters
+    ----------
+    field : numpy.ndarray, shape (I, J, K, 3)
+    affine : numpy.ndarray, shape (4, 4)
+    points : numpy.ndarray, shape (N, 3)
+        RAS+ mm.
+
+    Returns
+    -------
+    numpy.ndarray, shape (N, 3)
+    """
+    index = apply_affine(np.linalg.inv(affine), points).T
+    return np.stack([ndimage.map_coordinates(field[..., k], index, order=1, mode="nearest") for k in range(3)], axis=1)
+
+
+def _slabs(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice, slice]]:
+    thick = max(1, _PIECE // (shape[0] * shape[1]))
+    for first in range(0, shape[2], thick):
+        yield slice(None), slice(None), slice(first, min(first + thick, shape[2]))
+
+
+def jacobian(field: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Volume that a voxel has after the map, over what it had: above 0 where nothing folds.
+
+    Parameters
+    ----------
+    field : numpy.ndarray, shape (I, J, K, 3)
+        RAS+ mm.
+    affine : numpy.ndarray, shape (4, 4)
+
+    Returns
+    -------
+    numpy.ndarray, shape (I, J, K)
+        By central differences.
+    """
+    slopes = np.stack([np.gradient(field[..., axis], axis=(0, 1, 2)) for axis in range(3)], axis=0)
+    matrix = np.moveaxis(slopes, (0, 1), (-2, -1)) @ np.linalg.inv(affine[:3, :3])
+    return np.linalg.det(matrix + np.eye(3))

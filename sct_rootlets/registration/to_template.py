@@ -1,0 +1,352 @@
+"""One subject to the template, files in and files out: the front door of registration.
+
+The science is in `align` and what it calls, or in the Spinal Cord Toolbox; this module reads, calls, and writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from sct_rootlets.errors import ImageError, LabelError
+from sct_rootlets.image import (
+    Volume,
+    VolumeLike,
+    check_same_grid,
+    load_volume,
+    save_labels,
+    save_volume,
+    staged_outputs,
+)
+from sct_rootlets.registration.align import Alignment, align
+from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
+from sct_rootlets.registration.fields import displacement_field, resample, sample_field, save_field
+from sct_rootlets.registration.landmarks import Kind, errors
+from sct_rootlets.registration.pam50 import Template, find_template
+from sct_rootlets.subject import SEGMENTED_ENDINGS, output_prefix, version, write_table
+
+Landmarks = Literal["rootlets", "discs", "both"]
+LANDMARKS: tuple[str, ...] = get_args(Landmarks)
+Contrast = Literal["t1", "t2", "t2s"]
+
+#: Ways to interpolate, as SCT calls them, by the order of the spline.
+INTERPOLATIONS = {"nn": 0, "linear": 1, "spline": 3}
+#: Labels of the template that are brought to the subject: name of the output, and of the template's file.
+LABELS = {
+    "cord2anat": "cord",
+    "rootlets2anat": "rootlets",
+    "levels2anat": "levels",
+    "spinal_levels2anat": "spinal_levels",
+}
+#: Columns of the table of landmarks.
+COLUMNS = ("kind", "level", "name", "used", "template_mm", "subject_mm", "error_mm", "left_out_error_mm")
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A subject registered to a template.
+
+    Attributes
+    ----------
+    image : Volume
+        The scan, or the cord mask where there is none: its grid is the subject's.
+    template : Template
+    template_cord : Volume
+        Its grid is the template's.
+    alignment : Alignment
+    contrast : {"t1", "t2", "t2s"}
+        Of the template's image that is brought to the subject.
+    sources : dict of str to Volume
+    segmented : dict of str to Volume
+        ``cord`` and ``rootlets`` as far as they were not given.
+    settings : dict
+        For the sidecar.
+    given_fields : (numpy.ndarray, numpy.ndarray), optional
+        Fields from elsewhere (SCT), to be used in place of the alignment's own.
+    """
+
+    image: Volume
+    template: Template
+    template_cord: Volume
+    alignment: Alignment
+    contrast: Contrast
+    sources: dict[str, Volume]
+    segmented: dict[str, Volume] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
+    given_fields: tuple[np.ndarray, np.ndarray] | None = None
+
+    @cached_property
+    def to_subject(self) -> np.ndarray:
+        """Displacements on the template's grid (``warp_anat2template``), shape (I, J, K, 3), RAS+ mm."""
+        if self.given_fields is not None:
+            return self.given_fields[0]
+        return displacement_field(
+            self.alignment.warp.to_subject, self.template_cord.data.shape, self.template_cord.affine
+        )
+
+    @cached_property
+    def to_template(self) -> np.ndarray:
+        """Displacements on the subject's grid (``warp_template2anat``), shape (I, J, K, 3), RAS+ mm."""
+        if self.given_fields is not None:
+            return self.given_fields[1]
+        return displacement_field(self.alignment.warp.to_template, self.image.data.shape, self.image.affine)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, one line each."""
+        found = self.alignment
+        return (*(f"template: {note}" for note in found.template.notes), *found.subject.notes, *found.notes)
+
+    @cached_property
+    def rows(self) -> list[dict[str, object]]:
+        """The table of landmarks, one row each (`COLUMNS`)."""
+        pairs = self.alignment.pairs
+        rows: list[dict[str, object]] = []
+        for pair, (miss, without) in zip(pairs, errors(pairs), strict=True):
+            one, own = pair.template, pair.subject
+            values = (one.kind, one.value, one.name, pair.used, one.arc_mm, own.arc_mm, miss, without)
+            rows.append(dict(zip(COLUMNS, values, strict=True)))
+        return rows
+
+    def in_subject(self, points: np.ndarray) -> np.ndarray:
+        """Where points of the template lie in the subject, shape (N, 3), RAS+ mm."""
+        if self.given_fields is not None:
+            return points + sample_field(self.to_subject, self.template_cord.affine, points)
+        return self.alignment.warp.to_subject(points)
+
+    def into_template(self, volume: Volume, interpolation: str = "linear") -> np.ndarray:
+        """Bring an image of the subject's world to the template's grid, shape (I, J, K)."""
+        return resample(volume, self.to_subject, self.template_cord.affine, INTERPOLATIONS[interpolation])
+
+    def into_subject(self, volume: Volume, interpolation: str = "linear") -> np.ndarray:
+        """Bring an image of the template's world to the subject's grid, shape (I, J, K)."""
+        return resample(volume, self.to_template, self.image.affine, INTERPOLATIONS[interpolation])
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        apply: Sequence[VolumeLike] = (),
+        interpolation: str = "linear",
+        figure: bool = True,
+        qc: str | os.PathLike[str] | None = None,
+    ) -> list[Path]:
+        """Write warps, images, labels, the table, a sidecar and a picture into a folder; all of them or none.
+
+        Parameters
+        ----------
+        folder : path
+        apply : sequence of volumes
+            Other images of the subject, in the world of the scan, to be brought to the template.
+        interpolation : {"linear", "nn", "spline"}
+            For these.
+        figure : bool
+        qc : path, optional
+            Folder that gets a copy of the picture, named after the scan.
+
+        Returns
+        -------
+        list of Path
+            The files written.
+
+        Raises
+        ------
+        ImageError
+            If the folder cannot be written to, or an image lies elsewhere.
+        """
+        others = {_applied_name(volume): volume for volume in map(load_volume, apply)}
+        if len(others) < len(apply):
+            raise ImageError("two of the images to apply the warp to have the same name; rename one of them")
+        inputs = [volume.path for volume in (*self.sources.values(), *others.values()) if volume.path is not None]
+        with staged_outputs(folder, keep=inputs) as stage:
+            notes = list(self.notes) + self._save_images(stage)
+            for name, volume in others.items():
+                moved = self.into_template(volume, interpolation)
+                if not moved.any():
+                    raise ImageError(
+                        f"{volume.name} does not lie where the cord of {self.image.name} is, or shows nothing there; "
+                        "both must share one world space"
+                    )
+                save_volume(stage / name, moved, self.template_cord.affine, self.template_cord.header)
+            for name, volume in self.segmented.items():
+                save_labels(stage / f"{output_prefix(self.image)}_{SEGMENTED_ENDINGS[name]}", volume.data, volume)
+            write_table(stage / "registration.csv", COLUMNS, self.rows)
+            (stage / "registration.json").write_text(
+                json.dumps(self._sidecar(notes), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
+            if figure or qc is not None:
+                from sct_rootlets.report.registered import save_registration_figure
+
+                save_registration_figure(self, stage / "registration.png")
+                picture = (stage / "registration.png").read_bytes()
+                if not figure:
+                    (stage / "registration.png").unlink()
+            names = sorted(path.name for path in stage.iterdir())
+        if qc is not None:
+            with staged_outputs(qc, keep=inputs) as stage:
+                (stage / f"{output_prefix(self.image)}_registration.png").write_bytes(picture)
+        return [Path(folder) / name for name in names]
+
+    def _save_images(self, stage: Path) -> list[str]:
+        """Write warps, and what each of the two looks like in the other's space; notes of what there is not."""
+        save_field(stage / "warp_anat2template.nii.gz", self.to_subject, self.template_cord.affine)
+        save_field(stage / "warp_template2anat.nii.gz", self.to_template, self.image.affine)
+        moved = self.into_template(self.image)
+        save_volume(stage / "anat2template.nii.gz", moved, self.template_cord.affine, self.template_cord.header)
+        notes = []
+        picture = self.template.volume(self.contrast)
+        if picture is None:
+            missing = self.template.expected[self.contrast].name
+            notes.append(f"the template has no image of contrast {self.contrast} ({missing}): no template2anat")
+        else:
+            moved = self.into_subject(picture)
+            save_volume(stage / "template2anat.nii.gz", moved, self.image.affine, self.image.header)
+        for name, source in LABELS.items():
+            labels = self.template.volume(source)
+            if labels is None:
+                notes.append(f"the template has no {self.template.expected[source].name}: no {name}")
+            else:
+                save_labels(stage / f"{name}.nii.gz", self.into_subject(labels, "nn"), self.image)
+        return notes
+
+    def _sidecar(self, notes: list[str]) -> dict[str, object]:
+        return {
+            "Description": "Registration of a spinal cord to a template: warps are ITK displacement fields (LPS, mm)",
+            "GeneratedBy": [{"Name": "sct_rootlets", "Version": version()}],
+            "Sources": {name: volume.name for name, volume in self.sources.items()},
+            "Template": {name: path.name for name, path in self.template.files.items()},
+            **self.settings,
+            "Notes": notes,
+        }
+
+
+def _applied_name(volume: Volume) -> str:
+    stem = volume.name
+    for ending in (".nii.gz", ".nii"):
+        stem = stem[: -len(ending)] if stem.lower().endswith(ending) else stem
+    return f"{stem}2template.nii.gz"
+
+
+def kinds_of(landmarks: str) -> tuple[Kind, ...]:
+    """What takes part in the map, by the name of the option."""
+    choices: dict[str, tuple[Kind, ...]] = {
+        "rootlets": ("rootlets",),
+        "discs": ("discs",),
+        "both": ("rootlets", "discs"),
+    }
+    return choices[landmarks]
+
+
+def template_cord(template: Template, kinds: Sequence[Kind]) -> LandmarkedCord:
+    """Read the cord of a template with what it is aligned by.
+
+    Raises
+    ------
+    ImageError
+        If files are missing; all are named.
+    """
+    discs = "discs" if "discs" in template.files else "discs_in_cord"
+    template.need("cord", *(("rootlets",) if "rootlets" in kinds else ()), *((discs,) if "discs" in kinds else ()))
+    cord = template.volume("cord")
+    assert cord is not None  # `need` has checked it
+    try:
+        return landmarked_cord(cord, template.volume("rootlets"), template.volume(discs))
+    except LabelError as error:
+        raise LabelError(f"the template in {template.folder} cannot be used: {error}") from error
+
+
+def register(
+    image: VolumeLike | None = None,
+    *,
+    cord: VolumeLike | None = None,
+    rootlets: VolumeLike | None = None,
+    discs: VolumeLike | None = None,
+    template: str | os.PathLike[str] | Template | None = None,
+    landmarks: Landmarks = "rootlets",
+    contrast: Contrast = "t2",
+    by_shape: bool = True,
+    model: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+) -> Registration:
+    """Register a subject to a template by rootlets, by discs, or by both.
+
+    Volumes are paths, nibabel images or ``(array, affine)``, all on one grid, in any axis order.
+
+    Parameters
+    ----------
+    image : volume, optional
+        The scan. Without it, the cord mask takes its place.
+    cord, rootlets : volume, optional
+        Segmented from the image where they are not given and needed.
+    discs : volume, optional
+        Disc labels, needed for ``"discs"`` and ``"both"``; otherwise they are only compared.
+    template : path or Template, optional
+        See `find_template`.
+    landmarks : {"rootlets", "discs", "both"}
+    contrast : {"t1", "t2", "t2s"}
+        Of the template's image that is shown in the subject's space.
+    by_shape : bool
+        Refine the places of levels by the shape of their rootlets.
+    model, device
+        Of the segmentation.
+
+    Returns
+    -------
+    Registration
+
+    Raises
+    ------
+    ImageError
+        If a file is missing or on another grid, or the template is incomplete.
+    LabelError
+        If labels make no sense, or nothing is common to both.
+    """
+    kinds = kinds_of(landmarks)
+    if image is None and (cord is None or ("rootlets" in kinds and rootlets is None)):
+        raise ImageError("without an image, cord and rootlets cannot be segmented: give them, or the image")
+    if "discs" in kinds and discs is None:
+        raise ImageError(f"landmarks {landmarks!r} need disc labels")
+    given = {"image": image, "cord": cord, "rootlets": rootlets, "discs": discs}
+    volumes = {name: load_volume(source) for name, source in given.items() if source is not None}
+    reference = volumes["image"] if image is not None else volumes["cord"]
+    for volume in volumes.values():
+        check_same_grid(reference, volume)
+    found_template = template if isinstance(template, Template) else find_template(template)
+    there = template_cord(found_template, kinds)
+    segmented = _segmented(volumes, kinds, model, device)
+    everything = {**volumes, **segmented}
+    own = landmarked_cord(everything["cord"], everything.get("rootlets"), everything.get("discs"))
+    settings: dict[str, object] = {"Engine": "sct_rootlets", "Landmarks": landmarks, "RefinedByShape": by_shape}
+    return Registration(
+        reference,
+        found_template,
+        there.mask,
+        align(there, own, kinds, by_shape),
+        contrast,
+        volumes,
+        segmented,
+        settings,
+    )
+
+
+def _segmented(
+    volumes: dict[str, Volume], kinds: Sequence[Kind], model: str | os.PathLike[str] | None, device: str
+) -> dict[str, Volume]:
+    """Segment what is needed and not given."""
+    wanted = [name for name in ("cord", "rootlets") if name not in volumes and (name == "cord" or name in kinds)]
+    if not wanted:
+        return {}
+    from sct_rootlets.deepseg import Settings, segment_rootlets
+
+    image = volumes["image"]
+    found = segment_rootlets(image, Settings(discs=volumes.get("discs"), model=model, device=device))
+    if "rootlets" in wanted and not found.rootlets.any():
+        raise ImageError(f"no rootlets of C2 to T1 were found in {image.name}; give them (-rootlets), or use discs")
+    maps = {"cord": found.cord.astype(np.uint8), "rootlets": found.rootlets}
+    return {name: replace(image, data=maps[name], name=f"{name} of {image.name}", path=None) for name in wanted}

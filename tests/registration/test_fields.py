@@ -1,0 +1,143 @@
+"""Displacement fields: what they hold, and that ITK, ANTs and nitransforms take them as they are meant."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.affines import apply_affine
+from scipy.spatial.transform import Rotation
+
+from sct_rootlets.image import Volume, save_volume
+from sct_rootlets.registration.fields import (
+    displacement_field,
+    jacobian,
+    load_field,
+    resample,
+    sample_field,
+    save_field,
+)
+
+#: A grid with a negative determinant and one with a positive one, tilted, of unlike voxels.
+FLIPPED = np.array([[-1.0, 0, 0, 14], [0, 0, 1.0, -12], [0, 1.5, 0, -15], [0, 0, 0, 1]])
+TILTED = np.eye(4)
+TILTED[:3, :3] = Rotation.from_euler("xyz", (8, -5, 12), degrees=True).as_matrix() * (1.2, 0.9, 1.0)
+TILTED[:3, 3] = -16, -13, -14
+SHAPE = (28, 22, 26)
+SHIFT = np.array([0.7, -0.4, 0.9])
+
+
+def bend(points: np.ndarray) -> np.ndarray:
+    """A smooth map that treats no axis or side like another."""
+    x, y, z = points.T
+    return points + np.stack([2 + 1.5 * np.sin(y / 9), -3 + 0.1 * z, 1.5 + np.cos(x / 8)], axis=1)
+
+
+def blobs(points: np.ndarray) -> np.ndarray:
+    """A smooth image, known everywhere."""
+    x, y, z = points.T
+    return 100 + 40 * np.sin(x / 4) * np.cos(y / 5 + 1) + 30 * np.sin(z / 4 + 2)
+
+
+def grid(affine: np.ndarray) -> np.ndarray:
+    return apply_affine(affine, np.indices(SHAPE).reshape(3, -1).T)
+
+
+@pytest.mark.parametrize("affine", [FLIPPED, TILTED])
+def test_a_field_is_the_map_minus_the_place(affine):
+    field = displacement_field(bend, SHAPE, affine)
+    points = grid(affine)
+    np.testing.assert_allclose(field.reshape(-1, 3), bend(points) - points, atol=0.002)
+    coarse = displacement_field(bend, SHAPE, affine, step_mm=3.0)  # linear between places 3 mm apart
+    assert np.abs(coarse - field).max() < 0.05
+
+
+@pytest.mark.parametrize("affine", [FLIPPED, TILTED])
+def test_files_come_back_and_are_the_same_every_time(affine, tmp_path):
+    field = displacement_field(bend, SHAPE, affine)
+    for name in ("a.nii.gz", "b.nii.gz"):
+        save_field(tmp_path / name, field, affine)
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    back, where = load_field(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(back, field)
+    np.testing.assert_allclose(where, affine, atol=1e-5)
+    image = nib.load(tmp_path / "a.nii.gz")
+    assert image.shape == (*SHAPE, 1, 3)
+    assert image.header.get_intent()[0] == "vector"
+    assert image.get_data_dtype() == np.float32
+
+
+def test_an_image_comes_along():
+    moving = Volume(blobs(grid(TILTED)).reshape(SHAPE).astype(np.float32), TILTED)
+    field = displacement_field(lambda points: points + SHIFT, SHAPE, FLIPPED)
+    moved = resample(moving, field, FLIPPED, order=3)
+    place = grid(FLIPPED) + SHIFT
+    index = apply_affine(np.linalg.inv(TILTED), place)
+    well_inside = ((index > 3) & (index < np.array(SHAPE) - 4)).all(axis=1)
+    outside = ((index < -0.51) | (index > np.array(SHAPE) - 0.49)).any(axis=1)
+    assert well_inside.sum() > 1000
+    np.testing.assert_allclose(moved.ravel()[well_inside], blobs(place)[well_inside], atol=0.5)
+    assert (moved.ravel()[outside] == 0).all()
+
+
+def test_a_field_can_be_asked_anywhere():
+    field = displacement_field(bend, SHAPE, TILTED)
+    points = apply_affine(TILTED, np.random.default_rng(0).uniform(1, 20, (200, 3)))
+    np.testing.assert_allclose(points + sample_field(field, TILTED, points), bend(points), atol=0.01)
+
+
+def test_labels_stay_labels():
+    labels = Volume((np.indices(SHAPE)[0] // 7 + 1).astype(np.uint8), TILTED)
+    moved = resample(labels, displacement_field(bend, SHAPE, FLIPPED), FLIPPED, order=0)
+    assert moved.dtype == np.uint8
+    assert set(np.unique(moved)) <= {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("affine", [FLIPPED, TILTED])
+def test_the_jacobian_is_the_change_of_volume(affine):
+    field = displacement_field(lambda points: points * [1.2, 0.5, 2.0] + 3, SHAPE, affine)
+    np.testing.assert_allclose(jacobian(field, affine), 1.2, atol=0.005)
+    folded = displacement_field(lambda points: points * [-1.0, 1, 1], SHAPE, affine)
+    np.testing.assert_allclose(jacobian(folded, affine), -1.0, atol=0.005)
+
+
+@pytest.fixture(params=[(FLIPPED, TILTED), (TILTED, FLIPPED)], ids=["to flipped", "to tilted"])
+def files(request, tmp_path):
+    """A moving image, a field from the fixed grid to it, and what should come out."""
+    fixed, moving = request.param
+    save_volume(tmp_path / "moving.nii.gz", blobs(grid(moving)).reshape(SHAPE).astype(np.float32), moving)
+    save_volume(tmp_path / "fixed.nii.gz", np.zeros(SHAPE, dtype=np.float32), fixed)
+    field = displacement_field(bend, SHAPE, fixed)
+    save_field(tmp_path / "warp.nii.gz", field, fixed)
+    volume = Volume(nib.load(tmp_path / "moving.nii.gz").get_fdata(), moving)
+    index = apply_affine(np.linalg.inv(moving), bend(grid(fixed)))
+    inside = ((index > 0.01) & (index < np.array(SHAPE) - 1.01)).all(axis=1).reshape(SHAPE)
+    assert inside.sum() > 1000
+    return tmp_path, resample(volume, field, fixed), inside
+
+
+def test_itk_takes_the_field_as_it_is_meant(files):
+    sitk = pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
+    folder, ours, inside = files
+    field = sitk.Cast(sitk.ReadImage(str(folder / "warp.nii.gz")), sitk.sitkVectorFloat64)
+    transform = sitk.DisplacementFieldTransform(field)
+    moving, fixed = (sitk.ReadImage(str(folder / f"{name}.nii.gz")) for name in ("moving", "fixed"))
+    theirs = sitk.GetArrayFromImage(sitk.Resample(moving, fixed, transform, sitk.sitkLinear)).transpose(2, 1, 0)
+    np.testing.assert_allclose(theirs[inside], ours[inside], atol=0.05)
+
+
+def test_ants_takes_the_field_as_it_is_meant(files):
+    ants = pytest.importorskip("ants", reason="antspyx is not installed")
+    folder, ours, inside = files
+    moving, fixed = (ants.image_read(str(folder / f"{name}.nii.gz")) for name in ("moving", "fixed"))
+    theirs = ants.apply_transforms(fixed, moving, [str(folder / "warp.nii.gz")], interpolator="linear").numpy()
+    np.testing.assert_allclose(theirs[inside], ours[inside], atol=0.05)
+
+
+def test_nitransforms_takes_the_field_as_it_is_meant(files):
+    pytest.importorskip("nitransforms", reason="nitransforms is not installed")
+    from nitransforms.nonlinear import DenseFieldTransform
+    from nitransforms.resampling import apply
+
+    folder, ours, inside = files
+    transform = DenseFieldTransform.from_filename(folder / "warp.nii.gz", fmt="itk")
+    theirs = apply(transform, nib.load(folder / "moving.nii.gz"), reference=nib.load(folder / "fixed.nii.gz"), order=1)
+    np.testing.assert_allclose(theirs.get_fdata()[inside], ours[inside], atol=0.05)

@@ -1,0 +1,61 @@
+"""Refinement by the shape of rootlets: levels whose roots are strewn at known places."""
+
+import numpy as np
+import pytest
+
+from sct_rootlets.centerline import Centerline
+from sct_rootlets.registration.arcmap import ArcMap
+from sct_rootlets.registration.cordspace import CordSpace
+from sct_rootlets.registration.landmarks import Landmark, Pair, arc_map
+from sct_rootlets.registration.rootlets import RootletVoxels
+from sct_rootlets.registration.section import N_ANGLES, SectionMap
+from sct_rootlets.registration.shape import refine
+from sct_rootlets.registration.warp import CordWarp
+
+SPACE = CordSpace.along(Centerline.from_points(np.array([[0, 0, -z] for z in np.arange(0, 120.5, 0.5)])))
+PLAIN = SectionMap(0.0, np.full((2, N_ANGLES), 5.0), np.ones((2, N_ANGLES)), np.zeros(2))
+ROOTS = ((5.5, -2.0), (-5.5, -2.0), (3.0, 4.0), (-3.0, 4.0))
+MIDDLES = {4: 30.0, 5: 50.0, 6: 70.0}
+
+
+def strewn(
+    middles: dict[int, float], missing: tuple[int, int] | None = None, stray: bool = False, stretch: float = 1.0
+) -> RootletVoxels:
+    """Roots 8 mm long; ventral ones lie 2 mm further down. One may be missing, and a stray voxel be there."""
+    rows, values = [], []
+    for value, middle in middles.items():
+        for root, (x, y) in enumerate(ROOTS):
+            if (value, root) != missing:
+                arcs = middle + stretch * (2 * (y > 0) + np.linspace(-4, 4, round(40 * stretch) + 1))
+                rows += [[arc, x, y] for arc in arcs]
+                values += [value] * len(arcs)
+    if stray:
+        rows.append([middles[5] + 30, 5.5, -2.0])
+        values.append(5)
+    place = np.array(rows)
+    return RootletVoxels(np.array(values), SPACE.points(place), place, 0.5)
+
+
+def refined(truth: dict[int, float], guess: dict[int, float], **kwargs) -> dict[int, float]:
+    def landmark(value: int, arc: float) -> Landmark:
+        return Landmark("rootlets", value, f"C{value}", arc, 0.3, 5.0)
+
+    pairs = [Pair(landmark(value, MIDDLES[value]), landmark(value, guess[value]), True) for value in MIDDLES]
+    warp = CordWarp(SPACE, SPACE, arc_map(pairs), PLAIN)
+    pairs, warp = refine(pairs, warp, strewn(MIDDLES), strewn(truth, **kwargs))
+    assert isinstance(warp.along, ArcMap)
+    np.testing.assert_allclose(warp.along([MIDDLES[5]]), [pairs[1].subject.arc_mm])
+    return {pair.subject.value: pair.subject.arc_mm for pair in pairs}
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"missing": (5, 2)}, {"stray": True}])
+def test_levels_are_found_whatever_is_missing_or_strays(kwargs):
+    """A missing ventral root would pull a plain mean by half a millimetre, a stray voxel by 0.2 mm."""
+    truth = {4: 33.0, 5: 53.0, 6: 73.0}
+    found = refined(truth, {4: 34.2, 5: 51.8, 6: 73.5}, **kwargs)
+    assert found == pytest.approx(truth, abs=0.05)
+
+
+def test_a_stretched_level_is_found_between_its_neighbours():
+    truth = {4: 30 * 1.2, 5: 50 * 1.2, 6: 70 * 1.2}
+    assert refined(truth, {4: 36.5, 5: 61.0, 6: 83.0}, stretch=1.2)[5] == pytest.approx(60.0, abs=0.1)

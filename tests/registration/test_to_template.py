@@ -1,0 +1,268 @@
+"""Registration of phantoms whose levels are known, and what bad input does."""
+
+import csv
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.affines import apply_affine
+
+from sct_rootlets.cli.register import main
+from sct_rootlets.errors import LabelError
+from sct_rootlets.image import Volume, load_volume, save_volume
+from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
+from sct_rootlets.registration.fields import jacobian
+from sct_rootlets.registration.to_template import Registration, register
+
+TEMPLATE = cervical_anatomy(bend_deg=0, sway_mm=0)
+
+
+def middles(anatomy) -> dict[str, float]:
+    """True middle of each level's attachment, mm of arc length."""
+    return {name: sum(ends) / 2 for name, ends in anatomy.spinal_extents(0.0).items()}
+
+
+def at(anatomy, arc: float) -> np.ndarray:
+    return anatomy.centerline.position(np.array([arc]))
+
+
+@pytest.fixture(scope="module")
+def drifted():
+    """A phantom that is bent another way, 8 % longer, and whose levels lie 5 mm lower against the vertebrae."""
+    anatomy = cervical_anatomy(bend_deg=14, sway_mm=4, scale=1.08, drift_mm=5)
+    return draw_phantom(anatomy, *phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16))
+
+
+@pytest.fixture(scope="module")
+def registered(drifted, template_folder) -> Registration:
+    return register(
+        drifted.image, cord=drifted.cord, rootlets=drifted.rootlets, discs=drifted.discs, template=template_folder
+    )
+
+
+def test_levels_go_to_their_levels(drifted, registered):
+    warp = registered.alignment.warp
+    for name, arc in middles(drifted.anatomy).items():
+        moved = warp.to_template(at(drifted.anatomy, arc))
+        assert np.linalg.norm(moved - at(TEMPLATE, middles(TEMPLATE)[name])) < 0.6
+        assert np.linalg.norm(warp.to_subject(moved) - at(drifted.anatomy, arc)) < 1e-6
+
+
+def test_discs_go_to_their_discs_if_they_are_the_landmarks(drifted, template_folder):
+    found = register(
+        drifted.image, cord=drifted.cord, rootlets=drifted.rootlets, discs=drifted.discs, template=template_folder,
+        landmarks="discs",
+    )  # fmt: skip
+    warp = found.alignment.warp
+    for value in range(2, 10):
+        moved = warp.to_template(at(drifted.anatomy, drifted.anatomy.discs[value]))
+        assert np.linalg.norm(moved - at(TEMPLATE, TEMPLATE.discs[value])) < 1.0
+    arc = middles(drifted.anatomy)["C5"]  # which lies 5 mm lower than discs say, in the template's shorter millimetres
+    off = warp.to_template(at(drifted.anatomy, arc)) - at(TEMPLATE, middles(TEMPLATE)["C5"])
+    assert off[0, 2] == pytest.approx(-5 / 1.08, abs=0.8)
+
+
+def test_the_cord_goes_to_the_cord_and_nothing_folds(registered):
+    cord = registered.template_cord.data
+    mask = replace(registered.alignment.subject.mask, data=registered.alignment.subject.mask.data.astype(np.float32))
+    moved = registered.into_template(mask) >= 0.5
+    z = np.flatnonzero((moved & cord).any(axis=(0, 1)))[4:-4]
+    both = (moved & cord)[:, :, z].sum()
+    assert 2 * both / (moved[:, :, z].sum() + cord[:, :, z].sum()) > 0.93  # of 1 mm voxels
+    assert jacobian(registered.to_subject, registered.template_cord.affine)[8:-8, 8:-8, 8:-8].min() > 0.3
+
+
+def test_the_fields_are_inverse_to_each_other(registered):
+    points = apply_affine(registered.template_cord.affine, np.argwhere(registered.template_cord.data)[::50])
+    warp = registered.alignment.warp
+    np.testing.assert_allclose(warp.to_template(warp.to_subject(points)), points, atol=1e-6)
+
+
+def mirrored(volume: Volume) -> Volume:
+    """The same voxels in the same world, stored from the other side: the sign of the determinant changes."""
+    affine = volume.affine.copy()
+    affine[:3, 3] = apply_affine(affine, [volume.data.shape[0] - 1, 0, 0])
+    affine[:3, 0] *= -1
+    return Volume(volume.data[::-1].copy(), affine, volume.name)
+
+
+def test_the_sign_of_the_determinant_does_not_matter(drifted, registered, template_folder):
+    cord, rootlets = mirrored(drifted.cord), mirrored(drifted.rootlets)
+    assert np.linalg.det(cord.affine) * np.linalg.det(drifted.cord.affine) < 0
+    found = register(cord=cord, rootlets=rootlets, template=template_folder)
+    points = np.array([at(drifted.anatomy, arc)[0] + [4, 3, 0] for arc in (20.0, 60.0, 110.0)])
+    np.testing.assert_allclose(
+        found.alignment.warp.to_template(points), registered.alignment.warp.to_template(points), atol=0.01
+    )
+
+
+@pytest.mark.parametrize("level", [4, 7])
+def test_one_level_is_enough(drifted, template_folder, level):
+    rootlets = replace(drifted.rootlets, data=np.where(drifted.rootlets.data == level, level, 0))
+    found = register(cord=drifted.cord, rootlets=rootlets, template=template_folder)
+    name = f"C{level}"
+    moved = found.alignment.warp.to_template(at(drifted.anatomy, middles(drifted.anatomy)[name]))
+    assert np.linalg.norm(moved - at(TEMPLATE, middles(TEMPLATE)[name])) < 0.8
+    assert found.rows[0]["left_out_error_mm"] is None
+
+
+def test_a_level_the_template_lacks_is_left_out(drifted, template_folder):
+    data = np.where(drifted.rootlets.data == 9, 10, drifted.rootlets.data)
+    found = register(cord=drifted.cord, rootlets=replace(drifted.rootlets, data=data), template=template_folder)
+    assert "the template has no T2 (rootlets): left out" in found.notes
+    assert [row["name"] for row in found.rows] == ["C2", "C3", "C4", "C5", "C6", "C7", "C8"]
+
+
+def test_a_gap_in_the_mask_is_bridged_with_a_warning(drifted, registered, template_folder):
+    """A lesion takes 8 mm of the cord away between C5 and C6."""
+    cut = drifted.cord.data.copy()
+    line = drifted.anatomy.centerline
+    arc = line.project(apply_affine(drifted.cord.affine, np.argwhere(cut))).arc
+    cut[tuple(np.argwhere(cut)[(arc > 78) & (arc < 86)].T)] = 0
+    found = register(cord=replace(drifted.cord, data=cut), rootlets=drifted.rootlets, template=template_folder)
+    assert any("gaps" in note and "bridged" in note for note in found.notes)
+    points = np.array([at(drifted.anatomy, arc)[0] + [3, 2, 0] for arc in (60.0, 82.0, 100.0)])
+    np.testing.assert_allclose(
+        found.alignment.warp.to_template(points), registered.alignment.warp.to_template(points), atol=0.5
+    )
+
+
+def test_a_cord_that_leaves_the_field_of_view_at_its_side_is_registered_with_a_warning(drifted, template_folder):
+    affine = drifted.cord.affine
+    x = apply_affine(affine, np.argwhere(drifted.cord.data))[:, 0]
+    axis = int(np.abs(affine[0, :3]).argmax())
+    inside = apply_affine(affine, np.indices(drifted.cord.data.shape).reshape(3, -1).T)[:, 0] <= x.max() - 2
+    keep = np.flatnonzero(inside.reshape(drifted.cord.data.shape).any(axis=tuple({0, 1, 2} - {axis})))
+    part = [slice(None)] * 3
+    part[axis] = slice(keep[0], keep[-1] + 1)
+    moved = affine.copy()
+    moved[:3, 3] = apply_affine(affine, np.eye(3)[axis] * keep[0])
+    cord, rootlets = (Volume(v.data[tuple(part)], moved, v.name) for v in (drifted.cord, drifted.rootlets))
+    found = register(cord=cord, rootlets=rootlets, template=template_folder)
+    assert any("side of the field of view" in note for note in found.notes)
+    moved_to = found.alignment.warp.to_template(at(drifted.anatomy, middles(drifted.anatomy)["C5"]))
+    assert np.linalg.norm(moved_to - at(TEMPLATE, middles(TEMPLATE)["C5"])) < 1.5
+
+
+# ---- the command
+
+
+def options(subject, template_folder, folder, *more):
+    return [
+        *("-i", str(subject["image"]), "-s", str(subject["cord"]), "-rootlets", str(subject["rootlets"])),
+        *("-template", str(template_folder), "-ofolder", str(folder), *map(str, more)),
+    ]
+
+
+def test_the_command_writes_everything(subject, template_folder, tmp_path, capsys):
+    fmri = tmp_path / "fmri_mean.nii.gz"
+    image = load_volume(subject["image"])
+    every_other = image.affine @ np.diag([2, 2, 2, 1])
+    save_volume(fmri, image.data[::2, ::2, ::2].astype(np.float32), every_other)
+    folder = tmp_path / "reg"
+    more = ["-ldisc", subject["discs"], "-apply", fmri, "-qc", tmp_path / "qc"]
+    assert main(options(subject, template_folder, folder, *more)) == 0
+    said = capsys.readouterr().out
+    assert "C5" in said
+    names = {"warp_anat2template", "warp_template2anat", "anat2template", "template2anat", "cord2anat", "levels2anat",
+             "spinal_levels2anat", "rootlets2anat", "fmri_mean2template"}  # fmt: skip
+    files = {f"{name}.nii.gz" for name in names} | {"registration.csv", "registration.json", "registration.png"}
+    assert {path.name for path in folder.iterdir()} == files
+    assert [path.name for path in (tmp_path / "qc").iterdir()] == ["sub-phantom01_T2w_registration.png"]
+
+    there = nib.load(template_folder / "template" / "phantom_cord.nii.gz")
+    here = nib.load(subject["image"])
+    for name, grid in (("anat2template", there), ("fmri_mean2template", there), ("template2anat", here),
+                       ("levels2anat", here)):  # fmt: skip
+        moved = nib.load(folder / f"{name}.nii.gz")
+        assert moved.shape == grid.shape
+        np.testing.assert_allclose(moved.affine, grid.affine, atol=1e-5)
+    # The spinal levels of the template lie on the subject's rootlets of the same name.
+    levels = np.asarray(nib.load(folder / "spinal_levels2anat.nii.gz").dataobj)
+    truth = cervical_anatomy()
+    for value, arc in zip(range(2, 10), middles(truth).values(), strict=True):
+        index = np.rint(apply_affine(np.linalg.inv(here.affine), at(truth, arc)[0])).astype(int)
+        assert levels[tuple(index)] == value
+    with (folder / "registration.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    used = [row for row in rows if row["used"] == "True"]
+    assert [row["name"] for row in used] == ["C2", "C3", "C4", "C5", "C6", "C7", "C8", "T1"]
+    assert all(abs(float(row["error_mm"])) < 1 and abs(float(row["left_out_error_mm"])) < 1 for row in used)
+    assert json.loads((folder / "registration.json").read_text())["Landmarks"] == "rootlets"
+
+
+def test_what_is_not_given_is_segmented_and_kept(subject, template_folder, tmp_path, monkeypatch):
+    from sct_rootlets import deepseg
+
+    def stand_in(image, settings):
+        maps = {name: load_volume(subject[name]).data for name in ("cord", "rootlets")}
+        return SimpleNamespace(cord=maps["cord"] > 0, rootlets=maps["rootlets"])
+
+    monkeypatch.setattr(deepseg, "segment_rootlets", stand_in)
+    folder = tmp_path / "reg"
+    command = ["-i", str(subject["image"]), "-template", str(template_folder), "-ofolder", str(folder), "-v", "0"]
+    assert main(command) == 0
+    for name, key in (("label-SC_seg", "cord"), ("label-rootlets_dseg", "rootlets")):
+        kept = load_volume(folder / f"sub-phantom01_T2w_{name}.nii.gz")
+        np.testing.assert_array_equal(kept.data, load_volume(subject[key]).data)
+
+
+def test_the_same_input_gives_the_same_bytes(subject, template_folder, tmp_path):
+    for name in ("a", "b"):
+        assert main(options(subject, template_folder, tmp_path / name, "-v", 0)) == 0
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def one_line(capsys) -> str:
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+    return error
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(subject, template_folder, tmp_path, capsys):
+    cord, rootlets = load_volume(subject["cord"]), load_volume(subject["rootlets"])
+    other = tmp_path / "other_grid.nii.gz"
+    save_volume(other, cord.data[:-3], cord.affine)
+    strangers = tmp_path / "strangers.nii.gz"
+    save_volume(strangers, np.where(rootlets.data > 0, rootlets.data + 10, 0).astype(np.uint8), rootlets.affine)
+    partial = tmp_path / "partial"
+    partial.mkdir()
+    (partial / "PAM50_cord.nii.gz").write_bytes(subject["cord"].read_bytes())
+    away = tmp_path / "away.nii.gz"
+    shifted = cord.affine.copy()
+    shifted[:3, 3] += 500
+    save_volume(away, cord.data, shifted)
+    folder = tmp_path / "reg"
+    for more, said in (
+        (["-s", other], "have different shapes"),
+        (["-rootlets", strangers], "no label of the rootlets is common"),
+        (["-template", partial], "PAM50_rootlets.nii.gz is missing"),
+        (["-template", tmp_path / "nowhere"], "is no folder"),
+        (["-apply", away], "does not lie where the cord"),
+        (["-apply", tmp_path / "nothing.nii.gz"], "does not exist"),
+    ):
+        assert main(options(subject, template_folder, folder, *more)) == 1
+        assert said in one_line(capsys)
+        assert not folder.exists()
+
+
+def test_bad_usage(subject, template_folder, tmp_path, capsys):
+    for more, said in (
+        (["-landmarks", "discs"], "needs disc labels"),
+        (["-landmarks", "both", "-ldisc", subject["discs"], "-engine", "sct"], "not both"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(options(subject, template_folder, tmp_path, *more))
+        assert stopped.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+def test_from_python_too(drifted, template_folder):
+    cord = replace(drifted.cord, data=-drifted.cord.data.astype(np.int16))
+    with pytest.raises(LabelError, match="negative values"):
+        register(cord=cord, rootlets=drifted.rootlets, template=template_folder)

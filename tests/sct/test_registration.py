@@ -1,0 +1,109 @@
+"""SCT's own registration in place of ours, with a stand-in for its command: what it gets, and what becomes of it."""
+
+import stat
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from sct_rootlets.cli.register import main
+from sct_rootlets.image import load_volume, save_volume
+from sct_rootlets.phantom import write_template
+
+STEM = "sub-phantom01_T2w"
+
+#: Notes its arguments, keeps the labels that it was given, and makes warps that shift by (1, 2, 3) mm (RAS+).
+STAND_IN = """
+import shutil, sys
+import nibabel as nib, numpy as np
+from pathlib import Path
+from sct_rootlets.registration.fields import save_field
+log, template = Path(sys.argv[1]), Path(sys.argv[2])
+arguments = dict(zip(sys.argv[3::2], sys.argv[4::2]))
+log.with_name("labels.nii.gz").write_bytes(Path(arguments.get("-lrootlet", arguments.get("-ldisc"))).read_bytes())
+log.write_text(" ".join(sys.argv[3:]))
+out = Path(arguments["-ofolder"])
+out.mkdir()
+for name, grid, sign in (("anat2template", template / "template" / "phantom_cord.nii.gz", 1),
+                         ("template2anat", Path(arguments["-i"]), -1)):
+    image = nib.load(grid)
+    field = np.broadcast_to(np.array([1, 2, 3], dtype=np.float32) * sign, (*image.shape, 3))
+    save_field(out / f"warp_{name}.nii.gz", field, image.affine)
+"""
+
+
+@pytest.fixture
+def template(tmp_path):
+    write_template(tmp_path / "template_folder")
+    return tmp_path / "template_folder"
+
+
+@pytest.fixture
+def toolbox(tmp_path, template, monkeypatch):
+    """An SCT_DIR with a stand-in for sct_register_to_template; returns where its arguments are noted."""
+    script, log = tmp_path / "stand_in.py", tmp_path / "calls.txt"
+    script.write_text(STAND_IN)
+    command = tmp_path / "sct" / "bin" / "sct_register_to_template"
+    command.parent.mkdir(parents=True)
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "{log}" "{template}" "$@"\n')
+    command.chmod(command.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("SCT_DIR", str(tmp_path / "sct"))
+    return log
+
+
+@pytest.fixture
+def options(phantom_folder, template, tmp_path):
+    labels = phantom_folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
+    return [
+        *("-i", str(phantom_folder / "sub-phantom01" / "anat" / f"{STEM}.nii.gz")),
+        *("-s", str(labels / f"{STEM}_label-SC_seg.nii.gz")),
+        *("-rootlets", str(labels / f"{STEM}_label-rootlets_dseg.nii.gz")),
+        *("-ldisc", str(labels / f"{STEM}_label-discs_dlabel.nii.gz")),
+        *("-template", str(template), "-ofolder", str(tmp_path / "reg"), "-figure", "0", "-engine", "sct"),
+    ]
+
+
+def test_its_warps_take_the_place_of_ours(toolbox, options, template, tmp_path):
+    assert main(options) == 0
+    call = toolbox.read_text()
+    assert "-lrootlet labels.nii.gz" in call
+    assert f"-t {template}" in call
+    warp = np.asarray(nib.load(tmp_path / "reg" / "warp_anat2template.nii.gz").dataobj)
+    np.testing.assert_allclose(warp[5, 5, 5, 0], [-1, -2, 3])  # LPS
+    assert '"Engine": "sct_register_to_template"' in (tmp_path / "reg" / "registration.json").read_text()
+    assert (tmp_path / "reg" / "levels2anat.nii.gz").exists()
+
+
+def test_labels_that_the_template_lacks_are_kept_from_it(toolbox, options, tmp_path):
+    rootlets = load_volume(options[5])
+    changed = tmp_path / "with_t2.nii.gz"
+    data = np.where(rootlets.data == 9, 10, rootlets.data).astype(np.uint8)
+    save_volume(changed, data, rootlets.affine)
+    options[5] = str(changed)
+    assert main(options) == 0
+    given = np.asarray(nib.load(tmp_path / "labels.nii.gz").dataobj)
+    assert set(np.unique(given)) == {0, 2, 3, 4, 5, 6, 7, 8}
+
+
+def test_discs_are_handed_over_as_discs(toolbox, options):
+    assert main([*options, "-landmarks", "discs"]) == 0
+    assert "-ldisc labels.nii.gz" in toolbox.read_text()
+
+
+def test_failures_are_one_line(toolbox, options, tmp_path, capsys, monkeypatch):
+    (tmp_path / "stand_in.py").write_text("import sys; print('ANTs broke', file=sys.stderr); sys.exit(2)")
+    assert main(options) == 1
+    error = capsys.readouterr().err
+    assert "sct_register_to_template failed with: ANTs broke" in error
+    assert error.count("\n") == 1
+    (tmp_path / "stand_in.py").write_text("")
+    assert main(options) == 1
+    assert "made no warp_anat2template.nii.gz and no warp_template2anat.nii.gz" in capsys.readouterr().err
+    monkeypatch.delenv("SCT_DIR")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(options) == 1
+    error = capsys.readouterr().err
+    assert "was not found: set SCT_DIR, or use -engine own" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "reg").exists()
