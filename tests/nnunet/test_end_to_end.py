@@ -104,8 +104,10 @@ def test_the_trainer_keeps_up_and_down_left_and_right(trained, tmp_path, monkeyp
 
     _, folder, _ = trained
     theirs = import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
-    monkeypatch.setattr(theirs, "nnUNet_preprocessed", str(folder / "nnUNet_preprocessed"))
-    monkeypatch.setattr(theirs, "nnUNet_results", str(tmp_path))
+    for name, path in (("nnUNet_preprocessed", folder / "nnUNet_preprocessed"), ("nnUNet_results", tmp_path)):
+        monkeypatch.setenv(name, str(path))
+        if not hasattr(getattr(theirs, name), "is_set"):  # nnunetv2 before 2.8 reads them when it is imported
+            monkeypatch.setattr(theirs, name, str(path))
     trainer = make_trainer(folder / "nnUNet_preprocessed" / NAME, fold=1, epochs=3)
     patch = [8, 64, 64]
     trainer.configuration_manager.configuration["patch_size"] = patch
