@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed")
 import torch
 
-from sct_rootlets.errors import ModelError
+from sct_rootlets.errors import DatasetError, ModelError
 from sct_rootlets.nnunet.dataset import NAME, dataset_json
 from sct_rootlets.nnunet.release import export
 from sct_rootlets.nnunet.train import Settings, require_nnunet, train
@@ -94,6 +94,33 @@ def test_a_split_that_was_made_to_leak_is_refused_by_the_trainer(trained, tmp_pa
     path.write_text(json.dumps(splits))
     with pytest.raises(ModelError, match=f"fold 1 leaks: {persons[scan]} is in training"):
         train(replace(settings, epochs=3), copy, str)
+
+
+def test_the_trainer_keeps_up_and_down_left_and_right(trained, tmp_path, monkeypatch):
+    """Of a flat patch, which nnU-Net would turn by 180°; and no fold is made up."""
+    from importlib import import_module
+
+    from sct_rootlets.nnunet.trainer import make_trainer
+
+    _, folder, _ = trained
+    theirs = import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
+    for name, path in (("nnUNet_preprocessed", folder / "nnUNet_preprocessed"), ("nnUNet_results", tmp_path)):
+        monkeypatch.setenv(name, str(path))
+        if not hasattr(getattr(theirs, name), "is_set"):  # nnunetv2 before 2.8 reads them when it is imported
+            monkeypatch.setattr(theirs, name, str(path))
+    trainer = make_trainer(folder / "nnUNet_preprocessed" / NAME, fold=1, epochs=3)
+    patch = [8, 64, 64]
+    trainer.configuration_manager.configuration["patch_size"] = patch
+    turn, flat, initial, mirror = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+    assert (flat, mirror, trainer.inference_allowed_mirroring_axes) == (True, None, None)
+    np.testing.assert_allclose(np.degrees(turn), (-30, 30))
+    assert initial[0] == 8
+    transforms = trainer.get_training_transforms(patch, turn, [[1, 1, 1]], mirror, flat, foreground_labels=[1])
+    assert "Mirror" not in " ".join(type(one).__name__ for one in transforms.transforms)
+    assert trainer.oversample_foreground_percent == 0.75
+    trainer.fold = 3
+    with pytest.raises(DatasetError, match=r"fold 3 is not in .*, which has 3"):
+        trainer.do_split()
 
 
 def test_sct_and_nnunet_can_load_the_release(trained, tmp_path, monkeypatch):
