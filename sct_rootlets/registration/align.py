@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sct_rootlets.registration.arcmap import ArcMap
 from sct_rootlets.registration.cord import LandmarkedCord
 from sct_rootlets.registration.landmarks import Kind, Pair, arc_map, pair_landmarks
-from sct_rootlets.registration.section import ARC_STEP_MM, fit_section_map, measure_sections
+from sct_rootlets.registration.section import ARC_STEP_MM, SectionMap, fit_section_map, measure_sections
 from sct_rootlets.registration.shape import refine
 from sct_rootlets.registration.turn import turns_of_roots
 from sct_rootlets.registration.warp import CordWarp
@@ -58,17 +59,22 @@ def align(
     """
     pairs, notes = pair_landmarks(template.landmarks, subject.landmarks, kinds)
     along = arc_map(pairs)
-    # Sections are compared where both cords are.
-    low, high = along.inverse(np.array([0.0, subject.centerline.cord_length]))
-    low, high = max(low, template.space.ends[0]), min(high, template.space.ends[1])
-    n_rows = max(2, 1 + int((high - low) / ARC_STEP_MM))
-    arc = low + ARC_STEP_MM * np.arange(n_rows)
-    roots = None if subject.rootlets is None else turns_of_roots(subject.rootlets)
-    sections = measure_sections(template.mask, template.space, arc)
-    across, used = fit_section_map(sections, subject.mask, subject.space, along, roots)
-    if not used.any():
-        notes.append("no cross-section of the cord could be compared with the template's: its size is left as it is")
+    across, used = _across(template, subject, along)
     warp = CordWarp(template.space, subject.space, along, across)
     if by_shape and "rootlets" in kinds and template.rootlets is not None and subject.rootlets is not None:
-        pairs, warp = refine(pairs, warp, template.rootlets, subject.rootlets)
+        pairs, along = refine(pairs, warp, template.rootlets, subject.rootlets)
+        across, used = _across(template, subject, along)
+        warp = replace(warp, along=along, across=across)
+    if not used.any():
+        notes.append("no cross-section of the cord could be compared with the template's: its size is left as it is")
     return Alignment(template, subject, warp, tuple(pairs), tuple(notes))
+
+
+def _across(template: LandmarkedCord, subject: LandmarkedCord, along: ArcMap) -> tuple[SectionMap, np.ndarray]:
+    """Map cross-sections where both cords are, given the map along them."""
+    low, high = along.inverse(np.array([0.0, subject.centerline.cord_length]))
+    low, high = max(low, template.space.ends[0]), min(high, template.space.ends[1])
+    arc = low + ARC_STEP_MM * np.arange(max(2, 1 + int((high - low) / ARC_STEP_MM)))
+    roots = None if subject.rootlets is None else turns_of_roots(subject.rootlets)
+    sections = measure_sections(template.mask, template.space, arc)
+    return fit_section_map(sections, subject.mask, subject.space, along, roots)

@@ -1,7 +1,6 @@
 """The shape of the rootlets: where each root's voxels lie, compared between a template and a subject.
 
-The middle between the outermost rootlets of a level rests on a few voxels. The mean of all of them is steadier: on the
-template deformed by known maps, it halves the greatest error (``benchmarks/registration.py deformed``).
+The middle between the outermost rootlets of a level rests on a few voxels; the mean of all of them is steadier.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sct_rootlets.registration.arcmap import ArcMap
 from sct_rootlets.registration.landmarks import Landmark, Pair, arc_map
 from sct_rootlets.registration.rootlets import RootletVoxels, roots_of
 from sct_rootlets.registration.warp import CordWarp
@@ -19,13 +19,15 @@ from sct_rootlets.registration.warp import CordWarp
 BEYOND_MM, AWAY_MM = 5.0, 16.0
 #: Roots with fewer voxels are not compared.
 FEW_VOXELS = 4
+#: A landmark moves no further than this, whatever voxels there are.
+FURTHEST_MM = 4.0
 #: The positions are settled after so many rounds.
 ROUNDS = 3
 
 
 def refine(
     pairs: Sequence[Pair], warp: CordWarp, template: RootletVoxels, subject: RootletVoxels
-) -> tuple[list[Pair], CordWarp]:
+) -> tuple[list[Pair], ArcMap]:
     """Move the landmarks of levels such that the mean places of their roots agree.
 
     The subject's rootlets are brought into the template by the map as it is. What the mean place of each root lies off
@@ -41,9 +43,10 @@ def refine(
     Returns
     -------
     pairs : list of Pair
-    warp : CordWarp
+    along : ArcMap
     """
     pairs = list(pairs)
+    start = [pair.subject.arc_mm for pair in pairs]
     for _ in range(ROUNDS):
         place = warp.template.coordinates(warp.to_template(subject.points))
         slope = warp.along.slope(place[:, 0])
@@ -65,9 +68,10 @@ def refine(
                     weight += volume
             if weight:
                 moved = pair.subject.arc_mm + off / weight * float(warp.along.slope(pair.template.arc_mm))
+                moved = float(np.clip(moved, start[index] - FURTHEST_MM, start[index] + FURTHEST_MM))
                 pairs[index] = replace(pair, subject=replace(pair.subject, arc_mm=moved))
         warp = replace(warp, along=arc_map(pairs))
-    return pairs, warp
+    return pairs, warp.along
 
 
 def _of_level(value: np.ndarray, place: np.ndarray, landmark: Landmark) -> np.ndarray:

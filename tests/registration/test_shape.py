@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from sct_rootlets.centerline import Centerline
-from sct_rootlets.registration.arcmap import ArcMap
 from sct_rootlets.registration.cordspace import CordSpace
 from sct_rootlets.registration.landmarks import Landmark, Pair, arc_map
 from sct_rootlets.registration.rootlets import RootletVoxels
 from sct_rootlets.registration.section import N_ANGLES, SectionMap
-from sct_rootlets.registration.shape import refine
+from sct_rootlets.registration.shape import FURTHEST_MM, refine
 from sct_rootlets.registration.warp import CordWarp
 
 SPACE = CordSpace.along(Centerline.from_points(np.array([[0, 0, -z] for z in np.arange(0, 120.5, 0.5)])))
@@ -42,9 +41,8 @@ def refined(truth: dict[int, float], guess: dict[int, float], **kwargs) -> dict[
 
     pairs = [Pair(landmark(value, MIDDLES[value]), landmark(value, guess[value]), True) for value in MIDDLES]
     warp = CordWarp(SPACE, SPACE, arc_map(pairs), PLAIN)
-    pairs, warp = refine(pairs, warp, strewn(MIDDLES), strewn(truth, **kwargs))
-    assert isinstance(warp.along, ArcMap)
-    np.testing.assert_allclose(warp.along([MIDDLES[5]]), [pairs[1].subject.arc_mm])
+    pairs, along = refine(pairs, warp, strewn(MIDDLES), strewn(truth, **kwargs))
+    np.testing.assert_allclose(along([MIDDLES[5]]), [pairs[1].subject.arc_mm])
     return {pair.subject.value: pair.subject.arc_mm for pair in pairs}
 
 
@@ -54,6 +52,11 @@ def test_levels_are_found_whatever_is_missing_or_strays(kwargs):
     truth = {4: 33.0, 5: 53.0, 6: 73.0}
     found = refined(truth, {4: 34.2, 5: 51.8, 6: 73.5}, **kwargs)
     assert found == pytest.approx(truth, abs=0.05)
+
+
+def test_no_level_moves_further_than_rootlets_can_tell():
+    truth = {4: 33.0, 5: 53.0, 6: 73.0}
+    assert refined(truth, {4: 33.0, 5: 46.0, 6: 73.0})[5] == pytest.approx(46 + FURTHEST_MM)
 
 
 def test_a_stretched_level_is_found_between_its_neighbours():
