@@ -16,8 +16,8 @@ from sct_rootlets.training.contrast import Contrast
 from sct_rootlets.training.synthesis import FINE_MM, Scan, synthesize
 from sct_rootlets.training.template import Template
 
-#: How often a scan is of each contrast: by physics, or at random.
-MIXTURE = {"T2w": 0.3, "INV1": 0.15, "INV2": 0.1, "UNIT1": 0.15, "random": 0.3}
+#: How often a scan is of each contrast: half by physics, half at random.
+MIXTURE = {"T2w": 0.2, "INV1": 0.1, "INV2": 0.1, "UNIT1": 0.1, "random": 0.5}
 #: How often the field of view lies beside the spine.
 ELSEWHERE = 0.15
 #: How often rootlets are left out, on a stretch or everywhere: where nothing is to be seen, nothing is to be found.

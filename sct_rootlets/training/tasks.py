@@ -80,7 +80,7 @@ class TrainingSettings:
     steps: int = 20_000
     bank: int = 32
     fewest: int = 1
-    renewal: int = 10
+    renewal: int = 6
     template: bool = False
     real: tuple[str, ...] = ()
     real_share: float = 0.4
