@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("submitit", reason="submitit is not installed")
-
-
 @pytest.fixture
 def bids(phantom_folder, tmp_path) -> Path:
     """Three scans of two subjects in a folder whose name has a space and a letter that is not ASCII."""
+    pytest.importorskip("submitit", reason="submitit is not installed")
     root = tmp_path / "mes données"
     for subject, session in (("01", None), ("02", "a"), ("02", "b")):
         place = f"sub-{subject}" + (f"/ses-{session}" if session else "")
