@@ -203,7 +203,18 @@ def test_what_is_not_given_is_segmented_and_kept(subject, template_folder, tmp_p
 
     monkeypatch.setattr(deepseg, "segment_rootlets", stand_in)
     folder = tmp_path / "reg"
-    command = ["-i", str(subject["image"]), "-template", str(template_folder), "-ofolder", str(folder), "-v", "0"]
+    command = [
+        "-i",
+        str(subject["image"]),
+        "-template",
+        str(template_folder),
+        "-ofolder",
+        str(folder),
+        "-figure",
+        "0",
+        "-v",
+        "0",
+    ]
     assert main(command) == 0
     for name, key in (("label-SC_seg", "cord"), ("label-rootlets_dseg", "rootlets")):
         kept = load_volume(folder / f"sub-phantom01_T2w_{name}.nii.gz")
