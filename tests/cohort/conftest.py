@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+
 @pytest.fixture
 def bids(phantom_folder, tmp_path) -> Path:
     """Three scans of two subjects in a folder whose name has a space and a letter that is not ASCII."""
