@@ -23,15 +23,15 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
-from sct_rootlets.correspondence import BIAS_MM
+from sct_rootlets.correspondence import BIAS_MM, published_bias
 from sct_rootlets.group.bootstrap import LIMIT_SDS, PERCENTILES, STATISTICS, limits_of_agreement
 from sct_rootlets.group.collect import collect
 from sct_rootlets.group.compare import compare
-from sct_rootlets.levels import level_name, level_value, paired_levels
+from sct_rootlets.levels import level_name, level_value
 from sct_rootlets.phantom import COHORT_DISTANCE_MM, Anatomy, cohort_anatomy, draw_phantom, phantom_grid
 from sct_rootlets.subject import compute_spinal_levels, write_table
 
-SHIFTED = [(upper, lower) for pairing, upper, lower in paired_levels() if pairing == "shifted"][: len(BIAS_MM)]
+SHIFTED = list(published_bias())
 #: Standard deviations of the deviations that pairs of a subject share, and that each has, in mm.
 SHARED_SD_MM, OWN_SD_MM = 1.8, 1.2
 

@@ -96,6 +96,12 @@ def correspond(spinal: Levels, vertebral: Levels) -> list[Pair]:
     ]
 
 
+def published_bias() -> dict[tuple[str, str], float]:
+    """`BIAS_MM` by the names of the vertebra and the spinal level that are compared."""
+    shifted = [(vertebra, spinal) for pairing, vertebra, spinal in paired_levels() if pairing == "shifted"]
+    return dict(zip(shifted, BIAS_MM, strict=False))
+
+
 def spinal_middles(discs: dict[int, float], scale: float = 1.0) -> dict[int, float]:
     """Middle of each spinal level from C2 to T1, as far from the vertebrae as published (`BIAS_MM`).
 
@@ -111,15 +117,10 @@ def spinal_middles(discs: dict[int, float], scale: float = 1.0) -> dict[int, flo
     dict of int to float
         mm of arc length by value, ascending.
     """
-    shifted = [
-        (level_value(upper, "vertebral"), level_value(lower, "spinal"))
-        for pairing, upper, lower in paired_levels()
-        if pairing == "shifted"
-    ]
-    middles = {
-        spinal: (discs[vertebral] + discs[vertebral + 1]) / 2 - bias * scale
-        for (vertebral, spinal), bias in zip(shifted, BIAS_MM, strict=False)
-    }
+    middles = {}
+    for (vertebra, spinal), bias in published_bias().items():
+        above = level_value(vertebra, "vertebral")
+        middles[level_value(spinal, "spinal")] = (discs[above] + discs[above + 1]) / 2 - bias * scale
     middles[level_value("C2", "spinal")] = middles[level_value("C3", "spinal")] - PITCH_C2_C3_MM * scale
     return dict(sorted(middles.items()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,22 +154,16 @@ def levels_of_image(
     facts: dict[str, object] = {}
     sidecars: dict[str, dict[str, object]] = {}
     confidence: dict[int, float] = {}
-    if rootlets is None or cord is None:
+    wanted = [name for name, given in (("cord", cord), ("rootlets", rootlets)) if given is None]
+    if wanted:
         settings = replace(settings or Settings(), discs=discs, vertebrae=vertebrae)
         settings = replace(settings, model=find_model(settings.model))  # found once: what is described is what ran
-        found = _segmented(segmenter or _segmenter(settings), volume, settings)
+        found, segmented, sidecars = segment_missing(volume, wanted, settings, segmenter)
         notes, facts = found.notes, {"Model": model_description(settings)}
         if rootlets is None:
             facts["NamesFromDiscs"] = found.names_from_discs
-        if cord is None:
-            segmented["cord"] = replace(
-                volume, data=found.cord.astype(np.uint8), name=f"cord of {volume.name}", path=None
-            )
-        if rootlets is None and found.rootlets.any():
-            segmented["rootlets"] = replace(volume, data=found.rootlets, name=f"rootlets of {volume.name}", path=None)
+        if "rootlets" in segmented:
             confidence = {one.value: one.confidence for one in found.stretches}
-        outputs = dict(zip(("rootlets", "cord"), TASKS["rootlets_cord"].outputs, strict=True))
-        sidecars = {name: sidecar(outputs[name], volume, found, settings) for name in segmented}
         if rootlets is None and "rootlets" not in segmented and discs is None and vertebrae is None:
             raise ImageError(f"no rootlets of C2 to T1 were found in {volume.name}, and no discs were given")
     subject = compute_spinal_levels(
@@ -190,6 +184,40 @@ def levels_of_image(
         settings={**subject.settings, **facts},
         notes=(*notes, *subject.notes),
     )
+
+
+def segment_missing(
+    volume: Volume, wanted: Collection[str], settings: Settings, segmenter: Segmenter | None = None
+) -> tuple[Segmentation, dict[str, Volume], dict[str, dict[str, Any]]]:
+    """Segment what was not given.
+
+    Parameters
+    ----------
+    volume : Volume
+        The image.
+    wanted : collection of {"cord", "rootlets"}
+    settings : Settings
+    segmenter : sct_rootlets.segmentation.segment.Segmenter, optional
+        Loaded before.
+
+    Returns
+    -------
+    found : sct_rootlets.segmentation.segment.Segmentation
+    maps : dict of str to Volume
+        Those wanted; rootlets are missing where none were found.
+    sidecars : dict of str to dict
+        Of the maps.
+    """
+    settings = replace(settings, model=find_model(settings.model))
+    found = _segmented(segmenter or _segmenter(settings), volume, settings)
+    outputs = dict(zip(("rootlets", "cord"), TASKS["rootlets_cord"].outputs, strict=True))
+    made = {name: outputs[name].make(found, volume) for name in wanted}
+    maps = {
+        name: replace(volume, data=values, name=f"{name} of {volume.name}", path=None)
+        for name, values in made.items()
+        if values.any()
+    }
+    return found, maps, {name: sidecar(outputs[name], volume, found, settings) for name in maps}
 
 
 def segment_files(

@@ -21,6 +21,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine, voxel_sizes
 from nibabel.orientations import aff2axcodes, inv_ornt_aff, io_orientation
+from scipy import ndimage
 
 from sct_rootlets.errors import ImageError, LabelError
 
@@ -309,6 +310,29 @@ def binary_mask(volume: Volume) -> tuple[np.ndarray, list[str]]:
 def _check_finite(volume: Volume) -> None:
     if volume.data.dtype.kind == "f" and not np.isfinite(volume.data).all():
         raise LabelError(f"{volume.name} holds NaN or infinite values; replace them by 0 or create the file again")
+
+
+def values_at(data: np.ndarray, affine: np.ndarray, points: np.ndarray, order: int = 1) -> np.ndarray:
+    """Values of a volume at points.
+
+    Parameters
+    ----------
+    data : numpy.ndarray, shape (I, J, K)
+    affine : numpy.ndarray, shape (4, 4)
+        Voxel indices to RAS+ mm.
+    points : numpy.ndarray, shape (..., 3)
+        RAS+ mm.
+    order : int
+        0 for labels, 1 for intensities.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (...)
+        0 beyond the volume.
+    """
+    index = np.moveaxis(apply_affine(np.linalg.inv(affine), points), -1, 0)
+    data = data.astype(np.uint8) if data.dtype == bool else data
+    return ndimage.map_coordinates(data, index, order=order, mode="constant", cval=0, output=np.float32)
 
 
 #: What names of folders begin with in which outputs wait until all are there.

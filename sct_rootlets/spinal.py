@@ -31,6 +31,8 @@ RUN_SHARE = 0.25
 END_SUPPORT, END_WINDOW_MM = 0.05, 2.0
 #: A level that ends closer than this to an end of the cord mask may go on beyond it.
 CUT_MM = 2.0
+#: Reason for such a level to be incomplete.
+CUT_BY_VIEW = "may be cut by the field of view"
 #: Midpoints of levels that follow one another lie at least this far apart.
 STEP_MM = 1.0
 #: A level measured on fewer voxels than this, or on one root only, is not complete.
@@ -269,7 +271,7 @@ def _extent(run: _Rootlets, cord_length: float) -> Level:
     counts = np.bincount(inside.root, minlength=len(ROOTS))
     incomplete = []
     if inside.at_edge.any() or rostral < CUT_MM or caudal > cord_length - CUT_MM:
-        incomplete.append("may be cut by the field of view")
+        incomplete.append(CUT_BY_VIEW)
     if len(inside) < FEW_VOXELS:
         incomplete.append(f"only {len(inside)} rootlet voxels near the cord")
     elif np.count_nonzero(counts) == 1:

@@ -215,11 +215,7 @@ class SubjectLevels:
         with staged_outputs(folder, keep=inputs) as stage:
             for levels in self.kinds:
                 self._save_map(stage, prefix, levels)
-            for name, volume in self.segmented.items():
-                path = stage / f"{prefix}_{SEGMENTED_ENDINGS[name]}"
-                save_labels(path, volume.data, volume)
-                if name in self.sidecars:
-                    write_json(path.with_name(path.name.replace(".nii.gz", ".json")), self.sidecars[name])
+            save_segmented(stage, prefix, self.segmented, self.sidecars)
             self._save_tables(stage, prefix, published)
             if figure:
                 from sct_rootlets.report.figures import save_levels_figure
@@ -455,7 +451,17 @@ def earlier_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequen
     return [path for path in paths if path.exists() and path not in written]
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
+def save_segmented(
+    folder: Path, prefix: str, segmented: dict[str, Volume], sidecars: dict[str, dict[str, Any]]
+) -> None:
+    """Write maps that were segmented on the way, ``cord`` and ``rootlets``, with their sidecars."""
+    for name, volume in segmented.items():
+        path = folder / f"{prefix}_{SEGMENTED_ENDINGS[name]}"
+        save_labels(path, volume.data, volume)
+        write_json(path.with_name(path.name.replace(".nii.gz", ".json")), sidecars[name])
+
+
+def write_json(path: Path, content: Any) -> None:
     """Write a sidecar."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, run, say
+from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, positive, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.cohort.engine import Engine, State
-    from sct_rootlets.cohort.plan import Filter, Plan
+    from sct_rootlets.cohort.plan import CohortSettings, Filter, Plan
 
 DESCRIPTION = """\
 Segment rootlets and cord in all scans of a BIDS folder, and compute spinal and vertebral levels.
@@ -68,13 +68,6 @@ def get_parser() -> argparse.ArgumentParser:
                         help="further options of sbatch, such as account=def-lab")  # fmt: skip
     add_misc(parser)
     return parser
-
-
-def positive(text: str) -> int:
-    """Parse a whole number from 1 up."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
-    return int(text)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -139,10 +132,10 @@ def _engine(arguments: argparse.Namespace) -> Engine:
     )
 
 
-def _what_would_be_done(plan: Plan, settings: object) -> list[str]:
+def _what_would_be_done(plan: Plan, settings: CohortSettings) -> list[str]:
     from sct_rootlets.cohort.run import sort_out
 
-    to_do, unreadable = sort_out(plan, settings)  # type: ignore[arg-type]
+    to_do, unreadable = sort_out(plan, settings)
     waiting = {job.stem for job in to_do}
     lines = []
     for job in plan.jobs:

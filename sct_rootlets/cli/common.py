@@ -77,6 +77,13 @@ def add_qc(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def positive(text: str) -> int:
+    """Parse a whole number from 1 up."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return int(text)
+
+
 def say(*lines: str) -> None:
     """Print lines; that nobody reads them any more (``| head``) is no error."""
     try:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, add_qc, command_parser, run, say
+from sct_rootlets.cli.common import MODEL_HELP, add_misc, add_qc, command_parser, positive, run, say
 from sct_rootlets.segmentation.tasks import TASKS, Task
 
 EXAMPLES = """\
@@ -81,13 +81,6 @@ def add_own_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                        help="what the networks run on")  # fmt: skip
     group.add_argument("-threads", type=positive, metavar="<n>", help="of the CPU (default: as torch chooses)")
-
-
-def positive(text: str) -> int:
-    """Parse a whole number from 1 up."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
-    return int(text)
 
 
 def piece_size(text: str) -> tuple[float, str]:

@@ -82,9 +82,8 @@ def run_group(
     DatasetError
         If nothing is done, or scans do not belong together.
     """
-    from sct_rootlets.group.collect import TABLE_ENDING, collect
-    from sct_rootlets.group.compare import compare
-    from sct_rootlets.group.output import save_group
+    from sct_rootlets.group.collect import TABLE_ENDING
+    from sct_rootlets.group.compare import group_levels
     from sct_rootlets.report.page import build_page
 
     if participants is None and (bids / "participants.tsv").is_file():
@@ -98,8 +97,8 @@ def run_group(
         raise DatasetError(f"no scan is done in {out}; run first: sct_rootlets bids {bids} {out} participant")
     groups = {}
     for contrast, paths in tables.items():
-        groups[contrast] = compare(collect(paths, participants))
-        save_group(groups[contrast], out / "group" / contrast)
+        groups[contrast] = group_levels(paths, participants)
+        groups[contrast].save(out / "group" / contrast)
     return groups, build_page(out / "qc")
 
 

@@ -11,7 +11,6 @@ import os
 import socket
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
@@ -144,10 +143,10 @@ def write_attempt(job: Job, run: str, reason: str) -> None:
     write_whole(job.attempt, json.dumps({"Run": run, "Reason": reason}) + "\n")
 
 
-def read_attempt(job: Job, run: str | None = None) -> str | None:
-    """Why a scan failed, empty if it did not; None if it was not begun (in that run)."""
+def read_attempt(job: Job, run: str) -> str | None:
+    """Why a scan failed, empty if it did not; None if it was not begun in that run."""
     try:
-        content = json.loads(Path(job.attempt).read_text(encoding="utf-8"))
-        return None if run is not None and content["Run"] != run else str(content["Reason"])
+        content = json.loads(job.attempt.read_text(encoding="utf-8"))
+        return str(content["Reason"]) if content["Run"] == run else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from sct_rootlets.correspondence import BIAS_MM
+from sct_rootlets.correspondence import published_bias
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.group.bootstrap import FEWEST_SUBJECTS, STATISTICS, limits_of_agreement
 from sct_rootlets.group.collect import Cohort, LevelRow, collect, some
@@ -260,8 +260,7 @@ class GroupLevels:
     @property
     def implausible(self) -> list[str]:
         """Subjects whose levels lie so far from where published that their names, or those of discs, may be wrong."""
-        shifted = [(upper, lower) for pairing, upper, lower in paired_levels() if pairing == "shifted"]
-        expected = dict(zip(shifted, BIAS_MM, strict=False))
+        expected = published_bias()
         away: dict[str, list[float]] = {}
         for row in self.pair_rows:
             if row.pairing == "shifted" and row.status == "compared" and (row.vertebral, row.spinal) in expected:

@@ -7,7 +7,6 @@ until that is changed it is refused for training.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from sct_rootlets.bids import LABELS, Scan, find_scans
 from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.image import Volume, load_volume, save_labels, staged_outputs
 from sct_rootlets.nnunet.dataset import labels_for
+from sct_rootlets.subject import write_json
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _predicted(
     }
     with staged_outputs(place) as stage:
         save_labels(stage / f"{stem}.nii.gz", rootlets, volume)
-        (stage / f"{stem}.json").write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+        write_json(stage / f"{stem}.json", sidecar)
         found = Volume(rootlets, volume.affine, "rootlets")
         save_labels_figure(volume, found, f"{image.stem}, predicted", stage / f"{stem}.png")
     return Predicted(scan, label, "" if rootlets.any() else "no rootlets were found")

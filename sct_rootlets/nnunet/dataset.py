@@ -24,6 +24,7 @@ from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.image import Volume, load_volume, save_volume, staged_outputs
 from sct_rootlets.nnunet.checks import Problem, check_scan
 from sct_rootlets.nnunet.splits import Case, Split, summary, write_table
+from sct_rootlets.subject import write_json
 
 #: nnU-Net's name of the dataset; it is alone in its folder.
 NAME = "Dataset501_rootlets"
@@ -239,9 +240,9 @@ def write_dataset(folder: Path, scans: Sequence[Labelled], split: Split) -> Path
                 save_volume(stage / f"{scan.case.name}{ending}", data, affine)
     highest = max(value for scan in scans for value in scan.levels)
     with staged_outputs(target) as stage:
-        _write_json(stage / "dataset.json", dataset_json(len(scans) - len(split.test), highest))
-        _write_json(stage / SPLITS, split.as_nnunet())
-        _write_json(stage / PERSONS, dict(sorted(split.persons.items())))
+        write_json(stage / "dataset.json", dataset_json(len(scans) - len(split.test), highest))
+        write_json(stage / SPLITS, split.as_nnunet())
+        write_json(stage / PERSONS, dict(sorted(split.persons.items())))
         write_sources(stage / SOURCES, scans, split)
         write_table(stage / "splits.tsv", [scan.case for scan in scans], split)
         (stage / "README.txt").write_text("\n".join(_about(scans, split)) + "\n", encoding="utf-8")
@@ -283,7 +284,3 @@ def write_sources(path: Path, scans: Sequence[Labelled], split: Split) -> None:
                     one.label_hash,
                 ]
             )
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,7 +83,7 @@ def export(
         entry = _entry(folder, stage / archive.name, version, licence, citation, url)
         entry["sha256"] = sha256_of(stage / archive.name)
         (stage / f"{name}.json").write_text(json.dumps({name: entry}, indent=2) + "\n", encoding="utf-8")
-        _remove(stage / "files")
+        shutil.rmtree(stage / "files")
     return archive.with_suffix(".json")
 
 
@@ -136,9 +137,3 @@ def _entry(folder: Path, archive: Path, version: str, licence: str, citation: st
         "licence": licence,
         "citation": citation,
     }
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder)

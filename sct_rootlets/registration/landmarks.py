@@ -14,14 +14,11 @@ from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels
 from sct_rootlets.levels import disc_name
 from sct_rootlets.registration.arcmap import ArcMap, fit_arc_map
-from sct_rootlets.spinal import spinal_levels
+from sct_rootlets.spinal import CUT_BY_VIEW, spinal_levels
 from sct_rootlets.vertebral import place_discs
 
 Kind = Literal["rootlets", "discs"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-#: What `spinal_levels` calls a level that the field of view may have cut: its middle is not where it seems.
-CUT = "may be cut by the field of view"
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Landmark:
     half_length_mm : float
         Of a level's rootlets along the cord; 0 for a disc.
     cut : bool
-        Whether the field of view may have cut it.
+        Whether the field of view may have cut it: its middle is not where it seems.
     """
 
     kind: Kind
@@ -95,7 +92,7 @@ def rootlet_landmarks(rootlets: Volume, mask: Volume, centerline: Centerline) ->
             level.midpoint_mm,
             float(np.hypot(level.rostral_sd_mm, level.caudal_sd_mm) / 2),
             level.length_mm / 2,
-            CUT in level.incomplete,
+            CUT_BY_VIEW in level.incomplete,
         )
         for level in found.levels
     ]

@@ -161,15 +161,14 @@ def download_template(folder: Path | None = None, url: str = URL, progress: bool
     ModelError
         If it cannot be downloaded, or a file is not the one that was published.
     """
-    import hashlib
-
     from sct_rootlets.errors import ModelError
     from sct_rootlets.segmentation.download import download
+    from sct_rootlets.segmentation.weights import sha256_of
 
     folder = cache_folder() if folder is None else folder
     for name, sha256 in PUBLISHED.items():
         target = folder / name
-        if target.exists() and hashlib.sha256(target.read_bytes()).hexdigest() == sha256:
+        if target.exists() and sha256_of(target) == sha256:
             continue
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -5,13 +5,12 @@ The science is in `align` and what it calls, or in the Spinal Cord Toolbox; this
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -30,7 +29,7 @@ from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
 from sct_rootlets.registration.fields import displacement_field, resample, sample_field, save_field
 from sct_rootlets.registration.landmarks import Kind, errors
 from sct_rootlets.registration.pam50 import Template, find_template
-from sct_rootlets.subject import SEGMENTED_ENDINGS, output_prefix, version, write_table
+from sct_rootlets.subject import output_prefix, save_segmented, version, write_json, write_table
 
 Landmarks = Literal["rootlets", "discs", "both"]
 LANDMARKS: tuple[str, ...] = get_args(Landmarks)
@@ -66,6 +65,8 @@ class Registration:
     sources : dict of str to Volume
     segmented : dict of str to Volume
         ``cord`` and ``rootlets`` as far as they were not given.
+    sidecars : dict of str to dict
+        Of what was segmented.
     settings : dict
         For the sidecar.
     given_fields : (numpy.ndarray, numpy.ndarray), optional
@@ -79,6 +80,7 @@ class Registration:
     contrast: Contrast
     sources: dict[str, Volume]
     segmented: dict[str, Volume] = field(default_factory=dict)
+    sidecars: dict[str, dict[str, Any]] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     given_fields: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -174,12 +176,9 @@ class Registration:
                         "both must share one world space"
                     )
                 save_volume(stage / name, moved, self.template_cord.affine, self.template_cord.header)
-            for name, volume in self.segmented.items():
-                save_labels(stage / f"{output_prefix(self.image)}_{SEGMENTED_ENDINGS[name]}", volume.data, volume)
+            save_segmented(stage, output_prefix(self.image), self.segmented, self.sidecars)
             write_table(stage / "registration.csv", COLUMNS, self.rows)
-            (stage / "registration.json").write_text(
-                json.dumps(self._sidecar(notes), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
+            write_json(stage / "registration.json", self._sidecar(notes))
             if figure or qc is not None:
                 from sct_rootlets.report.registered import save_registration_figure
 
@@ -319,7 +318,7 @@ def register(
         check_same_grid(reference, volume)
     found_template = template if isinstance(template, Template) else find_template(template)
     there = template_cord(found_template, kinds)
-    segmented = _segmented(volumes, kinds, model, device)
+    segmented, sidecars = _segmented(volumes, kinds, model, device)
     everything = {**volumes, **segmented}
     own = landmarked_cord(everything["cord"], everything.get("rootlets"), everything.get("discs"))
     settings: dict[str, object] = {"Engine": "sct_rootlets", "Landmarks": landmarks, "RefinedByShape": by_shape}
@@ -331,22 +330,23 @@ def register(
         contrast,
         volumes,
         segmented,
+        sidecars,
         settings,
     )
 
 
 def _segmented(
     volumes: dict[str, Volume], kinds: Sequence[Kind], model: str | os.PathLike[str] | None, device: str
-) -> dict[str, Volume]:
-    """Segment what is needed and not given."""
+) -> tuple[dict[str, Volume], dict[str, dict[str, Any]]]:
+    """Segment what is needed and not given; with sidecars."""
     wanted = [name for name in ("cord", "rootlets") if name not in volumes and (name == "cord" or name in kinds)]
     if not wanted:
-        return {}
-    from sct_rootlets.deepseg import Settings, segment_rootlets
+        return {}, {}
+    from sct_rootlets.deepseg import Settings, segment_missing
 
     image = volumes["image"]
-    found = segment_rootlets(image, Settings(discs=volumes.get("discs"), model=model, device=device))
-    if "rootlets" in wanted and not found.rootlets.any():
+    settings = Settings(discs=volumes.get("discs"), model=model, device=device)
+    _, maps, sidecars = segment_missing(image, wanted, settings)
+    if "rootlets" in wanted and "rootlets" not in maps:
         raise ImageError(f"no rootlets of C2 to T1 were found in {image.name}; give them (-rootlets), or use discs")
-    maps = {"cord": found.cord.astype(np.uint8), "rootlets": found.rootlets}
-    return {name: replace(image, data=maps[name], name=f"{name} of {image.name}", path=None) for name in wanted}
+    return maps, sidecars

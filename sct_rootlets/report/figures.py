@@ -14,10 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from nibabel.affines import apply_affine
-from scipy import ndimage
 
-from sct_rootlets.image import Volume
+from sct_rootlets.image import values_at
 from sct_rootlets.levels import Level, Levels, disc_name, level_color, level_name
 
 if TYPE_CHECKING:
@@ -121,14 +119,6 @@ def _plane(subject: SubjectLevels, arc: np.ndarray, across: np.ndarray, view: st
     return points[:, None] + across[None, :, None] * within[:, None]
 
 
-def _sample(volume: Volume, points: np.ndarray, order: int) -> np.ndarray:
-    index = apply_affine(np.linalg.inv(volume.affine), points)
-    data = volume.data.astype(np.uint8) if volume.data.dtype == bool else volume.data
-    return ndimage.map_coordinates(
-        data, np.moveaxis(index, -1, 0), order=order, mode="constant", cval=0, output=np.float32
-    )
-
-
 def _draw_view(axes: Axes, subject: SubjectLevels, arc: np.ndarray, across: np.ndarray, view: str) -> dict[str, Any]:
     """Image (or a plain ground) and outline of the cord; returns where further layers go."""
     points = _plane(subject, arc, across, view)
@@ -139,12 +129,12 @@ def _draw_view(axes: Axes, subject: SubjectLevels, arc: np.ndarray, across: np.n
         "interpolation": "nearest",
     }
     if subject.image is not None:
-        values = np.nan_to_num(_sample(subject.image, points, order=1))
+        values = np.nan_to_num(values_at(subject.image.data, subject.image.affine, points, order=1))
         low, high = np.percentile(values, (1, 99.5))
         axes.imshow(values, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), **box)
     else:
         axes.set_facecolor("#EEEEEE")
-    cord = _sample(subject.cord, points, order=1)
+    cord = values_at(subject.cord.data, subject.cord.affine, points, order=1)
     if cord.max() >= 0.5 > cord.min():
         axes.contour(across, rows, cord, levels=[0.5], colors=[INK], linewidths=0.6)
     axes.set_xlim(across[0], across[-1])
@@ -157,7 +147,7 @@ def _draw_sagittal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
     box = _draw_view(axes, subject, arc, across, "sagittal")
     levels = subject.spinal or subject.vertebral
     assert levels is not None  # a subject has at least one kind of levels
-    cord = _sample(subject.cord, _plane(subject, arc, across, "sagittal"), order=0) > 0
+    cord = values_at(subject.cord.data, subject.cord.affine, _plane(subject, arc, across, "sagittal"), order=0) > 0
     labels = np.where(cord, levels.label(arc)[:, None], 0)
     _overlay(axes, labels, levels.kind, box, alpha=0.55)
     for disc in subject.discs:
@@ -182,10 +172,8 @@ def _draw_coronal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
     if subject.rootlets is not None:
         step = max(STEP_MM, float(subject.rootlets.spacing.min()))  # no voxel is skipped
         depths = np.arange(-ROOTLET_DEPTH_MM, ROOTLET_DEPTH_MM + step, step)
-        layers = [
-            _sample(subject.rootlets, _plane(subject, arc, across, "coronal", float(depth)), order=0)
-            for depth in depths
-        ]
+        planes = [_plane(subject, arc, across, "coronal", float(depth)) for depth in depths]
+        layers = [values_at(subject.rootlets.data, subject.rootlets.affine, plane, order=0) for plane in planes]
         _overlay(axes, np.rint(np.max(layers, axis=0)).astype(int), "spinal", box, alpha=0.85)
     title = "coronal, straightened, with rootlets" if subject.rootlets is not None else "coronal, straightened"
     axes.set_title(title, fontsize=9, color=INK)

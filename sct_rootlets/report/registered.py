@@ -10,10 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from nibabel.affines import apply_affine
-from scipy import ndimage
 
-from sct_rootlets.image import Volume
+from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import level_color, level_name
 from sct_rootlets.report.figures import INK, standard_settings
 
@@ -126,9 +124,6 @@ def _draw(
 
 
 def _sample(volume: Volume, points: np.ndarray, order: int, warp: PointMap | None) -> np.ndarray:
-    flat = points.reshape(-1, 3)
     if warp is not None:
-        flat = warp(flat)
-    index = apply_affine(np.linalg.inv(volume.affine), flat).T
-    data = volume.data.astype(np.uint8) if volume.data.dtype == bool else volume.data
-    return ndimage.map_coordinates(data, index, order=order, cval=0, output=np.float32).reshape(points.shape[:2])
+        points = warp(points.reshape(-1, 3)).reshape(points.shape)
+    return values_at(volume.data, volume.affine, points, order)

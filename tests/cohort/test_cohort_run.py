@@ -146,7 +146,7 @@ def test_a_timeout_begins_the_scan_anew(bids, out):
     write_attempt(worker.current, "this", KILLED)
     again = worker.checkpoint()
     assert again.function is worker
-    assert read_attempt(worker.jobs[0]) is None
+    assert read_attempt(worker.jobs[0], "this") is None
 
 
 def test_without_its_parent_a_worker_begins_nothing(bids, out):

@@ -3,7 +3,6 @@
 import csv
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -197,11 +196,11 @@ def test_the_command_writes_everything(subject, template_folder, tmp_path, capsy
 def test_what_is_not_given_is_segmented_and_kept(subject, template_folder, tmp_path, monkeypatch):
     from sct_rootlets import deepseg
 
-    def stand_in(image, settings):
-        maps = {name: load_volume(subject[name]).data for name in ("cord", "rootlets")}
-        return SimpleNamespace(cord=maps["cord"] > 0, rootlets=maps["rootlets"])
+    def stand_in(image, wanted, settings):
+        maps = {name: load_volume(subject[name]) for name in wanted}
+        return None, maps, {name: {"Model": {"Name": "stand-in"}} for name in maps}
 
-    monkeypatch.setattr(deepseg, "segment_rootlets", stand_in)
+    monkeypatch.setattr(deepseg, "segment_missing", stand_in)
     folder = tmp_path / "reg"
     command = [
         "-i",
@@ -219,6 +218,8 @@ def test_what_is_not_given_is_segmented_and_kept(subject, template_folder, tmp_p
     for name, key in (("label-SC_seg", "cord"), ("label-rootlets_dseg", "rootlets")):
         kept = load_volume(folder / f"sub-phantom01_T2w_{name}.nii.gz")
         np.testing.assert_array_equal(kept.data, load_volume(subject[key]).data)
+        sidecar = json.loads((folder / f"sub-phantom01_T2w_{name}.json").read_text())
+        assert sidecar["Model"]["Name"] == "stand-in"
 
 
 def test_the_same_input_gives_the_same_bytes(subject, template_folder, tmp_path):

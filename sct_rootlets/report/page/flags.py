@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from sct_rootlets.correspondence import BIAS_MM
-from sct_rootlets.levels import Level, level_name, paired_levels
+from sct_rootlets.correspondence import published_bias
+from sct_rootlets.levels import Level, level_name
 from sct_rootlets.report.page.scan import Scan, rootlet_arcs
 from sct_rootlets.report.page.unrolled import surface_radius, unroll
 from sct_rootlets.segmentation.labelling import PITCH_MM
@@ -196,7 +196,7 @@ def _deviation(scan: Scan) -> Flag:
 def deviations(scan: Scan) -> dict[str, float]:
     """How far midpoints of spinal levels are from where they are expected.
 
-    With vertebrae: from the published difference to the vertebra that they are compared with (`BIAS_MM`, arXiv
+    With vertebrae: from the published difference to the vertebra that they are compared with (`published_bias`, arXiv
     2509.16255). Without: from the level above, by `PITCH_MM` a level.
 
     Returns
@@ -204,16 +204,10 @@ def deviations(scan: Scan) -> dict[str, float]:
     dict of str to float
         mm by name, positive where a level lies more caudally.
     """
-    expected = {
-        f"{upper}-{lower}": bias
-        for (_, upper, lower), bias in zip(
-            (pair for pair in paired_levels() if pair[0] == "shifted"), BIAS_MM, strict=False
-        )
-    }
+    expected = published_bias()
     if scan.pairs:
-        return {
-            pair.spinal.name: expected[pair.name] - pair.difference_mm for pair in scan.pairs if pair.name in expected
-        }
+        named = [((pair.vertebral.name, pair.spinal.name), pair) for pair in scan.pairs]
+        return {names[1]: expected[names] - pair.difference_mm for names, pair in named if names in expected}
     return {
         f"{above.name}–{below.name}": below.midpoint_mm - above.midpoint_mm - PITCH_MM * (below.value - above.value)
         for above, below in pairwise(_spinal(scan))

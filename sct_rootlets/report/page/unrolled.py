@@ -7,11 +7,11 @@ fluid on T2w scans.
 from __future__ import annotations
 
 import numpy as np
-from nibabel.affines import apply_affine
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline
+from sct_rootlets.image import values_at
 
 #: Rays from the centerline are followed in steps of this length, up to this distance.
 RAY_STEP_MM, LONGEST_RAY_MM = 0.25, 14.0
@@ -23,29 +23,6 @@ GRID_MM, GRID_DEG = 1.0, 5.0
 WITHIN = 0.99
 #: Where no ray meets the surface at all.
 TYPICAL_RADIUS_MM = 5.0
-
-
-def sample(data: np.ndarray, affine: np.ndarray, points: np.ndarray, order: int = 1) -> np.ndarray:
-    """Values of a volume at points.
-
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (I, J, K)
-    affine : numpy.ndarray, shape (4, 4)
-        Voxel indices to RAS+ mm.
-    points : numpy.ndarray, shape (..., 3)
-        RAS+ mm.
-    order : int
-        0 for labels, 1 for intensities.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (...)
-        0 beyond the volume.
-    """
-    index = np.moveaxis(apply_affine(np.linalg.inv(affine), points), -1, 0)
-    data = data.view(np.uint8) if data.dtype == bool else data
-    return ndimage.map_coordinates(data, index, order=order, mode="constant", cval=0, output=np.float32)
 
 
 def outward(line: Centerline, arc: np.ndarray, angle_deg: np.ndarray) -> np.ndarray:
@@ -80,7 +57,7 @@ def surface_radius(
     columns = np.arange(-180, 180, GRID_DEG)
     ray = np.arange(0, LONGEST_RAY_MM, RAY_STEP_MM)
     points = line.position(rows)[:, None, None] + ray[:, None] * outward(line, rows, columns)[:, :, None]
-    inside = sample(cord, affine, points)
+    inside = values_at(cord, affine, points)
     leaves = (inside < 0.5).argmax(axis=2)
     after = np.take_along_axis(inside, leaves[..., None], 2)[..., 0]
     before = np.take_along_axis(inside, np.maximum(leaves - 1, 0)[..., None], 2)[..., 0]
@@ -132,4 +109,4 @@ def unroll(
     """
     arc, angle_deg = np.asarray(arc, dtype=float), np.asarray(angle_deg, dtype=float)
     points = line.position(arc)[:, None] + radius_mm[..., None] * outward(line, arc, angle_deg)
-    return sample(data, affine, points, order)
+    return values_at(data, affine, points, order)

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import ImageColor
 from scipy import ndimage
 
-from sct_rootlets.image import Volume
+from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import Kind, level_color, level_name
 from sct_rootlets.report.page.scan import Scan, rootlet_arcs
-from sct_rootlets.report.page.unrolled import sample, surface_radius, unroll
+from sct_rootlets.report.page.unrolled import surface_radius, unroll
 
 #: Pixels of the views along the cord, and how far they reach from its centerline: posterior to anterior, left to right.
 PIXEL_MM = 0.25
@@ -147,7 +147,7 @@ def _plane(scan: Scan, arc: np.ndarray, across: np.ndarray, view: str, depth: fl
 def _sagittal(scan: Scan, arc: np.ndarray, rows: tuple[float, float]) -> View:
     """The cord coloured by spinal level, or by vertebral level where that is all there is."""
     points = _plane(scan, arc, _centres(*SAGITTAL_MM, PIXEL_MM), "sagittal")
-    cord = sample(scan.cord.data, scan.cord.affine, points) >= 0.5
+    cord = values_at(scan.cord.data, scan.cord.affine, points) >= 0.5
     kinds = scan.kinds
     values = kinds[0].label(arc) if kinds else np.zeros(len(arc), dtype=np.uint8)
     labels = np.where(cord, values[:, None], 0).astype(np.uint8)
@@ -165,7 +165,7 @@ def _coronal(scan: Scan, arc: np.ndarray, rows: tuple[float, float]) -> View:
         for depth in np.arange(-DEPTH_MM, DEPTH_MM + step, step):
             seen = _values(scan.rootlets, _plane(scan, arc, across, "coronal", float(depth)))
             labels = np.maximum(labels, seen)
-    cord = sample(scan.cord.data, scan.cord.affine, points) >= 0.5
+    cord = values_at(scan.cord.data, scan.cord.affine, points) >= 0.5
     return View(_gray(scan.image, points), labels, "spinal", edges(cord), rows, CORONAL_MM)
 
 
@@ -220,7 +220,7 @@ def mosaic(scan: Scan) -> tuple[View, list[Cut]]:
         _, right, anterior = scan.centerline.frame(cut.arc_mm)
         points = scan.centerline.position(cut.arc_mm) + columns[None, :, None] * right - rows[:, None, None] * anterior
         gray[place] = _gray(scan.image, points)
-        edge[place] = edges(sample(scan.cord.data, scan.cord.affine, points) >= 0.5)
+        edge[place] = edges(values_at(scan.cord.data, scan.cord.affine, points) >= 0.5)
         if scan.rootlets is not None:
             labels[place] = _values(scan.rootlets, points)
     width, height = size[1] * CUT_PIXEL_MM, size[0] * CUT_PIXEL_MM
@@ -245,11 +245,11 @@ def _cuts(scan: Scan) -> list[Cut]:
 def _gray(image: Volume | None, points: np.ndarray) -> np.ndarray:
     if image is None:
         return np.full(points.shape[:2], NO_IMAGE, dtype=np.uint8)
-    return window(np.nan_to_num(sample(image.data, image.affine, points)))
+    return window(np.nan_to_num(values_at(image.data, image.affine, points)))
 
 
 def _values(labels: Volume, points: np.ndarray) -> np.ndarray:
-    return np.rint(sample(labels.data, labels.affine, points, order=0)).astype(np.uint8)
+    return np.rint(values_at(labels.data, labels.affine, points, order=0)).astype(np.uint8)
 
 
 def window(values: np.ndarray, percentiles: Sequence[float] = WINDOW) -> np.ndarray:

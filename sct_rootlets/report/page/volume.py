@@ -9,9 +9,8 @@ import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine
 
-from sct_rootlets.image import Volume
+from sct_rootlets.image import Volume, values_at
 from sct_rootlets.report.page.scan import Scan
-from sct_rootlets.report.page.unrolled import sample
 from sct_rootlets.report.page.views import shown_arc, window
 
 #: What is kept around the cord's centerline: to the left and right, behind, in front, above and below.
@@ -59,8 +58,8 @@ def viewer_volumes(scan: Scan) -> dict[str, bytes]:
     points = grid.points()
     volumes: dict[str, np.ndarray] = {}
     if scan.image is not None:
-        volumes["image"] = window(np.nan_to_num(sample(scan.image.data, scan.image.affine, points)), (0.5, 99.8))
-    cord = sample(scan.cord.data, scan.cord.affine, points) >= 0.5
+        volumes["image"] = window(np.nan_to_num(values_at(scan.image.data, scan.image.affine, points)), (0.5, 99.8))
+    cord = values_at(scan.cord.data, scan.cord.affine, points) >= 0.5
     if scan.image is None:
         volumes["image"] = np.where(cord, 120, 0).astype(np.uint8)
     if scan.rootlets is not None and scan.rootlets.data.any():
@@ -74,7 +73,7 @@ def viewer_volumes(scan: Scan) -> dict[str, bytes]:
 
 
 def _labels(volume: Volume, points: np.ndarray) -> np.ndarray:
-    return np.rint(sample(volume.data, volume.affine, points, order=0)).astype(np.uint8)
+    return np.rint(values_at(volume.data, volume.affine, points, order=0)).astype(np.uint8)
 
 
 def _file(data: np.ndarray, affine: np.ndarray) -> bytes:
