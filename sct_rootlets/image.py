@@ -339,6 +339,27 @@ def values_at(data: np.ndarray, affine: np.ndarray, points: np.ndarray, order: i
 STAGE_PREFIX = ".sct_rootlets-"
 
 
+def files_below(folder: str | os.PathLike[str]) -> list[Path]:
+    """Files in a folder and its subfolders, sorted, also while another process writes there.
+
+    Hidden folders are left out: outputs wait there (`staged_outputs`) until all are there. What vanishes meanwhile,
+    or cannot be read, is left out too.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    list of Path
+    """
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [path for path in (Path(parent, name) for name in names) if path.is_file()]
+    return sorted(found)
+
+
 @contextlib.contextmanager
 def staged_outputs(folder: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Iterator[Path]:
     """Write several files so that all of them appear, whole, or none does.

@@ -1,5 +1,6 @@
 import gzip
 import os
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +11,7 @@ from sct_rootlets.image import (
     Volume,
     binary_mask,
     check_same_grid,
+    files_below,
     labelled_voxels,
     load_volume,
     save_labels,
@@ -240,6 +242,21 @@ def test_a_flipped_bit_is_found(tmp_path):
     (tmp_path / "a.nii.gz").write_bytes(content)
     with pytest.raises(ImageError, match="truncated or damaged"):
         load_volume(tmp_path / "a.nii.gz")
+
+
+def test_files_below_a_folder_in_which_others_write(tmp_path, monkeypatch):
+    for name in ("b/c/2", "b/1", ".git/x", "a", "b/.sct_rootlets-1/staged", "gone/y"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    walk = os.walk
+
+    def while_others_write(folder):
+        for step in walk(folder):
+            shutil.rmtree(tmp_path / "gone", ignore_errors=True)  # after it was listed, before it is entered
+            yield step
+
+    monkeypatch.setattr(os, "walk", while_others_write)
+    assert [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)] == ["a", "b/1", "b/c/2"]
 
 
 @pytest.mark.parametrize(("start", "value"), [(70, 999), (40, 9), (108, 17)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable
@@ -152,5 +153,6 @@ def _tidy(plan: Plan, before: float) -> None:
     """Remove what a killed run has left unfinished: folders of outputs that never appeared."""
     for folder in {job.folder for job in plan.jobs}:
         for stage in folder.glob(f"{STAGE_PREFIX}*"):
-            if stage.stat().st_mtime < before:
-                shutil.rmtree(stage, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # a run beside this one has moved its outputs in
+                if stage.stat().st_mtime < before:
+                    shutil.rmtree(stage, ignore_errors=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sct_rootlets.errors import DatasetError
+from sct_rootlets.image import files_below
 
 #: What the files of a folder must be called to be of a kind; where no file is called so, all are taken.
 KINDS = {
@@ -115,7 +116,7 @@ def _candidates(source: str, kind: str) -> list[Path]:
     ending = r"\.csv$" if kind == "level tables" else _VOLUME
     path = Path(source)
     if path.is_dir():
-        every = sorted(one for one in path.rglob("*") if one.is_file())
+        every = files_below(path)
     elif path.exists():
         return [path]
     elif glob.has_magic(source):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sct_rootlets.errors import DatasetError
+from sct_rootlets.image import files_below
 from sct_rootlets.levels import Kind, level_value
 from sct_rootlets.subject import LABEL_NAMES, names_from_discs
 
@@ -193,7 +194,7 @@ def find_tables(folders: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: dict[Path, Path] = {}
     for folder in map(Path, folders):
         if folder.is_dir():
-            paths = list(folder.rglob(f"*{TABLE_ENDING}"))
+            paths = [path for path in files_below(folder) if path.name.endswith(TABLE_ENDING)]
         elif folder.exists():
             paths = [folder]
         else:

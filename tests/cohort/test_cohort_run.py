@@ -18,6 +18,7 @@ from sct_rootlets.cohort.engine import Engine, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, make_plan
 from sct_rootlets.cohort.worker import KILLED, Worker, read_attempt, write_attempt
 from sct_rootlets.errors import DatasetError
+from sct_rootlets.image import files_below
 
 SETTINGS = CohortSettings()
 
@@ -184,7 +185,8 @@ def test_killed_and_run_again_it_is_as_if_nothing_had_happened(bids, out, here, 
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = subprocess.Popen([*command, "-v", "0"], env=environment, start_new_session=True)
     deadline = time.monotonic() + 120
-    while not list(other.glob("sub-*/**/*_provenance.json")) and time.monotonic() < deadline:
+    while not any(path.name.endswith("_provenance.json") for path in files_below(other)):
+        assert time.monotonic() < deadline, "no scan was begun"
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
