@@ -35,6 +35,10 @@ SHORTEST_MM = 10.0
 LARGEST_MM2 = 400.0
 #: Length of cord over which the full cross-sectional area is judged when looking for the mask's ends.
 PLATEAU_MM = 15.0
+#: A centerline that was given may lie this far beside that of the cord mask: about half of the width of a cord.
+BESIDE_MM = 6.0
+#: A centerline that was given may end this far within the cord mask without a word.
+SHORT_MM = 5.0
 
 
 @dataclass(frozen=True)
@@ -192,7 +196,9 @@ class Centerline:
         )
 
 
-def fit_centerline(mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = SMOOTHING_MM) -> Centerline:
+def fit_centerline(
+    mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = SMOOTHING_MM, what: str = "cord mask"
+) -> Centerline:
     """Fit a centerline to a cord mask.
 
     A cubic smoothing spline runs through the centroids of the mask's slices (the slices across the voxel axis
@@ -210,6 +216,8 @@ def fit_centerline(mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = S
         Wavelength in mm at which the spline keeps half of a wiggle of the centroids. With ``f`` the curve, ``y``
         the centroids and lengths in mm it minimises ``sum w (y - f)² + λ ∫ f'''²`` for
         ``λ = (smoothing_mm / 2π)⁶``. (The usual penalty, on ``f''``, would straighten the curve's ends.)
+    what : str
+        What messages call the mask.
 
     Returns
     -------
@@ -221,7 +229,7 @@ def fit_centerline(mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = S
     LabelError
         If the mask has fewer than three slices, spans less than 10 mm along the body, or is too thick for a cord.
     """
-    ijk, notes = _without_islands(mask)
+    ijk, notes = _without_islands(mask, what)
     axis, direction = superior_axis(affine)
     step_mm = float(np.linalg.norm(affine[:3, axis]))
     first = int(ijk[:, axis].min())
@@ -229,18 +237,18 @@ def fit_centerline(mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = S
     n_slices = np.count_nonzero(area)
     if n_slices < 3 or n_slices * step_mm < SHORTEST_MM:
         raise LabelError(
-            f"the cord mask has {n_slices} slices ({n_slices * step_mm:.3g} mm) along the body; "
+            f"the {what} has {n_slices} slices ({n_slices * step_mm:.3g} mm) along the body; "
             f"a centerline needs at least 3 slices and {SHORTEST_MM:g} mm"
         )
     section = float(np.median(area[area > 0])) * abs(np.linalg.det(affine[:3, :3])) / step_mm
     if section > LARGEST_MM2:
         raise LabelError(
-            f"the cord mask is {section:.0f} mm² thick, and a cord about 100 mm² at most; "
+            f"the {what} is {section:.0f} mm² thick, and a cord about 100 mm² at most; "
             "is it the image, or another mask?"
         )
     if (area == 0).any():
         missing = np.count_nonzero(area == 0) * step_mm
-        notes.append(f"the cord mask has gaps of {missing:.3g} mm in all: bridged by the centerline")
+        notes.append(f"the {what} has gaps of {missing:.3g} mm in all: bridged by the centerline")
 
     plateau = _plateau(area, step_mm)
     weight = np.minimum(area / plateau, 1) ** 8  # a slice that misses a fifth of the cord hardly counts
@@ -260,7 +268,41 @@ def fit_centerline(mask: np.ndarray, affine: np.ndarray, smoothing_mm: float = S
     return replace(_resampled(points), notes=tuple(notes))
 
 
-def _without_islands(mask: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def along_cord(given: Centerline, cord: Centerline) -> Centerline:
+    """A centerline that was given, between the ends of the cord mask.
+
+    Parameters
+    ----------
+    given : Centerline
+        Fitted to a line of voxels, such as `sct_get_centerline` writes.
+    cord : Centerline
+        Fitted to the cord mask.
+
+    Returns
+    -------
+    Centerline
+        Of the given curve, with the ends of the mask; continued straight where it does not reach them.
+
+    Raises
+    ------
+    LabelError
+        If the two lie more than 6 mm apart somewhere.
+    """
+    apart = float(given.project(cord.points).distance.max())
+    if apart > BESIDE_MM:
+        raise LabelError(
+            f"the centerline lies up to {apart:.0f} mm beside the cord mask; check that it belongs to the same scan"
+        )
+    rostral, caudal = given.project(cord.points[[0, -1]]).arc
+    short = max(given.arc[0] - rostral, caudal - given.arc[-1])
+    notes = [*given.notes]
+    if short > SHORT_MM:
+        notes.append(f"the centerline ends {short:.0f} mm within the cord mask: continued straight")
+    arc = np.linspace(rostral, caudal, int(np.ceil((caudal - rostral) / STEP_MM)) + 1)
+    return replace(_resampled(given.position(arc)), notes=(*cord.notes, *notes))
+
+
+def _without_islands(mask: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
     """Voxel indices of the mask without small islands, and a note of what was left out."""
     ijk = np.argwhere(mask)
     low, high = ijk.min(axis=0), ijk.max(axis=0) + 1
@@ -273,7 +315,7 @@ def _without_islands(mask: np.ndarray) -> tuple[np.ndarray, list[str]]:
     inside = keep[pieces[tuple((ijk - low).T)] - 1]
     if inside.all():
         return ijk, []
-    return ijk[inside], [f"{np.count_nonzero(~inside)} voxels of the cord mask lie apart from the cord: left out"]
+    return ijk[inside], [f"{np.count_nonzero(~inside)} voxels of the {what} lie apart from the cord: left out"]
 
 
 def _plateau(area: np.ndarray, step_mm: float) -> np.ndarray:

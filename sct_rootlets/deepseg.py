@@ -118,6 +118,7 @@ def levels_of_image(
     discs: VolumeLike | None = None,
     vertebrae: VolumeLike | None = None,
     pmj: VolumeLike | None = None,
+    centerline: VolumeLike | None = None,
     method: Method = "segment",
     distance_mm: float = DISTANCE_MM,
     settings: Settings | None = None,
@@ -130,7 +131,7 @@ def levels_of_image(
     image : volume
     rootlets, cord : volume, optional
         Used where they are given, on the grid of the image.
-    discs, vertebrae, pmj, method, distance_mm
+    discs, vertebrae, pmj, centerline, method, distance_mm
         See `sct_rootlets.subject.compute_spinal_levels`.
     settings : Settings, optional
     segmenter : sct_rootlets.segmentation.segment.Segmenter, optional
@@ -172,6 +173,7 @@ def levels_of_image(
         discs=discs,
         vertebrae=vertebrae,
         pmj=pmj,
+        centerline=centerline,
         image=volume,
         method=method,
         distance_mm=distance_mm,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from nibabel.affines import apply_affine
 
-from sct_rootlets.centerline import Centerline, fit_centerline
+from sct_rootlets.centerline import Centerline, along_cord, fit_centerline
 from sct_rootlets.correspondence import (
     PAIR_COLUMNS,
     PUBLISHED_COLUMNS,
@@ -270,6 +270,7 @@ def compute_spinal_levels(
     discs: VolumeLike | None = None,
     vertebrae: VolumeLike | None = None,
     pmj: VolumeLike | None = None,
+    centerline: VolumeLike | None = None,
     image: VolumeLike | None = None,
     method: Method = "segment",
     distance_mm: float = DISTANCE_MM,
@@ -291,6 +292,9 @@ def compute_spinal_levels(
         In place of discs: the cord coloured by vertebral level, 3 for C3 (`sct_rootlets.vertebral.border_points`).
     pmj : volume, optional
         Label of the pontomedullary junction: the centerline is continued to it and positions are counted from it.
+    centerline : volume, optional
+        A line of voxels along the cord, as `sct_get_centerline` writes, in place of that of the cord mask; smoothed
+        like it.
     image : volume, optional
         The scan; only the figure shows it.
     method, distance_mm
@@ -305,7 +309,7 @@ def compute_spinal_levels(
     ImageError
         If a file is missing, no single 3D NIfTI volume, or on another grid.
     LabelError
-        If labels make no sense: see `fit_centerline`, `spinal_levels`, `place_discs`.
+        If labels make no sense: see `fit_centerline`, `along_cord`, `spinal_levels`, `place_discs`.
     ValueError
         If neither rootlets nor discs are given, or discs twice.
     """
@@ -321,6 +325,7 @@ def compute_spinal_levels(
         "discs": discs,
         "vertebrae": vertebrae,
         "pmj": pmj,
+        "centerline": centerline,
         "image": image,
     }
     volumes = {name: load_volume(source) for name, source in given.items() if source is not None}
@@ -336,27 +341,31 @@ def compute_spinal_levels(
             "check that superior is up in the figure"
         )
     cord_volume = replace(volumes["cord"], data=mask)
-    centerline = fit_centerline(mask, cord_volume.affine)
-    notes += centerline.notes
+    curve = fit_centerline(mask, cord_volume.affine)
+    if centerline is not None:
+        line, line_notes = binary_mask(volumes["centerline"])
+        curve = along_cord(fit_centerline(line, volumes["centerline"].affine, what="centerline"), curve)
+        notes += line_notes
+    notes += curve.notes
 
     pmj_arc = None
     if pmj is not None:
         point = pmj_point(volumes["pmj"])
-        check_beside_cord(float(centerline.project(point).distance[0]), "the PMJ label")
-        centerline = centerline.extended_to(point)
-        pmj_arc = float(centerline.project(point).arc[0])
+        check_beside_cord(float(curve.project(point).distance[0]), "the PMJ label")
+        curve = curve.extended_to(point)
+        pmj_arc = float(curve.project(point).arc[0])
 
     placed: list[Disc] = []
     vertebral = spinal = None
     if discs is not None or vertebrae is not None:
         points = border_points(volumes["vertebrae"]) if discs is None else label_points(volumes["discs"])
-        placed, disc_notes = place_discs(points, centerline, cord_volume.affine)
-        vertebral = vertebral_levels(placed, centerline.cord_length, disc_notes)
+        placed, disc_notes = place_discs(points, curve, cord_volume.affine)
+        vertebral = vertebral_levels(placed, curve.cord_length, disc_notes)
     if rootlets is not None:
         volume = volumes["rootlets"]
         ijk, values = labelled_voxels(volume)
         cord_mm = apply_affine(cord_volume.affine, np.argwhere(mask))
-        spinal = spinal_levels(ijk, values, volume.affine, volume.data.shape, cord_mm, centerline, method, distance_mm)
+        spinal = spinal_levels(ijk, values, volume.affine, volume.data.shape, cord_mm, curve, method, distance_mm)
     kinds = [levels for levels in (spinal, vertebral) if levels is not None]
     for levels in kinds:
         notes += levels.notes
@@ -380,7 +389,7 @@ def compute_spinal_levels(
         )
     return SubjectLevels(
         cord_volume,
-        centerline,
+        curve,
         choose_reference(pmj_arc, placed),
         spinal,
         vertebral,

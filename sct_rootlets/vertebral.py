@@ -100,7 +100,12 @@ def border_points(volume: Volume) -> dict[int, np.ndarray]:
         raise LabelError(
             f"{volume.name} holds single voxels, not regions; if they are discs, give them with -ldisc instead"
         )
-    line = fit_centerline(np.asarray(volume.data) > 0, volume.affine)
+    try:
+        line = fit_centerline(np.asarray(volume.data) > 0, volume.affine, what="map")
+    except LabelError as error:
+        raise LabelError(
+            f"{volume.name} is no cord coloured by vertebral level ({error}); of TotalSpineSeg, give the discs with -ldisc"
+        ) from error
     arc = line.project(apply_affine(volume.affine, ijk)).arc
     # The outermost voxels of an oblique border lie beyond it on one side of the cord, and short of it on the other.
     ends = {int(value): np.percentile(arc[values == value], [2, 98]) for value in np.unique(values)}

@@ -5,7 +5,7 @@ from nibabel.affines import apply_affine
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from sct_rootlets.centerline import Centerline, fit_centerline
+from sct_rootlets.centerline import Centerline, along_cord, fit_centerline
 from sct_rootlets.errors import LabelError
 
 RADIUS_MM = 4.5
@@ -131,6 +131,45 @@ def test_extension_to_the_pmj_is_a_straight_line_above_the_mask():
     assert line.project([0, 3, 4]).arc[0] == pytest.approx(-5)
     assert line.project([0, 0, -7]).arc[0] == pytest.approx(7)
     assert line.extended_to([0, 0, -20]) is line
+
+
+def line_of_voxels(curve, shape, affine):
+    """The voxels that a curve runs through, as SCT writes a centerline."""
+    index = np.rint(apply_affine(np.linalg.inv(affine), curve)).astype(int)
+    line = np.zeros(shape, bool)
+    line[tuple(index[((index >= 0) & (index < shape)).all(axis=1)].T)] = True
+    return line
+
+
+@pytest.mark.parametrize("shape_of_cord", [helix, sine])
+def test_a_given_centerline_has_the_ends_of_the_mask(shape_of_cord):
+    """Though it is longer than the mask, and the mask lies 3 mm beside it."""
+    curve, _ = shape_of_cord(height=150)
+    shape, affine = grid((1, 1, 1), field_mm=(60, 60, 150))
+    arc = arc_of(curve)
+    within = (arc > 20) & (arc < 120)
+    mask = fit_centerline(tube(curve[within] + np.array([3, 0, 0]), shape, affine), affine)
+    line = along_cord(fit_centerline(line_of_voxels(curve, shape, affine), affine, what="centerline"), mask)
+    assert line.project(curve[within]).distance.max() < np.sqrt(0.5)  # half of a voxel's diagonal
+    assert (line.arc[0], line.cord_length) == (0, pytest.approx(100, abs=2))
+    points, true = around(curve, np.random.default_rng(0), 30, 110)
+    assert line.project(points).arc - true == pytest.approx(np.full(200, -20), abs=1.5)
+
+
+def test_a_given_centerline_that_is_short_or_of_another_scan():
+    curve, _ = sine(height=150)
+    shape, affine = grid((1, 1, 1), field_mm=(60, 60, 150))
+    mask = fit_centerline(tube(curve, shape, affine), affine)
+    upper = fit_centerline(line_of_voxels(curve[curve[:, 2] > -50], shape, affine), affine, what="centerline")
+    line = along_cord(upper, mask)
+    assert line.cord_length == pytest.approx(mask.cord_length, abs=1.5)
+    assert line.notes[0].startswith("the centerline ends 2")
+    assert line.notes[0].endswith("mm within the cord mask: continued straight")
+    beside = fit_centerline(line_of_voxels(curve + np.array([8, 0, 0]), shape, affine), affine, what="centerline")
+    with pytest.raises(LabelError, match=r"the centerline lies up to [89] mm beside the cord mask"):
+        along_cord(beside, mask)
+    with pytest.raises(LabelError, match="the centerline has 1 slices"):
+        fit_centerline(line_of_voxels(np.zeros((1, 3)), shape, affine), affine, what="centerline")
 
 
 def test_jitter_of_a_mask_does_not_lengthen_the_cord():

@@ -151,3 +151,14 @@ def test_points_are_no_map():
     labels[10, 10, [10, 30, 50]] = [5, 4, 3]
     with pytest.raises(LabelError, match="single voxels, not regions"):
         border_points(Volume(labels, AFFINE, "discs.nii.gz"))
+
+
+def test_whole_vertebrae_are_no_map_of_the_cord():
+    """As TotalSpineSeg writes them: 12 to 14 are C2 to C4, blocks of 20 by 30 mm."""
+    labels = np.zeros((30, 40, 60), dtype=np.uint8)
+    for value, first in ((14, 5), (13, 22), (12, 39)):
+        labels[5:25, 5:35, first : first + 14] = value
+    with pytest.raises(
+        LabelError, match=r"all\.nii\.gz is no cord coloured by vertebral level .*give the discs with -ldisc"
+    ):
+        border_points(Volume(labels, AFFINE, "all.nii.gz"))

@@ -55,6 +55,11 @@ def get_parser() -> argparse.ArgumentParser:
         help="label of the pontomedullary junction (50); positions are counted from it. "
         "Otherwise from disc C2/C3, or else from the top of the cord mask",
     )
+    optional.add_argument(
+        "-centerline",
+        metavar="<file>",
+        help="a centerline, as sct_get_centerline writes, in place of that of the cord mask",
+    )
     optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
     optional.add_argument(
         "-method",
@@ -169,7 +174,13 @@ def _run_sct(arguments: argparse.Namespace) -> None:
 
 
 def _subject(arguments: argparse.Namespace) -> SubjectLevels:
-    rest = {"discs": arguments.ldisc, "vertebrae": arguments.vertfile, "pmj": arguments.pmj, "method": arguments.method}
+    rest = {
+        "discs": arguments.ldisc,
+        "vertebrae": arguments.vertfile,
+        "pmj": arguments.pmj,
+        "centerline": arguments.centerline,
+        "method": arguments.method,
+    }
     if arguments.i is not None and (arguments.s is None or arguments.rootlets is None):
         from sct_rootlets.deepseg import Settings, levels_of_image
 

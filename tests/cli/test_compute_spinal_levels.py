@@ -470,3 +470,30 @@ def test_interrupted(inputs, tmp_path, capsys, monkeypatch):
     assert main(arguments(inputs, tmp_path / "out")) == 130
     assert "interrupted; nothing was written" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_centerline_is_taken_and_named_in_the_sidecar(inputs, tmp_path, capsys):
+    """Its voxels are those nearest to the middle of the mask: the levels stay where they are within a voxel."""
+    plain, given = tmp_path / "plain", tmp_path / "given"
+    assert main(arguments(inputs, plain, "-figure", "0")) == 0
+    mask = nib.load(inputs["-s"])
+    line = np.zeros(mask.shape, np.uint8)
+    axis = next(i for i, code in enumerate(nib.aff2axcodes(mask.affine)) if code in "SI")
+    voxels = np.argwhere(np.asarray(mask.dataobj))
+    for k in np.unique(voxels[:, axis]):
+        line[tuple(np.rint(voxels[voxels[:, axis] == k].mean(axis=0)).astype(int))] = 1
+    inputs["-centerline"] = tmp_path / "line.nii.gz"
+    nib.save(nib.Nifti1Image(line, mask.affine), inputs["-centerline"])
+    assert main(arguments(inputs, given, "-figure", "0")) == 0
+    one, other = (pd.read_csv(folder / f"{STEM}_levels.csv") for folder in (plain, given))
+    assert list(one["name"]) == list(other["name"])
+    assert np.abs(one["midpoint_mm"] - other["midpoint_mm"]).max() < 1
+    sidecar = json.loads((given / f"{STEM}_label-spinalLevels_dseg.json").read_text())
+    assert "line.nii.gz" in str(sidecar["Sources"]["centerline"])
+
+
+def test_a_centerline_of_another_scan(inputs, tmp_path, capsys):
+    inputs["-centerline"] = tmp_path / "line.nii.gz"
+    shutil.copy(inputs["-s"], inputs["-centerline"])
+    spoil(inputs["-centerline"], lambda data: np.roll(data, 12, axis=2))
+    fails(inputs, tmp_path, capsys, "the centerline lies up to", "beside the cord mask")

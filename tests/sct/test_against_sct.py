@@ -38,6 +38,23 @@ def test_centerline_and_arc_length_agree(labels):
     assert np.abs(ours.arc - ours.arc[0] - length).max() < 0.5
 
 
+def test_the_centerline_that_sct_writes_is_taken(labels, tmp_path):
+    from spinalcordtoolbox.centerline.core import ParamCenterline, get_centerline
+    from spinalcordtoolbox.image import Image
+
+    line, *_ = get_centerline(Image(str(labels["cord"])), ParamCenterline("bspline", smooth=20), verbose=0)
+    line.save(str(tmp_path / "centerline.nii.gz"), verbose=0)
+    own, theirs = (
+        compute_spinal_levels(cord=labels["cord"], discs=labels["discs"], centerline=line)
+        for line in (None, tmp_path / "centerline.nii.gz")
+    )
+    assert theirs.sources["centerline"].path == tmp_path / "centerline.nii.gz"
+    inner = slice(END_MM * 2, -END_MM * 2)  # points stand 0.5 mm apart
+    assert theirs.centerline.project(own.centerline.points[inner]).distance.max() < 0.5
+    for ours, other in zip(own.discs, theirs.discs, strict=True):
+        assert other.arc_mm == pytest.approx(ours.arc_mm, abs=0.7)
+
+
 def test_distances_from_the_pmj_agree(labels):
     from spinalcordtoolbox.centerline.core import ParamCenterline
     from spinalcordtoolbox.csa_pmj import get_slices_for_pmj_distance
