@@ -104,7 +104,8 @@ def border_points(volume: Volume) -> dict[int, np.ndarray]:
         line = fit_centerline(np.asarray(volume.data) > 0, volume.affine, what="map")
     except LabelError as error:
         raise LabelError(
-            f"{volume.name} is no cord coloured by vertebral level ({error}); of TotalSpineSeg, give the discs with -ldisc"
+            f"{volume.name} is no cord coloured by vertebral level ({error}); "
+            "of TotalSpineSeg, give the discs with -ldisc"
         ) from error
     arc = line.project(apply_affine(volume.affine, ijk)).arc
     # The outermost voxels of an oblique border lie beyond it on one side of the cord, and short of it on the other.
