@@ -39,6 +39,7 @@ def test_centerline_and_arc_length_agree(labels):
 
 
 def test_the_centerline_that_sct_writes_is_taken(labels, tmp_path):
+    """It is rounded to voxels of 1 mm: half of a voxel's diagonal, and one voxel along the cord, are its precision."""
     from spinalcordtoolbox.centerline.core import ParamCenterline, get_centerline
     from spinalcordtoolbox.image import Image
 
@@ -50,9 +51,9 @@ def test_the_centerline_that_sct_writes_is_taken(labels, tmp_path):
     )
     assert theirs.sources["centerline"].path == tmp_path / "centerline.nii.gz"
     inner = slice(END_MM * 2, -END_MM * 2)  # points stand 0.5 mm apart
-    assert theirs.centerline.project(own.centerline.points[inner]).distance.max() < 0.5
+    assert theirs.centerline.project(own.centerline.points[inner]).distance.max() < np.sqrt(0.5)
     for ours, other in zip(own.discs, theirs.discs, strict=True):
-        assert other.arc_mm == pytest.approx(ours.arc_mm, abs=0.7)
+        assert other.arc_mm == pytest.approx(ours.arc_mm, abs=1)
 
 
 def test_distances_from_the_pmj_agree(labels):
