@@ -164,6 +164,9 @@ def _run_sct(arguments: argparse.Namespace) -> None:
     wanted = [step for step in arguments.run_sct if given[step] is None]
     image = Path(arguments.i)
     prefix = output_prefix(load_volume(image))
+    for path in (*given.values(), arguments.rootlets, arguments.centerline):
+        if path is not None:
+            load_volume(path)  # better said now than after minutes of SCT's
     cord = None if arguments.s is None else Path(arguments.s)
     made = run_steps(wanted, image, Path(arguments.ofolder), prefix, arguments.c, cord)
     arguments.s = made.get("cord", arguments.s)

@@ -93,7 +93,7 @@ def piece_size(text: str) -> tuple[float, str]:
 
 def modern_spelling(argv: Sequence[str]) -> list[str]:
     """Put the task first: ``-task NAME -i ...``, as before SCT 7.0, becomes ``NAME -i ...``."""
-    arguments = list(argv)
+    arguments = [part for word in argv for part in (word.split("=", 1) if word.startswith("-task=") else [word])]
     if "-task" in arguments[:-1]:
         at = arguments.index("-task")
         arguments = [arguments[at + 1], *arguments[:at], *arguments[at + 2 :]]
@@ -134,7 +134,7 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
     if arguments.install:
         from sct_rootlets.cli.models import install
 
-        install(arguments.model, arguments.custom_url or (), progress=bool(arguments.v))
+        arguments.model = install(arguments.model, arguments.custom_url or (), progress=bool(arguments.v))
         if not arguments.i:
             return
     if not arguments.i:

@@ -115,7 +115,7 @@ def _installed(name: str) -> Weights | str | None:
         return "damaged"
 
 
-def install(name: str | None, sources: Sequence[str] = (), force: bool = False, progress: bool = True) -> None:
+def install(name: str | None, sources: Sequence[str] = (), force: bool = False, progress: bool = True) -> str:
     """Install a model and say how it is used.
 
     Parameters
@@ -124,6 +124,11 @@ def install(name: str | None, sources: Sequence[str] = (), force: bool = False, 
         By default, the name that the first source suggests; without one, there is nothing to install.
     sources : sequence of str
     force, progress : bool
+
+    Returns
+    -------
+    str
+        The name under which it is installed.
     """
     from sct_rootlets.segmentation.install import install as install_model
     from sct_rootlets.segmentation.install import suggested_name
@@ -131,13 +136,12 @@ def install(name: str | None, sources: Sequence[str] = (), force: bool = False, 
 
     name = name or (suggested_name(sources[0]) if sources else BUNDLED)
     weights, new = install_model(name, sources, force=force, progress=progress)
-    if not progress:
-        return
-    if weights.is_bundled:
+    if progress and weights.is_bundled:
         say("the bundled model comes with the package: nothing to install (-model names another one)")
-        return
-    say(f"{name} {weights.version} {'was installed' if new else 'is installed already'}: {weights.folder}")
-    say(f"use it with: sct_deepseg rootlets -i <image> -model {name}")
+    elif progress:
+        say(f"{name} {weights.version} {'was installed' if new else 'is installed already'}: {weights.folder}")
+        say(f"use it with: sct_deepseg rootlets_cord -i <image> -model {name}")
+    return name
 
 
 def verify(name: str | None, verbose: bool) -> None:

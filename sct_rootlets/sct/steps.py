@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shlex
 import shutil
@@ -73,7 +74,10 @@ def run_steps(
     commands = {step: sct_command(_COMMANDS[step]) for step in steps}  # before the first one takes its minutes
     if "discs" in steps and cord is None and "cord" not in steps:
         raise SctRootletsError("discs are found along the cord: give its mask (-s), or let -run-sct make it too")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SctRootletsError(f"cannot write to {folder}: {error.strerror}") from error
     made: dict[str, Path] = {}
     for step in steps:
         target = folder / f"{prefix}_{_ENDINGS[step]}.nii.gz"
@@ -99,7 +103,12 @@ def _make(step: str, command: Path, image: Path, cord: Path | None, contrast: st
         found = list(working.glob(result))
         if not found:
             raise SctRootletsError(f"{command.name} found no {_called(step)} in {image.name}; give the file instead")
-        found[0].replace(target)
+        if found[0].suffix == ".gz":
+            found[0].replace(target)
+        else:  # as the mask is
+            packed = working / target.name
+            packed.write_bytes(gzip.compress(found[0].read_bytes(), mtime=0))
+            packed.replace(target)
     finally:
         shutil.rmtree(working, ignore_errors=True)
 
@@ -116,7 +125,10 @@ def run_command(command: list[str], folder: Path) -> None:
     SctRootletsError
         If it fails, with the last thing it said.
     """
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, errors="replace")
+    except OSError as error:
+        raise SctRootletsError(f"{command[0]} cannot be run ({error.strerror}); install it again") from error
     if done.returncode:
         said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()] or ["no message"]
         raise SctRootletsError(

@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
 from sct_rootlets.errors import ModelError
@@ -88,6 +88,8 @@ def copy_folder(folder: Path, target: Path) -> Path:
 def _zip_members(archive: zipfile.ZipFile, size: int, shown: str) -> list[_Member]:
     members = []
     for info in archive.infolist():
+        if _is_litter(PurePosixPath(info.filename)):
+            continue
         path = _checked_path(info.filename, shown)
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -104,8 +106,10 @@ def _zip_members(archive: zipfile.ZipFile, size: int, shown: str) -> list[_Membe
 def _checked_path(name: str, shown: str) -> PurePosixPath:
     path = PurePosixPath(name)
     outside = path.is_absolute() or ".." in path.parts or "\\" in name or re.match("[A-Za-z]:", name)
-    if outside or not name.isprintable():
+    if outside:
         raise ModelError(f"{shown} was refused: {name!r} in it would lie outside the model's folder")
+    if not name.isprintable() or any(len(part.encode()) > 255 for part in path.parts):
+        raise ModelError(f"{shown} was refused: {name[:80]!r} in it is no name of a file")
     return path
 
 
@@ -122,7 +126,7 @@ def _folder_members(folder: Path, prefix: PurePosixPath) -> list[_Member]:
             if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):
                 what = "a link; give a copy made by cp -rL" if path.is_symlink() else "no plain file"
                 raise ModelError(f"{folder} was refused: {path.relative_to(folder)} in it is {what}")
-            if name in files:
+            if name in files and not _is_litter(path):
                 inner = prefix / path.relative_to(folder).as_posix()
                 members.append(_Member(inner, state.st_size, lambda path=path: path.open("rb")))  # type: ignore[misc]
         _check_amount(members, str(folder))
@@ -142,31 +146,41 @@ def _check_amount(members: list[_Member], shown: str) -> int:
 
 def _copy(members: list[_Member], target: Path, shown: str) -> Path:
     """Write the files of the trainer's folder."""
-    members = [member for member in members if not _is_litter(member.path)]
     depth, trainer = _trainer(members, shown)
     seen: set[str] = set()
+    folders: set[str] = set()
     chosen = []
     for member in members:
         if member.path.parts[: depth + 1] == trainer:
             inner = PurePosixPath(*member.path.parts[depth:])
-            if str(inner).casefold() in seen:
+            folded = str(inner).casefold()
+            above = {str(folder).casefold() for folder in inner.parents}
+            if folded in seen or folded in folders or above & seen:
                 raise ModelError(f"{shown} was refused: it holds {str(inner)!r} twice")
-            seen.add(str(inner).casefold())
+            seen.add(folded)
+            folders |= above
             chosen.append((inner, member))
     _check_complete([inner for inner, _ in chosen], shown)
     for inner, member in chosen:
         path = target.joinpath(*inner.parts)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with member.open() as source, path.open("xb") as file:
+        with _opened(member, shown) as source, path.open("xb") as file:
             shutil.copyfileobj(source, file, 2**20)
             file.flush()
             os.fsync(file.fileno())
     return target / trainer[-1]
 
 
-def _is_litter(path: PurePosixPath) -> bool:
+def _opened(member: _Member, shown: str) -> IO[bytes]:
+    try:
+        return member.open()
+    except OSError as error:
+        raise ModelError(f"{member.path} in {shown} cannot be read ({error.strerror or error})") from error
+
+
+def _is_litter(path: PurePath) -> bool:
     """Whether a file is one that macOS adds to archives and folders."""
-    return "__MACOSX" in path.parts or path.name == ".DS_Store" or path.name.startswith("._")
+    return "__MACOSX" in path.parts or path.name in (".DS_Store", "Icon\r") or path.name.startswith("._")
 
 
 def _trainer(members: list[_Member], shown: str) -> tuple[int, tuple[str, ...]]:

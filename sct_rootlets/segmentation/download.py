@@ -191,7 +191,10 @@ class Downloader:
         except requests.exceptions.ChunkedEncodingError as error:
             raise _PassingError(f"the connection broke off after {self._size()} bytes") from error
         except (requests.exceptions.RequestException, ValueError) as error:
-            raise ModelError(f"{shown(url)} cannot be downloaded: {str(error).partition(chr(10))[0]}") from error
+            # Not in its own words, as they hold the whole address.
+            no_address = isinstance(error, ValueError)  # requests' errors of addresses are ValueErrors too
+            reason = "it is, or leads to, no http address" if no_address else type(error).__name__
+            raise ModelError(f"{shown(url)} cannot be downloaded: {reason}") from error
 
     def _receive(self, url: str, response: requests.Response) -> None:
         """Add an answer to the part; a server that sends all of the file though asked for the rest is fine."""
@@ -234,8 +237,9 @@ class Downloader:
 
 def _check_secure(url: str, response: requests.Response) -> None:
     """Refuse to be led from https to http: anyone on the way could exchange the file."""
-    if url.lower().startswith("https:") and not response.url.lower().startswith("https:"):
-        raise ModelError(f"{shown(url)} leads to {shown(response.url)}, which is not encrypted")
+    for hop in (*response.history, response):
+        if url.lower().startswith("https:") and not hop.url.lower().startswith("https:"):
+            raise ModelError(f"{shown(url)} leads to {shown(hop.url)}, which is not encrypted")
 
 
 def _bar(total: int | None, done: int, show: bool) -> Any:

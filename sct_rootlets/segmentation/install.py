@@ -12,9 +12,10 @@ import json
 import os
 import re
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,6 +46,7 @@ from sct_rootlets.segmentation.weights import (
 REMOVED = "removed.json"
 _LOCK = ".lock"
 _LOCK_WAIT_S = 1800.0
+_LOCK_NOTE_S = 2.0
 
 
 def install(
@@ -93,7 +95,7 @@ def install(
         if present is not None and not force:
             return present, False
     import_torch()  # without it a model cannot be checked: better said before it is downloaded
-    with _locked_home(model_folders()[0], name) as home:
+    with _locked_home(model_folders()[0], name, progress) as home:
         _tidy(home)
         present = _sound(name)  # another process may have installed it meanwhile
         if present is not None and not sources and not force:
@@ -184,17 +186,19 @@ def _install_from(
     }
     content = _content(record["files"])
     record["version"] = record["version"] or content[:12]
-    before = next((known for folder in model_folders() if (known := _recorded(folder, name))), None)
+    before = next((known for folder in model_folders() if (known := _recorded(folder, name)) is not None), None)
     if before not in (None, content) and not force:
+        reason = (
+            "does not hold the files that were installed" if before else "cannot be compared with what was installed"
+        )
         raise ModelError(
-            f"{_shown(source)} does not hold the files that were installed as {name} before; give it another name, or "
-            "replace them for good with -force"
+            f"{_shown(source)} {reason} as {name} before; give it another name, or replace them for good with -force"
         )
     if present is not None and _content(present.files) == content:
         return present, False
     record |= {"licence": release.licence, "citation": release.citation} if release else {}
     _write(new / RECORD, record)
-    _replace(home / POINTER, {"folder": new.name})  # from here on, the new model counts
+    _replace(home / POINTER, {"folder": new.name, "content": content})  # from here on, the new model counts
     installed = read_installed(home.parent, name)
     assert installed is not None
     return installed, True
@@ -227,16 +231,17 @@ def _unpack(
 
 def _check_model(trainer: Path, shown: str) -> None:
     """Load a model without running code from it; raise a `ModelError` if it is not a sound model of rootlets."""
-    from sct_rootlets.segmentation.model import load_model
+    from sct_rootlets.segmentation.model import check_runs, load_model
 
     for path in trainer.glob("fold_*/checkpoint_final.pth"):
         archive.check_checkpoint(path, shown)
     try:
-        labels = load_model(trainer).labels
+        model = load_model(trainer)
+        check_classes(model.labels, shown)
+        check_runs(model)
     except ModelError as error:
         reason = str(error).replace(f"{trainer}{os.sep}", "").replace(str(trainer), trainer.name)
         raise ModelError(f"{shown} was refused: {reason}") from error
-    check_classes(labels, shown)
 
 
 def _content(files: dict[str, str]) -> str:
@@ -246,14 +251,12 @@ def _content(files: dict[str, str]) -> str:
 
 
 def _recorded(folder: Path, name: str) -> str | None:
-    """Hash of what is, or was, installed under a name."""
-    try:
-        installed = read_installed(folder, name)
-        if installed is not None:
-            return _content(installed.files)
-        return str(json.loads((folder / name / REMOVED).read_text(encoding="utf-8"))["content"])
-    except (ModelError, OSError, ValueError, KeyError, TypeError):
-        return None
+    """Hash of what is, or was, installed under a name: None if nothing ever was, empty if nobody can say."""
+    files = [file for file in (POINTER, REMOVED) if os.path.lexists(folder / name / file)]
+    for file in files:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads((folder / name / file).read_text(encoding="utf-8"))["content"])
+    return "" if files else None
 
 
 def _sound(name: str) -> Weights | None:
@@ -267,7 +270,10 @@ def _sound(name: str) -> Weights | None:
 
 def _local(source: str) -> Path | None:
     """Path of a file or folder, or None for an address on the network."""
-    scheme = urlsplit(source).scheme.lower()
+    try:
+        scheme = urlsplit(source).scheme.lower()
+    except ValueError as error:
+        raise ModelError(f"{source} is no address ({error})") from error
     if scheme in ("http", "https"):
         return None
     if scheme == "file":
@@ -275,8 +281,12 @@ def _local(source: str) -> Path | None:
     elif "://" in source:
         raise ModelError(f"{download.shown(source)} has a scheme that is not supported; use http, https or file")
     else:
-        path = Path(source).expanduser()
-    if not path.exists():
+        path = Path(os.path.expanduser(source))  # noqa: PTH111 (leaves a user that there is not as it is)
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror})") from error
+    if not there:
         raise ModelError(f"{path} does not exist; give an address, a zip file or a folder")
     if not os.access(path, os.R_OK):
         raise ModelError(f"{path} cannot be read by you")
@@ -288,22 +298,42 @@ def _shown(source: str) -> str:
 
 
 @contextmanager
-def _locked_home(folder: Path, name: str) -> Iterator[Path]:
+def _locked_home(folder: Path, name: str, progress: bool = False) -> Iterator[Path]:
     """Make the folder of a model, and keep other processes from changing it."""
-    import filelock
-
     home = folder / name
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(home / _LOCK, timeout=_LOCK_WAIT_S):
+        with _lock(home / _LOCK, f"{name} in {folder}", progress):
             yield home
-    except filelock.Timeout as error:
-        raise ModelError(f"another process is changing {name} in {folder}; try again when it has finished") from error
     except OSError as error:
         raise ModelError(
             f"{folder} cannot be written to ({error.strerror or error}); begin {VARIABLE} with a folder of yours, as "
             f"in {VARIABLE}=mine{os.pathsep}shared"
         ) from error
+
+
+@contextmanager
+def _lock(path: Path, what: str, progress: bool) -> Iterator[None]:
+    import filelock
+
+    lock = filelock.FileLock(path, timeout=_LOCK_WAIT_S, mode=0o664)  # a group may look after the folder
+    try:
+        try:
+            lock.acquire(timeout=min(_LOCK_NOTE_S, _LOCK_WAIT_S))
+        except filelock.Timeout:
+            if progress:
+                print(f"waiting for another process that is changing {what}", file=sys.stderr)
+            lock.acquire()
+    except filelock.Timeout as error:
+        raise ModelError(f"another process is changing {what}; try again when it has finished") from error
+    except NotImplementedError as error:
+        raise ModelError(
+            f"{path.parent} lies on a file system that cannot lock files; begin {VARIABLE} with a folder on another one"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _tidy(home: Path) -> None:

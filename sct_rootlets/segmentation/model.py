@@ -102,6 +102,8 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
         configuration = _configuration(plans, folds[0]["init_args"]["configuration"])
         architecture = configuration.get("architecture") or _architecture_before_2024(configuration)
         labels = {name: value for name, value in dataset["labels"].items() if name != "background"}
+        if sorted(labels.values()) != list(range(1, len(labels) + 1)):
+            raise ValueError(f"its labels have the values {', '.join(map(str, labels.values()))}, not 1, 2, ...")
         heads = _read_json(folder / HEADS) if (folder / HEADS).exists() else {}
         channels = {"levels": slice(0, len(labels) + 1)}
         for name, head in heads.items():
@@ -109,10 +111,13 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
         for fold in folds:
             _add_heads(fold["network_weights"], heads)
         network = build_network(architecture, len(dataset["channel_names"]), _end(channels))
-        network.load_state_dict(folds[0]["network_weights"])
+        for fold in reversed(folds):  # those of the first stay
+            network.load_state_dict(fold["network_weights"])
         schemes = set(configuration["normalization_schemes"])
         if schemes != {"ZScoreNormalization"}:
             raise ModelError(f"{folder} wants {', '.join(sorted(schemes))}; only z-score models are supported")
+        mirror_axes = folds[0].get("inference_allowed_mirroring_axes") or ()
+        _check_geometry(plans["transpose_forward"], configuration, architecture, mirror_axes)
         return Model(
             network=network.float().eval().to(device),
             folds=[fold["network_weights"] for fold in folds],
@@ -122,7 +127,7 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
             spacing_mm=tuple(configuration["spacing"]),
             patch=tuple(configuration["patch_size"]),
             mask_normalization=bool(configuration["use_mask_for_norm"][0]),
-            mirror_axes=tuple(folds[0].get("inference_allowed_mirroring_axes") or ()),
+            mirror_axes=tuple(mirror_axes),
             resampling={
                 "image": configuration.get("resampling_fn_data_kwargs", {}),
                 "logits": configuration.get("resampling_fn_probabilities_kwargs", {}),
@@ -131,11 +136,51 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
         )
     except KeyError as error:
         raise ModelError(f"{folder} is no nnU-Net v2 model that can be run: {error} is missing from it") from error
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
+    except (ArithmeticError, AssertionError, AttributeError, IndexError, TypeError, ValueError) as error:
         raise ModelError(f"plans.json or dataset.json in {folder} is not what nnU-Net v2 writes ({error})") from error
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"the weights in {folder} do not fit its plans ({reason})") from error
+
+
+def _check_geometry(
+    permutation: Sequence[int], configuration: dict[str, Any], architecture: dict[str, Any], mirror_axes: Sequence[int]
+) -> None:
+    """Raise a `ValueError` if plans describe no grid that the network could run on."""
+    patch, spacing = configuration["patch_size"], configuration["spacing"]
+    steps = np.prod(architecture["arch_kwargs"]["strides"], axis=0)
+    if sorted(permutation) != [0, 1, 2]:
+        raise ValueError(f"transpose_forward is {permutation}")
+    if len(spacing) != len(patch) or not all(0 < length < float("inf") for length in spacing):
+        raise ValueError(f"spacing is {spacing}")
+    if len(patch) != len(steps) or any(size <= 0 or size % step for size, step in zip(patch, steps, strict=True)):
+        raise ValueError(f"patch_size is {patch}, where the network needs multiples of {steps.tolist()}")
+    if not set(mirror_axes) <= set(range(len(patch))):
+        raise ValueError(f"inference_allowed_mirroring_axes is {mirror_axes}")
+
+
+def check_runs(model: Model) -> None:
+    """Run a model once, on a small block of zeros.
+
+    Raises
+    ------
+    ModelError
+        If it is not of three dimensions, holds weights that are no numbers, or does not give a channel a class.
+    """
+    if len(model.patch) != 3:
+        raise ModelError(f"it is a model of {len(model.patch)} dimensions; only those of 3 can be run")
+    if not all(torch.isfinite(value).all() for fold in model.folds for value in fold.values()):
+        raise ModelError("its weights hold NaN or infinite values")
+    steps = np.prod(model.network.encoder.strides, axis=0).tolist()  # type: ignore[union-attr,arg-type]
+    size = [min(size, 2 * step) for size, step in zip(model.patch, steps, strict=True)]
+    n_channels = next(iter(model.network.parameters())).shape[1]
+    try:
+        with torch.inference_mode():
+            shape = model.network(torch.zeros(1, n_channels, *size)).shape
+    except RuntimeError as error:
+        raise ModelError(f"it does not run ({str(error).splitlines()[0]})") from error
+    if shape != (1, _end(model.heads), *size):
+        raise ModelError(f"it gives {shape[1]} channels for {len(model.labels)} classes and background")
 
 
 def _end(channels: dict[str, slice]) -> int:
@@ -180,7 +225,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing; install the model again") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not what nnU-Net writes")
@@ -315,4 +360,8 @@ def plain_unet(
 def _orientation(dataset: dict[str, Any]) -> str:
     """Nibabel's axis codes; SCT's name the sides that axes come from, nibabel's those that they lead to."""
     theirs = dataset.get("image_orientation")
-    return "".join(_OPPOSITE[code] for code in theirs) if theirs else DEFAULT_ORIENTATION
+    if not theirs:
+        return DEFAULT_ORIENTATION
+    if sorted(min(code, _OPPOSITE.get(code, "")) for code in theirs) != ["A", "I", "L"]:
+        raise ValueError(f"image_orientation is {theirs}")
+    return "".join(_OPPOSITE[code] for code in theirs)

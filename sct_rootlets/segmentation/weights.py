@@ -6,6 +6,7 @@ beside it that holds the model's files, with what is known of them in its ``sour
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -125,7 +126,7 @@ def model_folders() -> list[Path]:
     """Folders with installed models: those of `VARIABLE`, or else one of the user's own. The first is written to."""
     named = [part for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part.strip()]
     if named:
-        return [Path(part).expanduser().absolute() for part in named]
+        return [Path(os.path.expanduser(part)).absolute() for part in named]  # noqa: PTH111 (never raises)
     import platformdirs
 
     return [platformdirs.user_data_path("sct_rootlets", appauthor=False) / "models"]
@@ -158,12 +159,18 @@ def find_model(model: str | os.PathLike[str] | Weights | None) -> Weights:
     installed = find_installed(str(model))
     if installed is not None:
         changes = changed_files(installed)
+        now = find_installed(str(model)) if changes else None
+        if now is not None and now != installed:  # it was replaced at that moment
+            installed, changes = now, changed_files(now)
         if changes:
             raise ModelError(f"{installed.name} is not as it was installed: {changes[0]}; {_again(installed)}")
         return installed
-    if str(model) in catalogue() and not Path(model).exists():
-        raise ModelError(f"{model} is not installed; install it with: sct_rootlets models install {model}")
-    return _in_folder(Path(model))
+    try:
+        if str(model) in catalogue() and not Path(model).exists():
+            raise ModelError(f"{model} is not installed; install it with: sct_rootlets models install {model}")
+        return _in_folder(Path(model))
+    except OSError as error:
+        raise ModelError(f"{error.filename or model} cannot be read ({error.strerror})") from error
 
 
 def _again(weights: Weights) -> str:
@@ -210,19 +217,27 @@ def read_installed(folder: Path, name: str) -> Weights | None:
         home = folder / name
         if not (home / POINTER).is_file():
             return None
-    except (ModelError, PermissionError):  # no name but a path; or a folder that is not for this user
+    except (ModelError, OSError):  # no name but a path; or a folder that is not for this user
         return None
+    try:
+        try:
+            return _read_record(home)
+        except FileNotFoundError:  # another process replaces the model at this moment
+            return _read_record(home)
+    except OSError as error:
+        raise ModelError(f"{name} in {folder} cannot be read ({error.strerror}); install it again") from error
+
+
+def _read_record(home: Path) -> Weights:
     try:
         inner = json.loads((home / POINTER).read_text(encoding="utf-8"))["folder"]
         if not re.fullmatch("[0-9a-f]+", inner):
             raise ValueError(f"{inner} is no folder of this package")
         record = json.loads((home / inner / RECORD).read_text(encoding="utf-8"))
         files = {str(path): str(digest) for path, digest in record["files"].items()}
-        return Weights(name, record["version"], home / inner, files, record["model_urls"], record["sha256"])
-    except OSError as error:
-        raise ModelError(f"{name} in {folder} cannot be read ({error.strerror}); install it again") from error
+        return Weights(home.name, record["version"], home / inner, files, record["model_urls"], record["sha256"])
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ModelError(f"{name} in {folder} is damaged; install it again") from error
+        raise ModelError(f"{home.name} in {home.parent} is damaged; install it again") from error
 
 
 def named(name: str) -> Weights:
@@ -241,7 +256,11 @@ def named(name: str) -> Weights:
 
 def installed_names() -> list[str]:
     """Names of the models that are installed, in the order of the alphabet."""
-    return sorted({path.parent.name for folder in model_folders() for path in folder.glob(f"*/{POINTER}")})
+    names: set[str] = set()
+    for folder in model_folders():
+        with contextlib.suppress(OSError):  # a folder that is not for this user
+            names |= {path.parent.name for path in folder.glob(f"*/{POINTER}")}
+    return sorted(names)
 
 
 def changed_files(weights: Weights) -> list[str]:
@@ -252,6 +271,8 @@ def changed_files(weights: Weights) -> list[str]:
     list of str
         What is wrong, such as ``"plans.json has changed"``; empty if nothing is.
     """
+    from sct_rootlets.image import files_below  # SCT imports this module at each start; scipy it can do without
+
     changes = []
     for path, digest in sorted(weights.files.items()):
         try:
@@ -261,7 +282,7 @@ def changed_files(weights: Weights) -> list[str]:
             changes.append(f"{path} is missing")
         except OSError as error:
             changes.append(f"{path} cannot be read ({error.strerror})")
-    there = {path.relative_to(weights.folder) for path in weights.folder.rglob("*") if path.is_file()}
+    there = {path.relative_to(weights.folder) for path in files_below(weights.folder)}
     more = sorted(path for path in there - set(map(Path, weights.files)) if _is_read(path))
     return changes + [f"{path.as_posix()} was added" for path in more]
 

@@ -4,6 +4,8 @@ import shutil
 import stat
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from sct_rootlets.cli.compute_spinal_levels import main
@@ -83,6 +85,35 @@ def test_a_step_that_fails_or_finds_nothing_says_so_and_leaves_nothing(toolbox, 
     assert main([*options, "-ldisc", str(files["discs_dlabel"])]) == 1
     assert "found no PMJ" in capsys.readouterr().err
     assert not list(folder.iterdir())
+
+
+def test_discs_of_a_mask_that_is_not_compressed(files, tmp_path, toolbox):
+    """SCT then writes <mask>_labeled_discs.nii; what is kept has the ending that it should."""
+    mask = tmp_path / "seg.nii"
+    nib.save(nib.load(files["SC_seg"]), mask)
+    plain = tmp_path / "plain.nii"
+    nib.save(nib.load(files["discs_dlabel"]), plain)
+    command(tmp_path / "sct" / "bin", "sct_label_vertebrae", f"cp {plain} seg_labeled_discs.nii")
+    made = run_steps(["discs"], files["image"], tmp_path / "levels", "sub", cord=mask)
+    assert made["discs"].name == "sub_label-discs_dlabel.nii.gz"
+    np.testing.assert_array_equal(
+        np.asarray(nib.load(made["discs"]).dataobj), np.asarray(nib.load(files["discs_dlabel"]).dataobj)
+    )
+
+
+def test_what_cannot_be_run_or_written_is_one_line(files, tmp_path, toolbox, capsys):
+    bin_folder = tmp_path / "sct" / "bin"
+    options = ["-i", str(files["image"]), "-s", str(files["SC_seg"]), "-run-sct", "pmj", "-ofolder"]
+    (bin_folder / "sct_detect_pmj").write_text("#!/nowhere/python\n")
+    (bin_folder / "sct_detect_pmj").chmod(0o755)
+    assert main([*options, str(tmp_path / "levels")]) == 1
+    assert "sct_detect_pmj cannot be run (No such file or directory); install it again" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    command(bin_folder, "sct_detect_pmj", "exit 0")
+    assert main([*options, str(tmp_path / "file")]) == 1
+    assert f"cannot write to {tmp_path / 'file'}" in capsys.readouterr().err
+    assert main([*options, str(tmp_path / "levels"), "-ldisc", "missing.nii.gz"]) == 1
+    assert "missing.nii.gz does not exist" in capsys.readouterr().err
 
 
 def test_without_the_toolbox_one_line_says_what_to_do(files, tmp_path, monkeypatch, capsys):

@@ -77,12 +77,31 @@ def test_modes_in_an_archive_are_not_taken_over(tmp_path, target):
         "C:evil",
         "a\\..\\evil",
         f"{TRAINER}/..",
-        "a\nb",
     ],
 )
 def test_paths_that_lead_out(tmp_path, target, name):
     path = write_zip(tmp_path / "m.zip", FILES, **{name: b"evil"})
     refused(path, target, "would lie outside the model's folder")
+
+
+@pytest.mark.parametrize("name", ["a\nb", f"{TRAINER}/{'x' * 300}"])
+def test_names_that_no_file_has(tmp_path, target, name):
+    write_zip(tmp_path / "m.zip", {name: b"evil"})
+    with pytest.raises(ModelError, match=r"m\.zip was refused: '.*' in it is no name of a file"):
+        unpack(tmp_path / "m.zip", target, "m.zip")
+    assert not list(target.iterdir())
+
+
+def test_a_file_that_is_a_folder_too(tmp_path, target):
+    write_zip(tmp_path / "m.zip", {**FILES, f"{TRAINER}/plans.json/more": b"x"})
+    with pytest.raises(ModelError, match="twice"):
+        unpack(tmp_path / "m.zip", target, "m.zip")
+
+
+def test_litter_of_a_mac_does_no_harm(tmp_path, target):
+    write_zip(tmp_path / "m.zip", {**FILES, f"{TRAINER}/Icon\r": b"x", f"{TRAINER}/._plans.json": b"x"})
+    trainer = unpack(tmp_path / "m.zip", target, "m.zip")
+    assert sorted(path.name for path in trainer.iterdir()) == ["dataset.json", "fold_0", "plans.json"]
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])

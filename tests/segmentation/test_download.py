@@ -1,4 +1,5 @@
 import hashlib
+import re
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_it_never_joins_two_versions(server, tmp_path, tag):
         ("stalled", r"could not be downloaded: nothing came for 0\.5 s"),
         ("silent", r"could not be downloaded: nothing came for 0\.5 s"),
         ("redirect_loop", "redirects again and again"),
-        ("redirect_to_file", "cannot be downloaded: No connection adapters"),
+        ("redirect_to_file", "cannot be downloaded: it is, or leads to, no http address"),
         ("truncated", "is not the file that was published: its SHA-256 differs"),
         ("login_page", "is not the file that was published: its SHA-256 differs"),
         ("endless", "is larger than"),
@@ -123,6 +124,25 @@ def test_https_does_not_lead_to_http(server, tmp_path, monkeypatch):
     )
     with pytest.raises(ModelError, match="which is not encrypted"):
         download(server.url.replace("http", "https"), tmp_path, limit_bytes=10**6, patience=QUICK)
+
+
+def test_https_does_not_lead_over_http_to_https(server, tmp_path, monkeypatch):
+    answers = requests.Session.get
+
+    def by_way_of_http(self, url, **options):
+        hop, response = requests.Response(), answers(self, server.url, **options)
+        hop.url, response.url, response.history = "http://elsewhere.example/m.zip", url, [hop]
+        return response
+
+    monkeypatch.setattr(requests.Session, "get", by_way_of_http)
+    with pytest.raises(ModelError, match=r"leads to http://elsewhere\.example/m\.zip, which is not encrypted"):
+        download("https://published.example/m.zip", tmp_path, limit_bytes=10**6, patience=QUICK)
+
+
+def test_a_bad_address_keeps_its_secrets(tmp_path):
+    with pytest.raises(ModelError, match="cannot be downloaded: it is, or leads to, no http address") as caught:
+        download("http://me:secret@localhost:99999/x.zip?token=abc", tmp_path, limit_bytes=10, patience=QUICK)
+    assert not re.search("secret|abc", str(caught.value))
 
 
 def test_a_folder_that_is_none(server, tmp_path):

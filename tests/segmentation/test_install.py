@@ -193,6 +193,66 @@ def test_a_hash_is_recorded_once_and_checked_ever_after(models, trainers, zips):
     assert len(left_in(models / NAME)) == 2
 
 
+@pytest.mark.parametrize("removed", [False, True])
+@pytest.mark.parametrize("damaged", ["the record", "the pointer"])
+def test_a_recorded_hash_outlives_damage(models, trainers, zips, damaged, removed):
+    installed, _ = install(NAME, [str(zips[0])])
+    path = installed.folder / weights.RECORD if damaged == "the record" else models / NAME / weights.POINTER
+    path.write_text("")
+    if removed:
+        remove(NAME)
+    with pytest.raises(ModelError, match="installed as ours before; give it another name, or replace"):
+        install(NAME, [str(zips[1])])
+    install(NAME, [str(zips[1])], force=True)
+    assert is_whole(trainers[1])
+
+
+def test_a_model_that_is_replaced_while_it_is_looked_for(models, trainers, zips, monkeypatch):
+    """Its folder is gone between the pointer and the record."""
+    install(NAME, [str(zips[0])])
+    loads, replaced = json.loads, []
+
+    def replace_it(text):
+        content = loads(text)
+        if "folder" in content and not replaced:
+            replaced.append(True)
+            install(NAME, [str(zips[1])], force=True)
+        return content
+
+    monkeypatch.setattr(weights.json, "loads", replace_it)
+    assert find_model(NAME).folder.is_dir()
+    assert replaced
+    assert is_whole(trainers[1])
+
+
+@pytest.mark.parametrize("source", ["http://[::1/x.zip", "~nosuchuser/x.zip", "x" * 300])
+def test_sources_that_are_none(models, source):
+    with pytest.raises(ModelError, match=r"no address|does not exist|cannot be read"):
+        install(NAME, [source])
+
+
+def test_folders_of_others_are_passed_over(models, zips, monkeypatch):
+    """As where SCT_ROOTLETS_MODELS names a folder that another group alone may enter."""
+    install(NAME, [str(zips[0])])
+    private = models.with_name("private")
+    monkeypatch.setenv(weights.VARIABLE, os.pathsep.join([str(private), str(models), "~nosuchuser/models"]))
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    def refusing(method):
+        return lambda self, *rest, **options: (
+            refused(self) if self.is_relative_to(private) else method(self, *rest, **options)
+        )
+
+    for name in ("glob", "is_file", "exists", "is_dir", "stat"):
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
+    assert weights.installed_names() == [NAME]
+    assert find_model(NAME).name == NAME
+    with pytest.raises(ModelError, match=r"private/m cannot be read \(Permission denied\)"):
+        find_model(str(private / "m"))
+
+
 def test_a_damaged_model_is_found_and_repaired(models, trainers, zips):
     installed, _ = install(NAME, [str(zips[0])])
     plans = next(installed.folder.rglob("plans.json"))
@@ -259,6 +319,51 @@ def spoil_json(trainer):
     (trainer / "plans.json").write_text("{")
 
 
+def spoil_depth_of_json(trainer):
+    (trainer / "plans.json").write_text("[" * 100000)
+
+
+def spoil_second_fold(trainer):
+    shutil.copytree(trainer / "fold_0", trainer / "fold_1")
+    change_weights(trainer / "fold_1", lambda weights: weights.pop(next(iter(weights))))
+
+
+def spoil_numbers(trainer):
+    change_weights(trainer / "fold_0", lambda weights: weights["decoder.seg_layers.0.bias"].fill_(float("nan")))
+
+
+def spoil_gaps_in_labels(trainer):
+    edit(trainer / "dataset.json", lambda dataset: dataset.update(labels={"background": 0, "lvl2": 2, "lvl9": 9}))
+
+
+def spoil_orientation(trainer):
+    edit(trainer / "dataset.json", lambda dataset: dataset.update(image_orientation="LLP"))
+
+
+def spoil_configuration(**values):
+    def spoil(trainer):
+        edit(trainer / "plans.json", lambda plans: plans["configurations"]["3d_fullres"].update(values))
+
+    return spoil
+
+
+def spoil_transposition(trainer):
+    edit(trainer / "plans.json", lambda plans: plans.update(transpose_forward=[0, 0, 2]))
+
+
+def spoil_stages(trainer):
+    def change(plans):
+        plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["n_stages"] = 3
+
+    edit(trainer / "plans.json", change)
+
+
+def change_weights(fold, change):
+    checkpoint = torch.load(fold / "checkpoint_final.pth", weights_only=False)
+    change(checkpoint["network_weights"])
+    torch.save(checkpoint, fold / "checkpoint_final.pth")
+
+
 def edit(path, change):
     content = json.loads(path.read_text())
     change(content)
@@ -278,6 +383,17 @@ def edit(path, change):
         (spoil_kind_of_labels, "is not what nnU-Net v2 writes"),
         (spoil_plans, "'3d_fullres' is missing from it"),
         (spoil_json, r"plans\.json cannot be read"),
+        (spoil_depth_of_json, r"plans\.json cannot be read"),
+        (spoil_second_fold, "do not fit its plans"),
+        (spoil_numbers, "its weights hold NaN or infinite values"),
+        (spoil_gaps_in_labels, "its labels have the values 2, 9, not 1, 2"),
+        (spoil_orientation, "image_orientation is LLP"),
+        (spoil_configuration(patch_size=[7, 7, 7]), r"patch_size is \[7, 7, 7\], where the network needs multiples of"),
+        (spoil_configuration(patch_size=[32, 32]), r"patch_size is \[32, 32\]|spacing is"),
+        (spoil_configuration(spacing=[1, 0, 1]), r"spacing is \[1, 0, 1\]"),
+        (spoil_configuration(spacing=["a", 1, 1]), "is not what nnU-Net v2 writes"),
+        (spoil_transposition, r"transpose_forward is \[0, 0, 2\]"),
+        (spoil_stages, "is not what nnU-Net v2 writes"),
     ],
 )
 @pytest.mark.parametrize("zipped", [True, False])
@@ -376,6 +492,7 @@ def test_killed_at_any_moment(models, trainers, zips):
         child = os.fork()
         if not child:
             sys.argv = ["-c", str(zips[0]), str(step)]
+            torch.set_num_threads(1)  # the threads of the parent are not here
             with Path(os.devnull).open("w") as nowhere:
                 os.dup2(nowhere.fileno(), 1)
                 exec(KILLED, {"__name__": "killed"})
