@@ -18,6 +18,7 @@ from sct_rootlets.errors import DatasetError, LabelError
 from sct_rootlets.evaluation.compare import (
     compare_contrasts,
     compare_methods,
+    compare_pairs_of_contrasts,
     count_statuses,
     long_values,
     summarise,
@@ -288,6 +289,7 @@ def _with_statistics(
     contrasts = compare_contrasts(values)
     if not contrasts.empty:
         tables["contrasts"] = contrasts
+        tables["contrast_pairs"] = compare_pairs_of_contrasts(values)
     elif asked:
         raise DatasetError("contrasts cannot be compared: fewer than two of them have scans of at least 2 subjects")
     return Study("references", tables, notes, about)
