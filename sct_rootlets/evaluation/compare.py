@@ -30,7 +30,7 @@ ALL_LEVELS, ANY_NAME = "all levels", "names ignored"
 #: Contrast of rows over all contrasts.
 ALL_CONTRASTS = "all"
 N_RESAMPLES, SEED, CONFIDENCE = 2000, 0, 0.95
-#: Differences are rounded to so many decimals before they are ranked: what sums in another order leave is no difference.
+#: Differences are rounded to so many decimals before they are ranked: sums in another order are no difference.
 DECIMALS = 9
 
 Statistic = Callable[..., np.ndarray]
@@ -414,7 +414,7 @@ def paired_test(first: np.ndarray, second: np.ndarray, metric: str = "") -> dict
 
 
 def _better(effect: float, metric: str) -> str:
-    """Which of two has the better scores, by the sign of an effect size that is positive where the second's are larger."""
+    """Which of two has better scores, by an effect size that is positive where those of the second are larger."""
     gain = effect if metric in MORE_IS_BETTER else -effect
     return "second" if gain > 0 else "first" if gain < 0 else ""
 

@@ -369,13 +369,20 @@ def _positions(
     except LabelError as error:
         notes.append(f"{repeat}, {group}: no positions of levels: {error}")
         return []
-    return _position_rows(table, group, repeat)
+    return _position_rows(table, group, repeat, notes)
 
 
-def _position_rows(table: pd.DataFrame, group: str, repeat: str) -> list[dict[str, object]]:
+def _position_rows(table: pd.DataFrame, group: str, repeat: str, notes: list[str]) -> list[dict[str, object]]:
+    """Rows of spinal levels; one that the field of view may have cut has no midpoint that could be compared."""
     columns = ["level", "name", "method", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm", "reference"]
-    spinal = table[table.kind == "spinal"][columns]
-    return [{"group": group, "repeat": repeat} | row for row in spinal.to_dict("records")]
+    spinal = table[table.kind == "spinal"]
+    if "complete" in spinal:
+        whole = spinal.complete.astype(str).str.lower().isin(("true", "1"))
+        if not whole.all():
+            cut = ", ".join(spinal["name"][~whole])
+            notes.append(f"{repeat}, {group}: {cut} left out, because it may be longer than stated")
+        spinal = spinal[whole]
+    return [{"group": group, "repeat": repeat} | row for row in spinal[columns].to_dict("records")]
 
 
 def _position_tables(positions: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -417,11 +424,11 @@ def evaluate_repeats(level_tables: Sources, over: str) -> Study:
         if (group, repeat) in seen:
             raise DatasetError(f"{seen[group, repeat]} and {path} are both {over} {repeat} of {group}; remove one")
         seen[group, repeat] = path
-        rows = _position_rows(_level_table(path), group, repeat)
-        notes += [] if rows else [f"{path}: holds no spinal level"]
+        rows = _position_rows(_level_table(path), group, repeat, notes)
+        notes += [] if rows else [f"{path}: holds no complete spinal level"]
         positions += rows
     if not positions:
-        raise DatasetError("no level table holds a spinal level; make them from rootlets")
+        raise DatasetError("no level table holds a complete spinal level; make them from rootlets")
     table = pd.DataFrame(positions)
     methods = sorted(table.method.unique())
     if len(methods) > 1:

@@ -49,6 +49,10 @@ def test_tables_of_two_methods_and_two_contrasts(bids):
     assert pairs.better["all", "C4", "hd95_mm"] == "first"
     contrasts = study.tables["contrasts"].set_index(["method", "scope", "metric"])
     assert contrasts.epsilon_squared["ours", "all levels", "dice"] == pytest.approx(1)  # two values, one a contrast
+    between = study.tables["contrast_pairs"].set_index(["method", "scope", "metric"])
+    of_dice = between.loc[("ours", "all levels", "dice")]
+    assert (of_dice["first"], of_dice["second"], of_dice.test, of_dice.n_both) == ("T2w", "UNIT1", "paired", 3)
+    assert of_dice.mean_difference == pytest.approx(-1 / 6)
     statuses = study.tables["statuses"].set_index(["method", "contrast", "scope"])
     assert (statuses.detected == statuses.in_reference).all()
     assert statuses.detected["ours", "all", "all levels"] == 36
@@ -242,6 +246,20 @@ def test_repeated_scans(tmp_path):
     assert table.cov_percent["sub-02_T2w", "C3"] == 0
     assert table.note["sub-01_T2w", "C4"] == "seen once (a)"
     assert study.tables["variability_by_level"].cov_percent.tolist() == pytest.approx([100 * np.sqrt(2) / 100])
+
+
+def test_levels_that_the_field_of_view_may_have_cut_do_not_vary(tmp_path):
+    """Half of C4 is outside in one session: its middle has not moved, and nobody knows where it is."""
+    for session, middle in (("a", 70.0), ("b", 66.0)):
+        level_table(tmp_path, f"sub-01_ses-{session}_T2w", {3: 50.0, 4: middle})
+        path = tmp_path / f"sub-01_ses-{session}_T2w_levels.csv"
+        table = pd.read_csv(path)
+        table.assign(complete=(table["name"] == "C3") | (session == "a")).to_csv(path, index=False)
+    study = evaluate_repeats([tmp_path], "ses")
+    table = study.tables["variability"].set_index("name")
+    assert table.n_repeats.to_dict() == {"C3": 2, "C4": 1}
+    assert table.note["C4"] == "seen once (a)"
+    assert study.notes == ("b, sub-01_T2w: C4 left out, because it may be longer than stated",)
 
 
 def test_one_person_under_many_names_and_in_many_contrasts(tmp_path):
