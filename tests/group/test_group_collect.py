@@ -118,8 +118,10 @@ def test_participants(tmp_path):
         path.write_text(content)
         with pytest.raises(DatasetError, match=message):
             read_participants(path)
-    with pytest.raises(DatasetError, match="cannot be read"):
+    with pytest.raises(DatasetError, match="missing.tsv does not exist"):
         read_participants(tmp_path / "missing.tsv")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_participants(tmp_path)
 
 
 def test_heights_are_needed_where_positions_are_normalised(tmp_path, folder):
@@ -140,6 +142,16 @@ def test_heights_are_needed_where_positions_are_normalised(tmp_path, folder):
 def test_participants_beside_the_tables_are_found(folder):
     write_participants(folder / "participants.tsv", {f"sub-0{number}": 170 for number in (1, 2, 3, 4)})
     assert collect([folder], need_height=True).participant("sub-03").height_cm == 170
+
+
+def test_participants_of_several_sites_are_put_together(tmp_path):
+    for site, subject, height in (("a", "sub-01", 170), ("b", "sub-02", 181)):
+        write_subject(tmp_path / site, subject, level_rows())
+        write_participants(tmp_path / site / "participants.tsv", {subject: height})
+    cohort = collect([tmp_path / "a", tmp_path / "b"], need_height=True)
+    assert [cohort.participant(subject).height_cm for subject in subjects(cohort)] == [170, 181]
+    write_participants(tmp_path / "b" / "participants.tsv", {"sub-01": 165, "sub-02": 181})
+    fails("differ on sub-01", "different names", folders=[tmp_path / "a", tmp_path / "b"])
 
 
 @pytest.mark.parametrize(
