@@ -337,8 +337,11 @@ def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None,
         labels, performance = staple(list(maps.values()))
         consensus[key] = Volume(labels, reference.affine, key, reference.header)
         performances.append(performance.assign(rater=performance.rater.map(dict(enumerate(maps))), scan=key))
-        without = sorted(set(performance[performance.sensitivity.isna()].name))
-        notes += [f"{key}: {name} was drawn by fewer than half of the raters: not in the consensus" for name in without]
+        without = performance[~performance.level.isin(np.unique(labels))]
+        for name, of_level in without.groupby("name", sort=False):
+            drawn = f"{of_level.drawn.sum()} of {len(of_level)} raters drew {name}"
+            where = "" if of_level.sensitivity.isna().all() else ", and no voxel is surely of it"
+            notes.append(f"{key}: {drawn}{where}: not in the consensus")
         if cords_found is not None:
             pmj = None if pmjs_found is None else pmjs_found.get(key)
             if pmjs_found is not None and pmj is None:

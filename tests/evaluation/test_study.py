@@ -224,6 +224,18 @@ def test_raters_that_lack_something(raters):
         evaluate_raters({"rater1": [raters / "maps"]})
 
 
+def test_levels_without_a_consensus_are_named(tmp_path):
+    """C3 was drawn by one of two, or of three; of C2 they agree."""
+    pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
+    for rater, values in ((1, (2, 3)), (2, (2,)), (3, (2,))):
+        write(tmp_path / f"{rater}", "sub-01_T2w_rootlets.nii.gz", ladder(values))
+    two = evaluate_raters({"a": [tmp_path / "1"], "b": [tmp_path / "2"]})
+    assert two.notes == ("sub-01_T2w: 1 of 2 raters drew C3, and no voxel is surely of it: not in the consensus",)
+    assert set(np.unique(two.consensus["sub-01_T2w"].data)) == {0, 2}
+    three = evaluate_raters({str(n): [tmp_path / str(n)] for n in (1, 2, 3)})
+    assert three.notes == ("sub-01_T2w: 1 of 3 raters drew C3: not in the consensus",)
+
+
 def level_table(folder, name, middles, reference="PMJ", method="extent"):
     folder.mkdir(exist_ok=True)
     rows = [

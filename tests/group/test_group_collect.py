@@ -118,7 +118,7 @@ def test_participants(tmp_path):
         path.write_text(content)
         with pytest.raises(DatasetError, match=message):
             read_participants(path)
-    with pytest.raises(DatasetError, match="missing.tsv does not exist"):
+    with pytest.raises(DatasetError, match=r"missing\.tsv does not exist"):
         read_participants(tmp_path / "missing.tsv")
     with pytest.raises(DatasetError, match="cannot be read"):
         read_participants(tmp_path)
