@@ -107,6 +107,18 @@ def test_paired_test_by_hand_and_by_enumeration():
     assert compare.paired_test(np.zeros(8), differences)["p"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("n", [1, 2, 5, 9, 13, 14, 30])
+def test_signed_rank_test_is_that_of_scipy(n):
+    """Without equal sizes, where SciPy's distribution is exact; and with them, by its permutations."""
+    differences = np.random.default_rng(n).normal(0.4, 1, n)
+    theirs = stats.wilcoxon(differences, method="exact")
+    assert compare.signed_rank_test(differences) == pytest.approx((theirs.statistic, theirs.pvalue))
+    if 2 <= n <= 9:
+        tied = np.round(differences * 2) + 0.5
+        theirs = stats.wilcoxon(tied, method=stats.PermutationMethod(n_resamples=2**n))
+        assert compare.signed_rank_test(tied) == pytest.approx((theirs.statistic, theirs.pvalue))
+
+
 def test_paired_test_is_that_of_pingouin():
     pingouin = pytest.importorskip("pingouin", reason="pingouin is not installed")
     rng = np.random.default_rng(2)
