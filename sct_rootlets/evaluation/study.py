@@ -23,7 +23,7 @@ from sct_rootlets.evaluation.compare import (
     long_values,
     summarise,
 )
-from sct_rootlets.evaluation.files import find_files, match, scan_of
+from sct_rootlets.evaluation.files import completed, find_files, match, scan_of
 from sct_rootlets.evaluation.overlap import Cord, ScanScores, evaluate_scan
 from sct_rootlets.evaluation.raters import icc_by_level, pairwise_agreement, staple, variability, variability_by_level
 from sct_rootlets.image import (
@@ -154,6 +154,8 @@ def evaluate_files(
         for method, sources in predictions.items()
     }
     cords_found = None if cords is None else _paired_alone(find_files(cords, "cord masks"), references_found)
+    references_found, of_cords, *of_methods = completed(references_found, cords_found or {}, *found.values())
+    found, cords_found = dict(zip(found, of_methods, strict=True)), None if cords_found is None else of_cords
     tables, notes = _scored(found, references_found, cords_found, None if values is None else tuple(values))
     if contrasts is not None:
         tables = _with_contrasts(tables, Path(contrasts))
@@ -180,7 +182,7 @@ def _scored(
         for key in matched.scans:
             cord = None if cords is None else _cord_path(cords, key)
             scores = _score(files[key], references[key], cord, values)
-            of_scan = scan_of(references[key])
+            of_scan = scan_of(Path(f"{key}.nii.gz"))
             identity = {"method": method, "scan": key, "subject": of_scan.subject, "contrast": of_scan.contrast}
             levels.append(scores.levels.assign(**identity)[[*identity, *scores.levels.columns]])
             scans.append(identity | scores.scan)
@@ -323,9 +325,12 @@ def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None,
     found = {name: find_files(sources, "rootlet maps") for name, sources in raters.items()}
     first = next(iter(found.values()))
     found = {name: _paired_alone(files, first) for name, files in found.items()}
-    matched = match(found)
     cords_found = None if cords is None else _paired_alone(find_files(cords, "cord masks"), first)
     pmjs_found = None if pmjs is None else _paired_alone(find_files(pmjs, "PMJ labels"), first)
+    of_cords, of_pmjs, *of_raters = completed(cords_found or {}, pmjs_found or {}, *found.values())
+    cords_found, pmjs_found = (None if cords is None else of_cords), (None if pmjs is None else of_pmjs)
+    found = dict(zip(found, of_raters, strict=True))
+    matched = match(found)
     pairs, performances, positions, consensus, notes = [], [], [], {}, list(matched.notes)
     for key in matched.scans:
         volumes = {name: load_volume(files[key]) for name, files in found.items()}

@@ -304,6 +304,8 @@ def read_participants(path: str | os.PathLike[str]) -> dict[str, Participant]:
         raise DatasetError(f"{path} has no column participant_id; give a BIDS participants.tsv (columns between tabs)")
     people: dict[str, Participant] = {}
     for row in rows:
+        if not (row["participant_id"] or "").strip():  # a line of tabs
+            continue
         subject = "sub-" + (row["participant_id"] or "").strip().removeprefix("sub-")
         if subject in people:
             raise DatasetError(f"{path} has {subject} twice; keep one row for each subject")

@@ -143,6 +143,20 @@ def test_empty_maps(tmp_path):
         evaluate_files({"a": [full]}, [full], values=(20,))
 
 
+def test_references_in_plain_bids_find_their_predictions(tmp_path):
+    """As sct_rootlets train takes them: sub-01_inv-1_part-mag_label-rootlets_dseg is of ..._part-mag_MP2RAGE."""
+    for number in (1, 2):
+        stem = f"sub-01_inv-{number}_part-mag"
+        write(tmp_path / "labels", f"{stem}_label-rootlets_dseg.nii.gz", ladder())
+        write(tmp_path / "labels", f"{stem}_label-SC_seg.nii.gz", cord())
+        write(tmp_path / "ours", f"{stem}_MP2RAGE_rootlets.nii.gz", ladder(shift=number))
+    study = evaluate_files({"a": [tmp_path / "ours"]}, [tmp_path / "labels"], [tmp_path / "labels"])
+    scans = study.tables["scans"].set_index("contrast")
+    assert study.notes == ()
+    assert scans.dice["inv-1_part-mag_MP2RAGE"] == pytest.approx(5 / 6)
+    assert scans.dice["inv-2_part-mag_MP2RAGE"] == pytest.approx(4 / 6)
+
+
 def test_a_missing_cord_mask_is_named(bids):
     (bids / "labels" / "sub-02" / "anat" / "sub-02_T2w_label-SC_seg.nii.gz").unlink()
     with pytest.raises(DatasetError, match="sub-02_T2w has no cord mask"):

@@ -103,7 +103,8 @@ def test_bytes_that_are_no_text(folder):
 def test_participants(tmp_path):
     path = tmp_path / "participants.tsv"
     path.write_text(
-        "participant_id\tage\tsex\theight\tsite\nsub-01\t31\tF\t168.5\tx\n02\tn/a\t-\t\tx\n", encoding="utf-8-sig"
+        "participant_id\tage\tsex\theight\tsite\nsub-01\t31\tF\t168.5\tx\n02\tn/a\t-\t\tx\n\t\t\t\t\n\t\t\t\t\n",
+        encoding="utf-8-sig",
     )
     assert read_participants(path) == {
         "sub-01": Participant(31, "F", 168.5),
