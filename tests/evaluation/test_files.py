@@ -36,8 +36,8 @@ def test_names_tell_scans(name, key, subject, contrast):
 
 def test_labels_that_do_not_say_the_suffix_are_of_the_scan_that_they_fit():
     """As in plain BIDS; where two could be meant, or the name is taken, they keep their own."""
-    images = ["sub-01_T2w", "sub-01_inv-1_part-mag_MP2RAGE", "sub-01_inv-2_part-mag_MP2RAGE", "sub-02_T2w", "sub-03_T2w",
-              "sub-03_UNIT1", "t2"]  # fmt: skip
+    images = ["sub-01_T2w", "sub-01_inv-1_part-mag_MP2RAGE", "sub-01_inv-2_part-mag_MP2RAGE",
+              "sub-02_T2w", "sub-03_T2w", "sub-03_UNIT1", "t2"]  # fmt: skip
     predictions = {key: Path(key) for key in images}
     keys = ["sub-01_inv-1_part-mag", "sub-01_inv-2", "sub-01", "sub-02", "sub-03", "t2"]
     labels, same = completed({key: Path(key) for key in keys}, predictions)
