@@ -250,10 +250,14 @@ def refuse_other(folder: Path, state: dict[str, Any]) -> bool:
                 f"{raw} is there already and was not made by this command; give another -ofolder"
             ) from None
         return False
-    for key, what in (("scans", "scans or labels"), ("splits", "the split of the subjects"), ("plan", "the plan")):
+    for key, what in (
+        ("scans", "scans or labels differ"),
+        ("splits", "the split of the subjects differs"),
+        ("plan", "the plan differs"),
+    ):
         if key in state and before.get(key) != state[key]:
             raise DatasetError(
-                f"{folder} was begun with other data: {what} differ; give another -ofolder (-splits "
+                f"{folder} was begun with other data: {what}; give another -ofolder (-splits "
                 f"{folder}/splits.tsv keeps test subjects out of the training there)"
             )
     return True
