@@ -209,6 +209,21 @@ def test_an_nnunet_over_that_of_sct_is_refused(monkeypatch, tmp_path):
         require_nnunet()
 
 
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("epoch 1\nfold 1 is being trained by another process\n", "fold 1 is being trained by another process"),
+        ('Traceback (most recent call last):\n  File "x"\nRuntimeError: no dataset 501.\nPlease look.\n\nOr there.\n',
+         "RuntimeError: no dataset 501."),
+        ('Traceback (most recent call last):\n  File "x"\nKeyError: 1\n\nDuring handling of the above:\n\n'
+         'Traceback (most recent call last):\n  File "y"\n    f()\nValueError: two\n', "ValueError: two"),
+        ("", "it says nothing"),
+    ],
+)  # fmt: skip
+def test_the_line_that_says_what_went_wrong(output, line):
+    assert module._error_of(output) == line
+
+
 def test_a_step_that_fails_says_its_last_line(settings, tmp_path, monkeypatch):
     """The real process, which finds no nnU-Net, or no dataset."""
     with pytest.raises(ModelError, match=r"nnU-Net failed \(plan\): .*Error: .*the whole of it is in .*plan\.log"):
