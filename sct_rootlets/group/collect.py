@@ -151,6 +151,9 @@ def collect(
     scans, left_out = _comparable([read_scan(path) for path in paths], reference, keep_names_from_discs)
     _check_one_table_each(scans)
     people, source = _participants(folders, participants)
+    for scan in scans:  # anna_levels.csv, in no folder sub-anna
+        if f"sub-{scan.subject}" in people:
+            people.setdefault(scan.subject, people[f"sub-{scan.subject}"])
     if need_height:
         scans, others = _with_heights(scans, people, source)
         left_out += others

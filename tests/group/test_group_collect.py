@@ -145,6 +145,14 @@ def test_participants_beside_the_tables_are_found(folder):
     assert collect([folder], need_height=True).participant("sub-03").height_cm == 170
 
 
+def test_tables_without_the_name_of_a_subject_have_their_own(tmp_path):
+    for name in ("anna", "ben"):
+        write_subject(tmp_path, f"sub-{name}", level_rows()).rename(tmp_path / f"{name}_levels.csv")
+    write_participants(tmp_path / "participants.tsv", {"anna": 170, "sub-ben": 181})
+    cohort = collect([tmp_path], need_height=True)
+    assert {name: cohort.participant(name).height_cm for name in subjects(cohort)} == {"anna": 170, "ben": 181}
+
+
 def test_participants_of_several_sites_are_put_together(tmp_path):
     for site, subject, height in (("a", "sub-01", 170), ("b", "sub-02", 181)):
         write_subject(tmp_path / site, subject, level_rows())
