@@ -140,7 +140,7 @@ def evaluate_files(
     -------
     Study
         Tables ``levels``, ``scans``, ``summary``, ``statuses``, and, where there is something to compare,
-        ``methods`` and ``contrasts``.
+        ``methods``, ``contrasts`` and ``contrast_pairs``.
 
     Raises
     ------
