@@ -44,6 +44,9 @@ class Name:
         All others, such as ``{"inv": "1", "part": "mag"}``.
     suffix : str, optional
         Of the image, such as ``"T2w"``; None for a label in plain BIDS, which does not say it.
+    derived : bool
+        Whether the file was made from an image, as ``sub-01_T2w_seg`` or ``sub-01_T2w_rootlets`` beside it: names of
+        images have one suffix, at their end, and no ``label-`` or ``desc-``.
     """
 
     path: Path
@@ -51,6 +54,7 @@ class Name:
     session: str | None
     entities: dict[str, str]
     suffix: str | None
+    derived: bool = False
 
     @property
     def stem(self) -> str:
@@ -119,8 +123,14 @@ def parse_name(path: str | os.PathLike[str]) -> Name | None:
     if not stem.startswith("sub-") or not suffixes:
         return None
     images = [suffix for suffix in suffixes if suffix not in _LABEL_SUFFIXES]
+    derived = (
+        len(suffixes) > 1
+        or not images
+        or not stem.endswith(f"_{images[0]}")
+        or not {"label", "desc"}.isdisjoint(entities)
+    )
     subject, session = entities.pop("sub"), entities.pop("ses", None)
-    return Name(path, subject, session, entities, images[0] if images else None)
+    return Name(path, subject, session, entities, images[0] if images else None, derived)
 
 
 def _without_ending(name: str) -> str | None:
@@ -159,8 +169,13 @@ def find_scans(
     images, problems = _names(root)
     if not images and not problems:
         raise DatasetError(f"{root} has no sub-*/anat/*.nii.gz (or sub-*/ses-*/anat/*.nii.gz); is it a BIDS folder?")
-    found: dict[Path, dict[str, Path]] = {image.path: {} for image in images if image.kind is None}
-    images = [image for image in images if image.path in found]
+    images, derived = [name for name in images if not name.derived], [name for name in images if name.derived]
+    problems += [
+        f"{name.path} is left out: by its name it was made from an image, which is not there"
+        for name in derived
+        if not any(_is_of(name, image) for image in images)
+    ]
+    found: dict[Path, dict[str, Path]] = {image.path: {} for image in images}
     for folder in [Path(folder) for folder in labels] or [root / LABELS]:
         if labels and not folder.is_dir():
             raise DatasetError(f"{folder} is not a folder; give one with labels, laid out as {LABELS} of a BIDS folder")
@@ -203,6 +218,12 @@ def _names(root: Path) -> tuple[list[Name], list[str]]:
         else:
             names.append(name)
     return names, problems
+
+
+def _is_of(derived: Name, image: Name) -> bool:
+    """Whether a file may have been made from an image, by their names."""
+    same_subject = (derived.subject, derived.session) == (image.subject, image.session)
+    return same_subject and derived.suffix in (None, image.suffix)
 
 
 def _assign(label: Name, kind: str, images: list[Name], found: dict[tuple[Path, str], Path]) -> list[str]:

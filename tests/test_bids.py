@@ -126,6 +126,20 @@ def test_what_is_left_out_is_said_in_one_line(bids, images, labels, problem):
     assert "\n" not in problems[0]
 
 
+def test_what_was_made_from_an_image_and_lies_beside_it_is_no_image(bids):
+    """As sct_deepseg writes it: labels still find the image, and nothing is done twice."""
+    beside = ["sub-01_T2w_seg.nii.gz", "sub-01_T2w_rootlets.nii.gz", "sub-01_T2w_label-discs_dlabel.nii.gz",
+              "sub-01_T2w_label-lesion_mask.nii.gz", "sub-01_T2w_RPI_r.nii", "sub-01_desc-n4_T2w.nii.gz"]  # fmt: skip
+    (scan,), problems = find_scans(bids(["sub-01_T2w.nii.gz", *beside], [SPINE_GENERIC]))
+    assert (scan.image.stem, set(scan.labels), problems) == ("sub-01_T2w", {"rootlets"}, [])
+
+
+def test_a_mask_without_its_image_is_said(bids):
+    scans, (problem,) = find_scans(bids(["sub-01_T2w.nii.gz", "sub-01_UNIT1_seg.nii.gz"], []))
+    assert len(scans) == 1
+    assert "sub-01_UNIT1_seg.nii.gz is left out: by its name it was made from an image, which is not there" in problem
+
+
 def test_a_link_to_nothing_is_said(bids):
     root = bids(["sub-01_T2w.nii.gz"], [])
     (root / "sub-01/anat/sub-01_UNIT1.nii.gz").symlink_to(".git/annex/objects/gone")

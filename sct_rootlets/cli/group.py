@@ -34,7 +34,7 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-participants",
         metavar="<file>",
-        help="BIDS participants.tsv: participant_id, height (cm), age, sex (default: the one in a folder of -i)",
+        help="BIDS participants.tsv: participant_id, height (cm), age, sex (default: those in the folders of -i)",
     )
     optional.add_argument(
         "-normalize-height",

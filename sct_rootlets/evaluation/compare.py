@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -29,12 +30,18 @@ ALL_LEVELS, ANY_NAME = "all levels", "names ignored"
 #: Contrast of rows over all contrasts.
 ALL_CONTRASTS = "all"
 N_RESAMPLES, SEED, CONFIDENCE = 2000, 0, 0.95
+#: Up to so many differences, Wilcoxon's test goes through all of their signs.
+MOST_ENUMERATED = 13
+#: Differences are rounded to so many decimals before they are ranked: sums in another order are no difference.
+DECIMALS = 9
 
 Statistic = Callable[..., np.ndarray]
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """P values corrected for several tests (Holm 1979, Scand J Stat 6:65): step down, strong control of errors.
+
+    SciPy has no such correction, and five lines need no statsmodels, against which they are tested.
 
     Parameters
     ----------
@@ -358,6 +365,32 @@ def _check_pairs(values: pd.DataFrame, first: str, second: str) -> None:
         )
 
 
+def signed_rank_test(differences: np.ndarray) -> tuple[float, float]:
+    """Wilcoxon's signed-rank test, two-sided.
+
+    Of up to `MOST_ENUMERATED` differences by going through all signs, which is exact also where sizes are equal; SciPy
+    would do the same a hundred times slower, or in older versions not at all. Of more, by SciPy.
+
+    Parameters
+    ----------
+    differences : numpy.ndarray, shape (N,)
+        None of them 0.
+
+    Returns
+    -------
+    statistic, p : float
+        The smaller one of the rank sums for and against.
+    """
+    n = len(differences)
+    if n > MOST_ENUMERATED:
+        found = stats.wilcoxon(differences)
+        return float(found.statistic), float(found.pvalue)
+    ranks = stats.rankdata(np.abs(differences))
+    signs = np.arange(2**n)[:, None] >> np.arange(n) & 1
+    smaller = min(ranks[differences > 0].sum(), ranks[differences < 0].sum())
+    return float(smaller), min(1.0, 2 * float(np.mean(signs @ ranks <= smaller + 1e-9)))
+
+
 def paired_test(first: np.ndarray, second: np.ndarray, metric: str = "") -> dict[str, object]:
     """Second minus first: mean and median difference, Wilcoxon's signed-rank test, and its effect size.
 
@@ -371,23 +404,23 @@ def paired_test(first: np.ndarray, second: np.ndarray, metric: str = "") -> dict
     Returns
     -------
     dict
-        ``p`` is two-sided, NaN with fewer than two subjects, and 1 where every difference is 0.
+        ``p`` is two-sided, NaN with fewer than two subjects, and 1 where every difference is 0. Differences of 0 are
+        left out of the test, as Wilcoxon (1945, doi 10.2307/3001968) has it.
     """
-    differences = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
+    differences = np.round(np.asarray(second, dtype=float) - np.asarray(first, dtype=float), DECIMALS)
     n = len(differences)
+    moved = differences[differences != 0]
     interval = bootstrap_interval((differences,), np.mean)
     effect = float(rank_biserial(differences)) if n else float("nan")
     effect_interval = rank_biserial_interval(differences)
     statistic, p, note = float("nan"), float("nan"), "fewer than 2 subjects: no test" if n < 2 else ""
-    if n >= 2 and not differences.any():
+    if n >= 2 and not len(moved):
         p, note = 1.0, "no subject differs"
     elif n >= 2:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of small samples; the note says it
-            statistic, p = (float(value) for value in stats.wilcoxon(differences))
-        if n < 6:
-            note = f"p cannot fall below {2.0 ** (1 - n):.3g} with {n} subjects"
-    gain = effect if metric in MORE_IS_BETTER else -effect
+        statistic, p = signed_rank_test(moved)
+        if len(moved) < 6:
+            who = f"{n} subjects" if len(moved) == n else f"{len(moved)} of {n} subjects that differ"
+            note = f"p cannot fall below {2.0 ** (1 - len(moved)):.3g} with {who}"
     return {
         "n_subjects": n,
         "mean_first": float(np.mean(first)) if n else float("nan"),
@@ -399,11 +432,91 @@ def paired_test(first: np.ndarray, second: np.ndarray, metric: str = "") -> dict
         "rank_biserial": effect,
         "rank_biserial_ci_low": effect_interval[0],
         "rank_biserial_ci_high": effect_interval[1],
-        "better": "second" if gain > 0 else "first" if gain < 0 else "",
+        "better": _better(effect, metric),
         "wilcoxon_w": statistic,
         "p": p,
         "note": note,
     }
+
+
+def _better(effect: float, metric: str) -> str:
+    """Which of two has better scores, by an effect size that is positive where those of the second are larger."""
+    gain = effect if metric in MORE_IS_BETTER else -effect
+    return "second" if gain > 0 else "first" if gain < 0 else ""
+
+
+def separation(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Rank-biserial correlation of two independent samples (Cliff 1993, doi 10.1037/0033-2909.114.3.494).
+
+    The share of all pairs of a value of each in which the second's is larger, minus the share in which it is smaller.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray
+        The values along ``axis``.
+
+    Returns
+    -------
+    numpy.ndarray
+        -1 (all of the second are smaller) to 1 (all are larger).
+    """
+    n = first.shape[axis], second.shape[axis]
+    ranks = stats.rankdata(np.concatenate([first, second], axis=axis), axis=axis)
+    of_second = np.take(ranks, range(n[0], sum(n)), axis=axis).sum(axis=axis)
+    return 2 * (of_second - n[1] * (n[1] + 1) / 2) / (n[0] * n[1]) - 1
+
+
+def separation_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """95 % confidence interval of `separation`, by resampling both samples.
+
+    Where the samples do not overlap, resampling never sees that they could: then as many pairs as the smaller sample
+    has values, none in two of them, all say the same, and their share is bounded as in `rank_biserial_interval`.
+    """
+    n = min(len(first), len(second))
+    effect = float(separation(first, second)) if n else float("nan")
+    if n > 1 and abs(effect) == 1:
+        limit = 2 * ((1 - CONFIDENCE) / 2) ** (1 / n) - 1
+        return (limit, 1.0) if effect > 0 else (-1.0, -limit)
+    return bootstrap_interval((first, second), separation)
+
+
+def independent_test(first: np.ndarray, second: np.ndarray, metric: str = "") -> dict[str, object]:
+    """Two samples of different subjects: Mann and Whitney's rank-sum test, and its effect size.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray, shape (N,), (M,)
+        One value a subject, two at least.
+    metric : str
+        Decides which of the two ``better`` names.
+
+    Returns
+    -------
+    dict
+        With the keys of `paired_test`, less the statistic.
+    """
+    first, second = (np.round(np.asarray(values, dtype=float), DECIMALS) for values in (first, second))
+    interval = bootstrap_interval((first, second), _mean_difference)
+    effect, effect_interval = float(separation(first, second)), separation_interval(first, second)
+    equal = len(np.unique(np.concatenate([first, second]))) == 1
+    return {
+        "mean_first": float(first.mean()),
+        "mean_second": float(second.mean()),
+        "mean_difference": float(second.mean() - first.mean()),
+        "mean_difference_ci_low": interval[0],
+        "mean_difference_ci_high": interval[1],
+        "median_difference": float(np.median(second) - np.median(first)),
+        "rank_biserial": effect,
+        "rank_biserial_ci_low": effect_interval[0],
+        "rank_biserial_ci_high": effect_interval[1],
+        "better": _better(effect, metric),
+        "p": 1.0 if equal else float(stats.mannwhitneyu(second, first).pvalue),
+        "note": "no subject differs" if equal else "",
+    }
+
+
+def _mean_difference(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
+    return second.mean(axis=axis) - first.mean(axis=axis)
 
 
 def compare_contrasts(values: pd.DataFrame) -> pd.DataFrame:
@@ -423,15 +536,57 @@ def compare_contrasts(values: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         Empty where no two contrasts have two subjects each.
     """
-    values = values[values.metric.isin(COMPARED)]
-    rows = []
-    for (method, scope, metric), group in values.groupby(["method", "scope", "metric"], sort=False):
+    rows = [{**about, "contrast": " / ".join(wide.columns)} | _groups_test(wide) for about, wide in _by_subject(values)]
+    return _with_holm(pd.DataFrame(rows)) if rows else pd.DataFrame()
+
+
+def _by_subject(values: pd.DataFrame) -> list[tuple[dict[str, object], pd.DataFrame]]:
+    """A row a subject and a column a contrast of each method, scope and metric; contrasts with two subjects or more."""
+    found = []
+    compared = values[values.metric.isin(COMPARED)]
+    for (method, scope, metric), group in compared.groupby(["method", "scope", "metric"], sort=False):
         wide = group.pivot_table(index="subject", columns="contrast", values="value")  # means of a subject's scans
         wide = wide.loc[:, wide.count() >= 2]
         if wide.shape[1] >= 2:
-            row = {"method": method, "contrast": " / ".join(wide.columns), "scope": scope, "metric": metric}
-            rows.append(row | _groups_test(wide))
-    return _with_holm(pd.DataFrame(rows)) if rows else pd.DataFrame()
+            found.append(({"method": method, "contrast": "", "scope": scope, "metric": metric}, wide))
+    return found
+
+
+def compare_pairs_of_contrasts(values: pd.DataFrame) -> pd.DataFrame:
+    """Which contrasts differ, two by two, after `compare_contrasts`: second minus first.
+
+    Where at least half of the subjects of the contrast that has fewer were scanned in both, those are compared with
+    themselves: Wilcoxon's signed-rank test (``test``: ``paired``), and subjects with one contrast only do not count.
+    Else the contrasts are of different people: Mann and Whitney's rank-sum test (``independent``). Holm's
+    correction runs over the pairs of a metric and scope.
+
+    Parameters
+    ----------
+    values : pandas.DataFrame
+        Of `long_values`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Empty where no two contrasts have two subjects each.
+    """
+    rows: list[dict[str, object]] = []
+    for about, wide in _by_subject(values):
+        for first, second in combinations(wide.columns, 2):
+            both = wide[[first, second]].dropna()
+            one, two = (wide[name].dropna().to_numpy() for name in (first, second))
+            paired = len(both) >= 2 and 2 * len(both) >= min(len(one), len(two))
+            row = {key: about[key] for key in ("method", "scope", "metric")}
+            row |= {"first": first, "second": second, "test": "paired" if paired else "independent",
+                    "n_first": len(one), "n_second": len(two), "n_both": len(both)}  # fmt: skip
+            samples = (both[first].to_numpy(), both[second].to_numpy()) if paired else (one, two)
+            result = (paired_test if paired else independent_test)(*samples, str(about["metric"]))
+            rows.append(row | {key: value for key, value in result.items() if key not in ("n_subjects", "wilcoxon_w")})
+    if not rows:
+        return pd.DataFrame()
+    table = pd.DataFrame(rows)
+    groups = table.groupby(["method", "scope", "metric"]).p
+    return table.assign(p_holm=groups.transform(holm), n_tests=groups.transform("count"))
 
 
 def _groups_test(wide: pd.DataFrame) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,35 @@ def _candidates(source: str, kind: str) -> list[Path]:
     if kind == "level tables" and not called:
         raise DatasetError(f"{source} holds no level tables (…_levels.csv of sct_compute_spinal_levels)")
     return called or every
+
+
+def completed(*sets: Mapping[str, Path]) -> list[dict[str, Path]]:
+    """Sets of files by scan, where labels in plain BIDS are of the scan whose suffix they do not say.
+
+    ``sub-01_inv-1_part-mag_label-rootlets_dseg`` is of ``sub-01_inv-1_part-mag_MP2RAGE`` if some set has that scan,
+    and no other that it could be of (as `sct_rootlets.bids.find_scans` has it).
+
+    Parameters
+    ----------
+    *sets : mapping of str to Path
+        By `Scan.key`.
+    """
+    every = {key for files in sets for key in files}
+    scans = {key for key in every if "-" not in key.rpartition("_")[2]}
+
+    def whole(key: str) -> str:
+        parts = set(key.split("_"))
+        fitting = [scan for scan in scans if parts < set(scan.split("_"))] if key.startswith("sub-") else []
+        exact = [scan for scan in fitting if scan.rpartition("_")[0] == key]
+        return (exact or fitting or [key])[0] if len(exact or fitting) == 1 else key
+
+    result = []
+    for files in sets:
+        names = {key: whole(key) if key not in scans else key for key in files}
+        taken = Counter(names.values())
+        named = {names[key] if taken[names[key]] == 1 else key: path for key, path in files.items()}
+        result.append(dict(sorted(named.items())))
+    return result
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from sct_rootlets.errors import DatasetError, LabelError
 from sct_rootlets.evaluation.compare import (
     compare_contrasts,
     compare_methods,
+    compare_pairs_of_contrasts,
     count_statuses,
     long_values,
     summarise,
 )
-from sct_rootlets.evaluation.files import find_files, match, scan_of
+from sct_rootlets.evaluation.files import completed, find_files, match, scan_of
 from sct_rootlets.evaluation.overlap import Cord, ScanScores, evaluate_scan
 from sct_rootlets.evaluation.raters import icc_by_level, pairwise_agreement, staple, variability, variability_by_level
 from sct_rootlets.image import (
@@ -139,7 +140,7 @@ def evaluate_files(
     -------
     Study
         Tables ``levels``, ``scans``, ``summary``, ``statuses``, and, where there is something to compare,
-        ``methods`` and ``contrasts``.
+        ``methods``, ``contrasts`` and ``contrast_pairs``.
 
     Raises
     ------
@@ -153,6 +154,8 @@ def evaluate_files(
         for method, sources in predictions.items()
     }
     cords_found = None if cords is None else _paired_alone(find_files(cords, "cord masks"), references_found)
+    references_found, of_cords, *of_methods = completed(references_found, cords_found or {}, *found.values())
+    found, cords_found = dict(zip(found, of_methods, strict=True)), None if cords_found is None else of_cords
     tables, notes = _scored(found, references_found, cords_found, None if values is None else tuple(values))
     if contrasts is not None:
         tables = _with_contrasts(tables, Path(contrasts))
@@ -179,7 +182,7 @@ def _scored(
         for key in matched.scans:
             cord = None if cords is None else _cord_path(cords, key)
             scores = _score(files[key], references[key], cord, values)
-            of_scan = scan_of(references[key])
+            of_scan = scan_of(Path(f"{key}.nii.gz"))
             identity = {"method": method, "scan": key, "subject": of_scan.subject, "contrast": of_scan.contrast}
             levels.append(scores.levels.assign(**identity)[[*identity, *scores.levels.columns]])
             scans.append(identity | scores.scan)
@@ -288,6 +291,7 @@ def _with_statistics(
     contrasts = compare_contrasts(values)
     if not contrasts.empty:
         tables["contrasts"] = contrasts
+        tables["contrast_pairs"] = compare_pairs_of_contrasts(values)
     elif asked:
         raise DatasetError("contrasts cannot be compared: fewer than two of them have scans of at least 2 subjects")
     return Study("references", tables, notes, about)
@@ -321,9 +325,12 @@ def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None,
     found = {name: find_files(sources, "rootlet maps") for name, sources in raters.items()}
     first = next(iter(found.values()))
     found = {name: _paired_alone(files, first) for name, files in found.items()}
-    matched = match(found)
     cords_found = None if cords is None else _paired_alone(find_files(cords, "cord masks"), first)
     pmjs_found = None if pmjs is None else _paired_alone(find_files(pmjs, "PMJ labels"), first)
+    of_cords, of_pmjs, *of_raters = completed(cords_found or {}, pmjs_found or {}, *found.values())
+    cords_found, pmjs_found = (None if cords is None else of_cords), (None if pmjs is None else of_pmjs)
+    found = dict(zip(found, of_raters, strict=True))
+    matched = match(found)
     pairs, performances, positions, consensus, notes = [], [], [], {}, list(matched.notes)
     for key in matched.scans:
         volumes = {name: load_volume(files[key]) for name, files in found.items()}
@@ -335,8 +342,11 @@ def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None,
         labels, performance = staple(list(maps.values()))
         consensus[key] = Volume(labels, reference.affine, key, reference.header)
         performances.append(performance.assign(rater=performance.rater.map(dict(enumerate(maps))), scan=key))
-        without = sorted(set(performance[performance.sensitivity.isna()].name))
-        notes += [f"{key}: {name} was drawn by fewer than half of the raters: not in the consensus" for name in without]
+        without = performance[~performance.level.isin(np.unique(labels))]
+        for name, of_level in without.groupby("name", sort=False):
+            drawn = f"{of_level.drawn.sum()} of {len(of_level)} raters drew {name}"
+            where = "" if of_level.sensitivity.isna().all() else ", and no voxel is surely of it"
+            notes.append(f"{key}: {drawn}{where}: not in the consensus")
         if cords_found is not None:
             pmj = None if pmjs_found is None else pmjs_found.get(key)
             if pmjs_found is not None and pmj is None:
@@ -367,13 +377,20 @@ def _positions(
     except LabelError as error:
         notes.append(f"{repeat}, {group}: no positions of levels: {error}")
         return []
-    return _position_rows(table, group, repeat)
+    return _position_rows(table, group, repeat, notes)
 
 
-def _position_rows(table: pd.DataFrame, group: str, repeat: str) -> list[dict[str, object]]:
+def _position_rows(table: pd.DataFrame, group: str, repeat: str, notes: list[str]) -> list[dict[str, object]]:
+    """Rows of spinal levels; one that the field of view may have cut has no midpoint that could be compared."""
     columns = ["level", "name", "method", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm", "reference"]
-    spinal = table[table.kind == "spinal"][columns]
-    return [{"group": group, "repeat": repeat} | row for row in spinal.to_dict("records")]
+    spinal = table[table.kind == "spinal"]
+    if "complete" in spinal:
+        whole = spinal.complete.astype(str).str.lower().isin(("true", "1"))
+        if not whole.all():
+            cut = ", ".join(spinal["name"][~whole])
+            notes.append(f"{repeat}, {group}: {cut} left out, because it may be longer than stated")
+        spinal = spinal[whole]
+    return [{"group": group, "repeat": repeat} | row for row in spinal[columns].to_dict("records")]
 
 
 def _position_tables(positions: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -415,11 +432,11 @@ def evaluate_repeats(level_tables: Sources, over: str) -> Study:
         if (group, repeat) in seen:
             raise DatasetError(f"{seen[group, repeat]} and {path} are both {over} {repeat} of {group}; remove one")
         seen[group, repeat] = path
-        rows = _position_rows(_level_table(path), group, repeat)
-        notes += [] if rows else [f"{path}: holds no spinal level"]
+        rows = _position_rows(_level_table(path), group, repeat, notes)
+        notes += [] if rows else [f"{path}: holds no complete spinal level"]
         positions += rows
     if not positions:
-        raise DatasetError("no level table holds a spinal level; make them from rootlets")
+        raise DatasetError("no level table holds a complete spinal level; make them from rootlets")
     table = pd.DataFrame(positions)
     methods = sorted(table.method.unique())
     if len(methods) > 1:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
@@ -20,14 +21,17 @@ PERCENTILES = (2.5, 97.5)
 STATISTICS = ("median", "p2.5", "p97.5", "mean", "lower", "upper")
 #: With fewer subjects, no intervals are given: see benchmarks/group.py for how often they cover the truth.
 FEWEST_SUBJECTS = 10
-#: Width of the smoothing in standard deviations times the fifth root of the number of subjects: 1.06 is best for the
-#: density as a whole (Silverman 1986), more for its tails.
-BANDWIDTH = 1.8
+#: Width of the smoothing in standard deviations times the fifth root of the number of subjects: of the moments about
+#: what is best for the density as a whole (1.06; Silverman 1986), more for its tails, in which percentiles lie.
+MOMENT_BANDWIDTH, QUANTILE_BANDWIDTH = 1.0, 1.8
 #: How much wider than the bootstrap says intervals of percentiles are: a density estimated from few subjects resembles
 #: them too much. Set by simulation of normal differences (benchmarks/group.py).
 PERCENTILE_EXPANSION = 1.1
 #: Resamples held in memory at a time hold about this many values.
 CHUNK_VALUES = 2_000_000
+
+#: Takes tables of shape (R, S, P); returns estimates and the units of their errors, both of shape (R, 3).
+Measure = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,13 @@ def limits_of_agreement(
     """Bias and limits of agreement, each as a percentile and from mean and standard deviation.
 
     Intervals come from a smoothed bootstrap: whole subjects are drawn with replacement, each with normal noise that is
-    correlated as the pairs are, shrunk so that variances stay. In each resample the error of an estimate, divided by
-    the standard deviation of that resample, is noted; its distribution is taken for that of the true error. Plain
-    percentiles of resamples will not do for the 2.5th percentile of fifty subjects: nothing lower than the lowest of
-    them is ever drawn.
+    correlated as the pairs are, shrunk so that variances stay. In each resample the error of an estimate is noted,
+    divided by its standard error in that resample (mean and mean ∓ 1.96 SD) or by the standard deviation (median,
+    percentiles); its distribution is taken for that of the true error. Plain percentiles of resamples will not do
+    for the 2.5th percentile of fifty subjects: nothing lower than the lowest of them is ever drawn.
+
+    Of a single pair of 146 subjects or more, percentiles have intervals from one of its differences to another
+    (`order_interval`), which hold whatever the shape of the distribution.
 
     Parameters
     ----------
@@ -81,7 +88,8 @@ def limits_of_agreement(
     References
     ----------
     Bland & Altman 1999, doi 10.1177/096228029900800204 (limits); Efron & Tibshirani 1993, An Introduction to the
-    Bootstrap, chapters 12 (bootstrap-t) and 16.5 (smoothed); Silverman & Young 1987, doi 10.1093/biomet/74.3.469.
+    Bootstrap, chapters 12 (bootstrap-t) and 16.5 (smoothed); Silverman & Young 1987, doi 10.1093/biomet/74.3.469;
+    Hampel 1974, doi 10.1080/01621459.1974.10482962 (influence, for standard errors).
     """
     table = np.asarray(differences, dtype=float)
     table = table[:, None] if table.ndim == 1 else table
@@ -90,7 +98,7 @@ def limits_of_agreement(
     n = int(np.isfinite(table).sum())
     if not n:
         return Limits(0, dict.fromkeys(STATISTICS, np.nan), np.nan, {})
-    estimate = _statistics(np.sort(table.ravel())[None])[0]
+    estimate = _statistics(table)
     values = dict(zip(STATISTICS, map(float, estimate), strict=True))
     if n == 1:
         values = {name: value if name in ("median", "mean") else np.nan for name, value in values.items()}
@@ -104,17 +112,64 @@ def limits_of_agreement(
 
 def _intervals(table: np.ndarray, estimate: np.ndarray, n_resamples: int, confidence: float, seed: int) -> np.ndarray:
     """Ends of the confidence intervals of `STATISTICS`, shape (6, 2)."""
-    errors = _errors(table, n_resamples, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
     tail = 50 * (1 - confidence)
-    low, high = np.percentile(errors, (tail, 100 - tail), axis=0) * _scale(table[None])[0]
+    ends = []
+    for measure, bandwidth in ((_quantiles, QUANTILE_BANDWIDTH), (_moments, MOMENT_BANDWIDTH)):
+        errors = _errors(table, n_resamples, rng, measure, bandwidth)
+        ends.append(np.percentile(errors, (tail, 100 - tail), axis=0) * measure(table[None])[1])
+    low, high = np.concatenate(ends, axis=1)
     wider = np.where(np.isin(STATISTICS, ("p2.5", "p97.5")), (PERCENTILE_EXPANSION - 1) / 2, 0) * (high - low)
-    return np.stack([estimate - high - wider, estimate - low + wider], axis=1)
+    result = np.stack([estimate - high - wider, estimate - low + wider], axis=1)
+    if table.shape[1] == 1:
+        for name, percent in zip(("p2.5", "p97.5"), PERCENTILES, strict=True):
+            result[STATISTICS.index(name)] = (
+                order_interval(table[:, 0], percent, confidence) or (result[STATISTICS.index(name)])
+            )
+    return result
 
 
-def _statistics(ordered: np.ndarray) -> np.ndarray:
-    """`STATISTICS` of each row, shape (R, 6); rows are sorted, with NaN at their ends."""
-    known = np.isfinite(ordered)
-    n = known.sum(axis=1)
+def order_interval(values: np.ndarray, percent: float, confidence: float = 0.95) -> tuple[float, float] | None:
+    """Confidence interval of a percentile that assumes no shape: from one of the values to another.
+
+    How many of n independent values lie below the true percentile is binomial (David & Nagaraja 2003, Order Statistics,
+    7.1, doi 10.1002/0471722162).
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (N,)
+    percent, confidence : float
+
+    Returns
+    -------
+    (float, float) or None
+        None where the values are too few for an interval with two ends: fewer than 146, of the 2.5th and the 97.5th
+        percentile at 95 %.
+
+    Examples
+    --------
+    >>> order_interval(np.arange(1, 201.0), 97.5)
+    (190.0, 200.0)
+    """
+    ordered, n = np.sort(values), len(values)
+    tail = (1 - confidence) / 2
+    below = stats.binom(n, percent / 100)
+    first = int(below.ppf(tail))  # as many values, or fewer, lie below in more than the tail of all samples
+    if below.cdf(first) <= tail:
+        first += 1
+    last = int(below.isf(tail)) + 1
+    return (float(ordered[first - 1]), float(ordered[last - 1])) if first >= 1 and last <= n else None
+
+
+def _statistics(table: np.ndarray) -> np.ndarray:
+    """`STATISTICS` of a table of shape (S, P), (6,)."""
+    return np.concatenate([_quantiles(table[None])[0][0], _moments(table[None])[0][0]])
+
+
+def _quantiles(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median and percentiles of each of R tables of shape (R, S, P), and what their errors are measured in: (R, 3)."""
+    ordered = np.sort(tables.reshape(len(tables), -1), axis=1)  # NaN at the end
+    n = np.isfinite(ordered).sum(axis=1)
 
     def percentile(percent: float) -> np.ndarray:
         place = percent / 100 * (n - 1)
@@ -123,12 +178,28 @@ def _statistics(ordered: np.ndarray) -> np.ndarray:
         rows = np.arange(len(ordered))
         return ordered[rows, below] + (place - below) * (ordered[rows, above] - ordered[rows, below])
 
-    filled = np.where(known, ordered, 0.0)
-    mean = filled.sum(axis=1) / n
-    squares = (np.where(known, ordered - mean[:, None], 0.0) ** 2).sum(axis=1)
-    half = LIMIT_SDS * np.sqrt(squares / np.maximum(n - 1, 1))
-    quantiles = [percentile(50), *(percentile(percent) for percent in PERCENTILES)]
-    return np.stack([*quantiles, mean, mean - half, mean + half], axis=1)
+    values = np.stack([percentile(percent) for percent in (50, *PERCENTILES)], axis=1)
+    return values, np.repeat(_scale(tables)[:, None], 3, axis=1)
+
+
+def _moments(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and mean ∓ 1.96 SD of each of R tables of shape (R, S, P), and their standard errors: (R, 3).
+
+    The standard error is that of a sum over subjects of their influence on the estimate, all pairs together.
+    """
+    known = np.isfinite(tables)
+    n, n_subjects = known.sum(axis=(1, 2)), tables.shape[1]
+    mean = np.where(known, tables, 0.0).sum(axis=(1, 2)) / n
+    away = np.where(known, tables - mean[:, None, None], 0.0)
+    sd = np.sqrt((away**2).sum(axis=(1, 2)) / np.maximum(n - 1, 1))
+    one_sd = sd[:, None, None]
+    of_sd = np.divide(away**2 - one_sd**2, 2 * one_sd, out=np.zeros_like(away), where=known & (one_sd > 0))
+    values, errors = [], []
+    for sds in (0.0, -LIMIT_SDS, LIMIT_SDS):
+        influence = (away + sds * of_sd).sum(axis=2)
+        values.append(mean + sds * sd)
+        errors.append(np.sqrt((influence**2).sum(axis=1) * n_subjects / max(n_subjects - 1, 1)) / n)
+    return np.stack(values, axis=1), np.stack(errors, axis=1)
 
 
 def _scale(tables: np.ndarray) -> np.ndarray:
@@ -141,30 +212,32 @@ def _scale(tables: np.ndarray) -> np.ndarray:
     return np.sqrt(squares / np.maximum(n.sum(axis=1) - (n > 0).sum(axis=1), 1))
 
 
-def _errors(table: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Errors of `STATISTICS` in resamples of the smoothed table, in units of `_scale`, shape (R, 6)."""
+def _errors(
+    table: np.ndarray, n_resamples: int, rng: np.random.Generator, measure: Measure, bandwidth: float
+) -> np.ndarray:
+    """Errors in resamples of the smoothed table, in the units that `measure` gives, shape (R, 3)."""
     n_subjects = len(table)
     known = np.isfinite(table)
     centre = np.nanmean(table, axis=0)
     residual = table - centre
     sd = np.sqrt(np.nanmean(residual**2, axis=0))
     if not sd.any():  # all subjects alike: nothing to be uncertain about
-        return np.zeros((1, len(STATISTICS)))
-    bandwidth = BANDWIDTH * known.sum(axis=0) ** -0.2
-    shrink = 1 / np.sqrt(1 + bandwidth**2)
+        return np.zeros((1, 3))
+    width = bandwidth * known.sum(axis=0) ** -0.2
+    shrink = 1 / np.sqrt(1 + width**2)
     kernels = centre + shrink * residual
-    noise = _root_of_correlation(residual, sd) * (shrink * bandwidth * sd)
-    truth = _smoothed_statistics(kernels[known], np.broadcast_to(shrink * bandwidth * sd, table.shape)[known])
+    noise = _root_of_correlation(residual, sd) * (shrink * width * sd)
+    smoothed = _smoothed_statistics(kernels[known], np.broadcast_to(shrink * width * sd, table.shape)[known])
+    truth = smoothed[:3] if measure is _quantiles else smoothed[3:]
     rows = max(1, CHUNK_VALUES // table.size)
     errors = []
     for start in range(0, n_resamples, rows):
         size = min(rows, n_resamples - start)
         drawn = kernels[rng.integers(0, n_subjects, (size, n_subjects))]
         drawn = drawn + rng.standard_normal(drawn.shape) @ noise
-        scale = _scale(drawn)
-        estimates = _statistics(np.sort(drawn.reshape(size, -1), axis=1))
-        usable = scale > 0
-        errors.append((estimates[usable] - truth) / scale[usable, None])
+        estimates, scale = measure(drawn)
+        usable = (scale > 0).all(axis=1)
+        errors.append((estimates[usable] - truth) / scale[usable])
     return np.concatenate(errors)
 
 

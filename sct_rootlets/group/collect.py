@@ -121,7 +121,7 @@ def collect(
     folders : sequence of path
         Searched with all their subfolders for ``*_levels.csv``; tables themselves may be given too.
     participants : path, optional
-        By default, ``participants.tsv`` in one of the folders, if there is one.
+        By default, those ``participants.tsv`` that lie in the folders.
     match : str
         Only tables whose file name holds this, such as ``"_T2w"`` or ``"ses-01"``.
     reference : str, optional
@@ -151,6 +151,9 @@ def collect(
     scans, left_out = _comparable([read_scan(path) for path in paths], reference, keep_names_from_discs)
     _check_one_table_each(scans)
     people, source = _participants(folders, participants)
+    for scan in scans:  # anna_levels.csv, in no folder sub-anna
+        if f"sub-{scan.subject}" in people:
+            people.setdefault(scan.subject, people[f"sub-{scan.subject}"])
     if need_height:
         scans, others = _with_heights(scans, people, source)
         left_out += others
@@ -296,12 +299,16 @@ def read_participants(path: str | os.PathLike[str]) -> dict[str, Participant]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream, delimiter="\t"))
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} does not exist; check the path") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read as a table of participants") from error
     if not rows or "participant_id" not in rows[0]:
         raise DatasetError(f"{path} has no column participant_id; give a BIDS participants.tsv (columns between tabs)")
     people: dict[str, Participant] = {}
     for row in rows:
+        if not (row["participant_id"] or "").strip():  # a line of tabs
+            continue
         subject = "sub-" + (row["participant_id"] or "").strip().removeprefix("sub-")
         if subject in people:
             raise DatasetError(f"{path} has {subject} twice; keep one row for each subject")
@@ -330,9 +337,18 @@ def _number(text: str, column: str, subject: str, path: Path) -> float | None:
 def _participants(
     folders: Sequence[str | os.PathLike[str]], given: str | os.PathLike[str] | None
 ) -> tuple[dict[str, Participant], Path | None]:
-    beside = [Path(folder) / "participants.tsv" for folder in folders]
-    source = Path(given) if given is not None else next((path for path in beside if path.is_file()), None)
-    return ({}, None) if source is None else (read_participants(source), source)
+    if given is not None:
+        return read_participants(given), Path(given)
+    beside = [path for path in (Path(folder) / "participants.tsv" for folder in folders) if path.is_file()]
+    people: dict[str, Participant] = {}
+    for path in beside:
+        for subject, found in read_participants(path).items():
+            if people.setdefault(subject, found) != found:
+                raise DatasetError(
+                    f"{path} and another participants.tsv differ on {subject}; give people of different sites "
+                    "different names, or one table (-participants)"
+                )
+    return people, beside[0] if beside else None
 
 
 def _check_heights(people: dict[str, Participant], scans: list[Scan], source: Path) -> None:

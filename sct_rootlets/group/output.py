@@ -133,9 +133,10 @@ def summary(group: GroupLevels, figures: Iterable[str] = ()) -> str:
         lines += _agreement_table([row for row in rows if row["pairing"] == pairing])
     lines += [
         "Percentiles and median are those of the RootletSeg paper; mean ± 1.96 SD are the limits of Bland and Altman. "
-        "In brackets, 95 % confidence intervals, which for the limits rest on differences that are nearly normal: "
-        "see p (Shapiro-Wilk; that of all pairs takes them as independent). The slope is that of the "
-        "difference on the mean of the two positions. A missing level is missing: no level takes its place.",
+        "In brackets, 95 % confidence intervals; those of the percentiles of a pair rest on differences that are "
+        "nearly normal, unless it has 146 subjects or more: see p (Shapiro-Wilk; that of all pairs takes them as "
+        "independent). The slope is that of the difference on the mean of the two positions. A missing level is "
+        "missing: no level takes its place.",
         "",
         "## Lengths of levels",
         "",

@@ -60,7 +60,7 @@ def fit_line(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, con
         correction = n_groups / (n_groups - 1) * (n - 1) / (n - 2)
         error, freedom = np.sqrt(correction * (score**2).sum()) / (away**2).sum(), n_groups - 1
     half = stats.t.ppf((1 + confidence) / 2, freedom) * error
-    p = 2 * stats.t.sf(abs(fit.slope) / error, freedom) if error > 0 else 0.0
+    p = 2 * stats.t.sf(abs(fit.slope) / error, freedom) if error > 0 else float(fit.slope == 0)
     return Line(
         float(fit.slope),
         float(fit.intercept),

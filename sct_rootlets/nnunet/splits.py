@@ -206,9 +206,10 @@ def read_split(path: Path, cases: Sequence[Case], n_folds: int = 5, seed: int = 
     """Read a split that the user gives.
 
     A table (``.tsv`` or ``.csv``) has the columns ``participant_id`` or ``case``, ``split`` (``train``, ``val`` or
-    ``test``) and, for several folds, ``fold``: the number of the one that a row of ``train`` is validated in. Tables by
-    `write_table` are of this kind. People whom it does not name are trained on; if it names nobody to
-    validate on, folds are dealt out.
+    ``test``) and, for several folds, ``fold``. Where rows of ``val`` say who is validated on, ``fold`` is that of the
+    row: a person has one row for all folds (without a number), or one for each. Without such rows, ``fold`` is the
+    number of the one that a row of ``train`` is validated in, as in tables by `write_table`. People whom it does not
+    name are trained on; if it names nobody to validate on, folds are dealt out.
 
     A ``.json`` is nnU-Net's ``splits_final.json``, of cases or of subjects; a fold may have ``test`` beside
     ``train`` and ``val``. People whom it does not name are kept for the test, as nnU-Net does not train on them either.
@@ -302,15 +303,18 @@ def _read_table(path: Path) -> tuple[list[tuple[str, str, int | None]], int]:
         if number < -1:
             raise ValueError(f"{fold} is no number of a fold")
         named.append((row[key].strip(), side, 0 if side == "val" and number < 0 else number))
-    n_folds = 1 + max(number for _, _, number in named)
+    n_folds = max(1 + max(number for _, _, number in named), 1)
+    # Where some row says who is validated on, folds are spelled out row by row; else by where each is validated.
+    spelled = any(side == "val" for _, side, _ in named)
     sides: list[tuple[str, str, int | None]] = []
     for name, side, number in named:
         if side == "test":
             sides.append((name, "test", None))
-            continue
-        for fold_number in range(max(n_folds, 1)):
-            sides.append((name, "val" if fold_number == number else "train", fold_number))
-    return sides, max(n_folds, 1)
+        elif spelled:
+            sides.append((name, side, None if number < 0 else number))
+        else:
+            sides += [(name, "val" if fold == number else "train", fold) for fold in range(n_folds)]
+    return sides, n_folds
 
 
 def _read_json(path: Path) -> tuple[list[tuple[str, str, int | None]], int]:

@@ -250,10 +250,14 @@ def refuse_other(folder: Path, state: dict[str, Any]) -> bool:
                 f"{raw} is there already and was not made by this command; give another -ofolder"
             ) from None
         return False
-    for key, what in (("scans", "scans or labels"), ("splits", "the split of the subjects"), ("plan", "the plan")):
+    for key, what in (
+        ("scans", "scans or labels differ"),
+        ("splits", "the split of the subjects differs"),
+        ("plan", "the plan differs"),
+    ):
         if key in state and before.get(key) != state[key]:
             raise DatasetError(
-                f"{folder} was begun with other data: {what} differ; give another -ofolder (-splits "
+                f"{folder} was begun with other data: {what}; give another -ofolder (-splits "
                 f"{folder}/splits.tsv keeps test subjects out of the training there)"
             )
     return True
@@ -330,7 +334,7 @@ def _run(folder: Path, step: str, arguments: dict[str, Any], settings: Settings,
     Raises
     ------
     ModelError
-        If it fails, with its last line.
+        If it fails, with the line that says why.
     """
     log = folder / "logs" / f"{step}{suffix}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -338,6 +342,7 @@ def _run(folder: Path, step: str, arguments: dict[str, Any], settings: Settings,
     environment |= {"nnUNet_def_n_proc": str(_threads(settings)), "PYTHONUNBUFFERED": "1"}
     if settings.threads is not None:
         environment["nnUNet_n_proc_DA"] = str(settings.threads)
+    before = log.stat().st_size if log.exists() else 0
     with tempfile.TemporaryDirectory() as name, log.open("a", encoding="utf-8") as output:
         path = Path(name, "step.json")
         path.write_text(json.dumps(arguments), encoding="utf-8")
@@ -349,8 +354,16 @@ def _run(folder: Path, step: str, arguments: dict[str, Any], settings: Settings,
     if status < 0:
         raise ModelError(f"nnU-Net was killed ({step}, signal {-status}), perhaps for lack of memory; see {log}")
     if status:
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it says nothing"]
-        raise ModelError(f"nnU-Net failed ({step}): {lines[-1].strip()}; the whole of it is in {log}")
+        said = log.read_bytes()[before:].decode("utf-8", errors="replace")
+        raise ModelError(f"nnU-Net failed ({step}): {_error_of(said)}; the whole of it is in {log}")
+
+
+def _error_of(output: str) -> str:
+    """The line that says what went wrong: of the last traceback, if there is one, what begins behind its frames."""
+    _, traceback, last = output.rpartition("Traceback (most recent call last):")
+    lines = [line for line in last.splitlines() if line.strip()] or ["it says nothing"]
+    named = [line for line in lines if not line.startswith(" ")] if traceback else []
+    return (named or lines[-1:])[0].strip()
 
 
 @contextmanager

@@ -10,9 +10,9 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from sct_rootlets.errors import SctRootletsError
+from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.nnunet.dataset import ID, NAME, PERSONS, SPLITS
 
 #: What a fold that is finished has in its folder, with the number of its epochs.
@@ -77,7 +77,37 @@ def train(settings: dict[str, Any]) -> None:
     ----------
     settings : dict
         ``fold``, ``epochs``, ``iterations``, ``device``, ``threads``; ``start``, a model folder to start from, or None.
+
+    Raises
+    ------
+    DatasetError
+        If another process is at it: this one outlives the command that started it, where that was killed.
     """
+    fold, results = settings["fold"], _folder("results")
+    results.mkdir(parents=True, exist_ok=True)
+    with (results / f".fold_{fold}.lock").open("w") as lock:
+        if not _locked(lock):
+            raise DatasetError(f"fold {fold} is being trained by another process; wait until it has ended, or end it")
+        _train(settings)
+
+
+def _locked(file: IO[str]) -> bool:
+    """Lock a file until it is closed, or this process ends; False if another one has.
+
+    Not by ``filelock``, whose locks processes inherit: those that nnU-Net starts may outlive this one.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _train(settings: dict[str, Any]) -> None:
     import torch
 
     from sct_rootlets.nnunet.trainer import make_trainer

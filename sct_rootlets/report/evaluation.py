@@ -108,8 +108,11 @@ def methods_figure(study: Study) -> Figure | None:
         line.errorbar(range(len(scopes)), middle, np.nan_to_num(reach), fmt="o", color=INK, markersize=4, capsize=3)
         for place, p in enumerate(rows.p_holm):
             if p < 0.05:
-                line.annotate("*", (place, 1), xycoords=("data", "axes fraction"), ha="center", va="top", fontsize=12)
+                line.annotate(
+                    "*", (place, 0.99), xycoords=("data", "axes fraction"), ha="center", va="top", fontsize=12
+                )
         line.axhline(0, color=INK, linewidth=0.6)
+        line.margins(y=0.2)  # room for stars above intervals and the line of no difference
         line.set_ylabel(TITLES[metric].replace(" (", "\n("))
     axes[-1].set_xticks(range(len(scopes)), scopes)
     first, second = table["first"].iloc[0], table["second"].iloc[0]
@@ -262,7 +265,7 @@ def _references(study: Study) -> list[str]:
     if "methods" in tables:
         lines += _methods_section(tables["methods"])
     if "contrasts" in tables:
-        lines += _contrasts_section(tables["contrasts"])
+        lines += _contrasts_section(tables["contrasts"], tables["contrast_pairs"])
     return [
         *lines,
         "## Definitions",
@@ -309,7 +312,7 @@ def _methods_section(table: pd.DataFrame) -> list[str]:
         [row.contrast, row.scope, TITLES[row.metric], str(row.n_subjects), _number(row.mean_first),
          _number(row.mean_second), f"{_number(row.mean_difference)} ({_interval(row, 'mean_difference_ci')})",
          f"{_number(row.rank_biserial)} ({_interval(row, 'rank_biserial_ci')})", _p(row.p), _p(row.p_holm),
-         {"first": first, "second": second}.get(row.better, "–")]
+         {"first": first, "second": second}[row.better] if row.p_holm < 0.05 else "–"]
         for row in table.itertuples()
     ]  # fmt: skip
     remarks = sorted({note for note in table.note if note})
@@ -318,14 +321,14 @@ def _methods_section(table: pd.DataFrame) -> list[str]:
         "",
         *_markdown(head, rows),
         "",
-        f"Wilcoxon's signed-rank test, {second} minus {first}, one value a subject; levels: `methods.csv`."
-        + "".join(f" Note: {remark}." for remark in remarks),
+        f"Wilcoxon's signed-rank test, {second} minus {first}, one value a subject; better is named where Holm's p "
+        "is below 0.05; levels: `methods.csv`." + "".join(f" Note: {remark}." for remark in remarks),
         "",
     ]
 
 
-def _contrasts_section(table: pd.DataFrame) -> list[str]:
-    table = table[table.scope.isin((ALL_LEVELS, ANY_NAME))]
+def _contrasts_section(table: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    table, pairs = (one[one.scope.isin((ALL_LEVELS, ANY_NAME))] for one in (table, pairs))
     head = ["method", "scope", "metric", "contrasts", "subjects", "medians", "H", "ε² (95 % CI)", "p", "p (Holm)",
             "Friedman p (subjects)"]  # fmt: skip
     rows = [
@@ -334,8 +337,31 @@ def _contrasts_section(table: pd.DataFrame) -> list[str]:
          f"{_p(row.friedman_p)} ({row.n_complete})"]
         for row in table.itertuples()
     ]  # fmt: skip
-    return ["## Contrasts", "", *_markdown(head, rows), "",
-            "Kruskal-Wallis' test, one value a subject and contrast; levels: `contrasts.csv`.", ""]  # fmt: skip
+    head_of_pairs = ["method", "scope", "metric", "first", "second", "test (subjects)", "difference (95 % CI)",
+                     "rank-biserial (95 % CI)", "p", "p (Holm)", "better"]  # fmt: skip
+    rows_of_pairs = [
+        [row.method, row.scope, TITLES[row.metric], row.first, row.second,
+         f"paired ({row.n_both})" if row.test == "paired" else f"independent ({row.n_first}, {row.n_second})",
+         f"{_number(row.mean_difference)} ({_interval(row, 'mean_difference_ci')})",
+         f"{_number(row.rank_biserial)} ({_interval(row, 'rank_biserial_ci')})", _p(row.p), _p(row.p_holm),
+         {"first": row.first, "second": row.second}[row.better] if row.p_holm < 0.05 else "–"]
+        for row in pairs.itertuples()
+    ]  # fmt: skip
+    remarks = sorted({note for note in pairs.note if note})
+    return [
+        "## Contrasts",
+        "",
+        *_markdown(head, rows),
+        "",
+        "Kruskal-Wallis' test, one value a subject and contrast; levels: `contrasts.csv`.",
+        "",
+        *_markdown(head_of_pairs, rows_of_pairs),
+        "",
+        "Second minus first: Wilcoxon's signed-rank test of the subjects that have both contrasts (paired), or Mann "
+        "and Whitney's of different subjects (independent); Holm's correction over the pairs; levels: "
+        "`contrast_pairs.csv`." + "".join(f" Note: {remark}." for remark in remarks),
+        "",
+    ]
 
 
 def _raters(study: Study) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import Normal, Stroke
 
 from sct_rootlets.group.compare import COLUMN, POOLED, GroupLevels
 from sct_rootlets.levels import level_color, level_value
@@ -27,6 +29,9 @@ SUBJECTS_A_ROW, NAMED_EVERY = 100, 5
 #: Width of a subject's pair of bars and height of a row, in inches: of few subjects, and of many.
 SUBJECT_INCH, ROW_INCH = (0.42, 0.17), (4.6, 2.8)
 LIMIT_STYLE = {"linestyle": "--", "linewidth": 1.2}
+#: Points have an edge, and lines in the colour of a level a frame: some of the colours are light.
+POINTS: dict[str, Any] = {"s": 16, "alpha": 0.8, "edgecolor": INK, "linewidths": 0.3}
+FRAME = [Stroke(linewidth=2.8, foreground=INK), Normal()]
 
 
 def save_group_figures(group: GroupLevels, folder: Path) -> list[Path]:
@@ -84,13 +89,19 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure:
             continue
         mine = points[(points["vertebral_level"] == row["vertebral_level"])]
         color = level_color(row["spinal_level"])
-        scatter.scatter(mine["mean_mm"], mine["difference_mm"], s=16, color=color, alpha=0.55, linewidths=0)
+        scatter.scatter(mine["mean_mm"], mine["difference_mm"], **POINTS, facecolor=color)
         middle = float(mine["mean_mm"].median())
         for name, ink in (("median", INK), ("p2.5", color), ("p97.5", color)):
-            scatter.plot([middle - 6, middle + 6], [row[f"{COLUMN[name]}_mm"]] * 2, color=ink, linewidth=2)
+            line = [middle - 6, middle + 6], [row[f"{COLUMN[name]}_mm"]] * 2
+            scatter.plot(*line, color=ink, linewidth=2, path_effects=FRAME)
     scatter.set_xlabel(f"mean of the two midpoints: mm along the cord from {_reference(group)}", color=INK)
     scatter.set_ylabel("vertebral − spinal midpoint (mm)", color=INK)
-    scatter.set_title(f"Bland–Altman, {pairing} pairs, {len(group.cohort.scans)} subjects", color=INK, fontsize=11)
+    scatter.set_title(
+        f"Bland–Altman, {pairing} pairs, {len(group.cohort.scans)} subjects\n"
+        "short lines: median (black), 2.5th and 97.5th percentile of a pair; long ones: of all",
+        color=INK,
+        fontsize=10,
+    )
     _forest(forest, table)
     for axes in (scatter, forest):
         _tidy(axes)
@@ -106,7 +117,7 @@ def _pooled_lines(axes: Axes, row: dict[str, float]) -> None:
         style = {"linestyle": "-", "linewidth": 1.2} if name == "median" else LIMIT_STYLE
         axes.axhline(value, color="#777777", **style)  # type: ignore[arg-type]
         axes.annotate(
-            f"{label}\n{value:.2f}",
+            f"{label}\n{value:.2f}".replace("-", "−"),
             (1, value),
             xycoords=("axes fraction", "data"),
             xytext=(4, 0),
@@ -127,11 +138,12 @@ def _forest(axes: Axes, table: pd.DataFrame) -> None:
         color = "#777777" if pooled else level_color(row["spinal_level"])
         filled, opened = (-0.17, ("median", "p2.5", "p97.5"), color), (0.17, ("mean", "lower", "upper"), "white")
         for shift, statistics, face in (filled, opened):
-            for name in statistics:
+            for name, aside in zip(statistics, (0.0, -0.07, 0.07), strict=True):  # intervals may overlap
+                place = x + shift + aside
                 value, low, high = (row[f"{COLUMN[name]}_{end}"] for end in ("mm", "low", "high"))
-                axes.plot([x + shift] * 2, [low, high], color=color, linewidth=2.2, alpha=0.75)
+                axes.plot([place] * 2, [low, high], color=color, linewidth=2.2, path_effects=FRAME)
                 marker = "o" if name in ("median", "mean") else "_" if face == "white" else "D"
-                axes.plot(x + shift, value, marker, color=INK, markerfacecolor=face, markersize=5, markeredgewidth=0.8)
+                axes.plot(place, value, marker, color=INK, markerfacecolor=face, markersize=5, markeredgewidth=0.8)
     axes.set_xticks(range(len(rows)), names)
     axes.set_xlabel("vertebra, spinal level", color=INK)
     axes.set_title("bias and limits, with 95 % intervals", color=INK, fontsize=11)
@@ -243,7 +255,7 @@ def lengths_figure(group: GroupLevels) -> Figure:
             values = table[(table["kind"] == kind) & (table["name"] == row["name"])]["length_mm"].to_numpy()
             color = level_color(row["name"])
             beside = x + shift.uniform(-0.22, 0.22, len(values))
-            axes.scatter(beside, values, s=12, color=color, alpha=0.5, linewidths=0)
+            axes.scatter(beside, values, **POINTS, facecolor=color)
             low, high = row["percentile_25_mm"], row["percentile_75_mm"]
             axes.add_patch(Rectangle((x - 0.3, low), 0.6, high - low, facecolor="none", edgecolor=INK, linewidth=0.9))
             axes.plot([x - 0.3, x + 0.3], [row["median_mm"]] * 2, color=INK, linewidth=2)

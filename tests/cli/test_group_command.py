@@ -92,7 +92,7 @@ def test_bad_input_is_one_line_and_changes_nothing(levels, tmp_path, capsys):
         (["-reference", "top"], "only one subject (sub-02)"),
         (["-reference", "PMJ", "-normalize-height"], "11 of 11 heights seem to be in metres"),
         (["-match", "_T1w"], "no level tables (*_levels.csv) with '_T1w' in their names"),
-        (["-participants", "nowhere.tsv", "-reference", "PMJ"], "nowhere.tsv cannot be read"),
+        (["-participants", "nowhere.tsv", "-reference", "PMJ"], "nowhere.tsv does not exist; check the path"),
     ):
         assert group(levels, out, *more) == 1
         printed = capsys.readouterr()

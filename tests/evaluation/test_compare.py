@@ -107,6 +107,18 @@ def test_paired_test_by_hand_and_by_enumeration():
     assert compare.paired_test(np.zeros(8), differences)["p"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("n", [1, 2, 5, 9, 13, 14, 30])
+def test_signed_rank_test_is_that_of_scipy(n):
+    """Without equal sizes, where SciPy's distribution is exact; and with them, by its permutations."""
+    differences = np.random.default_rng(n).normal(0.4, 1, n)
+    theirs = stats.wilcoxon(differences, method="exact")
+    assert compare.signed_rank_test(differences) == pytest.approx((theirs.statistic, theirs.pvalue))
+    if 2 <= n <= 9:
+        tied = np.round(differences * 2) + 0.5
+        theirs = stats.wilcoxon(tied, method=stats.PermutationMethod(n_resamples=2**n))
+        assert compare.signed_rank_test(tied) == pytest.approx((theirs.statistic, theirs.pvalue))
+
+
 def test_paired_test_is_that_of_pingouin():
     pingouin = pytest.importorskip("pingouin", reason="pingouin is not installed")
     rng = np.random.default_rng(2)
@@ -127,6 +139,18 @@ def test_too_few_subjects_are_flagged():
     same = compare.paired_test(np.ones(9), np.ones(9))
     assert (same["p"], same["rank_biserial"], same["better"], same["note"]) == (1, 0, "", "no subject differs")
     assert (same["mean_difference_ci_low"], same["mean_difference_ci_high"]) == (0, 0)
+
+
+def test_subjects_who_do_not_differ_are_left_out_of_wilcoxon_s_test():
+    """Four of nine differ, all upwards: p = 2 / 2⁴, and no smaller; what sums in another order is no difference."""
+    first = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.1 + 0.2])
+    second = first + np.array([0, 0, 0, 0, 0.01, 0.02, 0.03, 0.04, 0])
+    second[8] = 0.3
+    assert second[8] != first[8]
+    row = compare.paired_test(first, second, "dice")
+    assert row["p"] == pytest.approx(2 / 16)
+    assert (row["n_subjects"], row["rank_biserial"]) == (9, 1)
+    assert row["note"] == "p cannot fall below 0.125 with 4 of 9 subjects that differ"
 
 
 def test_bootstrap_interval_of_a_mean_is_student_s():
@@ -231,6 +255,63 @@ def test_contrasts_by_hand():
     assert (row.n_complete, row.friedman_chi2) == (4, pytest.approx(8.0))  # n (k - 1)
     assert row.friedman_p == pytest.approx(np.exp(-4))
     assert compare.compare_contrasts(pd.concat([parts[0], alone])).empty
+
+
+def test_separation_counts_pairs():
+    """Of 3 × 2 pairs the second's value is larger in 4, smaller in 1, equal in 1."""
+    assert compare.separation(np.array([1.0, 2, 4]), np.array([2.0, 5])) == pytest.approx((4 - 1) / 6)
+    rng = np.random.default_rng(11)
+    first, second = rng.integers(0, 6, 9).astype(float), rng.integers(2, 8, 12).astype(float)
+    pairs = np.sign(second[:, None] - first)
+    assert compare.separation(first, second) == pytest.approx(pairs.mean())
+    u = stats.mannwhitneyu(second, first).statistic
+    assert compare.separation(first, second) == pytest.approx(2 * u / (9 * 12) - 1)
+
+
+def test_interval_of_samples_that_do_not_overlap_is_not_a_point():
+    """As of five subjects of one mind: more than 0.025^(1/5) of them, or this is too rare."""
+    low, high = compare.separation_interval(np.arange(5.0), np.arange(10.0, 18))
+    assert (low, high) == pytest.approx((2 * 0.025 ** (1 / 5) - 1, 1))
+    assert compare.separation_interval(np.arange(10.0, 18), np.arange(5.0)) == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize(("shift", "truth"), [(0.0, 0.0), (1.0, 0.520)])
+def test_intervals_of_separation_cover_the_truth(shift, truth):
+    """15 against 15, 100 times; two normal values 1 SD apart are in order in Φ(1 / √2) = 0.760 of all pairs."""
+    rng = np.random.default_rng(12)
+    held = []
+    for _ in range(100):
+        low, high = compare.separation_interval(rng.normal(0, 1, 15), rng.normal(shift, 1, 15))
+        held.append(low <= truth <= high)
+    assert np.mean(held) >= 0.9
+
+
+def test_pairs_of_contrasts_of_the_same_subjects_are_compared_within_them():
+    """Subjects differ by more than contrasts do: within them all agree (p = 2 / 2⁸), between them nothing shows."""
+    own = np.linspace(0.3, 0.9, 8)
+    parts = [table(own + gain, contrast=name) for name, gain in (("T1w", 0), ("T2w", 0.01), ("UNIT1", 0.02))]
+    rows = compare.compare_pairs_of_contrasts(pd.concat(parts)).set_index(["first", "second"])
+    assert list(rows.index) == [("T1w", "T2w"), ("T1w", "UNIT1"), ("T2w", "UNIT1")]
+    assert (rows.test == "paired").all()
+    assert rows.p.tolist() == pytest.approx([2 / 2**8] * 3)
+    assert rows.p_holm.tolist() == pytest.approx([3 * 2 / 2**8] * 3)
+    assert rows.mean_difference.tolist() == pytest.approx([0.01, 0.02, 0.01])
+    assert (rows.better == "second").all()
+    assert stats.mannwhitneyu(parts[0].value, parts[2].value).pvalue > 0.5
+
+
+def test_pairs_of_contrasts_of_different_subjects_are_compared_between_them():
+    """3 against 4, fully apart: 2 of 35 orders are as extreme. One subject in both does not make them paired."""
+    first = table([0.1, 0.2, 0.3], contrast="T1w")
+    second = table([0.0, 0.0, 0.6, 0.7, 0.8, 0.9], contrast="T2w").iloc[2:]
+    row = compare.compare_pairs_of_contrasts(pd.concat([first, second])).iloc[0]
+    assert (row.test, row.n_first, row.n_second, row.n_both) == ("independent", 3, 4, 1)
+    assert row.p == pytest.approx(2 / 35)
+    assert row.mean_difference == pytest.approx(0.75 - 0.2)
+    assert (row.rank_biserial, row.better) == (1, "second")
+    same = compare.compare_pairs_of_contrasts(pd.concat([first.assign(value=0.5), second.assign(value=0.5)])).iloc[0]
+    assert (same.p, same.rank_biserial, same.better, same.note) == (1, 0, "", "no subject differs")
+    assert compare.compare_pairs_of_contrasts(first).empty
 
 
 def test_long_values_average_over_the_levels_of_a_scan():

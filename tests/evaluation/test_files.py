@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.evaluation.files import find_files, match, scan_of
+from sct_rootlets.evaluation.files import completed, find_files, match, scan_of
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,26 @@ from sct_rootlets.evaluation.files import find_files, match, scan_of
 def test_names_tell_scans(name, key, subject, contrast):
     scan = scan_of(Path(name))
     assert (scan.key, scan.subject, scan.contrast) == (key, subject, contrast)
+
+
+def test_labels_that_do_not_say_the_suffix_are_of_the_scan_that_they_fit():
+    """As in plain BIDS; where two could be meant, or the name is taken, they keep their own."""
+    images = ["sub-01_T2w", "sub-01_inv-1_part-mag_MP2RAGE", "sub-01_inv-2_part-mag_MP2RAGE",
+              "sub-02_T2w", "sub-03_T2w", "sub-03_UNIT1", "t2"]  # fmt: skip
+    predictions = {key: Path(key) for key in images}
+    keys = ["sub-01_inv-1_part-mag", "sub-01_inv-2", "sub-01", "sub-02", "sub-03", "t2"]
+    labels, same = completed({key: Path(key) for key in keys}, predictions)
+    assert same == predictions
+    assert {str(path): key for key, path in labels.items()} == {
+        "sub-01_inv-1_part-mag": "sub-01_inv-1_part-mag_MP2RAGE",
+        "sub-01_inv-2": "sub-01_inv-2_part-mag_MP2RAGE",
+        "sub-01": "sub-01_T2w",
+        "sub-02": "sub-02_T2w",
+        "sub-03": "sub-03",
+        "t2": "t2",
+    }
+    both, _ = completed({"sub-02": Path("a"), "sub-02_T2w": Path("b")}, predictions)
+    assert both == {"sub-02": Path("a"), "sub-02_T2w": Path("b")}
 
 
 def touch(folder, *names):

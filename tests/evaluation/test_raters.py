@@ -157,6 +157,22 @@ def test_intraclass_correlations_are_the_published_ones():
     assert (found["consistency_ci_low"], found["consistency_ci_high"]) == pytest.approx((0.342, 0.946), abs=0.001)
 
 
+def test_intraclass_correlations_are_those_of_statsmodels_analysis_of_variance():
+    """From the mean squares of a two-way table: McGraw & Wong 1996 (doi 10.1037/1082-989X.1.1.30), A,1 and C,1."""
+    formula = pytest.importorskip("statsmodels.formula.api", reason="statsmodels is not installed")
+    from statsmodels.stats.anova import anova_lm
+
+    rng = np.random.default_rng(7)
+    n, k = 12, 3
+    ratings = rng.normal(size=(n, 1)) + rng.normal(0, 0.4, (n, k)) + [0, 0.2, 0.5]
+    long = pd.DataFrame(ratings).stack().rename("value").rename_axis(["target", "rater"]).reset_index()
+    squares = anova_lm(formula.ols("value ~ C(target) + C(rater)", long).fit())
+    rows, columns, error = (squares.sum_sq / squares.df).to_list()
+    found = icc(ratings)
+    assert found["consistency"] == pytest.approx((rows - error) / (rows + (k - 1) * error))
+    assert found["agreement"] == pytest.approx((rows - error) / (rows + (k - 1) * error + k / n * (columns - error)))
+
+
 def test_intraclass_correlations_are_those_of_pingouin():
     pingouin = pytest.importorskip("pingouin", reason="pingouin is not installed")
     rng = np.random.default_rng(7)

@@ -49,6 +49,10 @@ def test_tables_of_two_methods_and_two_contrasts(bids):
     assert pairs.better["all", "C4", "hd95_mm"] == "first"
     contrasts = study.tables["contrasts"].set_index(["method", "scope", "metric"])
     assert contrasts.epsilon_squared["ours", "all levels", "dice"] == pytest.approx(1)  # two values, one a contrast
+    between = study.tables["contrast_pairs"].set_index(["method", "scope", "metric"])
+    of_dice = between.loc[("ours", "all levels", "dice")]
+    assert (of_dice["first"], of_dice["second"], of_dice.test, of_dice.n_both) == ("T2w", "UNIT1", "paired", 3)
+    assert of_dice.mean_difference == pytest.approx(-1 / 6)
     statuses = study.tables["statuses"].set_index(["method", "contrast", "scope"])
     assert (statuses.detected == statuses.in_reference).all()
     assert statuses.detected["ours", "all", "all levels"] == 36
@@ -139,6 +143,20 @@ def test_empty_maps(tmp_path):
         evaluate_files({"a": [full]}, [full], values=(20,))
 
 
+def test_references_in_plain_bids_find_their_predictions(tmp_path):
+    """As sct_rootlets train takes them: sub-01_inv-1_part-mag_label-rootlets_dseg is of ..._part-mag_MP2RAGE."""
+    for number in (1, 2):
+        stem = f"sub-01_inv-{number}_part-mag"
+        write(tmp_path / "labels", f"{stem}_label-rootlets_dseg.nii.gz", ladder())
+        write(tmp_path / "labels", f"{stem}_label-SC_seg.nii.gz", cord())
+        write(tmp_path / "ours", f"{stem}_MP2RAGE_rootlets.nii.gz", ladder(shift=number))
+    study = evaluate_files({"a": [tmp_path / "ours"]}, [tmp_path / "labels"], [tmp_path / "labels"])
+    scans = study.tables["scans"].set_index("contrast")
+    assert study.notes == ()
+    assert scans.dice["inv-1_part-mag_MP2RAGE"] == pytest.approx(5 / 6)
+    assert scans.dice["inv-2_part-mag_MP2RAGE"] == pytest.approx(4 / 6)
+
+
 def test_a_missing_cord_mask_is_named(bids):
     (bids / "labels" / "sub-02" / "anat" / "sub-02_T2w_label-SC_seg.nii.gz").unlink()
     with pytest.raises(DatasetError, match="sub-02_T2w has no cord mask"):
@@ -220,6 +238,18 @@ def test_raters_that_lack_something(raters):
         evaluate_raters({"rater1": [raters / "maps"]})
 
 
+def test_levels_without_a_consensus_are_named(tmp_path):
+    """C3 was drawn by one of two, or of three; of C2 they agree."""
+    pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
+    for rater, values in ((1, (2, 3)), (2, (2,)), (3, (2,))):
+        write(tmp_path / f"{rater}", "sub-01_T2w_rootlets.nii.gz", ladder(values))
+    two = evaluate_raters({"a": [tmp_path / "1"], "b": [tmp_path / "2"]})
+    assert two.notes == ("sub-01_T2w: 1 of 2 raters drew C3, and no voxel is surely of it: not in the consensus",)
+    assert set(np.unique(two.consensus["sub-01_T2w"].data)) == {0, 2}
+    three = evaluate_raters({str(n): [tmp_path / str(n)] for n in (1, 2, 3)})
+    assert three.notes == ("sub-01_T2w: 1 of 3 raters drew C3: not in the consensus",)
+
+
 def level_table(folder, name, middles, reference="PMJ", method="extent"):
     folder.mkdir(exist_ok=True)
     rows = [
@@ -242,6 +272,20 @@ def test_repeated_scans(tmp_path):
     assert table.cov_percent["sub-02_T2w", "C3"] == 0
     assert table.note["sub-01_T2w", "C4"] == "seen once (a)"
     assert study.tables["variability_by_level"].cov_percent.tolist() == pytest.approx([100 * np.sqrt(2) / 100])
+
+
+def test_levels_that_the_field_of_view_may_have_cut_do_not_vary(tmp_path):
+    """Half of C4 is outside in one session: its middle has not moved, and nobody knows where it is."""
+    for session, middle in (("a", 70.0), ("b", 66.0)):
+        level_table(tmp_path, f"sub-01_ses-{session}_T2w", {3: 50.0, 4: middle})
+        path = tmp_path / f"sub-01_ses-{session}_T2w_levels.csv"
+        table = pd.read_csv(path)
+        table.assign(complete=(table["name"] == "C3") | (session == "a")).to_csv(path, index=False)
+    study = evaluate_repeats([tmp_path], "ses")
+    table = study.tables["variability"].set_index("name")
+    assert table.n_repeats.to_dict() == {"C3": 2, "C4": 1}
+    assert table.note["C4"] == "seen once (a)"
+    assert study.notes == ("b, sub-01_T2w: C4 left out, because it may be longer than stated",)
 
 
 def test_one_person_under_many_names_and_in_many_contrasts(tmp_path):

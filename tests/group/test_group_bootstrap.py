@@ -1,3 +1,4 @@
+import math
 import statistics
 
 import numpy as np
@@ -7,7 +8,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from sct_rootlets.correspondence import BIAS_MM
-from sct_rootlets.group.bootstrap import FEWEST_SUBJECTS, STATISTICS, limits_of_agreement
+from sct_rootlets.group.bootstrap import FEWEST_SUBJECTS, STATISTICS, limits_of_agreement, order_interval
 
 SAMPLE = np.random.default_rng(4).normal(3, 2, 60)
 
@@ -41,6 +42,41 @@ def test_intervals_of_limits_are_the_exact_ones_of_normal_differences():
     found = limits_of_agreement(SAMPLE, 8000).intervals
     np.testing.assert_allclose(found["upper"], (low, high), atol=0.15 * (high - low))
     np.testing.assert_allclose(found["lower"], (2 * mean - high, 2 * mean - low), atol=0.15 * (high - low))
+
+
+def test_order_intervals_cover_by_the_binomial_distribution():
+    """From the r-th to the s-th value: P(r ≤ number below < s), summed up by hand; one value fewer would not do."""
+    for n in (146, 200, 600):
+        for percent in (2.5, 50.0, 97.5):
+            ends = order_interval(np.arange(1.0, n + 1), percent)
+            assert ends is not None
+            first, last = map(int, ends)
+            chances = [math.comb(n, k) * (percent / 100) ** k * (1 - percent / 100) ** (n - k) for k in range(n + 1)]
+            assert sum(chances[first:last]) >= 0.95
+            assert sum(chances[:first]) <= 0.025 < sum(chances[: first + 1])
+            assert sum(chances[last:]) <= 0.025 < sum(chances[last - 1 :])
+    assert order_interval(np.arange(145.0), 97.5) is None  # 0.975^145 = 0.0255
+    assert order_interval(np.arange(145.0), 2.5) is None
+
+
+def test_percentiles_of_a_single_pair_of_many_are_between_its_own_values():
+    table = drawn_differences(150)
+    found = limits_of_agreement(table[:, 0], 200).intervals
+    for name, percent in (("p2.5", 2.5), ("p97.5", 97.5)):
+        assert found[name] == order_interval(table[:, 0], percent)
+        assert not set(limits_of_agreement(table, 200).intervals[name]) & set(table.ravel())
+        assert not set(limits_of_agreement(table[:145, 0], 200).intervals[name]) & set(table.ravel())
+
+
+def test_interval_of_limits_of_heavy_tailed_differences_is_wider():
+    """The variance of mean + 1.96 SD is (1 + 1.96² (κ - 1) / 4) σ² / n; κ is 3 of a normal distribution, 6 of t (6)."""
+    normal = stats.norm.ppf((np.arange(400) + 0.5) / 400)
+    heavy = stats.t(6).ppf((np.arange(400) + 0.5) / 400) / stats.t(6).std()
+    for values in (normal, heavy):
+        kurtosis = stats.kurtosis(values, fisher=False)
+        expected = 2 * 1.96 * values.std() * np.sqrt((1 + 1.96**2 * (kurtosis - 1) / 4) / 400)
+        for name in ("lower", "upper"):
+            assert np.ptp(limits_of_agreement(values, 4000).intervals[name]) == pytest.approx(expected, rel=0.12)
 
 
 def test_units_and_origin_do_not_matter():

@@ -103,7 +103,8 @@ def test_bytes_that_are_no_text(folder):
 def test_participants(tmp_path):
     path = tmp_path / "participants.tsv"
     path.write_text(
-        "participant_id\tage\tsex\theight\tsite\nsub-01\t31\tF\t168.5\tx\n02\tn/a\t-\t\tx\n", encoding="utf-8-sig"
+        "participant_id\tage\tsex\theight\tsite\nsub-01\t31\tF\t168.5\tx\n02\tn/a\t-\t\tx\n\t\t\t\t\n\t\t\t\t\n",
+        encoding="utf-8-sig",
     )
     assert read_participants(path) == {
         "sub-01": Participant(31, "F", 168.5),
@@ -118,8 +119,10 @@ def test_participants(tmp_path):
         path.write_text(content)
         with pytest.raises(DatasetError, match=message):
             read_participants(path)
-    with pytest.raises(DatasetError, match="cannot be read"):
+    with pytest.raises(DatasetError, match=r"missing\.tsv does not exist"):
         read_participants(tmp_path / "missing.tsv")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_participants(tmp_path)
 
 
 def test_heights_are_needed_where_positions_are_normalised(tmp_path, folder):
@@ -140,6 +143,24 @@ def test_heights_are_needed_where_positions_are_normalised(tmp_path, folder):
 def test_participants_beside_the_tables_are_found(folder):
     write_participants(folder / "participants.tsv", {f"sub-0{number}": 170 for number in (1, 2, 3, 4)})
     assert collect([folder], need_height=True).participant("sub-03").height_cm == 170
+
+
+def test_tables_without_the_name_of_a_subject_have_their_own(tmp_path):
+    for name in ("anna", "ben"):
+        write_subject(tmp_path, f"sub-{name}", level_rows()).rename(tmp_path / f"{name}_levels.csv")
+    write_participants(tmp_path / "participants.tsv", {"anna": 170, "sub-ben": 181})
+    cohort = collect([tmp_path], need_height=True)
+    assert {name: cohort.participant(name).height_cm for name in subjects(cohort)} == {"anna": 170, "ben": 181}
+
+
+def test_participants_of_several_sites_are_put_together(tmp_path):
+    for site, subject, height in (("a", "sub-01", 170), ("b", "sub-02", 181)):
+        write_subject(tmp_path / site, subject, level_rows())
+        write_participants(tmp_path / site / "participants.tsv", {subject: height})
+    cohort = collect([tmp_path / "a", tmp_path / "b"], need_height=True)
+    assert [cohort.participant(subject).height_cm for subject in subjects(cohort)] == [170, 181]
+    write_participants(tmp_path / "b" / "participants.tsv", {"sub-01": 165, "sub-02": 181})
+    fails("differ on sub-01", "different names", folders=[tmp_path / "a", tmp_path / "b"])
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,13 @@ def test_points_of_a_subject_are_not_taken_for_independent(points):
     np.testing.assert_allclose(copied.slope_interval, fit_line(x, y, subject).slope_interval, rtol=0.02)
 
 
+def test_differences_that_are_all_alike_have_no_slope():
+    """What lies on a flat line speaks for none; what lies on a steep one, for it beyond doubt."""
+    assert fit_line(np.arange(5.0), np.ones(5)).p == 1
+    assert fit_line(np.arange(6.0), np.ones(6), np.array([0, 0, 1, 1, 2, 2])).p == 1
+    assert fit_line(np.arange(5.0), 2 * np.arange(5.0)).p == 0
+
+
 def test_no_line_through_too_little():
     assert fit_line(np.array([1.0, 2.0]), np.array([1.0, 2.0])) is None
     assert fit_line(np.ones(5), np.arange(5.0)) is None

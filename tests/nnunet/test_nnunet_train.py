@@ -1,6 +1,7 @@
 """The steps before nnU-Net, with a stand-in for the process that runs it; nnU-Net itself: test_end_to_end.py."""
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from sct_rootlets.errors import DatasetError, ModelError
 from sct_rootlets.nnunet import train as module
+from sct_rootlets.nnunet import worker
 from sct_rootlets.nnunet.checks import Problem
 from sct_rootlets.nnunet.dataset import NAME
 from sct_rootlets.nnunet.train import (
@@ -71,6 +73,27 @@ def test_more_epochs_go_on(settings, steps, tmp_path):
     assert [(step, arguments["fold"], arguments["epochs"]) for step, arguments in steps] == [("train", 1, 7)]
 
 
+def test_a_fold_is_trained_by_one_process_at_a_time(tmp_path, monkeypatch):
+    """A worker outlives a command that was killed: the same command again does not write into the same files."""
+    pytest.importorskip("fcntl", reason="there are no such locks here")
+    monkeypatch.setenv("nnUNet_results", str(tmp_path))
+    trained = []
+    monkeypatch.setattr(worker, "_train", lambda settings: trained.append(settings["fold"]))
+    worker.train({"fold": 1})
+    path = tmp_path / NAME / ".fold_1.lock"
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held'); input()"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(DatasetError, match="fold 1 is being trained by another process"):
+            worker.train({"fold": 1})
+        worker.train({"fold": 0})
+        other.communicate("\n")
+    worker.train({"fold": 1})
+    assert trained == [1, 0, 1]
+
+
 def test_a_run_that_failed_goes_on_where_it_was(settings, steps, tmp_path, monkeypatch):
     works = module._run
 
@@ -90,8 +113,8 @@ def test_a_run_that_failed_goes_on_where_it_was(settings, steps, tmp_path, monke
 
 @pytest.mark.parametrize(
     ("change", "what"),
-    [({"contrasts": ("UNIT1",)}, "scans or labels differ"), ({"seed": 3}, "the split of the subjects differ"),
-     ({"exclude": ("sub-01",), "n_folds": 2}, "scans or labels differ"), ({"memory_gb": 4.0}, "the plan differ")],
+    [({"contrasts": ("UNIT1",)}, "scans or labels differ"), ({"seed": 3}, "the split of the subjects differs"),
+     ({"exclude": ("sub-01",), "n_folds": 2}, "scans or labels differ"), ({"memory_gb": 4.0}, "the plan differs")],
 )  # fmt: skip
 def test_other_data_need_another_folder(settings, steps, tmp_path, change, what):
     train(settings, tmp_path / "out", str)
@@ -107,7 +130,7 @@ def test_another_split_does_not_replace_that_of_a_training(settings, steps, tmp_
     table = (tmp_path / "out" / "splits.tsv").read_bytes()
     scans, _ = check(settings, tmp_path / "out", pictures=False)
     write_split(tmp_path / "out", scans, split_of(settings, scans)[0])
-    with pytest.raises(DatasetError, match="the split of the subjects differ"):
+    with pytest.raises(DatasetError, match="the split of the subjects differs"):
         write_split(tmp_path / "out", scans, split_of(replace(settings, seed=3), scans)[0])
     assert (tmp_path / "out" / "splits.tsv").read_bytes() == table
 
@@ -184,6 +207,21 @@ def test_an_nnunet_over_that_of_sct_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with pytest.raises(ModelError, match="nnunetv2 was installed over nnunetv2-neuropoly"):
         require_nnunet()
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("epoch 1\nfold 1 is being trained by another process\n", "fold 1 is being trained by another process"),
+        ('Traceback (most recent call last):\n  File "x"\nRuntimeError: no dataset 501.\nPlease look.\n\nOr there.\n',
+         "RuntimeError: no dataset 501."),
+        ('Traceback (most recent call last):\n  File "x"\nKeyError: 1\n\nDuring handling of the above:\n\n'
+         'Traceback (most recent call last):\n  File "y"\n    f()\nValueError: two\n', "ValueError: two"),
+        ("", "it says nothing"),
+    ],
+)  # fmt: skip
+def test_the_line_that_says_what_went_wrong(output, line):
+    assert module._error_of(output) == line
 
 
 def test_a_step_that_fails_says_its_last_line(settings, tmp_path, monkeypatch):

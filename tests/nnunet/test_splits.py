@@ -147,6 +147,32 @@ def test_a_table_of_subjects_with_train_val_and_test(tmp_path):
         assert people(split.test, split.persons) == {"sub-03"}
 
 
+def test_a_table_that_spells_out_one_fold(tmp_path):
+    rows = [("participant_id", "split", "fold"), ("sub-01", "train", "0"), ("sub-02", "train", "0"),
+            ("sub-03", "val", "0"), ("sub-04", "test", "n/a")]  # fmt: skip
+    split, notes = read_split(table(tmp_path / "s.tsv", rows), cases_of(4, ("1", "2")))
+    assert_sound(split)
+    (sides,) = split.sides()
+    assert [people(side, split.persons) for side in sides] == [{"sub-01", "sub-02"}, {"sub-03"}]
+    assert (people(split.test, split.persons), notes) == ({"sub-04"}, [])
+
+
+def test_a_table_that_spells_out_every_fold(tmp_path):
+    """One row a subject and fold; where somebody is on two sides of a fold, it is refused."""
+    rows = [("participant_id", "split", "fold"), ("sub-04", "test", "")]
+    for fold in range(3):
+        rows += [(f"sub-0{n + 1}", "val" if n == fold else "train", str(fold)) for n in range(3)]
+    split, _ = read_split(table(tmp_path / "s.tsv", rows), cases_of(4))
+    assert [people(validation, split.persons) for _, validation in split.sides()] == [
+        {"sub-01"},
+        {"sub-02"},
+        {"sub-03"},
+    ]
+    assert people(split.test, split.persons) == {"sub-04"}
+    with pytest.raises(DatasetError, match=r"s\.tsv, fold 1, leaks: sub-03 is in training .* and in validation"):
+        read_split(table(tmp_path / "s.tsv", [*rows, ("sub-03", "val", "1")]), cases_of(4))
+
+
 @pytest.mark.parametrize(
     "rows",
     [
