@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("-slurm takes key=value, such as account=def-lab")
         (_group if arguments.level == "group" else _participant)(arguments)
 
-    return run(parser, argv, command)
+    return run(parser, argv, command, "scans that are done are kept, jobs are ended; run it again to go on")
 
 
 def _participant(arguments: argparse.Namespace) -> None:
@@ -150,6 +150,7 @@ class _Progress:
 
     def __init__(self, shown: bool) -> None:
         self.shown = shown
+        self.where = ""
         self.bar: Any = None
 
     def __enter__(self) -> _Progress:
@@ -165,10 +166,12 @@ class _Progress:
         if self.bar is None:
             from tqdm import tqdm
 
-            total = state.done + state.failed + state.running + state.waiting
             self.bar = tqdm(
-                total=total, unit="scan", mininterval=0.5 if sys.stderr.isatty() else 30
+                total=len(state.reasons), unit="scan", mininterval=0.5 if sys.stderr.isatty() else 30
             )  # a log is no screen
+        if state.where != self.where:  # such as why SLURM lets jobs wait
+            self.where = state.where
+            self.bar.set_description(state.where)
         self.bar.set_postfix(running=state.running, failed=state.failed, refresh=False)
         self.bar.update(state.done + state.failed - self.bar.n)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING
 from sct_rootlets.cohort.dataset import describe_dataset, write_status
 from sct_rootlets.cohort.engine import Engine, State, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, Job, Plan
+from sct_rootlets.cohort.worker import KILLED
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.image import STAGE_PREFIX
 
 if TYPE_CHECKING:
     from sct_rootlets.group.compare import GroupLevels
+
+#: Between two writings of ``status.tsv``.
+STATUS_EVERY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -139,14 +143,48 @@ def run_cohort(
     states = {job.stem: ("done", "") for job in plan.jobs}
     states |= {stem: ("failed", reason) for stem, reason in failed.items()}
     states |= {job.stem: ("waiting", "") for job in to_do}
-    status = write_status(out, plan, states)
-    reasons = run_workers(to_do, settings, described, engine, report) if to_do else {}
-    states |= {stem: ("failed", reason) if reason else ("done", "") for stem, reason in reasons.items()}
-    write_status(out, plan, states)
+    keeper = _Status(out, plan, states)
+    keeper.write()
+    reasons: dict[str, str] = {}
+    if to_do:
+        try:
+            reasons = run_workers(to_do, settings, described, engine, keeper.listen(report))
+        finally:  # also when it is interrupted
+            keeper.take(reasons, over=True)
+            keeper.write()
     _tidy(plan, begin)
     failed |= {stem: reason for stem, reason in reasons.items() if reason}
     n_done = sum(not reason for reason in reasons.values())
-    return Result(failed, n_done, len(plan.jobs) - len(failed) - n_done, status)
+    return Result(failed, n_done, len(plan.jobs) - len(failed) - n_done, keeper.path)
+
+
+class _Status:
+    """Keeps ``status.tsv`` as things are, so that it can be looked at while a run goes on, or after it was killed."""
+
+    def __init__(self, out: Path, plan: Plan, states: dict[str, tuple[str, str]]) -> None:
+        self.out, self.plan, self.states = out, plan, states
+        self.path = out / "status.tsv"
+        self.next = time.monotonic() + STATUS_EVERY_S
+
+    def write(self) -> None:
+        write_status(self.out, self.plan, self.states)
+
+    def take(self, reasons: Mapping[str, str | None], over: bool) -> None:
+        """Take over what is known; what is being done is waiting as long as it is not over."""
+        for stem, reason in reasons.items():
+            if reason is not None and (over or reason != KILLED):
+                self.states[stem] = ("failed", reason) if reason else ("done", "")
+
+    def listen(self, report: Callable[[State], None] | None) -> Callable[[State], None]:
+        def heard(state: State) -> None:
+            self.take(state.reasons, over=False)
+            if time.monotonic() > self.next:
+                self.write()
+                self.next = time.monotonic() + STATUS_EVERY_S
+            if report is not None:
+                report(state)
+
+        return heard
 
 
 def _tidy(plan: Plan, before: float) -> None:

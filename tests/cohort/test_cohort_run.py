@@ -16,7 +16,7 @@ import pytest
 from sct_rootlets.cohort import run
 from sct_rootlets.cohort.engine import Engine, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, make_plan
-from sct_rootlets.cohort.worker import KILLED, Worker, read_attempt, write_attempt
+from sct_rootlets.cohort.worker import KILLED, TOO_LONG, Worker, read_attempt, write_attempt
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.image import files_below
 
@@ -150,6 +150,26 @@ def test_a_timeout_begins_the_scan_anew(bids, out):
     assert read_attempt(worker.jobs[0], "this") is None
 
 
+@pytest.mark.parametrize(("n_ended", "seconds", "reason"), [(0, 100, TOO_LONG), (1, 100, None), (0, 10, None)])
+def test_a_scan_that_takes_longer_than_a_job_may_is_not_begun_forever(bids, out, n_ended, seconds, reason):
+    """It had all of the job's time; a job that was ended earlier (to let others in) says nothing about it."""
+    worker = Worker(make_plan(bids, out).jobs, SETTINGS, {}, "this", limit_s=60)
+    worker.current, worker.n_ended, worker.begin = worker.jobs[0], n_ended, time.monotonic() - seconds
+    write_attempt(worker.current, "this", KILLED)
+    worker.checkpoint()
+    assert read_attempt(worker.jobs[0], "this") == reason
+
+
+def test_what_a_job_had_begun_is_begun_anew_when_its_node_failed(bids, out, unseen, monkeypatch):
+    """SLURM queues the job again, under the same number; what a job of another number had begun is left alone."""
+    jobs = make_plan(bids, out).jobs
+    for job, number in zip(jobs, ("71", "72"), strict=False):
+        monkeypatch.setenv("SLURM_JOB_ID", number)
+        write_attempt(job, "this", KILLED)
+    Worker(jobs, SETTINGS, SETTINGS.describe(), "this")()
+    assert [read_attempt(job, "this") for job in jobs] == [KILLED, "", ""]
+
+
 def test_without_its_parent_a_worker_begins_nothing(bids, out):
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
@@ -164,7 +184,7 @@ def test_processes_report_how_far_they_have_come(bids, out):
     seen = []
     reasons = run_workers(jobs, SETTINGS, SETTINGS.describe(), Engine(workers=2), seen.append)
     assert reasons == {"sub-01_T2w": ""}
-    assert (seen[0].waiting, seen[-1].done) == (1, 1)
+    assert (seen[0].waiting, seen[-1].done, seen[-1].running, seen[-1].failed) == (1, 1, 0, 0)
     assert not (out / "logs" / "workers").exists()
 
 
