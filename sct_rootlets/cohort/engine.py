@@ -175,6 +175,8 @@ def run_workers(
 
 
 def _executor(engine: Engine, folder: Path) -> Any:
+    if os.name == "nt":
+        raise SctRootletsError("this needs Linux or macOS, or on Windows its Subsystem for Linux (wsl --install)")
     try:
         import submitit
     except ImportError as error:

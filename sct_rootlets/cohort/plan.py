@@ -13,6 +13,8 @@ from typing import Any
 from sct_rootlets.bids import Scan, find_scans
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.errors import DatasetError
+from sct_rootlets.report.page.entry import About
+from sct_rootlets.report.page.folder import has_entry
 from sct_rootlets.segmentation.weights import find_model, sha256_of
 from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import SEGMENTED_ENDINGS, version
@@ -162,6 +164,17 @@ class Job:
         """Says that the scan was begun, and whether and why it failed."""
         return self.root / "logs" / "attempts" / f"{self.stem}.json"
 
+    @property
+    def page(self) -> Path:
+        """The folder of the page."""
+        return self.root / "qc"
+
+    @property
+    def about(self) -> About:
+        """What the page calls it."""
+        place = folder_name(self.scan)
+        return About(self.scan.image.path.name, place, "sct_rootlets bids", place, "")
+
     def inputs(self, record: Record | None) -> dict[str, Path]:
         """The image, and labels of it by kind: what was corrected by hand among the outputs counts before all.
 
@@ -183,7 +196,7 @@ class Job:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def is_done(self, described: dict[str, Any]) -> bool:
-        """Whether its outputs are there, whole, made of the same inputs by the same model and settings.
+        """Whether its outputs, and its entry of the page, are there, whole, made of the same inputs in the same way.
 
         Raises
         ------
@@ -192,6 +205,8 @@ class Job:
         """
         record = read_record(self.record)
         if record is None or not record.finished or not record.is_whole(self.folder):
+            return False
+        if not has_entry(self.page, self.about):
             return False
         return record.fingerprint == self.fingerprint(self.inputs(record), described)
 

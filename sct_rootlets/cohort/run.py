@@ -14,8 +14,9 @@ from sct_rootlets.cohort.dataset import describe_dataset, write_status
 from sct_rootlets.cohort.engine import Engine, State, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, Job, Plan
 from sct_rootlets.cohort.worker import KILLED
-from sct_rootlets.errors import DatasetError
+from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.image import STAGE_PREFIX
+from sct_rootlets.report.page.folder import build_page
 
 if TYPE_CHECKING:
     from sct_rootlets.group.compare import GroupLevels
@@ -89,7 +90,6 @@ def run_group(
     """
     from sct_rootlets.group.collect import TABLE_ENDING
     from sct_rootlets.group.compare import group_levels
-    from sct_rootlets.report.page import build_page
 
     if participants is None and (bids / "participants.tsv").is_file():
         participants = bids / "participants.tsv"
@@ -152,6 +152,9 @@ def run_cohort(
         finally:  # also when it is interrupted
             keeper.take(reasons, over=True)
             keeper.write()
+            if (out / "qc").is_dir():
+                with contextlib.suppress(SctRootletsError):  # each scan that could not be added says why
+                    build_page(out / "qc")
     _tidy(plan, begin)
     failed |= {stem: reason for stem, reason in reasons.items() if reason}
     n_done = sum(not reason for reason in reasons.values())
@@ -188,9 +191,14 @@ class _Status:
 
 
 def _tidy(plan: Plan, before: float) -> None:
-    """Remove what a killed run has left unfinished: folders of outputs that never appeared."""
-    for folder in {job.folder for job in plan.jobs}:
+    """Remove what a killed run has left unfinished: outputs that never appeared."""
+    folders = {job.folder for job in plan.jobs} | {job.root for job in plan.jobs}
+    for folder in {*folders, *(job.attempt.parent for job in plan.jobs)}:
         for stage in folder.glob(f"{STAGE_PREFIX}*"):
-            with contextlib.suppress(FileNotFoundError):  # a run beside this one has moved its outputs in
-                if stage.stat().st_mtime < before:
+            with contextlib.suppress(OSError):  # a run beside this one has moved its outputs in
+                if stage.stat().st_mtime >= before:
+                    continue
+                if stage.is_dir():
                     shutil.rmtree(stage, ignore_errors=True)
+                else:
+                    stage.unlink()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from sct_rootlets.cohort import run
 from sct_rootlets.cohort.engine import Engine, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, make_plan
 from sct_rootlets.cohort.worker import KILLED, TOO_LONG, Worker, read_attempt, write_attempt
+from sct_rootlets.deepseg import levels_of_image
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.image import files_below
 
@@ -40,6 +42,7 @@ def unseen(here, monkeypatch):
     """No pictures: they take most of the time."""
     monkeypatch.setattr("sct_rootlets.report.figures.save_levels_figure", lambda _, path: path.write_text("figure"))
     monkeypatch.setattr("sct_rootlets.cohort.scan.add_scan", lambda *_: None)
+    monkeypatch.setattr("sct_rootlets.cohort.plan.has_entry", lambda *_: True)
 
 
 def go(bids, out, settings=SETTINGS):
@@ -115,6 +118,33 @@ def test_a_file_that_was_corrected_by_hand_counts_before_all(bids, out, unseen):
     corrected.unlink()  # the correction is taken back
     assert go(bids, out).n_done == 1
     assert "T1" in set(pd.read_csv(corrected.with_name("sub-01_T2w_levels.csv")).name)
+
+
+def test_a_correction_that_is_saved_while_the_scan_is_being_done_is_kept(bids, out, unseen, monkeypatch):
+    go(bids, out)
+    corrected = out / "sub-01" / "anat" / "sub-01_T2w_label-rootlets_dseg.nii.gz"
+    (out / "sub-01" / "anat" / "sub-01_T2w_levels.csv").unlink()  # it is to be done again
+
+    def compute_slowly(*arguments, **options):
+        change(label(bids, "rootlets"), corrected)
+        return levels_of_image(*arguments, **options)
+
+    monkeypatch.setattr("sct_rootlets.cohort.scan.levels_of_image", compute_slowly)
+    result = go(bids, out)
+    assert list(result.failed) == ["sub-01_T2w"]
+    assert "changed while it was being done" in result.failed["sub-01_T2w"]
+    monkeypatch.undo()
+    levels = np.unique(np.asarray(nib.load(corrected).dataobj))
+    assert 8 in levels
+    assert 9 not in levels
+
+
+def test_a_page_that_was_removed_is_made_anew(bids, out, here):
+    go(bids, out)
+    first = state(out)
+    shutil.rmtree(out / "qc")
+    assert go(bids, out).n_done == 3
+    assert state(out) == first
 
 
 def test_one_broken_file_is_reported_and_the_rest_done(bids, out, unseen):
@@ -214,7 +244,7 @@ def test_killed_and_run_again_it_is_as_if_nothing_had_happened(bids, out, here, 
         assert not [path for path in (other / name).rglob("*.nii.gz") if not _is_whole(path)]
     assert subprocess.run([*command, "-v", "0"], env=environment, check=False).returncode == 0
     assert state(other) == state(out)
-    assert not [path for path in other.rglob(".sct_rootlets-*") if path.parent.name == "anat"]
+    assert not list(other.rglob(".sct_rootlets-*"))
 
 
 def _is_whole(path: Path) -> bool:

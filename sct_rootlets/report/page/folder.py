@@ -17,7 +17,9 @@ there whole, or as it was before. Everything is written under a lock.
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -27,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.image import staged_outputs
-from sct_rootlets.report.page.entry import FORMAT, Entry
+from sct_rootlets.report.page.entry import FORMAT, About, Entry
 
 #: How an ``index.html`` of ours is told from that of another program.
 MARK = '<meta name="generator" content="sct_rootlets">'
@@ -35,13 +37,16 @@ MARK = '<meta name="generator" content="sct_rootlets">'
 PATIENCE_S = 120.0
 
 
-def add_entry(folder: Path, entry: Entry) -> Path:
+def add_entry(folder: Path, entry: Entry, at_most_every_s: float = 0.0) -> Path:
     """Add an entry to a page, in place of an earlier one of the same scan; makes the page if there is none.
 
     Parameters
     ----------
     folder : Path
     entry : Entry
+    at_most_every_s : float
+        The list of entries is left as it is if it was written so short a while ago: it is read anew each time, which
+        takes long where there are thousands, and others wait. Whoever adds many calls `build_page` at the end.
 
     Returns
     -------
@@ -64,6 +69,8 @@ def add_entry(folder: Path, entry: Entry) -> Path:
         facts = {**entry.facts, "id": entry.identifier, "fingerprint": entry.fingerprint, "files": pictures}
         with staged_outputs(entries) as stage:
             (stage / f"{entry.identifier}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        if _age_s(own / "entries.js") < at_most_every_s:
+            return folder / ("index.html" if _is_ours(folder / "index.html") else "rootlets.html")
         return _write_page(folder, own)
 
 
@@ -86,6 +93,11 @@ def build_page(folder: Path) -> Path:
     """
     with _locked(folder) as own:
         return _write_page(folder, own)
+
+
+def has_entry(folder: Path, about: About) -> bool:
+    """Whether a page has an entry of a scan."""
+    return (folder / "rootlets" / "entries" / f"{about.identifier}.json").is_file()
 
 
 @contextmanager
@@ -139,6 +151,15 @@ def _write_page(folder: Path, own: Path) -> Path:
         for name in ("rootlets.html", *(["index.html"] if ours else [])):
             (stage / name).write_text(page, encoding="utf-8")
     return folder / ("index.html" if ours else "rootlets.html")
+
+
+def _age_s(path: Path) -> float:
+    """Since a file was written; of one that is not there, or is of the future, it is infinite."""
+    try:
+        age = time.time() - path.stat().st_mtime
+    except OSError:
+        return math.inf
+    return age if age >= 0 else math.inf
 
 
 def _is_file_of(path: Path, content: bytes) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.report.page.entry import FORMAT, About, Entry
-from sct_rootlets.report.page.folder import MARK, add_entry, build_page
+from sct_rootlets.report.page.folder import MARK, add_entry, build_page, has_entry
 
 WRITER = """
 import sys
@@ -49,6 +49,22 @@ def test_entries_accumulate_and_replace(tmp_path):
     )
     for one in found["entries"]:
         assert (entries / one["files"] / "a.webp").read_bytes() == b"picture"
+
+
+def test_the_list_is_not_written_for_each_of_many(tmp_path):
+    """What it names is there all the while; in the end it is complete."""
+    add_entry(tmp_path, entry(), at_most_every_s=1000)
+    add_entry(tmp_path, entry(notes=["done again"]), at_most_every_s=1000)
+    page = add_entry(tmp_path, entry("a.nii.gz"), at_most_every_s=1000)
+    assert page == tmp_path / "index.html"
+    [first] = listed(tmp_path)["entries"]
+    assert (tmp_path / "rootlets" / "entries" / first["files"] / "a.webp").is_file()
+    assert has_entry(tmp_path, About("a.nii.gz", "", "test"))
+    build_page(tmp_path)
+    assert [one.get("notes") for one in listed(tmp_path)["entries"]] == [None, ["done again"]]
+    assert not (tmp_path / "rootlets" / "entries" / first["files"]).exists()
+    add_entry(tmp_path, entry("b.nii.gz"))
+    assert files_of(tmp_path) == {"a.nii.gz", "b.nii.gz", "t2.nii.gz"}
 
 
 def test_two_scans_of_one_name_are_two_entries(tmp_path):
