@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,11 +42,11 @@ def get_parser() -> argparse.ArgumentParser:
     which.add_argument("-contrasts", nargs="+", metavar="<name>", help="default: T2w UNIT1 INV1 INV2")
     which.add_argument("-labels", nargs="+", default=[], metavar="<folder>",
                        help="folders with labels, in place of derivatives/labels")  # fmt: skip
-    which.add_argument("-include", metavar="<regex>", help="only subjects and sessions such as sub-01/ses-02 in which "
-                       "this is found; before -exclude")  # fmt: skip
+    which.add_argument("-include", type=_pattern, metavar="<regex>", help="only subjects and sessions such as "
+                       "sub-01/ses-02 in which this is found; before -exclude")  # fmt: skip
     which.add_argument("-include-list", nargs="+", metavar="<name>", help="only these: sub-01, ses-02, sub-01/ses-02, "
                        "names of images, or files that list them (as the page exports them)")  # fmt: skip
-    which.add_argument("-exclude", metavar="<regex>", help="not those in which this is found")
+    which.add_argument("-exclude", type=_pattern, metavar="<regex>", help="not those in which this is found")
     which.add_argument("-exclude-list", nargs="+", metavar="<name>", help="not these, as for -include-list")
     optional = parser.add_argument_group("OPTIONAL")
     optional.add_argument("-dry-run", action="store_true", help="say what would be done, and do nothing")
@@ -68,6 +69,15 @@ def get_parser() -> argparse.ArgumentParser:
                         help="further options of sbatch, such as account=def-lab")  # fmt: skip
     add_misc(parser)
     return parser
+
+
+def _pattern(text: str) -> str:
+    """Check a regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+    return text
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -107,12 +117,16 @@ def _participant(arguments: argparse.Namespace) -> None:
 
 def _filter(arguments: argparse.Namespace) -> Filter:
     from sct_rootlets.cohort.plan import CONTRASTS, Filter, read_lists
+    from sct_rootlets.errors import DatasetError
 
+    included = read_lists(arguments.include_list or ())
+    if arguments.include_list and not included:
+        raise DatasetError(f"{' '.join(arguments.include_list)} lists no scans; leave -include-list out to take all")
     return Filter(
         tuple(arguments.contrasts or CONTRASTS),
         arguments.include,
         arguments.exclude,
-        read_lists(arguments.include_list or ()),
+        included,
         read_lists(arguments.exclude_list or ()),
     )
 

@@ -103,7 +103,7 @@ def read_lists(names: Sequence[str]) -> tuple[str, ...]:
         except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(f"{name} cannot be read as a list of scans; it holds one a line") from error
         cells = (line.partition("#")[0].strip().removeprefix("- ").split("\t")[0].strip("\"' ") for line in lines)
-        result += [cell for cell in cells if cell and not cell.endswith(":")]
+        result += [cell for cell in cells if cell not in ("", "[]") and not cell.endswith(":")]
     return tuple(result)
 
 
@@ -260,4 +260,9 @@ def make_plan(bids: Path, out: Path, labels: Sequence[Path] = (), wanted: Filter
                 f"{other.scan.image.path} and {job.scan.image.path} would have results of the same name; "
                 "move one away, or leave it out (-exclude-list)"
             )
+    notes += [
+        f"{name} of a list is none of the scans"
+        for name in dict.fromkeys((*wanted.include_list, *wanted.exclude_list))
+        if not any(_is_listed(scan, (name,)) for scan in scans)
+    ]
     return Plan(jobs, notes)

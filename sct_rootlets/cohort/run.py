@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 from sct_rootlets.cohort.dataset import describe_dataset, write_status
 from sct_rootlets.cohort.engine import Engine, State, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, Job, Plan
@@ -191,14 +193,28 @@ class _Status:
 
 
 def _tidy(plan: Plan, before: float) -> None:
-    """Remove what a killed run has left unfinished: outputs that never appeared."""
-    folders = {job.folder for job in plan.jobs} | {job.root for job in plan.jobs}
-    for folder in {*folders, *(job.attempt.parent for job in plan.jobs)}:
-        for stage in folder.glob(f"{STAGE_PREFIX}*"):
-            with contextlib.suppress(OSError):  # a run beside this one has moved its outputs in
-                if stage.stat().st_mtime >= before:
-                    continue
+    """Remove what a killed run has left unfinished: outputs that never appeared.
+
+    A run beside this one may be at a scan: it holds the lock, and what is being written in that folder is left alone.
+    """
+    locks: dict[Path, list[Path]] = {plan.jobs[0].root: [], plan.jobs[0].attempt.parent: []}
+    for job in plan.jobs:
+        locks.setdefault(job.folder, []).append(job.lock)
+    for folder, held in locks.items():
+        stages = [path for path in folder.glob(f"{STAGE_PREFIX}*") if _is_older(path, before)]
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError, Timeout):
+            for lock in held if stages else []:
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(lock, timeout=0))
+            for stage in stages:
                 if stage.is_dir():
                     shutil.rmtree(stage, ignore_errors=True)
                 else:
-                    stage.unlink()
+                    stage.unlink(missing_ok=True)
+
+
+def _is_older(path: Path, than: float) -> bool:
+    try:
+        return path.stat().st_mtime < than
+    except OSError:  # a run beside this one has moved it in
+        return False

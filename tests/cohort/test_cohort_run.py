@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from sct_rootlets.cohort import run
 from sct_rootlets.cohort.engine import Engine, run_workers
@@ -145,6 +146,21 @@ def test_a_page_that_was_removed_is_made_anew(bids, out, here):
     shutil.rmtree(out / "qc")
     assert go(bids, out).n_done == 3
     assert state(out) == first
+
+
+def test_what_a_killed_run_left_goes_but_not_what_another_is_writing(bids, out, unseen):
+    go(bids, out)
+    folders = [out / "sub-01" / "anat", out / "sub-02" / "ses-a" / "anat", out]
+    stages = [folder / ".sct_rootlets-abc" for folder in folders]
+    for stage in stages[:2]:
+        stage.mkdir()
+        (stage / "sub-01_T2w_levels.csv").write_text("half")
+    stages[2].write_text("half")
+    for stage in stages:
+        os.utime(stage, (1e9, 1e9))
+    with FileLock(make_plan(bids, out).jobs[1].lock):
+        assert go(bids, out).n_skipped == 3
+    assert [stage.exists() for stage in stages] == [False, True, False]
 
 
 def test_one_broken_file_is_reported_and_the_rest_done(bids, out, unseen):
