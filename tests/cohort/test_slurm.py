@@ -1,4 +1,4 @@
-"""A real SLURM, where there is one: ``docs/cohort.md`` says how a machine becomes a cluster of its own."""
+"""A real SLURM, where there is one; ``one_node_slurm.sh`` makes a machine one."""
 
 import shutil
 import subprocess
