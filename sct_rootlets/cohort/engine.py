@@ -253,7 +253,7 @@ def _threads(n: int) -> Iterator[None]:
 def _wait(
     started: list[Any], jobs: list[Job], run: str, engine: Engine, report: Callable[[State], None] | None
 ) -> None:
-    """Wait for workers, and say how far they have come."""
+    """Wait for workers, and say how far they have come. SLURM's that still wait when all is done are not waited for."""
     queue = slurm.Queue([job.job_id for job in started]) if engine.name == "slurm" else None
     reasons: dict[str, str | None] = {}
     while True:
@@ -261,6 +261,7 @@ def _wait(
         for job in jobs:
             if reasons.get(job.stem) in (None, KILLED):
                 reasons[job.stem] = read_attempt(job, run)
+        over = over or (queue is not None and not {None, KILLED} & set(reasons.values()))
         if report is not None:
             report(State(dict(reasons), over, queue.describe() if queue else ""))
         if over:

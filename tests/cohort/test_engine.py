@@ -121,6 +121,16 @@ def test_an_interrupt_takes_jobs_out_of_the_queue(bids, out, slurm):
     assert (slurm / "cancelled").read_text() == "7_0 7_1"
 
 
+def test_jobs_that_still_wait_when_all_is_done_are_taken_out_of_the_queue(bids, out, slurm, monkeypatch):
+    """The first of two does everything, the second never starts."""
+    code = (slurm / "sbatch").read_text().replace("range(first, last + 1)", "range(first, last)")
+    (slurm / "sbatch").write_text(code)
+    jobs = make_plan(bids, out).jobs
+    reasons = run_workers(jobs, SETTINGS, SETTINGS.describe(), Engine("slurm", workers=2))
+    assert reasons == {job.stem: "" for job in jobs}
+    assert "7_1" in (slurm / "cancelled").read_text().split()
+
+
 def test_jobs_that_vanish_from_the_queue_have_ended(slurm, monkeypatch):
     """Without the database that ``sacct`` needs: at the second look, as a job may come into the queue a little late."""
     monkeypatch.setattr("sct_rootlets.cohort.slurm.LEAST_PAUSE_S", 0)
