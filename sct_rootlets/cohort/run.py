@@ -148,15 +148,13 @@ def run_cohort(
     keeper = _Status(out, plan, states)
     keeper.write()
     reasons: dict[str, str] = {}
-    if to_do:
-        try:
+    try:
+        if to_do:
             reasons = run_workers(to_do, settings, described, engine, keeper.listen(report))
-        finally:  # also when it is interrupted
-            keeper.take(reasons, over=True)
-            keeper.write()
-            if (out / "qc").is_dir():
-                with contextlib.suppress(SctRootletsError):  # each scan that could not be added says why
-                    build_page(out / "qc")
+    finally:  # also when it is interrupted
+        keeper.take(reasons, over=True)
+        keeper.write()
+        _update_page(out, keeper.failed)
     _tidy(plan, begin)
     failed |= {stem: reason for stem, reason in reasons.items() if reason}
     n_done = sum(not reason for reason in reasons.values())
@@ -174,6 +172,11 @@ class _Status:
     def write(self) -> None:
         write_status(self.out, self.plan, self.states)
 
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why, by stem."""
+        return {stem: reason for stem, (state, reason) in self.states.items() if state == "failed"}
+
     def take(self, reasons: Mapping[str, str | None], over: bool) -> None:
         """Take over what is known; what is being done is waiting as long as it is not over."""
         for stem, reason in reasons.items():
@@ -190,6 +193,13 @@ class _Status:
                 report(state)
 
         return heard
+
+
+def _update_page(out: Path, failed: dict[str, str]) -> None:
+    """Complete the page's list, and say on it which scans failed."""
+    if failed or (out / "qc").is_dir():
+        with contextlib.suppress(SctRootletsError):  # each scan that could not be added says why
+            build_page(out / "qc", failed)
 
 
 def _tidy(plan: Plan, before: float) -> None:

@@ -168,6 +168,8 @@ def test_one_broken_file_is_reported_and_the_rest_done(bids, out, unseen):
     label(bids, "SC").write_bytes(whole[: len(whole) // 2])
     result = go(bids, out)
     assert (result.n_done, list(result.failed)) == (2, ["sub-01_T2w"])
+    missing = json.loads((out / "qc" / "rootlets" / "missing.json").read_text(encoding="utf-8"))
+    assert missing == result.failed
     row = status(out).loc["sub-01/anat/sub-01_T2w.nii.gz"]
     assert row.status == "failed"
     assert "sub-01_T2w_label-SC_seg.nii.gz" in row.reason

@@ -647,12 +647,22 @@
     document.documentElement.dataset.theme = theme;
   }
 
+  /** Scans that failed and so have no entry. */
+  function drawMissing(missing) {
+    const names = Object.keys(missing || {}).sort();
+    by("missing").hidden = !names.length;
+    const few = `${names.length} scan${names.length === 1 ? "" : "s"} failed: not in the table, or of an earlier run`;
+    by("missing").querySelector("summary").textContent = `✗ ${few}`;
+    by("missing").querySelector("ul").replaceChildren(...names.map((name) => make("li", {}, `${name}: ${missing[name]}`)));
+  }
+
   window.sctRootletsMissing = () => say("The list of scans (rootlets/entries.js) is missing: copy the whole folder, not the page alone.");
 
   window.sctRootletsEntries = (list) => {
     entries = (list.entries || []).map((entry, place) => ({ ...entry, place }));
     if (list.format > FORMAT) say("This list was made by a later version; some things may not be shown.");
     if ((list.damaged || []).length) say(`Entries that cannot be read were left out: ${list.damaged.join(", ")}`);
+    drawMissing(list.missing);
     load();
     drawHead();
     drawTable();

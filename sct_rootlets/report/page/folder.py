@@ -6,6 +6,7 @@
     rootlets.html       the page
     rootlets/           all that belongs to it
         page.json       version of the folder
+        missing.json    scans that have no entry, and why, as far as that was said
         entries.js      what the page loads first: facts of all entries
         entries/        <entry>.json with an entry's facts, which names the folder of its pictures
         assets/         scripts and styles
@@ -20,7 +21,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -74,12 +75,14 @@ def add_entry(folder: Path, entry: Entry, at_most_every_s: float = 0.0) -> Path:
         return _write_page(folder, own)
 
 
-def build_page(folder: Path) -> Path:
+def build_page(folder: Path, missing: Mapping[str, str] | None = None) -> Path:
     """Write the page of the entries that are there.
 
     Parameters
     ----------
     folder : Path
+    missing : dict of str to str, optional
+        Scans that have no entry, and why: the page says so. By default it says what it said before.
 
     Returns
     -------
@@ -92,6 +95,10 @@ def build_page(folder: Path) -> Path:
         See `add_entry`.
     """
     with _locked(folder) as own:
+        if missing is not None:
+            with staged_outputs(own) as stage:
+                text = json.dumps(dict(sorted(missing.items())), indent=1, ensure_ascii=False) + "\n"
+                (stage / "missing.json").write_text(text, encoding="utf-8")
         return _write_page(folder, own)
 
 
@@ -142,7 +149,9 @@ def _write_page(folder: Path, own: Path) -> Path:
             if asset.name != "index.html" and not _is_file_of(own / "assets" / asset.name, asset.read_bytes()):
                 (stage / asset.name).write_bytes(asset.read_bytes())
     with staged_outputs(own) as stage:
-        content = json.dumps({"format": FORMAT, "entries": entries, "damaged": damaged})
+        content = json.dumps(
+            {"format": FORMAT, "entries": entries, "damaged": damaged, "missing": _read_missing(own / "missing.json")}
+        )
         (stage / "entries.js").write_text(f"sctRootletsEntries({content});\n", encoding="utf-8")
         (stage / "page.json").write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
     page = (assets / "index.html").read_text(encoding="utf-8")
@@ -197,6 +206,13 @@ def read_entries(own: Path) -> tuple[list[dict[str, object]], list[str]]:
             damaged.append(path.name)
     entries.sort(key=lambda facts: [str(facts.get(key, "")) for key in ("dataset", "subject", "file", "folder", "id")])
     return entries, damaged
+
+
+def _read_missing(path: Path) -> dict[str, str]:
+    try:
+        return {str(name): str(why) for name, why in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def _tidy(entries: Path, wanted: set[str] | None) -> None:

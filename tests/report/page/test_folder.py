@@ -67,6 +67,18 @@ def test_the_list_is_not_written_for_each_of_many(tmp_path):
     assert files_of(tmp_path) == {"a.nii.gz", "b.nii.gz", "t2.nii.gz"}
 
 
+def test_scans_without_an_entry_are_named_until_it_is_said_otherwise(tmp_path):
+    build_page(tmp_path, {"sub-02_T2w": "truncated", "sub-01_T2w": "größer"})
+    add_entry(tmp_path, entry())
+    build_page(tmp_path)
+    assert listed(tmp_path)["missing"] == {"sub-01_T2w": "größer", "sub-02_T2w": "truncated"}
+    build_page(tmp_path, {})
+    assert listed(tmp_path)["missing"] == {}
+    (tmp_path / "rootlets" / "missing.json").write_text("{")
+    build_page(tmp_path)
+    assert listed(tmp_path)["missing"] == {}
+
+
 def test_two_scans_of_one_name_are_two_entries(tmp_path):
     add_entry(tmp_path, entry(folder="/site1"))
     add_entry(tmp_path, entry(folder="/site2"))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sct_rootlets.levels import level_color
 from sct_rootlets.report.page.entry import About, Entry, make_entry
-from sct_rootlets.report.page.folder import add_entry
+from sct_rootlets.report.page.folder import add_entry, build_page
 from sct_rootlets.report.page.views import views_along
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
@@ -181,6 +181,23 @@ def test_verdicts_by_keyboard_are_kept_and_exported(page, tmp_path):
     page.wait_for_selector("#message:has-text('2 of 2 verdicts')")
     assert cell(page, "sub-02", "verdict") == "fail"
     page.evaluate("localStorage.clear()")
+
+
+def test_what_failed_is_named(browser, folder, tmp_path):
+    copy = tmp_path / "qc"
+    shutil.copytree(folder, copy)
+    build_page(copy, {"sub-07_T2w": "<b>truncated</b> or damaged"})
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto((folder / "index.html").as_uri())
+    page.wait_for_selector("#scan h2")
+    assert not page.is_visible("#missing")
+    page.goto((copy / "index.html").as_uri())
+    page.wait_for_selector("#scan h2")
+    page.click("#missing summary")
+    assert page.inner_text("#missing summary").startswith("✗ 1 scan failed")
+    assert page.inner_text("#missing li") == "sub-07_T2w: <b>truncated</b> or damaged"
+    context.close()
 
 
 def test_a_verdict_on_another_result_is_marked(page, folder, browser, page_scan, tmp_path):
