@@ -651,7 +651,7 @@
   function drawMissing(missing) {
     const names = Object.keys(missing || {}).sort();
     by("missing").hidden = !names.length;
-    const few = `${names.length} scan${names.length === 1 ? "" : "s"} failed: not in the table, or of an earlier run`;
+    const few = `${names.length} scan${names.length === 1 ? "" : "s"} failed in the last run: not in the table, or as before`;
     by("missing").querySelector("summary").textContent = `✗ ${few}`;
     by("missing").querySelector("ul").replaceChildren(...names.map((name) => make("li", {}, `${name}: ${missing[name]}`)));
   }
