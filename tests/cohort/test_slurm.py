@@ -24,9 +24,9 @@ def why_not(folder):
     return f"SLURM starts no job now, or does not see {folder}: {done.stderr.strip()}" if done.returncode else ""
 
 
-@pytest.fixture(autouse=True)
-def cluster(tmp_path):
-    if why := why_not(tmp_path):
+@pytest.fixture(scope="module", autouse=True)
+def cluster(tmp_path_factory):
+    if why := why_not(tmp_path_factory.mktemp("seen")):
         pytest.skip(why)
 
 
