@@ -1,8 +1,10 @@
 """Scans of a BIDS folder and their labels, by the names of the files; no file is opened here.
 
 An own module of a page, as the library that knows BIDS (``ancpbids``) does not take the names that labels of the spinal
-cord have: ``sub-01_T2w_label-rootlets_dseg.nii.gz`` (spine-generic) has an entity behind a suffix. Both those and plain
-BIDS names (``sub-01_inv-1_part-mag_label-rootlets_dseg.nii.gz``) are read.
+cord have: ``sub-01_T2w_label-rootlets_dseg.nii.gz`` (spine-generic) has an entity behind a suffix. Its version 0.4.10
+lists such a file, but ``BIDSLayout.get(label="rootlets")`` and ``get(suffix="dseg")`` do not find it, nor
+``get(suffix="dlabel")`` discs. Here both those and plain BIDS names are read, such as
+``sub-01_inv-1_part-mag_label-rootlets_dseg.nii.gz``.
 """
 
 from __future__ import annotations

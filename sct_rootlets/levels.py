@@ -49,9 +49,13 @@ _SPINAL = [
 _VERTEBRAL = [name for name in _SPINAL if name != "C8"]
 _NAMES: dict[str, list[str]] = {"spinal": _SPINAL, "vertebral": _VERTEBRAL}
 
-# Okabe & Ito's colours, which readers with colour vision deficiency can tell apart, with wine instead of black:
-# jfly.uni-koeln.de/color, and Wong 2011, Nat Methods 8:441, doi 10.1038/nmeth.1618.
-_COLORS = ("#882255", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+# Okabe & Ito's colours, which readers with colour vision deficiency can tell apart, with wine instead of black, for
+# C2 to T1: jfly.uni-koeln.de/color, and Wong 2011, Nat Methods 8:441, doi 10.1038/nmeth.1618. Lime, indigo and brown,
+# for C1, T2 and T3, are as far from them and from one another (tests/test_levels.py).
+_COLORS = (
+    *("#B2DF8A", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
+    *("#882255", "#332288", "#663300"),
+)
 
 
 def level_name(value: int, kind: Kind) -> str:
@@ -107,7 +111,7 @@ def disc_name(value: int) -> str:
 def level_color(name: str) -> str:
     """Colour of a level as ``#RRGGBB``; a name has the same colour in every figure and table.
 
-    Eight colours are repeated along the spine, so that C2-T1 and any eight neighbours differ.
+    Eleven colours are repeated along the spine, so that C1-T3 and any eleven neighbours differ.
     """
     return _COLORS[_SPINAL.index(name) % len(_COLORS)]
 

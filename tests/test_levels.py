@@ -1,3 +1,6 @@
+from itertools import combinations
+
+import numpy as np
 import pytest
 
 from sct_rootlets.levels import disc_name, level_color, level_name, level_value, paired_levels
@@ -35,6 +38,27 @@ def test_same_name_pairs_have_no_c8():
     assert same[:7] == ["C2", "C3", "C4", "C5", "C6", "C7", "T1"]
 
 
-def test_colors_tell_c2_to_t1_apart():
-    names = [level_name(value, "spinal") for value in range(2, 10)]
-    assert len({level_color(name) for name in names}) == 8
+#: Colours as seen without one kind of cones, by linear RGB: Machado 2009, IEEE TVCG 15:1291, severity 1.
+WITHOUT = {
+    "none": np.eye(3),
+    "red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def seen(color, matrix):
+    """A colour in CIE Lab (D65), as a reader without some cones sees it."""
+    rgb = np.array([int(color[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    linear = np.clip(matrix @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4), 0, 1)
+    to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    xyz = to_xyz @ linear / [0.95047, 1, 1.08883]
+    x, y, z = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("cones", WITHOUT)
+def test_colors_of_levels_can_be_told_apart(cones):
+    """C1 to T3, any two: what differs by 10 in CIE Lab (1976) is seen at a glance, 2.3 is just noticeable."""
+    points = [seen(level_color(level_name(value, "spinal")), np.array(WITHOUT[cones])) for value in range(1, 12)]
+    assert min(np.linalg.norm(one - other) for one, other in combinations(points, 2)) > 15

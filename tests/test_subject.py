@@ -154,6 +154,7 @@ def test_files_hold_what_the_tables_hold(subject, tmp_path):
     assert dict(zip(colors["index"], colors["name"], strict=True))[8] == "T1"
     sidecar = json.loads((tmp_path / "sub-01_T2w_label-spinalLevels_dseg.json").read_text(encoding="utf-8"))
     assert (sidecar["Method"], sidecar["DistanceMillimeters"], sidecar["Reference"]) == ("extent", 2.4, "PMJ")
+    assert sidecar["Sources"] == list(sidecar["Inputs"].values())  # BIDS wants a list
     saved = nib.load(tmp_path / "sub-01_T2w_label-spinalLevels_dseg.nii.gz")
     np.testing.assert_array_equal(np.asanyarray(saved.dataobj), subject.level_map("spinal"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,11 +42,11 @@ def get_parser() -> argparse.ArgumentParser:
     which.add_argument("-contrasts", nargs="+", metavar="<name>", help="default: T2w UNIT1 INV1 INV2")
     which.add_argument("-labels", nargs="+", default=[], metavar="<folder>",
                        help="folders with labels, in place of derivatives/labels")  # fmt: skip
-    which.add_argument("-include", metavar="<regex>", help="only subjects and sessions such as sub-01/ses-02 in which "
-                       "this is found; before -exclude")  # fmt: skip
+    which.add_argument("-include", type=_pattern, metavar="<regex>", help="only subjects and sessions such as "
+                       "sub-01/ses-02 in which this is found; before -exclude")  # fmt: skip
     which.add_argument("-include-list", nargs="+", metavar="<name>", help="only these: sub-01, ses-02, sub-01/ses-02, "
                        "names of images, or files that list them (as the page exports them)")  # fmt: skip
-    which.add_argument("-exclude", metavar="<regex>", help="not those in which this is found")
+    which.add_argument("-exclude", type=_pattern, metavar="<regex>", help="not those in which this is found")
     which.add_argument("-exclude-list", nargs="+", metavar="<name>", help="not these, as for -include-list")
     optional = parser.add_argument_group("OPTIONAL")
     optional.add_argument("-dry-run", action="store_true", help="say what would be done, and do nothing")
@@ -70,6 +71,15 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _pattern(text: str) -> str:
+    """Check a regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+    return text
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 1 if a scan failed."""
     parser = get_parser()
@@ -79,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("-slurm takes key=value, such as account=def-lab")
         (_group if arguments.level == "group" else _participant)(arguments)
 
-    return run(parser, argv, command)
+    return run(parser, argv, command, "scans that are done are kept, jobs are ended; run it again to go on")
 
 
 def _participant(arguments: argparse.Namespace) -> None:
@@ -107,12 +117,16 @@ def _participant(arguments: argparse.Namespace) -> None:
 
 def _filter(arguments: argparse.Namespace) -> Filter:
     from sct_rootlets.cohort.plan import CONTRASTS, Filter, read_lists
+    from sct_rootlets.errors import DatasetError
 
+    included = read_lists(arguments.include_list or ())
+    if arguments.include_list and not included:
+        raise DatasetError(f"{' '.join(arguments.include_list)} lists no scans; leave -include-list out to take all")
     return Filter(
         tuple(arguments.contrasts or CONTRASTS),
         arguments.include,
         arguments.exclude,
-        read_lists(arguments.include_list or ()),
+        included,
         read_lists(arguments.exclude_list or ()),
     )
 
@@ -150,6 +164,7 @@ class _Progress:
 
     def __init__(self, shown: bool) -> None:
         self.shown = shown
+        self.where = ""
         self.bar: Any = None
 
     def __enter__(self) -> _Progress:
@@ -165,10 +180,12 @@ class _Progress:
         if self.bar is None:
             from tqdm import tqdm
 
-            total = state.done + state.failed + state.running + state.waiting
             self.bar = tqdm(
-                total=total, unit="scan", mininterval=0.5 if sys.stderr.isatty() else 30
+                total=len(state.reasons), unit="scan", mininterval=0.5 if sys.stderr.isatty() else 30
             )  # a log is no screen
+        if state.where != self.where:  # such as why SLURM lets jobs wait
+            self.where = state.where
+            self.bar.set_description(state.where)
         self.bar.set_postfix(running=state.running, failed=state.failed, refresh=False)
         self.bar.update(state.done + state.failed - self.bar.n)
 

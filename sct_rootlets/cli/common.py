@@ -11,6 +11,9 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+#: Exit status after SIGTERM, as shells have it.
+TERMINATED = 143
+
 MODEL_HELP = (
     "name of an installed model of rootlets (sct_rootlets models list), or an nnU-Net model folder with classes lvl1, "
     "lvl2, ..., in place of the bundled model"
@@ -100,7 +103,7 @@ def _terminated_as_failed() -> Iterator[None]:
         return
 
     def terminate(_number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(143)
+        raise SystemExit(TERMINATED)
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:
@@ -131,7 +134,7 @@ def run(
     Returns
     -------
     int
-        Exit status: 0, 1 after an error, 130 after an interrupt.
+        Exit status: 0, 1 after an error, 130 after an interrupt. After SIGTERM the process ends with 143.
     """
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter shows another one
         if hasattr(stream, "reconfigure"):
@@ -161,4 +164,8 @@ def _one_line_errors(
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
         return 130
+    except SystemExit as stop:
+        if stop.code == TERMINATED:
+            print(f"{prog}: terminated; {interrupted}", file=sys.stderr)
+        raise
     return 0

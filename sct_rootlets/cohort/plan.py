@@ -13,6 +13,8 @@ from typing import Any
 from sct_rootlets.bids import Scan, find_scans
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.errors import DatasetError
+from sct_rootlets.report.page.entry import About
+from sct_rootlets.report.page.folder import has_entry
 from sct_rootlets.segmentation.weights import find_model, sha256_of
 from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import SEGMENTED_ENDINGS, version
@@ -101,7 +103,7 @@ def read_lists(names: Sequence[str]) -> tuple[str, ...]:
         except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(f"{name} cannot be read as a list of scans; it holds one a line") from error
         cells = (line.partition("#")[0].strip().removeprefix("- ").split("\t")[0].strip("\"' ") for line in lines)
-        result += [cell for cell in cells if cell and not cell.endswith(":")]
+        result += [cell for cell in cells if cell not in ("", "[]") and not cell.endswith(":")]
     return tuple(result)
 
 
@@ -162,6 +164,17 @@ class Job:
         """Says that the scan was begun, and whether and why it failed."""
         return self.root / "logs" / "attempts" / f"{self.stem}.json"
 
+    @property
+    def page(self) -> Path:
+        """The folder of the page."""
+        return self.root / "qc"
+
+    @property
+    def about(self) -> About:
+        """What the page calls it."""
+        place = folder_name(self.scan)
+        return About(self.scan.image.path.name, place, "sct_rootlets bids", place, "")
+
     def inputs(self, record: Record | None) -> dict[str, Path]:
         """The image, and labels of it by kind: what was corrected by hand among the outputs counts before all.
 
@@ -183,7 +196,7 @@ class Job:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def is_done(self, described: dict[str, Any]) -> bool:
-        """Whether its outputs are there, whole, made of the same inputs by the same model and settings.
+        """Whether its outputs, and its entry of the page, are there, whole, made of the same inputs in the same way.
 
         Raises
         ------
@@ -192,6 +205,8 @@ class Job:
         """
         record = read_record(self.record)
         if record is None or not record.finished or not record.is_whole(self.folder):
+            return False
+        if not has_entry(self.page, self.about):
             return False
         return record.fingerprint == self.fingerprint(self.inputs(record), described)
 
@@ -245,4 +260,9 @@ def make_plan(bids: Path, out: Path, labels: Sequence[Path] = (), wanted: Filter
                 f"{other.scan.image.path} and {job.scan.image.path} would have results of the same name; "
                 "move one away, or leave it out (-exclude-list)"
             )
+    notes += [
+        f"{name} of a list is none of the scans"
+        for name in dict.fromkeys((*wanted.include_list, *wanted.exclude_list))
+        if not any(_is_listed(scan, (name,)) for scan in scans)
+    ]
     return Plan(jobs, notes)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sct_rootlets.image import STAGE_PREFIX
 from sct_rootlets.segmentation.weights import sha256_of
 
 
@@ -85,6 +86,6 @@ def read_record(path: Path) -> Record | None:
 def write_whole(path: Path, text: str) -> None:
     """Write a small file so that it is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f"{STAGE_PREFIX}{os.getpid()}-{path.name}")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)

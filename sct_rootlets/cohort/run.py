@@ -5,19 +5,26 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 from sct_rootlets.cohort.dataset import describe_dataset, write_status
 from sct_rootlets.cohort.engine import Engine, State, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, Job, Plan
-from sct_rootlets.errors import DatasetError
+from sct_rootlets.cohort.worker import KILLED
+from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.image import STAGE_PREFIX
+from sct_rootlets.report.page.folder import build_page
 
 if TYPE_CHECKING:
     from sct_rootlets.group.compare import GroupLevels
+
+#: Between two writings of ``status.tsv``.
+STATUS_EVERY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,6 @@ def run_group(
     """
     from sct_rootlets.group.collect import TABLE_ENDING
     from sct_rootlets.group.compare import group_levels
-    from sct_rootlets.report.page import build_page
 
     if participants is None and (bids / "participants.tsv").is_file():
         participants = bids / "participants.tsv"
@@ -139,20 +145,86 @@ def run_cohort(
     states = {job.stem: ("done", "") for job in plan.jobs}
     states |= {stem: ("failed", reason) for stem, reason in failed.items()}
     states |= {job.stem: ("waiting", "") for job in to_do}
-    status = write_status(out, plan, states)
-    reasons = run_workers(to_do, settings, described, engine, report) if to_do else {}
-    states |= {stem: ("failed", reason) if reason else ("done", "") for stem, reason in reasons.items()}
-    write_status(out, plan, states)
+    keeper = _Status(out, plan, states)
+    keeper.write()
+    reasons: dict[str, str] = {}
+    try:
+        if to_do:
+            reasons = run_workers(to_do, settings, described, engine, keeper.listen(report))
+    finally:  # also when it is interrupted
+        keeper.take(reasons, over=True)
+        keeper.write()
+        _update_page(out, keeper.failed)
     _tidy(plan, begin)
     failed |= {stem: reason for stem, reason in reasons.items() if reason}
     n_done = sum(not reason for reason in reasons.values())
-    return Result(failed, n_done, len(plan.jobs) - len(failed) - n_done, status)
+    return Result(failed, n_done, len(plan.jobs) - len(failed) - n_done, keeper.path)
+
+
+class _Status:
+    """Keeps ``status.tsv`` as things are, so that it can be looked at while a run goes on, or after it was killed."""
+
+    def __init__(self, out: Path, plan: Plan, states: dict[str, tuple[str, str]]) -> None:
+        self.out, self.plan, self.states = out, plan, states
+        self.path = out / "status.tsv"
+        self.next = time.monotonic() + STATUS_EVERY_S
+
+    def write(self) -> None:
+        write_status(self.out, self.plan, self.states)
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why, by stem."""
+        return {stem: reason for stem, (state, reason) in self.states.items() if state == "failed"}
+
+    def take(self, reasons: Mapping[str, str | None], over: bool) -> None:
+        """Take over what is known; what is being done is waiting as long as it is not over."""
+        for stem, reason in reasons.items():
+            if reason is not None and (over or reason != KILLED):
+                self.states[stem] = ("failed", reason) if reason else ("done", "")
+
+    def listen(self, report: Callable[[State], None] | None) -> Callable[[State], None]:
+        def heard(state: State) -> None:
+            self.take(state.reasons, over=False)
+            if time.monotonic() > self.next:
+                self.write()
+                self.next = time.monotonic() + STATUS_EVERY_S
+            if report is not None:
+                report(state)
+
+        return heard
+
+
+def _update_page(out: Path, failed: dict[str, str]) -> None:
+    """Complete the page's list, and say on it which scans failed."""
+    if failed or (out / "qc").is_dir():
+        with contextlib.suppress(SctRootletsError):  # each scan that could not be added says why
+            build_page(out / "qc", failed)
 
 
 def _tidy(plan: Plan, before: float) -> None:
-    """Remove what a killed run has left unfinished: folders of outputs that never appeared."""
-    for folder in {job.folder for job in plan.jobs}:
-        for stage in folder.glob(f"{STAGE_PREFIX}*"):
-            with contextlib.suppress(FileNotFoundError):  # a run beside this one has moved its outputs in
-                if stage.stat().st_mtime < before:
+    """Remove what a killed run has left unfinished: outputs that never appeared.
+
+    A run beside this one may be at a scan: it holds the lock, and what is being written in that folder is left alone.
+    """
+    locks: dict[Path, list[Path]] = {plan.jobs[0].root: [], plan.jobs[0].attempt.parent: []}
+    for job in plan.jobs:
+        locks.setdefault(job.folder, []).append(job.lock)
+    for folder, held in locks.items():
+        stages = [path for path in folder.glob(f"{STAGE_PREFIX}*") if _is_older(path, before)]
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError, Timeout):
+            for lock in held if stages else []:
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(lock, timeout=0))
+            for stage in stages:
+                if stage.is_dir():
                     shutil.rmtree(stage, ignore_errors=True)
+                else:
+                    stage.unlink(missing_ok=True)
+
+
+def _is_older(path: Path, than: float) -> bool:
+    try:
+        return path.stat().st_mtime < than
+    except OSError:  # a run beside this one has moved it in
+        return False

@@ -7,16 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sct_rootlets.cohort.plan import CohortSettings, Job, folder_name
+from sct_rootlets.cohort.plan import CohortSettings, Job
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.deepseg import Settings, levels_of_image
+from sct_rootlets.errors import DatasetError
 from sct_rootlets.image import staged_outputs
-from sct_rootlets.report.page import About, add_scan
+from sct_rootlets.report.page import add_scan
 from sct_rootlets.report.page.scan import scan_of_subject
 from sct_rootlets.segmentation.weights import sha256_of
 
 if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmenter
+
+#: Between two writings of the page's list while scans are being added; it is complete in the end.
+PAGE_EVERY_S = 30.0
 
 
 def process(job: Job, settings: CohortSettings, described: dict[str, Any], load: Callable[[], Segmenter]) -> None:
@@ -51,6 +55,8 @@ def process(job: Job, settings: CohortSettings, described: dict[str, Any], load:
     before = {} if earlier is None else earlier.digests
     with staged_outputs(job.folder, keep=given.values()) as stage:
         paths = subject.save(stage, prefix=job.stem)
+        if job.inputs(earlier) != inputs or job.fingerprint(inputs, described) != fingerprint:
+            raise DatasetError("its image or labels were changed while it was being done; run again")
         record = Record(
             fingerprint,
             finished=False,
@@ -63,9 +69,7 @@ def process(job: Job, settings: CohortSettings, described: dict[str, Any], load:
         stale = job.folder / name
         if stale not in given.values():  # what was corrected by hand is an input now
             stale.unlink(missing_ok=True)
-    image = inputs["image"]
-    about = About(image.name, folder_name(job.scan), "sct_rootlets bids", folder_name(job.scan), "")
-    add_scan(job.root / "qc", scan_of_subject(subject), about)
+    add_scan(job.page, scan_of_subject(subject), job.about, PAGE_EVERY_S)
     replace(record, finished=True, earlier={}).save(job.record)
 
 

@@ -7,8 +7,10 @@ leaves its scan begun and the others to the rest.
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
+import time
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from sct_rootlets.cohort.plan import CohortSettings, Job
 from sct_rootlets.cohort.record import write_whole
+from sct_rootlets.cohort.slurm import own_job
 from sct_rootlets.errors import SctRootletsError
 
 if TYPE_CHECKING:
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 
 #: How long to wait for a scan that another worker is at.
 PATIENCE_S = 3600.0
-KILLED = "the process was killed while it was at this scan (out of memory?)"
+KILLED = "the process was killed while it was at this scan (out of memory, or cancelled?)"
+TOO_LONG = "not done within the time of a job (-time); give more"
 
 
 @dataclass
@@ -46,6 +50,8 @@ class Worker:
     threads : int
     parent : (str, int), optional
         Host and process that waits for this one; without it there, nothing more is begun.
+    limit_s : float
+        A job that is ended earlier was not ended because its time was over.
     """
 
     jobs: list[Job]
@@ -55,13 +61,18 @@ class Worker:
     first: int = 0
     threads: int = 1
     parent: tuple[str, int] | None = None
+    limit_s: float = math.inf
 
     def __post_init__(self) -> None:
         self.current: Job | None = None
         self.segmenter: Segmenter | None = None
+        self.begin = time.monotonic()
+        self.n_ended = 0
 
     def __call__(self) -> None:
         """Do scans until none is left."""
+        self.begin, self.n_ended = time.monotonic(), 0
+        self._forget()
         busy = []
         for job in [*self.jobs[self.first :], *self.jobs[: self.first]]:
             if not self._try(job, patience_s=0):
@@ -85,9 +96,17 @@ class Worker:
                 write_attempt(job, self.run, KILLED)
                 write_attempt(job, self.run, self._done(job))
                 self.current = None
+                self.n_ended += 1
         finally:
             lock.release()
         return True
+
+    def _forget(self) -> None:
+        """What this job had begun when its node failed, and SLURM queued it again, is begun anew."""
+        own = own_job()
+        for job in self.jobs if own else []:
+            if read_attempt(job, self.run) == KILLED and _read(job).get("Job") == own:
+                job.attempt.unlink(missing_ok=True)
 
     def _done(self, job: Job) -> str:
         """Do a scan, unless another run has done it meanwhile; why it failed, or nothing."""
@@ -109,11 +128,14 @@ class Worker:
         return ""
 
     def checkpoint(self) -> DelayedSubmission:
-        """Go on in a new process after a timeout; what was being done is begun anew."""
+        """Go on in a new process after a timeout; what was being done is begun anew, if it can be done in that time."""
         from submitit.helpers import DelayedSubmission
 
         if self.current is not None:
-            self.current.attempt.unlink(missing_ok=True)
+            if self.n_ended == 0 and time.monotonic() - self.begin >= self.limit_s:
+                write_attempt(self.current, self.run, TOO_LONG)
+            else:
+                self.current.attempt.unlink(missing_ok=True)
             self.current = None
         self.segmenter = None  # loaded anew, and not sent along
         return DelayedSubmission(self)
@@ -140,13 +162,18 @@ class Worker:
 
 def write_attempt(job: Job, run: str, reason: str) -> None:
     """Note that a scan was begun in a run, and why it failed; an empty reason means that it did not."""
-    write_whole(job.attempt, json.dumps({"Run": run, "Reason": reason}) + "\n")
+    write_whole(job.attempt, json.dumps({"Run": run, "Reason": reason, "Job": own_job()}) + "\n")
 
 
 def read_attempt(job: Job, run: str) -> str | None:
     """Why a scan failed, empty if it did not; None if it was not begun in that run."""
+    content = _read(job)
+    return str(content["Reason"]) if content.get("Run") == run and "Reason" in content else None
+
+
+def _read(job: Job) -> dict[str, Any]:
     try:
         content = json.loads(job.attempt.read_text(encoding="utf-8"))
-        return str(content["Reason"]) if content["Run"] == run else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -218,7 +218,8 @@ class Registration:
         return {
             "Description": "Registration of a spinal cord to a template: warps are ITK displacement fields (LPS, mm)",
             "GeneratedBy": [{"Name": "sct_rootlets", "Version": version()}],
-            "Sources": {name: volume.name for name, volume in self.sources.items()},
+            "Sources": [volume.name for volume in self.sources.values()],
+            "Inputs": {kind: volume.name for kind, volume in self.sources.items()},
             "Template": {name: path.name for name, path in self.template.files.items()},
             **self.settings,
             "Notes": notes,

@@ -16,7 +16,16 @@ def test_help_without_what_runs_workers():
     assert "participant|group" in done.stdout
 
 
-@pytest.mark.parametrize("more", [["nobody"], [], ["participant", "-jobs", "0"], ["participant", "-slurm", "account"]])
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["nobody"],
+        [],
+        ["participant", "-jobs", "0"],
+        ["participant", "-slurm", "account"],
+        ["participant", "-include", "("],
+    ],
+)
 def test_bad_usage_exits_2(tmp_path, more):
     with pytest.raises(SystemExit) as stop:
         main([str(tmp_path), str(tmp_path / "out"), *more])
@@ -50,3 +59,16 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(phantom_folder, tmp_path
     error = capsys.readouterr().err
     assert error.startswith("sct_rootlets bids: error: cannot write to")
     assert error.count("\n") == 1
+
+
+def test_a_list_of_no_scans_is_not_taken_for_all(phantom_folder, tmp_path, capsys):
+    (tmp_path / "passed.txt").write_text("\n")
+    arguments = [
+        str(phantom_folder),
+        str(tmp_path / "out"),
+        "participant",
+        "-include-list",
+        str(tmp_path / "passed.txt"),
+    ]
+    assert main([*arguments, "-dry-run"]) == 1
+    assert "passed.txt lists no scans" in capsys.readouterr().err

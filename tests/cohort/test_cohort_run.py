@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,13 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from sct_rootlets.cohort import run
 from sct_rootlets.cohort.engine import Engine, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, make_plan
-from sct_rootlets.cohort.worker import KILLED, Worker, read_attempt, write_attempt
+from sct_rootlets.cohort.worker import KILLED, TOO_LONG, Worker, read_attempt, write_attempt
+from sct_rootlets.deepseg import levels_of_image
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.image import files_below
 
@@ -40,6 +43,7 @@ def unseen(here, monkeypatch):
     """No pictures: they take most of the time."""
     monkeypatch.setattr("sct_rootlets.report.figures.save_levels_figure", lambda _, path: path.write_text("figure"))
     monkeypatch.setattr("sct_rootlets.cohort.scan.add_scan", lambda *_: None)
+    monkeypatch.setattr("sct_rootlets.cohort.plan.has_entry", lambda *_: True)
 
 
 def go(bids, out, settings=SETTINGS):
@@ -117,11 +121,55 @@ def test_a_file_that_was_corrected_by_hand_counts_before_all(bids, out, unseen):
     assert "T1" in set(pd.read_csv(corrected.with_name("sub-01_T2w_levels.csv")).name)
 
 
+def test_a_correction_that_is_saved_while_the_scan_is_being_done_is_kept(bids, out, unseen, monkeypatch):
+    go(bids, out)
+    corrected = out / "sub-01" / "anat" / "sub-01_T2w_label-rootlets_dseg.nii.gz"
+    (out / "sub-01" / "anat" / "sub-01_T2w_levels.csv").unlink()  # it is to be done again
+
+    def compute_slowly(*arguments, **options):
+        change(label(bids, "rootlets"), corrected)
+        return levels_of_image(*arguments, **options)
+
+    monkeypatch.setattr("sct_rootlets.cohort.scan.levels_of_image", compute_slowly)
+    result = go(bids, out)
+    assert list(result.failed) == ["sub-01_T2w"]
+    assert "changed while it was being done" in result.failed["sub-01_T2w"]
+    monkeypatch.undo()
+    levels = np.unique(np.asarray(nib.load(corrected).dataobj))
+    assert 8 in levels
+    assert 9 not in levels
+
+
+def test_a_page_that_was_removed_is_made_anew(bids, out, here):
+    go(bids, out)
+    first = state(out)
+    shutil.rmtree(out / "qc")
+    assert go(bids, out).n_done == 3
+    assert state(out) == first
+
+
+def test_what_a_killed_run_left_goes_but_not_what_another_is_writing(bids, out, unseen):
+    go(bids, out)
+    folders = [out / "sub-01" / "anat", out / "sub-02" / "ses-a" / "anat", out]
+    stages = [folder / ".sct_rootlets-abc" for folder in folders]
+    for stage in stages[:2]:
+        stage.mkdir()
+        (stage / "sub-01_T2w_levels.csv").write_text("half")
+    stages[2].write_text("half")
+    for stage in stages:
+        os.utime(stage, (1e9, 1e9))
+    with FileLock(make_plan(bids, out).jobs[1].lock):
+        assert go(bids, out).n_skipped == 3
+    assert [stage.exists() for stage in stages] == [False, True, False]
+
+
 def test_one_broken_file_is_reported_and_the_rest_done(bids, out, unseen):
     whole = label(bids, "SC").read_bytes()
     label(bids, "SC").write_bytes(whole[: len(whole) // 2])
     result = go(bids, out)
     assert (result.n_done, list(result.failed)) == (2, ["sub-01_T2w"])
+    missing = json.loads((out / "qc" / "rootlets" / "missing.json").read_text(encoding="utf-8"))
+    assert missing == result.failed
     row = status(out).loc["sub-01/anat/sub-01_T2w.nii.gz"]
     assert row.status == "failed"
     assert "sub-01_T2w_label-SC_seg.nii.gz" in row.reason
@@ -150,6 +198,26 @@ def test_a_timeout_begins_the_scan_anew(bids, out):
     assert read_attempt(worker.jobs[0], "this") is None
 
 
+@pytest.mark.parametrize(("n_ended", "seconds", "reason"), [(0, 100, TOO_LONG), (1, 100, None), (0, 10, None)])
+def test_a_scan_that_takes_longer_than_a_job_may_is_not_begun_forever(bids, out, n_ended, seconds, reason):
+    """It had all of the job's time; a job that was ended earlier (to let others in) says nothing about it."""
+    worker = Worker(make_plan(bids, out).jobs, SETTINGS, {}, "this", limit_s=60)
+    worker.current, worker.n_ended, worker.begin = worker.jobs[0], n_ended, time.monotonic() - seconds
+    write_attempt(worker.current, "this", KILLED)
+    worker.checkpoint()
+    assert read_attempt(worker.jobs[0], "this") == reason
+
+
+def test_what_a_job_had_begun_is_begun_anew_when_its_node_failed(bids, out, unseen, monkeypatch):
+    """SLURM queues the job again, under the same number; what a job of another number had begun is left alone."""
+    jobs = make_plan(bids, out).jobs
+    for job, number in zip(jobs, ("71", "72"), strict=False):
+        monkeypatch.setenv("SLURM_JOB_ID", number)
+        write_attempt(job, "this", KILLED)
+    Worker(jobs, SETTINGS, SETTINGS.describe(), "this")()
+    assert [read_attempt(job, "this") for job in jobs] == [KILLED, "", ""]
+
+
 def test_without_its_parent_a_worker_begins_nothing(bids, out):
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
@@ -164,7 +232,7 @@ def test_processes_report_how_far_they_have_come(bids, out):
     seen = []
     reasons = run_workers(jobs, SETTINGS, SETTINGS.describe(), Engine(workers=2), seen.append)
     assert reasons == {"sub-01_T2w": ""}
-    assert (seen[0].waiting, seen[-1].done) == (1, 1)
+    assert (seen[0].waiting, seen[-1].done, seen[-1].running, seen[-1].failed) == (1, 1, 0, 0)
     assert not (out / "logs" / "workers").exists()
 
 
@@ -194,7 +262,7 @@ def test_killed_and_run_again_it_is_as_if_nothing_had_happened(bids, out, here, 
         assert not [path for path in (other / name).rglob("*.nii.gz") if not _is_whole(path)]
     assert subprocess.run([*command, "-v", "0"], env=environment, check=False).returncode == 0
     assert state(other) == state(out)
-    assert not [path for path in other.rglob(".sct_rootlets-*") if path.parent.name == "anat"]
+    assert not list(other.rglob(".sct_rootlets-*"))
 
 
 def _is_whole(path: Path) -> bool:

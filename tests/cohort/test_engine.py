@@ -8,6 +8,7 @@ import pytest
 
 from sct_rootlets.cohort.engine import Engine, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, make_plan
+from sct_rootlets.cohort.slurm import Queue
 from sct_rootlets.errors import SctRootletsError
 
 SETTINGS = CohortSettings()
@@ -35,16 +36,20 @@ COMMANDS = {
         command = sys.argv[-5:]  # python -u -m submitit.core._submit FOLDER
         os.execvp(command[0], command)
     """,
-    "sacct": """
+    "squeue": """
         import os
         from pathlib import Path
 
-        print("JobID|State|NodeList")
         for index in range(2):
-            state = "COMPLETED" if Path(os.environ["SLURM_STANDIN"], f"ended{index}").exists() else "RUNNING"
-            print(f"7_{index}|{state}|node")
+            if not Path(os.environ["SLURM_STANDIN"], f"ended{index}").exists():
+                print(f"7_{index}|RUNNING|None")
     """,
-    "scancel": "",
+    "scancel": """
+        import os, sys
+        from pathlib import Path
+
+        Path(os.environ["SLURM_STANDIN"], "cancelled").write_text(" ".join(sys.argv[1:]))
+    """,
 }
 
 
@@ -75,8 +80,10 @@ def test_workers_are_an_array_of_jobs(bids, out, slurm):
         "--mem=4GB",
         "--partition=short",
         "--account=def-lab",
+        "--signal=USR2@90",
     ):
         assert f"#SBATCH {option}\n" in script
+    assert " --cpus-per-task=3 " in script.splitlines()[-1]  # of srun, which does not take it from the job
     assert all((job.folder / f"{job.stem}_levels.csv").is_file() for job in jobs)
 
 
@@ -90,3 +97,62 @@ def test_without_submitit_it_says_what_to_install(bids, out, monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(SctRootletsError, match=r"pip install \"sct_rootlets\[cohort\]\""):
         run_workers(make_plan(bids, out).jobs, SETTINGS, {}, Engine())
+
+
+def test_what_slurm_refuses_is_one_line(bids, out, slurm):
+    (slurm / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: nope' >&2\nexit 1\n")
+    with pytest.raises(SctRootletsError, match=r"^jobs cannot be started: sbatch: error: invalid partition .*: nope$"):
+        run_workers(make_plan(bids, out).jobs, SETTINGS, SETTINGS.describe(), Engine("slurm"))
+
+
+def test_an_interrupt_takes_jobs_out_of_the_queue(bids, out, slurm):
+    (slurm / "sbatch").write_text("#!/bin/sh\necho Submitted batch job 7\n")  # they wait there
+    (slurm / "squeue").write_text("#!/bin/sh\nprintf '7_0|PENDING|PartitionTimeLimit\\n7_1|PENDING|Priority\\n'\n")
+    seen = []
+
+    def interrupt(state):
+        seen.append(state.where)
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_workers(make_plan(bids, out).jobs, SETTINGS, SETTINGS.describe(), Engine("slurm", workers=2), interrupt)
+    assert seen[-1] == "SLURM 7: 1 waiting (PartitionTimeLimit), 1 waiting (Priority)"
+    assert (slurm / "cancelled").read_text() == "7_0 7_1"
+
+
+def test_jobs_that_still_wait_when_all_is_done_are_taken_out_of_the_queue(bids, out, slurm, monkeypatch):
+    """The first of two does everything, the second never starts."""
+    code = (slurm / "sbatch").read_text().replace("range(first, last + 1)", "range(first, last)")
+    (slurm / "sbatch").write_text(code)
+    jobs = make_plan(bids, out).jobs
+    reasons = run_workers(jobs, SETTINGS, SETTINGS.describe(), Engine("slurm", workers=2))
+    assert reasons == {job.stem: "" for job in jobs}
+    assert "7_1" in (slurm / "cancelled").read_text().split()
+
+
+def test_jobs_that_vanish_from_the_queue_have_ended(slurm, monkeypatch):
+    """Without the database that ``sacct`` needs: at the second look, as a job may come into the queue a little late."""
+    monkeypatch.setattr("sct_rootlets.cohort.slurm.LEAST_PAUSE_S", 0)
+    monkeypatch.setattr("sct_rootlets.cohort.slurm.SHARE", 0)
+    queue = Queue(["7_0", "7_1"])
+
+    def look(code):
+        (slurm / "squeue").write_text(f"#!/bin/sh\n{code}\n")
+        queue.look()
+        return [queue.has_left(name) for name in queue.names]
+
+    assert look("echo '7_0|RUNNING|None'") == [False, False]
+    assert look("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1") == [False, False]
+    assert look("echo '7_0|RUNNING|None'") == [False, True]
+    assert look("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1") == [False, True]
+    assert look("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1") == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "minutes", "warning", "limit"),
+    [("slurm", 1440, 90, 86245), ("slurm", 2, 30, 25), ("slurm", 1, 15, 0), ("local", 2, 30, 85)],
+)
+def test_workers_are_warned_before_their_time_is_over(name, minutes, warning, limit):
+    engine = Engine(name, minutes=minutes)
+    assert (engine.warning_s, engine.limit_s) == (warning, limit)

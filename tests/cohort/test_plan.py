@@ -34,6 +34,8 @@ def test_lists_may_be_files(tmp_path):
     assert read_lists(["sub-9", str(tmp_path / "exclude.yml"), str(tmp_path / "failed.tsv")]) == (
         "sub-9", "sub-01", "sub-02/ses-a", "sub-03_T2w.nii.gz",
     )  # fmt: skip
+    (tmp_path / "none_failed.yml").write_text("[]\n")  # as the page exports it
+    assert read_lists([str(tmp_path / "none_failed.yml")]) == ()
     with pytest.raises(DatasetError, match=r"none\.yml cannot be read"):
         read_lists([str(tmp_path / "none.yml")])
 
@@ -53,6 +55,13 @@ def test_the_scans_of_a_folder_with_their_labels(bids, out):
 def test_nothing_to_be_done_is_said(bids, out, options, message):
     with pytest.raises(DatasetError, match=message):
         make_plan(bids, out, wanted=Filter(**options))
+
+
+def test_names_in_lists_that_are_none_of_the_scans_are_said(bids, out):
+    """A slip in a list of exclusions leaves in what was to be left out."""
+    plan = make_plan(bids, out, wanted=Filter(exclude_list=("sub-2", "sub-01", "sub-02/ses-b", "sub-3_T2w.nii.gz")))
+    assert [job.stem for job in plan.jobs] == ["sub-02_ses-a_T2w"]
+    assert plan.notes == [f"{name} of a list is none of the scans" for name in ("sub-2", "sub-3_T2w.nii.gz")]
 
 
 def test_results_do_not_go_among_the_scans(bids):

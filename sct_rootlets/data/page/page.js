@@ -8,7 +8,7 @@
   const SIGNS = { ok: "✓", look: "!", bad: "✗", none: "·" };
   const WORSE = { none: 0, ok: 0, look: 1, bad: 2 };
   const PX_PER_MM = 4.6;
-  const STORE = "sct_rootlets:" + location.pathname.replace(/(index|rootlets)\.html$/, "");
+  const STORE = "sct_rootlets:" + location.host + location.pathname.replace(/(index|rootlets)\.html$/, "");
 
   let entries = [];
   let shown = []; // in the order of the table
@@ -32,20 +32,36 @@
   }
 
   // ---- verdicts -------------------------------------------------------------------------------------------------
+  const NOT_KEPT = "This browser keeps no verdicts for pages opened from disk: export them before you close the page.";
+
   function load() {
+    let text = null;
     try {
-      verdicts = JSON.parse(localStorage.getItem(STORE) || "{}") || {};
+      text = localStorage.getItem(STORE);
+    } catch (error) {
+      say(NOT_KEPT);
+      return;
+    }
+    try {
+      const kept = JSON.parse(text || "{}");
+      verdicts = kept && typeof kept === "object" ? kept : {};
     } catch (error) {
       verdicts = {};
-      say("This browser keeps no verdicts for pages opened from disk: export them before you close the page.");
+      say("The verdicts that this browser had kept for this page cannot be read: import them, if you exported them.");
     }
   }
 
-  function save() {
+  /** Keeps some verdicts (none: takes it back), beside those that another window of this page has kept meanwhile. */
+  function keep(changed) {
+    load();
+    for (const [id, now] of Object.entries(changed)) {
+      if (now) verdicts[id] = now;
+      else delete verdicts[id];
+    }
     try {
       localStorage.setItem(STORE, JSON.stringify(verdicts));
     } catch (error) {
-      say("This browser keeps no verdicts for pages opened from disk: export them before you close the page.");
+      say(NOT_KEPT);
     }
   }
 
@@ -57,9 +73,7 @@
   function record(entry, change) {
     const now = { verdict: verdictOf(entry), note: noteOf(entry), ...change, fingerprint: entry.fingerprint };
     if (!("verdict" in change) && isStale(entry)) now.fingerprint = verdicts[entry.id].fingerprint;
-    if (now.verdict || now.note) verdicts[entry.id] = now;
-    else delete verdicts[entry.id];
-    save();
+    keep({ [entry.id]: now.verdict || now.note ? now : null });
     drawRow(entry);
     drawCounts();
   }
@@ -162,7 +176,7 @@
       }
       if (!column.flag) {
         const title = column.key === "file" ? `${entry.folder || ""}/${entry.file}` : text;
-        const name = { file: "name", note: "note" }[column.key];
+        const name = { file: "name", note: "note", subject: "of", dataset: "of" }[column.key];
         return make("td", { class: name, title }, text);
       }
       const flag = flagOf(entry, column.key);
@@ -176,11 +190,20 @@
     const body = document.querySelector("#list tbody");
     const rows = shown.map((entry) => {
       entry.row = make("tr", { onclick: () => choose(entry), "data-id": entry.id }, ...cells(entry));
-      if (entry === chosen) entry.row.className = "chosen";
+      if (entry === chosen) mark(entry.row, true);
       return entry.row;
     });
+    const nothing = entries.length ? "No scan fits the search and the filter. " : "No scans yet. ";
+    const all = entries.length ? make("button", { id: "show-all", onclick: showAll }, "show all") : null;
+    if (!rows.length) rows.push(make("tr", { class: "nothing" }, make("td", { colspan: columns.length }, nothing, all)));
     body.replaceChildren(...rows);
     drawCounts();
+  }
+
+  function showAll() {
+    by("search").value = "";
+    by("filter").value = "all";
+    drawTable();
   }
 
   function drawRow(entry) {
@@ -200,9 +223,15 @@
     choose(shown[at < 0 ? 0 : Math.min(Math.max(at + by_, 0), shown.length - 1)]);
   }
 
+  function mark(row, isChosen) {
+    row.classList.toggle("chosen", isChosen);
+    if (isChosen) row.setAttribute("aria-current", "true");
+    else row.removeAttribute("aria-current");
+  }
+
   // ---- one scan -------------------------------------------------------------------------------------------------
   function choose(entry) {
-    if (chosen && chosen.row) chosen.row.classList.remove("chosen");
+    if (chosen && chosen.row) mark(chosen.row, false);
     chosen = entry;
     closeViewer();
     if (!entry) {
@@ -210,14 +239,16 @@
       return;
     }
     if (entry.row) {
-      entry.row.classList.add("chosen");
+      mark(entry.row, true);
       const list = by("list");
       const [row, head] = [entry.row, list.querySelector("thead").offsetHeight];
       if (row.offsetTop - head < list.scrollTop) list.scrollTop = row.offsetTop - head;
       const below = row.offsetTop + row.offsetHeight - list.clientHeight;
       if (below > list.scrollTop) list.scrollTop = below;
     }
-    history.replaceState(null, "", "#" + entry.id);
+    try {
+      history.replaceState(null, "", "#" + encodeURIComponent(entry.id));
+    } catch (error) { /* browsers refuse when a key is held down */ }
     drawScan(entry);
   }
 
@@ -246,8 +277,8 @@
       make("h2", {}, entry.file), make("span", { class: "where" }, where),
       make(
         "div", { class: "verdict" },
-        make("button", { onclick: () => step(-1), title: "previous (k)" }, "◂"),
-        make("button", { onclick: () => step(1), title: "next (j)" }, "▸"),
+        make("button", { onclick: () => step(-1), title: "previous (k)", "aria-label": "previous scan" }, "◂"),
+        make("button", { onclick: () => step(1), title: "next (j)", "aria-label": "next scan" }, "▸"),
         make("button", { class: "pass", id: "pass", onclick: () => judge("pass") }, "✓ pass"),
         make("button", { class: "fail", id: "fail", onclick: () => judge("fail") }, "✗ fail"),
         note, make("small", { id: "stale" })
@@ -357,10 +388,10 @@
     return svg;
   }
 
-  /** Dark or light letters, whichever stand out from a colour (relative luminance as in WCAG 2). */
+  /** Dark or light letters, whichever stand out more from a colour (relative luminance as in WCAG 2). */
   function inkOn(color) {
     const [r, g, b] = [1, 3, 5].map((at) => (parseInt(color.slice(at, at + 2), 16) / 255) ** 2.2);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.25 ? "#111" : "#fff";
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.19 ? "#111" : "#fff";
   }
 
   function drawRulers(entry, first, last, height, y) {
@@ -479,7 +510,7 @@
     const controls = make("div", { class: "controls" });
     box.replaceChildren(controls, holder);
     if (!canvas.getContext("webgl2")) throw new Error("this browser does not offer WebGL 2");
-    const nv = new niivue.Niivue({ backColor: [0, 0, 0, 1], show3Dcrosshair: true, isResizeCanvas: true, logLevel: "error" });
+    const nv = new niivue.Niivue({ backColor: [0, 0, 0, 1], show3Dcrosshair: true, crosshairWidth: 0.4, isResizeCanvas: true, logLevel: "error" });
     viewer = nv;
     await nv.attachToCanvas(canvas);
     const kind = (entry.levels || []).some((level) => level.kind === "spinal") ? "spinal" : "vertebral";
@@ -562,11 +593,16 @@
     try {
       const rows = JSON.parse(await chosenFile.text()).verdicts;
       const known = rows.filter((row) => entries.some((entry) => entry.id === row.id));
-      for (const row of known) verdicts[row.id] = { verdict: clean(row.verdict), note: clean(row.note), fingerprint: row.fingerprint };
-      save();
+      const taken = known.map((row) => [row.id, {
+        verdict: ["pass", "fail"].includes(row.verdict) ? row.verdict : "", note: clean(row.note), fingerprint: clean(row.fingerprint),
+      }]);
+      load();
+      const others = taken.filter(([id, one]) => verdicts[id] && verdicts[id].verdict && verdicts[id].verdict !== one.verdict);
+      keep(Object.fromEntries(taken));
       drawTable();
       drawVerdict();
-      say(`${known.length} of ${rows.length} verdicts are of scans on this page, and were taken over.`);
+      const instead = others.length ? ` They replace ${others.length} other verdict${others.length === 1 ? "" : "s"}.` : "";
+      say(`${known.length} of ${rows.length} verdicts are of scans on this page, and were taken over.${instead}`);
     } catch (error) {
       say(`${chosenFile.name} holds no verdicts: export them as verdicts.json.`);
     }
@@ -578,7 +614,13 @@
     by("message").textContent = text;
   }
 
+  /** Menus are closed by a click elsewhere, and by Escape. */
+  function closeMenus(except) {
+    for (const menu of document.querySelectorAll(".menu[open]")) if (!except || !menu.contains(except)) menu.open = false;
+  }
+
   function onKey(event) {
+    if (event.key === "Escape") closeMenus(null);
     const isTyping = ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName) && event.target.type !== "checkbox" && event.target.type !== "range";
     if (isTyping) {
       if (event.key === "Escape" || (event.key === "Enter" && event.target.tagName === "INPUT")) event.target.blur();
@@ -605,17 +647,27 @@
     document.documentElement.dataset.theme = theme;
   }
 
+  /** Scans that failed and so have no entry. */
+  function drawMissing(missing) {
+    const names = Object.keys(missing || {}).sort();
+    by("missing").hidden = !names.length;
+    const few = `${names.length} scan${names.length === 1 ? "" : "s"} failed in the last run: not in the table, or as before`;
+    by("missing").querySelector("summary").textContent = `✗ ${few}`;
+    by("missing").querySelector("ul").replaceChildren(...names.map((name) => make("li", {}, `${name}: ${missing[name]}`)));
+  }
+
   window.sctRootletsMissing = () => say("The list of scans (rootlets/entries.js) is missing: copy the whole folder, not the page alone.");
 
   window.sctRootletsEntries = (list) => {
     entries = (list.entries || []).map((entry, place) => ({ ...entry, place }));
     if (list.format > FORMAT) say("This list was made by a later version; some things may not be shown.");
     if ((list.damaged || []).length) say(`Entries that cannot be read were left out: ${list.damaged.join(", ")}`);
+    drawMissing(list.missing);
     load();
     drawHead();
     drawTable();
-    const wanted = decodeURIComponent(location.hash.slice(1));
-    choose(entries.find((entry) => entry.id === wanted) || shown[0] || null);
+    const wanted = location.hash.slice(1);
+    choose(entries.find((entry) => encodeURIComponent(entry.id) === wanted) || shown[0] || null);
     if (!entries.length) say("No scans yet: run a command with -qc and this folder.");
   };
 
@@ -631,4 +683,11 @@
   by("import").addEventListener("click", () => by("import-file").click());
   by("import-file").addEventListener("change", importJSON);
   document.addEventListener("keydown", onKey);
+  document.addEventListener("click", (event) => { if (event.isTrusted) closeMenus(event.target); });
+  window.addEventListener("storage", (event) => { // another window of this page
+    if (event.key !== STORE) return;
+    load();
+    drawTable();
+    drawVerdict();
+  });
 })();

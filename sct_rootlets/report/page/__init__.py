@@ -14,7 +14,7 @@ from sct_rootlets.report.page.scan import Scan
 __all__ = ["About", "Scan", "add_scan", "build_page"]
 
 
-def add_scan(folder: Path, scan: Scan, about: About) -> Path:
+def add_scan(folder: Path, scan: Scan, about: About, at_most_every_s: float = 0.0) -> Path:
     """Draw a scan and add it to the page in a folder, in place of an earlier result of the same scan.
 
     Parameters
@@ -24,6 +24,8 @@ def add_scan(folder: Path, scan: Scan, about: About) -> Path:
     scan : Scan
     about : About
         Where it comes from.
+    at_most_every_s : float
+        See `add_entry`.
 
     Returns
     -------
@@ -37,4 +39,4 @@ def add_scan(folder: Path, scan: Scan, about: About) -> Path:
     SctRootletsError
         If a later version of this package made it.
     """
-    return add_entry(folder, make_entry(scan, about))
+    return add_entry(folder, make_entry(scan, about), at_most_every_s)

@@ -6,6 +6,7 @@
     rootlets.html       the page
     rootlets/           all that belongs to it
         page.json       version of the folder
+        missing.json    scans that have no entry, and why, as far as that was said
         entries.js      what the page loads first: facts of all entries
         entries/        <entry>.json with an entry's facts, which names the folder of its pictures
         assets/         scripts and styles
@@ -17,8 +18,10 @@ there whole, or as it was before. Everything is written under a lock.
 from __future__ import annotations
 
 import json
+import math
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +30,7 @@ from filelock import FileLock, Timeout
 
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.image import staged_outputs
-from sct_rootlets.report.page.entry import FORMAT, Entry
+from sct_rootlets.report.page.entry import FORMAT, About, Entry
 
 #: How an ``index.html`` of ours is told from that of another program.
 MARK = '<meta name="generator" content="sct_rootlets">'
@@ -35,13 +38,16 @@ MARK = '<meta name="generator" content="sct_rootlets">'
 PATIENCE_S = 120.0
 
 
-def add_entry(folder: Path, entry: Entry) -> Path:
+def add_entry(folder: Path, entry: Entry, at_most_every_s: float = 0.0) -> Path:
     """Add an entry to a page, in place of an earlier one of the same scan; makes the page if there is none.
 
     Parameters
     ----------
     folder : Path
     entry : Entry
+    at_most_every_s : float
+        The list of entries is left as it is if it was written so short a while ago: it is read anew each time, which
+        takes long where there are thousands, and others wait. Whoever adds many calls `build_page` at the end.
 
     Returns
     -------
@@ -64,15 +70,19 @@ def add_entry(folder: Path, entry: Entry) -> Path:
         facts = {**entry.facts, "id": entry.identifier, "fingerprint": entry.fingerprint, "files": pictures}
         with staged_outputs(entries) as stage:
             (stage / f"{entry.identifier}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        if _age_s(own / "entries.js") < at_most_every_s:
+            return folder / ("index.html" if _is_ours(folder / "index.html") else "rootlets.html")
         return _write_page(folder, own)
 
 
-def build_page(folder: Path) -> Path:
+def build_page(folder: Path, missing: Mapping[str, str] | None = None) -> Path:
     """Write the page of the entries that are there.
 
     Parameters
     ----------
     folder : Path
+    missing : dict of str to str, optional
+        Scans that have no entry, and why: the page says so. By default it says what it said before.
 
     Returns
     -------
@@ -85,7 +95,16 @@ def build_page(folder: Path) -> Path:
         See `add_entry`.
     """
     with _locked(folder) as own:
+        if missing is not None:
+            with staged_outputs(own) as stage:
+                text = json.dumps(dict(sorted(missing.items())), indent=1, ensure_ascii=False) + "\n"
+                (stage / "missing.json").write_text(text, encoding="utf-8")
         return _write_page(folder, own)
+
+
+def has_entry(folder: Path, about: About) -> bool:
+    """Whether a page has an entry of a scan."""
+    return (folder / "rootlets" / "entries" / f"{about.identifier}.json").is_file()
 
 
 @contextmanager
@@ -130,7 +149,9 @@ def _write_page(folder: Path, own: Path) -> Path:
             if asset.name != "index.html" and not _is_file_of(own / "assets" / asset.name, asset.read_bytes()):
                 (stage / asset.name).write_bytes(asset.read_bytes())
     with staged_outputs(own) as stage:
-        content = json.dumps({"format": FORMAT, "entries": entries, "damaged": damaged})
+        content = json.dumps(
+            {"format": FORMAT, "entries": entries, "damaged": damaged, "missing": _read_missing(own / "missing.json")}
+        )
         (stage / "entries.js").write_text(f"sctRootletsEntries({content});\n", encoding="utf-8")
         (stage / "page.json").write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
     page = (assets / "index.html").read_text(encoding="utf-8")
@@ -139,6 +160,15 @@ def _write_page(folder: Path, own: Path) -> Path:
         for name in ("rootlets.html", *(["index.html"] if ours else [])):
             (stage / name).write_text(page, encoding="utf-8")
     return folder / ("index.html" if ours else "rootlets.html")
+
+
+def _age_s(path: Path) -> float:
+    """Since a file was written; of one that is not there, or is of the future, it is infinite."""
+    try:
+        age = time.time() - path.stat().st_mtime
+    except OSError:
+        return math.inf
+    return age if age >= 0 else math.inf
 
 
 def _is_file_of(path: Path, content: bytes) -> bool:
@@ -176,6 +206,13 @@ def read_entries(own: Path) -> tuple[list[dict[str, object]], list[str]]:
             damaged.append(path.name)
     entries.sort(key=lambda facts: [str(facts.get(key, "")) for key in ("dataset", "subject", "file", "folder", "id")])
     return entries, damaged
+
+
+def _read_missing(path: Path) -> dict[str, str]:
+    try:
+        return {str(name): str(why) for name, why in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def _tidy(entries: Path, wanted: set[str] | None) -> None:

@@ -121,15 +121,14 @@ def shown_arc(scan: Scan) -> tuple[float, float]:
 
 
 def views_along(scan: Scan) -> dict[str, View]:
-    """The midsagittal and the coronal view, straightened, and the unrolled surface, by name."""
+    """The midsagittal and the coronal view, straightened, and the unrolled surface if it shows anything, by name."""
     first, last = shown_arc(scan)
     arc = _centres(first, last, PIXEL_MM)
     rows = (first, first + len(arc) * PIXEL_MM)
-    return {
-        "sagittal": _sagittal(scan, arc, rows),
-        "coronal": _coronal(scan, arc, rows),
-        "unrolled": _unrolled(scan, arc, rows),
-    }
+    views = {"sagittal": _sagittal(scan, arc, rows), "coronal": _coronal(scan, arc, rows)}
+    if scan.image is not None or scan.rootlets is not None:
+        views["unrolled"] = _unrolled(scan, arc, rows)
+    return views
 
 
 def _centres(first: float, last: float, pixel: float) -> np.ndarray:

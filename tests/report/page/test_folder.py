@@ -8,7 +8,7 @@ import pytest
 
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.report.page.entry import FORMAT, About, Entry
-from sct_rootlets.report.page.folder import MARK, add_entry, build_page
+from sct_rootlets.report.page.folder import MARK, add_entry, build_page, has_entry
 
 WRITER = """
 import sys
@@ -49,6 +49,34 @@ def test_entries_accumulate_and_replace(tmp_path):
     )
     for one in found["entries"]:
         assert (entries / one["files"] / "a.webp").read_bytes() == b"picture"
+
+
+def test_the_list_is_not_written_for_each_of_many(tmp_path):
+    """What it names is there all the while; in the end it is complete."""
+    add_entry(tmp_path, entry(), at_most_every_s=1000)
+    add_entry(tmp_path, entry(notes=["done again"]), at_most_every_s=1000)
+    page = add_entry(tmp_path, entry("a.nii.gz"), at_most_every_s=1000)
+    assert page == tmp_path / "index.html"
+    [first] = listed(tmp_path)["entries"]
+    assert (tmp_path / "rootlets" / "entries" / first["files"] / "a.webp").is_file()
+    assert has_entry(tmp_path, About("a.nii.gz", "", "test"))
+    build_page(tmp_path)
+    assert [one.get("notes") for one in listed(tmp_path)["entries"]] == [None, ["done again"]]
+    assert not (tmp_path / "rootlets" / "entries" / first["files"]).exists()
+    add_entry(tmp_path, entry("b.nii.gz"))
+    assert files_of(tmp_path) == {"a.nii.gz", "b.nii.gz", "t2.nii.gz"}
+
+
+def test_scans_without_an_entry_are_named_until_it_is_said_otherwise(tmp_path):
+    build_page(tmp_path, {"sub-02_T2w": "truncated", "sub-01_T2w": "größer"})
+    add_entry(tmp_path, entry())
+    build_page(tmp_path)
+    assert listed(tmp_path)["missing"] == {"sub-01_T2w": "größer", "sub-02_T2w": "truncated"}
+    build_page(tmp_path, {})
+    assert listed(tmp_path)["missing"] == {}
+    (tmp_path / "rootlets" / "missing.json").write_text("{")
+    build_page(tmp_path)
+    assert listed(tmp_path)["missing"] == {}
 
 
 def test_two_scans_of_one_name_are_two_entries(tmp_path):

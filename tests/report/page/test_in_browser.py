@@ -11,7 +11,7 @@ from PIL import Image
 
 from sct_rootlets.levels import level_color
 from sct_rootlets.report.page.entry import About, Entry, make_entry
-from sct_rootlets.report.page.folder import add_entry
+from sct_rootlets.report.page.folder import add_entry, build_page
 from sct_rootlets.report.page.views import views_along
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
@@ -139,7 +139,8 @@ def test_filter_and_search(page):
     assert names(page) == ["sub-02"]
     page.fill("#search", "nothing like it")
     assert names(page) == []
-    page.fill("#search", "")
+    assert page.inner_text("#list tbody") == "No scan fits the search and the filter. show all"
+    page.click("#show-all")
     assert len(names(page)) == 3
 
 
@@ -180,6 +181,23 @@ def test_verdicts_by_keyboard_are_kept_and_exported(page, tmp_path):
     page.wait_for_selector("#message:has-text('2 of 2 verdicts')")
     assert cell(page, "sub-02", "verdict") == "fail"
     page.evaluate("localStorage.clear()")
+
+
+def test_what_failed_is_named(browser, folder, tmp_path):
+    copy = tmp_path / "qc"
+    shutil.copytree(folder, copy)
+    build_page(copy, {"sub-07_T2w": "<b>truncated</b> or damaged"})
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto((folder / "index.html").as_uri())
+    page.wait_for_selector("#scan h2")
+    assert not page.is_visible("#missing")
+    page.goto((copy / "index.html").as_uri())
+    page.wait_for_selector("#scan h2")
+    page.click("#missing summary")
+    assert page.inner_text("#missing summary").startswith("✗ 1 scan failed")
+    assert page.inner_text("#missing li") == "sub-07_T2w: <b>truncated</b> or damaged"
+    context.close()
 
 
 def test_a_verdict_on_another_result_is_marked(page, folder, browser, page_scan, tmp_path):
@@ -261,13 +279,144 @@ def test_light_and_dark(browser, folder):
     assert grounds["dark"][1] > grounds["dark"][0] + 400
 
 
+#: Contrast of each text with what is behind it, as in WCAG 2, and the text; letters on pictures are left out.
+CONTRAST = """() => {
+  const parts = (color) => color.match(/[0-9.]+/g).map(Number);
+  const light = (color) => {
+    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = parts(color).map((c) => linear(c / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const color = getComputedStyle(at).backgroundColor;
+      if ((parts(color)[3] ?? 1) > 0) return color;
+    }
+  };
+  const found = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const own = Array.from(node.childNodes).some((one) => one.nodeType === 3 && one.data.trim());
+    if (!own || !node.getClientRects().length || node.closest("svg, .picture, script")) continue;
+    const [one, other] = [light(getComputedStyle(node).color), light(ground(node))].sort((a, b) => b - a);
+    found.push([(one + 0.05) / (other + 0.05), node.textContent.trim().slice(0, 30)]);
+  }
+  for (const text of document.querySelectorAll(".ruler rect + text")) {
+    const fills = [text.getAttribute("fill") === "#fff" ? "rgb(255,255,255)" : "rgb(17,17,17)",
+                   getComputedStyle(text.previousElementSibling).fill];
+    const [one, other] = fills.map(light).sort((a, b) => b - a);
+    found.push([(one + 0.05) / (other + 0.05), text.textContent]);
+  }
+  return found.sort((a, b) => a[0] - b[0]);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_ground(browser, folder, scheme):
+    """At least 4.5, which WCAG 2 asks for at level AA; with verdicts, so that pressed buttons are there as well."""
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto((folder / "index.html").as_uri())
+    page.wait_for_selector("#scan h2")
+    page.evaluate("document.querySelector('#go-on').checked = false")
+    for key in ("p", "j", "f"):
+        page.keyboard.press(key)
+        page.click("summary:has-text('Keys')")
+        found = page.evaluate(CONTRAST)
+        page.click("summary:has-text('Keys')")
+        assert len(found) > 60
+        assert found[0][0] >= 4.5, found[0]
+    page.evaluate("localStorage.clear()")
+    context.close()
+
+
+def test_what_has_the_focus_is_seen_and_named(page):
+    """Each control that Tab reaches has an outline and a name."""
+    page.keyboard.press("/")
+    page.keyboard.press("Escape")
+    seen = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        found = page.evaluate(
+            """() => {
+              const node = document.activeElement, style = getComputedStyle(node);
+              const named = node.labels && node.labels.length ? node.labels[0].textContent : "";
+              const name = node.getAttribute("aria-label") || node.textContent || named || node.title;
+              return [node.tagName, name.trim(), style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1];
+            }"""
+        )
+        if found[0] == "BODY" or tuple(found) in seen:
+            continue
+        seen.add(tuple(found))
+        assert found[1], found
+        assert found[2], found
+    assert {"Export", "Keys", "previous scan", "next scan", "Light or dark", "Note"} <= {name for _, name, _ in seen}
+
+
 def test_a_narrow_screen_is_not_scrolled_sideways(browser, folder):
+    """And what a menu says can be read there: it lies within the screen, and above all else."""
     context = browser.new_context(viewport={"width": 390, "height": 800})
     page = context.new_page()
     page.goto((folder / "index.html").as_uri())
     page.wait_for_selector("#scan h2")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for menu in ("Export", "Keys"):
+        page.click(f"summary:has-text('{menu}')")
+        box = page.locator(".menu[open] > div").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+        for x, y in ((5, 5), (box["width"] - 5, box["height"] - 5)):
+            point = [box["x"] + x, box["y"] + y]
+            assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('.menu') !== null", point)
+    assert len(page.query_selector_all(".menu[open]")) == 1  # one closes the other
+    page.keyboard.press("Escape")
+    assert page.query_selector(".menu[open]") is None
     context.close()
+
+
+def test_two_windows_do_not_lose_each_others_verdicts(browser, folder):
+    context = browser.new_context()
+    windows = [context.new_page() for _ in range(2)]
+    for page in windows:
+        page.goto((folder / "index.html").as_uri())
+        page.wait_for_selector("#scan h2")
+    windows[0].keyboard.press("p")
+    windows[1].click("#list tbody tr:nth-child(3)")
+    windows[1].keyboard.press("f")
+    for page in windows:
+        page.wait_for_function("document.querySelector('#counts').textContent.includes('1 passed · 1 failed')")
+        page.reload()
+        page.wait_for_selector("#scan h2")
+        assert "1 passed · 1 failed · 1 to go" in page.inner_text("#counts")
+    windows[0].evaluate("localStorage.clear()")
+    context.close()
+
+
+def test_pages_in_two_folders_keep_their_own_verdicts(browser, folder, tmp_path):
+    other = tmp_path / "qc"
+    shutil.copytree(folder, other)
+    context = browser.new_context()
+    page = context.new_page()
+    counts = []
+    for one in (folder, other):
+        page.goto((one / "index.html").as_uri())
+        page.wait_for_selector("#scan h2")
+        counts.append(page.inner_text("#counts"))
+        page.keyboard.press("p")
+    assert all("0 passed" in text for text in counts)
+    page.evaluate("localStorage.clear()")
+    context.close()
+
+
+def test_damaged_verdicts_and_addresses_are_no_end(page):
+    page.keyboard.press("p")
+    page.evaluate("for (const key of Object.keys(localStorage)) localStorage.setItem(key, '{')")
+    page.goto(page.url.partition("#")[0] + "#%E0%A4%A")
+    page.reload()
+    page.wait_for_selector("#scan h2")
+    assert "cannot be read" in page.inner_text("#message")
+    page.keyboard.press("p")
+    assert "1 passed" in page.inner_text("#counts")
+    page.evaluate("localStorage.clear()")
 
 
 def test_entries_of_older_versions_and_damaged_ones(browser, folder, tmp_path):
