@@ -489,7 +489,7 @@ def test_a_centerline_is_taken_and_named_in_the_sidecar(inputs, tmp_path, capsys
     assert list(one["name"]) == list(other["name"])
     assert np.abs(one["midpoint_mm"] - other["midpoint_mm"]).max() < 1
     sidecar = json.loads((given / f"{STEM}_label-spinalLevels_dseg.json").read_text())
-    assert "line.nii.gz" in str(sidecar["Sources"]["centerline"])
+    assert "line.nii.gz" in sidecar["Inputs"]["centerline"]
 
 
 def test_a_centerline_of_another_scan(inputs, tmp_path, capsys):
