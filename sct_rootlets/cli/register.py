@@ -57,7 +57,7 @@ def get_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     optional.add_argument(
         "-apply", type=files, default=(), metavar="<file,...>",
-        help="other images in the world of the scan, to be brought to the template as well",
+        help="other images in the world of the scan, 3D or 4D, to be brought to the template as well",
     )  # fmt: skip
     optional.add_argument(
         "-x", choices=("linear", "nn", "spline"), default="linear",
@@ -97,8 +97,9 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(f"-landmarks {arguments.landmarks} needs disc labels: give them with -ldisc")
         if arguments.engine == "sct" and arguments.landmarks == "both":
             parser.error("-engine sct takes rootlets or discs, not both")
-        from sct_rootlets.registration.to_template import register
+        from sct_rootlets.registration.to_template import register, to_apply
 
+        others = list(to_apply(arguments.apply).values())  # before anything takes time
         registration = register(
             arguments.i,
             cord=arguments.s,
@@ -116,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
 
             registration = by_toolbox(registration)
         written = registration.save(
-            arguments.ofolder, arguments.apply, arguments.x, figure=bool(arguments.figure), qc=arguments.qc
+            arguments.ofolder, others, arguments.x, figure=bool(arguments.figure), qc=arguments.qc
         )
         if arguments.v:
             say(*summary(registration), "written:", *(f"  {path}" for path in written))

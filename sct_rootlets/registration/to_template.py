@@ -6,7 +6,7 @@ The science is in `align` and what it calls, or in the Spinal Cord Toolbox; this
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,17 +16,20 @@ import numpy as np
 
 from sct_rootlets.errors import ImageError, LabelError
 from sct_rootlets.image import (
+    Series,
     Volume,
     VolumeLike,
     check_same_grid,
+    load_series,
     load_volume,
     save_labels,
+    save_series,
     save_volume,
     staged_outputs,
 )
 from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
-from sct_rootlets.registration.fields import displacement_field, resample, sample_field, save_field
+from sct_rootlets.registration.fields import displacement_field, resample, resample_series, sample_field, save_field
 from sct_rootlets.registration.landmarks import Kind, errors
 from sct_rootlets.registration.pam50 import Template, find_template
 from sct_rootlets.subject import output_prefix, save_segmented, version, write_json, write_table
@@ -134,7 +137,7 @@ class Registration:
     def save(
         self,
         folder: str | os.PathLike[str],
-        apply: Sequence[VolumeLike] = (),
+        apply: Sequence[VolumeLike | Series] = (),
         interpolation: str = "linear",
         figure: bool = True,
         qc: str | os.PathLike[str] | None = None,
@@ -144,8 +147,8 @@ class Registration:
         Parameters
         ----------
         folder : path
-        apply : sequence of volumes
-            Other images of the subject, in the world of the scan, to be brought to the template.
+        apply : sequence of volumes, or of Series
+            Other images of the subject, 3D or 4D, in the world of the scan, to be brought to the template.
         interpolation : {"linear", "nn", "spline"}
             For these.
         figure : bool
@@ -162,20 +165,13 @@ class Registration:
         ImageError
             If the folder cannot be written to, or an image lies elsewhere.
         """
-        others = {_applied_name(volume): volume for volume in map(load_volume, apply)}
-        if len(others) < len(apply):
-            raise ImageError("two of the images to apply the warp to have the same name; rename one of them")
-        inputs = [volume.path for volume in (*self.sources.values(), *others.values()) if volume.path is not None]
+        others = to_apply(apply)
+        paths = [volume.path for volume in self.sources.values()] + [series.path for series in others.values()]
+        inputs = [path for path in paths if path is not None]
         with staged_outputs(folder, keep=inputs) as stage:
             notes = list(self.notes) + self._save_images(stage)
-            for name, volume in others.items():
-                moved = self.into_template(volume, interpolation)
-                if not moved.any():
-                    raise ImageError(
-                        f"{volume.name} does not lie where the cord of {self.image.name} is, or shows nothing there; "
-                        "both must share one world space"
-                    )
-                save_volume(stage / name, moved, self.template_cord.affine, self.template_cord.header)
+            for name, series in others.items():
+                self._save_moved(stage / name, series, INTERPOLATIONS[interpolation])
             save_segmented(stage, output_prefix(self.image), self.segmented, self.sidecars)
             write_table(stage / "registration.csv", COLUMNS, self.rows)
             write_json(stage / "registration.json", self._sidecar(notes))
@@ -191,6 +187,28 @@ class Registration:
             with staged_outputs(qc, keep=inputs) as stage:
                 (stage / f"{output_prefix(self.image)}_registration.png").write_bytes(picture)
         return [Path(folder) / name for name in names]
+
+    def _save_moved(self, path: Path, series: Series, order: int) -> None:
+        """Bring an image to the template, 3D or 4D, one volume at a time."""
+        grid = self.template_cord
+        shows = False
+
+        def moved() -> Iterator[np.ndarray]:
+            nonlocal shows
+            volumes = series.volumes()
+            for one in resample_series(volumes, series.shape, series.affine, self.to_subject, grid.affine, order):
+                shows = shows or bool(one.any())
+                yield one
+
+        if series.length is None:
+            save_volume(path, next(moved()), grid.affine, grid.header)
+        else:
+            save_series(path, moved(), series.length, grid.affine, grid.header, series.header)
+        if not shows:
+            raise ImageError(
+                f"{series.name} does not lie where the cord of {self.image.name} is, or shows nothing there; "
+                "both must share one world space"
+            )
 
     def _save_images(self, stage: Path) -> list[str]:
         """Write warps, and what each of the two looks like in the other's space; notes of what there is not."""
@@ -225,8 +243,23 @@ class Registration:
         }
 
 
-def _applied_name(volume: Volume) -> str:
-    stem = volume.name
+def to_apply(sources: Sequence[VolumeLike | Series]) -> dict[str, Series]:
+    """Look at images that are to be brought along, by the names of what they become.
+
+    Raises
+    ------
+    ImageError
+        If one is missing or no image, or two would have the same name.
+    """
+    found = [one if isinstance(one, Series) else load_series(one) for one in sources]
+    named = {_applied_name(one): one for one in found}
+    if len(named) < len(found):
+        raise ImageError("two of the images to apply the warp to have the same name; rename one of them")
+    return named
+
+
+def _applied_name(series: Series) -> str:
+    stem = series.name
     for ending in (".nii.gz", ".nii"):
         stem = stem[: -len(ending)] if stem.lower().endswith(ending) else stem
     return f"{stem}2template.nii.gz"
