@@ -278,3 +278,52 @@ def test_from_python_too(drifted, template_folder):
     cord = replace(drifted.cord, data=-drifted.cord.data.astype(np.int16))
     with pytest.raises(LabelError, match="negative values"):
         register(cord=cord, rootlets=drifted.rootlets, template=template_folder)
+
+
+# ---- images in four dimensions
+
+
+@pytest.fixture
+def series(registered, drifted, tmp_path):
+    """Five volumes of whole numbers on thick slices, 2.5 s apart, and the phantom's registration."""
+    affine = drifted.cord.affine @ np.diag([4, 2, 2, 1])
+    shape = tuple(n // step for n, step in zip(drifted.cord.data.shape, (4, 2, 2), strict=True))
+    data = np.random.default_rng(1).integers(-300, 3000, (*shape, 5)).astype(np.int16)
+    image = nib.Nifti1Image(data, affine)
+    image.header.set_zooms((*image.header.get_zooms()[:3], 2.5))
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, tmp_path / "fmri.nii.gz")
+    return registered, tmp_path / "fmri.nii.gz", data, affine
+
+
+@pytest.mark.parametrize(("interpolation", "dtype"), [("linear", np.float32), ("nn", np.int16)])
+def test_every_volume_of_a_series_moves_as_it_would_alone(series, tmp_path, interpolation, dtype):
+    found, path, data, affine = series
+    found.save(tmp_path / "reg", [path], interpolation, figure=False)
+    moved = nib.load(tmp_path / "reg" / "fmri2template.nii.gz")
+    assert moved.shape == (*found.template_cord.data.shape, 5)
+    assert moved.get_data_dtype() == dtype
+    assert moved.header.get_zooms()[3] == pytest.approx(2.5)
+    assert moved.header.get_xyzt_units()[1] == "sec"
+    np.testing.assert_allclose(moved.affine, found.template_cord.affine, atol=1e-5)
+    values = np.asanyarray(moved.dataobj)
+    for number in range(5):
+        alone = found.into_template(Volume(data[..., number], affine), interpolation)
+        np.testing.assert_array_equal(values[..., number], alone)
+    first = (tmp_path / "reg" / "fmri2template.nii.gz").read_bytes()
+    found.save(tmp_path / "again", [path], interpolation, figure=False)
+    assert (tmp_path / "again" / "fmri2template.nii.gz").read_bytes() == first
+
+
+def test_a_damaged_or_strange_series_is_one_line_and_leaves_nothing(series, subject, template_folder, tmp_path, capsys):
+    _, path, data, affine = series
+    path.write_bytes(path.read_bytes()[:-4000])
+    vectors, away = tmp_path / "vectors.nii.gz", tmp_path / "away.nii.gz"
+    nib.save(nib.Nifti1Image(data[:, :, :, None, :3], affine), vectors)
+    shifted = affine.copy()
+    shifted[:3, 3] += 500
+    nib.save(nib.Nifti1Image(data, shifted), away)
+    for name, said in ((path, "truncated or damaged"), (vectors, "has 5 dimensions"), (away, "does not lie where")):
+        assert main(options(subject, template_folder, tmp_path / "reg", "-apply", name, "-figure", 0)) == 1
+        assert said in one_line(capsys)
+        assert not (tmp_path / "reg").exists()
