@@ -32,6 +32,7 @@ from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
 from sct_rootlets.registration.fields import displacement_field, resample, resample_series, sample_field, save_field
 from sct_rootlets.registration.landmarks import Kind, errors
 from sct_rootlets.registration.pam50 import Template, find_template
+from sct_rootlets.registration.quality import Quality, assess
 from sct_rootlets.subject import output_prefix, save_segmented, version, write_json, write_table
 
 Landmarks = Literal["rootlets", "discs", "both"]
@@ -120,6 +121,11 @@ class Registration:
             rows.append(dict(zip(COLUMNS, values, strict=True)))
         return rows
 
+    @cached_property
+    def quality(self) -> Quality:
+        """How well the cords overlap in template space, and whether it folds."""
+        return assess(self.alignment, self.to_subject)
+
     def in_subject(self, points: np.ndarray) -> np.ndarray:
         """Where points of the template lie in the subject, shape (N, 3), RAS+ mm."""
         if self.given_fields is not None:
@@ -140,7 +146,6 @@ class Registration:
         apply: Sequence[VolumeLike | Series] = (),
         interpolation: str = "linear",
         figure: bool = True,
-        qc: str | os.PathLike[str] | None = None,
     ) -> list[Path]:
         """Write warps, images, labels, the table, a sidecar and a picture into a folder; all of them or none.
 
@@ -152,8 +157,6 @@ class Registration:
         interpolation : {"linear", "nn", "spline"}
             For these.
         figure : bool
-        qc : path, optional
-            Folder that gets a copy of the picture, named after the scan.
 
         Returns
         -------
@@ -175,17 +178,11 @@ class Registration:
             save_segmented(stage, output_prefix(self.image), self.segmented, self.sidecars)
             write_table(stage / "registration.csv", COLUMNS, self.rows)
             write_json(stage / "registration.json", self._sidecar(notes))
-            if figure or qc is not None:
+            if figure:
                 from sct_rootlets.report.registered import save_registration_figure
 
                 save_registration_figure(self, stage / "registration.png")
-                picture = (stage / "registration.png").read_bytes()
-                if not figure:
-                    (stage / "registration.png").unlink()
             names = sorted(path.name for path in stage.iterdir())
-        if qc is not None:
-            with staged_outputs(qc, keep=inputs) as stage:
-                (stage / f"{output_prefix(self.image)}_registration.png").write_bytes(picture)
         return [Path(folder) / name for name in names]
 
     def _save_moved(self, path: Path, series: Series, order: int) -> None:
@@ -239,6 +236,8 @@ class Registration:
             "Sources": {name: volume.name for name, volume in self.sources.items()},
             "Template": {name: path.name for name, path in self.template.files.items()},
             **self.settings,
+            "CordDice": round(self.quality.cord_dice, 4),
+            "LeastJacobian": round(self.quality.least_jacobian, 4),
             "Notes": notes,
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,10 +27,10 @@ DEPTH_MM = 8.0
 INCH_PER_MM = 0.042
 
 
-def save_registration_figure(registration: Registration, path: str | os.PathLike[str]) -> None:
-    """Draw `registration_figure` into a PNG file; same input, same bytes."""
+def save_registration_figure(registration: Registration, path: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Draw `registration_figure` into a PNG file, or stream; same input, same bytes."""
     with standard_settings():
-        registration_figure(registration).savefig(path, dpi=110, metadata={"Software": None})
+        registration_figure(registration).savefig(path, dpi=110, format="png", metadata={"Software": None})
 
 
 def registration_figure(registration: Registration) -> Figure:

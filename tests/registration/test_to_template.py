@@ -170,7 +170,10 @@ def test_the_command_writes_everything(subject, template_folder, tmp_path, capsy
              "spinal_levels2anat", "rootlets2anat", "fmri_mean2template"}  # fmt: skip
     files = {f"{name}.nii.gz" for name in names} | {"registration.csv", "registration.json", "registration.png"}
     assert {path.name for path in folder.iterdir()} == files
-    assert [path.name for path in (tmp_path / "qc").iterdir()] == ["sub-phantom01_T2w_registration.png"]
+    (entry,) = (tmp_path / "qc" / "rootlets" / "entries").glob("*.json")
+    assert entry.name.startswith("sub-phantom01_T2w-")
+    assert entry.name.endswith("-registration.json")
+    assert str(tmp_path / "qc" / "index.html") in said
 
     there = nib.load(template_folder / "template" / "phantom_cord.nii.gz")
     here = nib.load(subject["image"])
@@ -190,7 +193,10 @@ def test_the_command_writes_everything(subject, template_folder, tmp_path, capsy
     used = [row for row in rows if row["used"] == "True"]
     assert [row["name"] for row in used] == ["C2", "C3", "C4", "C5", "C6", "C7", "C8", "T1"]
     assert all(abs(float(row["error_mm"])) < 1 and abs(float(row["left_out_error_mm"])) < 1 for row in used)
-    assert json.loads((folder / "registration.json").read_text())["Landmarks"] == "rootlets"
+    sidecar = json.loads((folder / "registration.json").read_text())
+    assert sidecar["Landmarks"] == "rootlets"
+    assert sidecar["CordDice"] > 0.93
+    assert sidecar["LeastJacobian"] > 0.3
 
 
 def test_what_is_not_given_is_segmented_and_kept(subject, template_folder, tmp_path, monkeypatch):
