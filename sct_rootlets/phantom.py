@@ -489,6 +489,11 @@ def _write_descriptions(folder: Path) -> list[Path]:
     return paths
 
 
+#: Numbers that SCT gives to the files of a template, in ``info_label.txt``.
+TEMPLATE_IDS = {"t2": 1, "cord": 3, "levels": 7, "label_disc": 10, "spinal_levels": 15, "rootlets": 16,
+                "rootlets_midpoint": 17}  # fmt: skip
+
+
 def write_template(folder: str | os.PathLike[str]) -> list[Path]:
     """Write a phantom that stands for a template: straight, in the layout and with the names of PAM50.
 
@@ -517,9 +522,19 @@ def write_template(folder: str | os.PathLike[str]) -> list[Path]:
     for name, labels in (("spinal_levels", spinal), ("levels", vertebral)):
         volumes[name] = np.zeros(shape, dtype=np.uint8)
         volumes[name][phantom.cord.data > 0] = labels
+    volumes["rootlets_midpoint"] = np.zeros(shape, dtype=np.uint8)
+    for value, ends in enumerate(anatomy.spinal_extents(0.0).values(), start=2):
+        middle = anatomy.centerline.position(np.array([np.mean(ends)]))[0]
+        volumes["rootlets_midpoint"][tuple(np.rint(apply_affine(np.linalg.inv(affine), middle)).astype(int))] = value
+    listed = [
+        f"{TEMPLATE_IDS[name]}, {name}, phantom_{name}.nii.gz" for name in sorted(volumes, key=TEMPLATE_IDS.__getitem__)
+    ]
     with staged_outputs(Path(folder) / "template") as stage:
         for name, data in volumes.items():
             save_volume(stage / f"phantom_{name}.nii.gz", data, affine)
+        (stage / "info_label.txt").write_text(
+            "\n".join(["# Keyword=IndivLabels", "# ID, name, file", *listed]) + "\n", encoding="utf-8"
+        )
     return sorted(Path(folder) / "template" / f"phantom_{name}.nii.gz" for name in volumes)
 
 
