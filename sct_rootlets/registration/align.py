@@ -61,7 +61,8 @@ def align(
     along = arc_map(pairs)
     across, used = _across(template, subject, along)
     warp = CordWarp(template.space, subject.space, along, across)
-    if by_shape and "rootlets" in kinds and template.rootlets is not None and subject.rootlets is not None:
+    known = any(pair.used and pair.subject.kind == "rootlets" for pair in pairs)
+    if by_shape and known and template.rootlets is not None and subject.rootlets is not None:
         pairs, along = refine(pairs, warp, template.rootlets, subject.rootlets)
         across, used = _across(template, subject, along)
         warp = replace(warp, along=along, across=across)

@@ -55,6 +55,7 @@ def refine(
     """
     pairs = list(pairs)
     start = [pair.subject.arc_mm for pair in pairs]
+    warp = replace(warp, along=_by_rootlets(pairs))
     for _ in range(ROUNDS):
         place = warp.template.coordinates(warp.to_template(subject.points))
         # A stretch of the cord that became longer has more voxels than it had: each counts for less.
@@ -66,8 +67,13 @@ def refine(
             moved = pair.subject.arc_mm + off * float(warp.along.slope(pair.template.arc_mm))
             moved = float(np.clip(moved, start[index] - FURTHEST_MM, start[index] + FURTHEST_MM))
             pairs[index] = replace(pair, subject=replace(pair.subject, arc_mm=moved))
-        warp = replace(warp, along=arc_map(pairs))
-    return pairs, warp.along
+        warp = replace(warp, along=_by_rootlets(pairs))
+    return pairs, arc_map(pairs)
+
+
+def _by_rootlets(pairs: Sequence[Pair]) -> ArcMap:
+    """The map by rootlets alone: discs, each a millimetre off, would stretch a level here and shrink it there."""
+    return arc_map([pair for pair in pairs if pair.subject.kind == "rootlets"])
 
 
 def _off(

@@ -64,6 +64,26 @@ def test_discs_go_to_their_discs_if_they_are_the_landmarks(drifted, template_fol
     assert off[0, 2] == pytest.approx(-5 / 1.08, abs=0.8)
 
 
+def test_levels_go_to_their_levels_if_discs_are_landmarks_too(template_folder):
+    """A phantom whose levels lie against its discs as the template's do: both kinds agree to a millimetre."""
+    anatomy = cervical_anatomy(bend_deg=14, sway_mm=4, scale=1.05)
+    drawn = draw_phantom(anatomy, *phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16))
+    found = register(
+        cord=drawn.cord, rootlets=drawn.rootlets, discs=drawn.discs, template=template_folder, landmarks="both"
+    )
+    for name, arc in middles(anatomy).items():
+        moved = found.alignment.warp.to_template(at(anatomy, arc))
+        assert np.linalg.norm(moved - at(TEMPLATE, middles(TEMPLATE)[name])) < 0.5
+    assert found.quality.least_jacobian > 0.6
+
+
+def test_a_single_disc_is_enough_too(drifted, template_folder):
+    single = replace(drifted.discs, data=np.where(drifted.discs.data == 5, 5, 0))
+    found = register(cord=drifted.cord, discs=single, template=template_folder, landmarks="discs")
+    moved = found.alignment.warp.to_template(at(drifted.anatomy, drifted.anatomy.discs[5]))
+    assert np.linalg.norm(moved - at(TEMPLATE, TEMPLATE.discs[5])) < 1.0
+
+
 def test_the_cord_goes_to_the_cord_and_nothing_folds(registered):
     cord = registered.template_cord.data
     mask = replace(registered.alignment.subject.mask, data=registered.alignment.subject.mask.data.astype(np.float32))
