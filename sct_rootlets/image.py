@@ -269,6 +269,28 @@ def check_same_grid(reference: Volume, other: Volume) -> None:
         )
 
 
+def header_notes(volume: Volume | Series) -> list[str]:
+    """Note that a header places its image twice, in two places; other programs may take the other one.
+
+    Parameters
+    ----------
+    volume : Volume or Series
+    """
+    header = volume.header
+    if header is None or not (header["sform_code"] and header["qform_code"]):
+        return []
+    shape = volume.data.shape if isinstance(volume, Volume) else volume.shape
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1).T
+    ends = (apply_affine(affine, corners) for affine in (header.get_sform(), header.get_qform()))
+    apart = float(np.linalg.norm(np.subtract(*ends), axis=1).max())
+    if apart <= GRID_TOLERANCE_MM:
+        return []
+    return [
+        f"{volume.name}: sform and qform of its header are up to {apart:.3g} mm apart: the sform is taken; SCT refuses "
+        "such images, and others may take the qform"
+    ]
+
+
 def _canonical_grid(volume: Volume) -> tuple[tuple[int, ...], np.ndarray]:
     """Shape and affine that the volume would have after reordering its axes to RAS+."""
     orientation = io_orientation(volume.affine)

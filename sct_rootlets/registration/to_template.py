@@ -20,6 +20,7 @@ from sct_rootlets.image import (
     Volume,
     VolumeLike,
     check_same_grid,
+    header_notes,
     load_series,
     load_volume,
     save_labels,
@@ -73,6 +74,8 @@ class Registration:
         Of what was segmented.
     settings : dict
         For the sidecar.
+    header_notes : tuple of str
+        What is odd about the files.
     given_fields : (numpy.ndarray, numpy.ndarray), optional
         Fields from elsewhere (SCT), to be used in place of the alignment's own.
     """
@@ -86,6 +89,7 @@ class Registration:
     segmented: dict[str, Volume] = field(default_factory=dict)
     sidecars: dict[str, dict[str, Any]] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
+    header_notes: tuple[str, ...] = ()
     given_fields: tuple[np.ndarray, np.ndarray] | None = None
 
     @cached_property
@@ -108,7 +112,8 @@ class Registration:
     def notes(self) -> tuple[str, ...]:
         """What a user should know, one line each."""
         found = self.alignment
-        return (*(f"template: {note}" for note in found.template.notes), *found.subject.notes, *found.notes)
+        template = (f"template: {note}" for note in found.template.notes)
+        return (*self.header_notes, *template, *found.subject.notes, *found.notes)
 
     @cached_property
     def rows(self) -> list[dict[str, object]]:
@@ -174,6 +179,7 @@ class Registration:
         with staged_outputs(folder, keep=inputs) as stage:
             notes = list(self.notes) + self._save_images(stage)
             for name, series in others.items():
+                notes += header_notes(series)
                 self._save_moved(stage / name, series, INTERPOLATIONS[interpolation])
             save_segmented(stage, output_prefix(self.image), self.segmented, self.sidecars)
             write_table(stage / "registration.csv", COLUMNS, self.rows)
@@ -364,6 +370,7 @@ def register(
         segmented,
         sidecars,
         settings,
+        tuple(note for volume in volumes.values() for note in header_notes(volume)),
     )
 
 

@@ -289,6 +289,19 @@ def test_bad_input_is_one_line_and_leaves_nothing(subject, template_folder, tmp_
         assert not folder.exists()
 
 
+def test_a_header_that_places_its_image_twice_is_noted(subject, template_folder, tmp_path):
+    image = nib.load(subject["image"])
+    moved = image.affine.copy()
+    moved[:3, 3] += [0, 3, 0]
+    image.set_qform(moved, 1)
+    nib.save(image, tmp_path / "twice.nii.gz")
+    command = options(subject, template_folder, tmp_path / "reg", "-figure", 0)
+    command[1] = str(tmp_path / "twice.nii.gz")
+    assert main(command) == 0
+    notes = json.loads((tmp_path / "reg" / "registration.json").read_text())["Notes"]
+    assert any("sform and qform of its header are up to 3 mm apart" in note for note in notes)
+
+
 def test_bad_usage(subject, template_folder, tmp_path, capsys):
     for more, said in (
         (["-landmarks", "discs"], "needs disc labels"),
