@@ -31,7 +31,15 @@ from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
 from sct_rootlets.image import Volume, load_volume
-from sct_rootlets.phantom import Anatomy, Phantom, cervical_anatomy, draw_phantom, phantom_grid, write_template
+from sct_rootlets.phantom import (
+    Anatomy,
+    Phantom,
+    activation,
+    cervical_anatomy,
+    draw_phantom,
+    phantom_grid,
+    write_template,
+)
 from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
 from sct_rootlets.registration.fields import displacement_field, jacobian, resample, sample_field
@@ -173,7 +181,7 @@ def deformed_subject(bent: Bent, template: LandmarkedCord, rootlets: Volume, vox
     return drawn[0], drawn[1]
 
 
-def deformed(template: Template, draws: int, voxel_mm: float) -> None:
+def deformed(template: Template, draws: int, voxel_mm: float, seed: int) -> None:
     """Table of PAM50 deformed and registered back."""
     there = cord_of(template)
     rootlets, fluid = template.volume("rootlets"), template.folder / "PAM50_csf.nii.gz"
@@ -190,7 +198,7 @@ def deformed(template: Template, draws: int, voxel_mm: float) -> None:
            "inverse, 95 % (greatest) (mm)", "least Jacobian in the canal")  # fmt: skip
     table, near = [], 0
     for draw in range(draws):
-        bent = Bent.draw(np.random.default_rng((2026, draw)), there)
+        bent = Bent.draw(np.random.default_rng((seed, draw)), there)
         subject, roots = deformed_subject(bent, there, rootlets, voxel_mm)
         warp = align(there, landmarked_cord(subject, roots)).warp
         forward = displacement_field(warp.to_subject, cord.shape, affine)
@@ -382,11 +390,8 @@ def group(n_subjects: int, drift_mm: float) -> None:
         write_template(folder)
         levels = load_volume(Path(folder) / "template" / "phantom_spinal_levels.nii.gz").data
         for drawn in drifting(n_subjects, drift_mm):
-            centre = drawn.anatomy.centerline.position(np.array([middles(drawn.anatomy)["C6"]]))[0] + [2.5, 0, 0]
-            places = apply_affine(drawn.cord.affine, np.indices(drawn.cord.data.shape).reshape(3, -1).T)
-            active = np.exp(-((places - centre) ** 2).sum(axis=1) / (2 * 3.0**2)).reshape(drawn.cord.data.shape)
             for kind in kinds:
-                moved = by(kind, drawn, folder).into_template(Volume(active.astype(np.float32), drawn.cord.affine))
+                moved = by(kind, drawn, folder).into_template(Volume(activation(drawn), drawn.cord.affine))
                 means[kind].append(moved)
     header("aligned by", "peak of the group's mean", "share of its activity in the cord at C5", "at C6", "at C7")
     for kind, maps in means.items():
@@ -424,13 +429,14 @@ def main() -> None:
     parser.add_argument("-template", type=Path, help="folder of PAM50")
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
     parser.add_argument("-draws", type=int, default=20)
+    parser.add_argument("-seed", type=int, default=2026, help="of the draws")
     parser.add_argument("-subjects", type=int, default=12, help="phantoms of spread and group")
     parser.add_argument("-drift", type=float, default=3.0, help="of spread and group: standard deviation in mm")
     parser.add_argument("-runs", type=int, default=3, help="of speed")
     parser.add_argument("-voxel", type=float, default=0.8, help="of the deformed template, in mm")
     arguments = parser.parse_args()
     if arguments.what == "deformed":
-        deformed(find_template(arguments.template), arguments.draws, arguments.voxel)
+        deformed(find_template(arguments.template), arguments.draws, arguments.voxel, arguments.seed)
     elif arguments.what == "spread":
         spread(arguments.subjects, arguments.drift)
     elif arguments.what == "group":

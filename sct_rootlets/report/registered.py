@@ -53,9 +53,9 @@ def registration_figure(registration: Registration) -> Figure:
     after = _view(found.template.space.points, [pair.template.arc_mm for pair in used])
     height = max(np.ptp(before[2]), np.ptp(after[2])) * INCH_PER_MM
     width = (2 * HALF_MM + 1) * INCH_PER_MM
-    figure = Figure(figsize=(4 * width + 1.5, height + 0.8), facecolor="white")
+    figure = Figure(figsize=(4 * width + 2.0, height + 0.8), facecolor="white")
     axes = figure.subplots(1, 4)
-    figure.subplots_adjust(left=0.05, right=0.99, top=1 - 0.4 / (height + 0.8), bottom=0.03, wspace=0.12)
+    figure.subplots_adjust(left=0.05, right=0.99, top=1 - 0.4 / (height + 0.8), bottom=0.03, wspace=0.24)
     rootlets = {**registration.sources, **registration.segmented}.get("rootlets")
     for line, name, view, warp in (
         (axes[:2], "as scanned", before, None),

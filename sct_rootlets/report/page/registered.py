@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: The other levels predict one within this; further than `FAR_MM`, it is nearer to a neighbour's place.
 NEAR_MM = 3.0
 #: Overlap of the cords, and change of volume, from which they are fine, and below which they are not.
-DICE, JACOBIAN = (0.9, 0.8), (0.2, 0.0)
+DICE, JACOBIAN = (0.9, 0.8), (0.1, 0.0)
 
 
 def add_registration(folder: Path, registration: Registration, about: About) -> Path:

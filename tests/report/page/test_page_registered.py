@@ -41,7 +41,12 @@ def test_a_good_registration_has_no_flag(registered):
 
 @pytest.mark.parametrize(
     ("dice", "jacobian", "states"),
-    [(0.95, 0.5, ["ok", "ok"]), (0.85, 0.1, ["look", "look"]), (0.5, 0.0, ["bad", "bad"]), (0.9, np.inf, ["ok", "ok"])],
+    [
+        (0.95, 0.5, ["ok", "ok"]),
+        (0.85, 0.05, ["look", "look"]),
+        (0.5, 0.0, ["bad", "bad"]),
+        (0.9, np.inf, ["ok", "ok"]),
+    ],
 )
 def test_poor_ones_have(registered, dice, jacobian, states):
     flags = registration_flags(with_quality(registered, dice, jacobian))[1:]
