@@ -49,6 +49,8 @@ LABELS = {
     "levels2anat": "levels",
     "spinal_levels2anat": "spinal_levels",
 }
+#: What the scan becomes.
+MOVED_SCAN = "anat2template.nii.gz"
 #: Columns of the table of landmarks.
 COLUMNS = ("kind", "level", "name", "used", "template_mm", "subject_mm", "error_mm", "left_out_error_mm")
 
@@ -218,7 +220,7 @@ class Registration:
         save_field(stage / "warp_anat2template.nii.gz", self.to_subject, self.template_cord.affine)
         save_field(stage / "warp_template2anat.nii.gz", self.to_template, self.image.affine)
         moved = self.into_template(self.image)
-        save_volume(stage / "anat2template.nii.gz", moved, self.template_cord.affine, self.template_cord.header)
+        save_volume(stage / MOVED_SCAN, moved, self.template_cord.affine, self.template_cord.header)
         notes = []
         picture = self.template.volume(self.contrast)
         if picture is None:
@@ -260,6 +262,8 @@ def to_apply(sources: Sequence[VolumeLike | Series]) -> dict[str, Series]:
     named = {_applied_name(one): one for one in found}
     if len(named) < len(found):
         raise ImageError("two of the images to apply the warp to have the same name; rename one of them")
+    if MOVED_SCAN in named:
+        raise ImageError(f"{named[MOVED_SCAN].name} would become {MOVED_SCAN}, as the scan itself does; rename it")
     return named
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sct_rootlets.cli.phantom import main
+
 PAGE = Path(__file__).parents[2] / "docs" / "registration.md"
 
 
@@ -28,3 +30,10 @@ def test_the_group_example_runs_as_written(tmp_path):
     assert float(peak) > 0.85
     assert int(shares) > 90
     assert (tmp_path / "study" / "qc" / "rootlets" / "index.html").exists()
+
+
+def test_maps_of_activity_are_of_a_cohort(capsys, tmp_path):
+    with pytest.raises(SystemExit) as stopped:
+        main(["-ofolder", str(tmp_path), "-activity", "1"])
+    assert stopped.value.code == 2
+    assert "say how many (-n)" in capsys.readouterr().err

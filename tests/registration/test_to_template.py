@@ -275,8 +275,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(subject, template_folder, tmp_
     shifted = cord.affine.copy()
     shifted[:3, 3] += 500
     save_volume(away, cord.data, shifted)
+    anat = tmp_path / "anat.nii.gz"
+    anat.write_bytes(subject["image"].read_bytes())
     folder = tmp_path / "reg"
     for more, said in (
+        (["-apply", anat], "would become anat2template.nii.gz"),
         (["-s", other], "have different shapes"),
         (["-rootlets", strangers], "no label of the rootlets is common"),
         (["-template", partial], "PAM50_rootlets.nii.gz is missing"),
