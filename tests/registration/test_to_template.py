@@ -149,6 +149,21 @@ def test_a_gap_in_the_mask_is_bridged_with_a_warning(drifted, registered, templa
     )
 
 
+def test_a_mask_that_lacks_one_side_of_the_cord_is_told_and_levels_stay(drifted, registered, template_folder):
+    """A lesion takes the right half of 8 mm of the cord: its middle seems to be elsewhere, levels are not."""
+    cut = drifted.cord.data.copy()
+    index = np.argwhere(cut)
+    points = apply_affine(drifted.cord.affine, index)
+    line = drifted.anatomy.centerline.project(points)
+    cut[tuple(index[(line.arc > 78) & (line.arc < 86) & (points[:, 0] > line.foot[:, 0])].T)] = 0
+    found = register(cord=replace(drifted.cord, data=cut), rootlets=drifted.rootlets, template=template_folder)
+    assert any("the mask lacks the section" in note for note in found.notes)
+    assert not any("lacks the section" in note for note in registered.notes)
+    for name, arc in middles(drifted.anatomy).items():
+        moved = found.alignment.warp.to_template(at(drifted.anatomy, arc))[0, 2]
+        assert moved == pytest.approx(at(TEMPLATE, middles(TEMPLATE)[name])[0, 2], abs=0.6)
+
+
 def test_a_cord_that_leaves_the_field_of_view_at_its_side_is_registered_with_a_warning(drifted, template_folder):
     affine = drifted.cord.affine
     x = apply_affine(affine, np.argwhere(drifted.cord.data))[:, 0]
