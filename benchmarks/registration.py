@@ -31,6 +31,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
 from sct_rootlets.image import Volume, load_volume
+from sct_rootlets.levels import level_name
 from sct_rootlets.phantom import (
     Anatomy,
     Phantom,
@@ -275,7 +276,7 @@ def real(template: Template, data: Path) -> None:
         "leaving one level out: off",
     )
     header(*columns, "cord Dice", "least Jacobian", "discs: off, by rootlets (mm)")
-    turns, ratios = [], []
+    turns, ratios, below = [], [], {}
     for name, (cord, rootlets, discs) in subjects(data).items():
         own = landmarked_cord(cord, rootlets, discs)
         found = align(there, own)
@@ -298,15 +299,43 @@ def real(template: Template, data: Path) -> None:
             ", ".join(off),
         )
         turns.append((name, *turns_of(there, own, found)))
+        levels = {pair.subject.name: pair.subject.arc_mm for pair in found.pairs if pair.subject.kind == "rootlets"}
+        if {"C3", "C8", "T1"} <= set(levels):
+            below[name] = share_below(levels)
         knots = found.warp.along
         ratios += list(np.diff(knots.subject) / np.diff(knots.template))
-    print(f"\nlength between neighbouring levels, subject over template: {min(ratios):.2f} to {max(ratios):.2f}\n")
+    print(f"\nlength between neighbouring levels, subject over template: {min(ratios):.2f} to {max(ratios):.2f}")
+    print(
+        f"from C8 to T1, as a share of the way from C3 to C8: template {share_below(places(there)):.3f}, its ", end=""
+    )
+    print(f"proportional levels {share_below(proportional(template, there)):.3f}, scans", end=" ")
+    print(", ".join(f"{name} {share:.3f}" for name, share in below.items()), end="\n\n")
     header(
         "scan", "turn by the mask's sections, mean (degrees)", "by pairs of roots, mean (SD; number)", "as estimated"
     )
     for name, by_section, by_roots, estimated in turns:
         roots = f"{np.mean(by_roots):+.1f} ({np.std(by_roots):.1f}; {len(by_roots)})"
         row(name, f"{by_section:+.1f}", roots, f"{estimated:+.1f}")
+
+
+def places(cord: LandmarkedCord) -> dict[str, float]:
+    """Middles of levels along a cord, mm, by name."""
+    return {one.name: one.arc_mm for one in cord.landmarks if one.kind == "rootlets"}
+
+
+def proportional(template: Template, there: LandmarkedCord) -> dict[str, float]:
+    """Middles of the template's proportional spinal levels along its cord, mm, by name."""
+    volume = template.volume("spinal_levels")
+    assert volume is not None
+    index = np.argwhere(volume.data)[::20]
+    arc = there.space.coordinates(apply_affine(volume.affine, index))[:, 0]
+    value = volume.data[tuple(index.T)]
+    return {level_name(at, "spinal"): float(np.median(arc[value == at])) for at in range(2, 10)}
+
+
+def share_below(levels: dict[str, float]) -> float:
+    """How far T1 lies below C8, over how far C8 lies below C3."""
+    return (levels["T1"] - levels["C8"]) / (levels["C8"] - levels["C3"])
 
 
 def in_template_space(there: LandmarkedCord, own: LandmarkedCord, found: Alignment) -> tuple[float, float]:
