@@ -31,7 +31,16 @@ from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
 from sct_rootlets.image import Volume, load_volume
-from sct_rootlets.phantom import Anatomy, Phantom, cervical_anatomy, draw_phantom, phantom_grid, write_template
+from sct_rootlets.levels import level_name
+from sct_rootlets.phantom import (
+    Anatomy,
+    Phantom,
+    activation,
+    cervical_anatomy,
+    draw_phantom,
+    phantom_grid,
+    write_template,
+)
 from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
 from sct_rootlets.registration.fields import displacement_field, jacobian, resample, sample_field
@@ -173,7 +182,7 @@ def deformed_subject(bent: Bent, template: LandmarkedCord, rootlets: Volume, vox
     return drawn[0], drawn[1]
 
 
-def deformed(template: Template, draws: int, voxel_mm: float) -> None:
+def deformed(template: Template, draws: int, voxel_mm: float, seed: int) -> None:
     """Table of PAM50 deformed and registered back."""
     there = cord_of(template)
     rootlets, fluid = template.volume("rootlets"), template.folder / "PAM50_csf.nii.gz"
@@ -190,7 +199,7 @@ def deformed(template: Template, draws: int, voxel_mm: float) -> None:
            "inverse, 95 % (greatest) (mm)", "least Jacobian in the canal")  # fmt: skip
     table, near = [], 0
     for draw in range(draws):
-        bent = Bent.draw(np.random.default_rng((2026, draw)), there)
+        bent = Bent.draw(np.random.default_rng((seed, draw)), there)
         subject, roots = deformed_subject(bent, there, rootlets, voxel_mm)
         warp = align(there, landmarked_cord(subject, roots)).warp
         forward = displacement_field(warp.to_subject, cord.shape, affine)
@@ -267,7 +276,7 @@ def real(template: Template, data: Path) -> None:
         "leaving one level out: off",
     )
     header(*columns, "cord Dice", "least Jacobian", "discs: off, by rootlets (mm)")
-    turns, ratios = [], []
+    turns, ratios, below = [], [], {}
     for name, (cord, rootlets, discs) in subjects(data).items():
         own = landmarked_cord(cord, rootlets, discs)
         found = align(there, own)
@@ -290,15 +299,43 @@ def real(template: Template, data: Path) -> None:
             ", ".join(off),
         )
         turns.append((name, *turns_of(there, own, found)))
+        levels = {pair.subject.name: pair.subject.arc_mm for pair in found.pairs if pair.subject.kind == "rootlets"}
+        if {"C3", "C8", "T1"} <= set(levels):
+            below[name] = share_below(levels)
         knots = found.warp.along
         ratios += list(np.diff(knots.subject) / np.diff(knots.template))
-    print(f"\nlength between neighbouring levels, subject over template: {min(ratios):.2f} to {max(ratios):.2f}\n")
+    print(f"\nlength between neighbouring levels, subject over template: {min(ratios):.2f} to {max(ratios):.2f}")
+    print(
+        f"from C8 to T1, as a share of the way from C3 to C8: template {share_below(places(there)):.3f}, its ", end=""
+    )
+    print(f"proportional levels {share_below(proportional(template, there)):.3f}, scans", end=" ")
+    print(", ".join(f"{name} {share:.3f}" for name, share in below.items()), end="\n\n")
     header(
         "scan", "turn by the mask's sections, mean (degrees)", "by pairs of roots, mean (SD; number)", "as estimated"
     )
     for name, by_section, by_roots, estimated in turns:
         roots = f"{np.mean(by_roots):+.1f} ({np.std(by_roots):.1f}; {len(by_roots)})"
         row(name, f"{by_section:+.1f}", roots, f"{estimated:+.1f}")
+
+
+def places(cord: LandmarkedCord) -> dict[str, float]:
+    """Middles of levels along a cord, mm, by name."""
+    return {one.name: one.arc_mm for one in cord.landmarks if one.kind == "rootlets"}
+
+
+def proportional(template: Template, there: LandmarkedCord) -> dict[str, float]:
+    """Middles of the template's proportional spinal levels along its cord, mm, by name."""
+    volume = template.volume("spinal_levels")
+    assert volume is not None
+    index = np.argwhere(volume.data)[::20]
+    arc = there.space.coordinates(apply_affine(volume.affine, index))[:, 0]
+    value = volume.data[tuple(index.T)]
+    return {level_name(at, "spinal"): float(np.median(arc[value == at])) for at in range(2, 10)}
+
+
+def share_below(levels: dict[str, float]) -> float:
+    """How far T1 lies below C8, over how far C8 lies below C3."""
+    return (levels["T1"] - levels["C8"]) / (levels["C8"] - levels["C3"])
 
 
 def in_template_space(there: LandmarkedCord, own: LandmarkedCord, found: Alignment) -> tuple[float, float]:
@@ -382,11 +419,8 @@ def group(n_subjects: int, drift_mm: float) -> None:
         write_template(folder)
         levels = load_volume(Path(folder) / "template" / "phantom_spinal_levels.nii.gz").data
         for drawn in drifting(n_subjects, drift_mm):
-            centre = drawn.anatomy.centerline.position(np.array([middles(drawn.anatomy)["C6"]]))[0] + [2.5, 0, 0]
-            places = apply_affine(drawn.cord.affine, np.indices(drawn.cord.data.shape).reshape(3, -1).T)
-            active = np.exp(-((places - centre) ** 2).sum(axis=1) / (2 * 3.0**2)).reshape(drawn.cord.data.shape)
             for kind in kinds:
-                moved = by(kind, drawn, folder).into_template(Volume(active.astype(np.float32), drawn.cord.affine))
+                moved = by(kind, drawn, folder).into_template(Volume(activation(drawn), drawn.cord.affine))
                 means[kind].append(moved)
     header("aligned by", "peak of the group's mean", "share of its activity in the cord at C5", "at C6", "at C7")
     for kind, maps in means.items():
@@ -424,13 +458,14 @@ def main() -> None:
     parser.add_argument("-template", type=Path, help="folder of PAM50")
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
     parser.add_argument("-draws", type=int, default=20)
+    parser.add_argument("-seed", type=int, default=2026, help="of the draws")
     parser.add_argument("-subjects", type=int, default=12, help="phantoms of spread and group")
     parser.add_argument("-drift", type=float, default=3.0, help="of spread and group: standard deviation in mm")
     parser.add_argument("-runs", type=int, default=3, help="of speed")
     parser.add_argument("-voxel", type=float, default=0.8, help="of the deformed template, in mm")
     arguments = parser.parse_args()
     if arguments.what == "deformed":
-        deformed(find_template(arguments.template), arguments.draws, arguments.voxel)
+        deformed(find_template(arguments.template), arguments.draws, arguments.voxel, arguments.seed)
     elif arguments.what == "spread":
         spread(arguments.subjects, arguments.drift)
     elif arguments.what == "group":

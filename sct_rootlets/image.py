@@ -94,13 +94,93 @@ def load_volume(source: VolumeLike) -> Volume:
     return _checked(Volume(np.asanyarray(source.dataobj), source.affine, "image", header))
 
 
-def _read(path: Path) -> Volume:
+@dataclass(frozen=True)
+class Series:
+    """Volumes of one grid, such as those of fMRI, read one at a time.
+
+    Attributes
+    ----------
+    shape : (int, int, int)
+        Of each.
+    affine : numpy.ndarray, shape (4, 4)
+    name : str
+    header : nibabel.Nifti1Header, optional
+    path : pathlib.Path, optional
+    length : int or None
+        Number of volumes; None for a single one that has no fourth dimension.
+    stored : object
+        What is indexed like an array of four dimensions, or three.
+    """
+
+    shape: tuple[int, ...]
+    affine: np.ndarray
+    name: str
+    header: Any
+    path: Path | None
+    length: int | None
+    stored: Any
+
+    def volumes(self) -> Iterator[np.ndarray]:
+        """The volumes, in order.
+
+        Raises
+        ------
+        ImageError
+            If the file is truncated or damaged.
+        """
+        if self.length is None:
+            yield load_volume(self.path or (np.asanyarray(self.stored), self.affine)).data
+            return
+        for index in range(self.length):
+            with _readable(self.path or self.name):
+                data = _as_stored(self.stored, (..., index))
+            data = data.reshape(self.shape)
+            yield _checked(Volume(data, self.affine, self.name)).data
+
+
+def load_series(source: VolumeLike) -> Series:
+    """Look at a 3D or 4D image; its volumes are read when they are asked for.
+
+    Parameters
+    ----------
+    source : path, nibabel image, (array, affine) or Volume
+
+    Raises
+    ------
+    ImageError
+        As `load_volume`; or if there are more than four dimensions.
+    """
+    path, header = None, None
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        image = _opened(path, keep=True)
+        stored, affine, name, header = image.dataobj, image.affine, path.name, image.header
+    elif isinstance(source, Volume):
+        stored, affine, name, header, path = source.data, source.affine, source.name, source.header, source.path
+    elif isinstance(source, tuple):
+        stored, affine, name = np.asarray(source[0]), np.asarray(source[1], dtype=float), "array"
+    else:
+        stored, affine, name = source.dataobj, source.affine, "image"
+        header = source.header if isinstance(source, nib.Nifti1Pair) else None
+    shape = tuple(stored.shape)
+    if len(shape) > 4 and np.prod(shape[4:]) > 1:
+        raise ImageError(f"{name} has {len(shape)} dimensions (a warp, or vectors?); give 3D or 4D images")
+    length = shape[3] if len(shape) > 3 and shape[3] > 1 else None
+    empty = np.broadcast_to(np.zeros(1, dtype=stored.dtype), shape[:3])  # all but the values is checked
+    affine = _checked(Volume(empty, np.asarray(affine), name)).affine
+    return Series(shape[:3], affine, name, header, path, length, stored)
+
+
+def _opened(path: Path, keep: bool = False) -> Any:
+    """A NIfTI file, whose values are not read yet; kept open, parts of a compressed one are read in order."""
     try:
         if path.is_dir():
             raise ImageError(f"{path} is a folder; give a NIfTI file (.nii or .nii.gz)")
         if not path.exists():
             raise ImageError(f"{path} does not exist; check the path")
-        image = nib.load(path)
+        image: Any = nib.load(path)
+        if keep and isinstance(image, nib.Nifti1Pair):
+            image = type(image).from_filename(path, keep_file_open=True)
     except ImageError:
         raise
     except PermissionError as error:
@@ -109,15 +189,32 @@ def _read(path: Path) -> Volume:
         raise ImageError(f"{path} is not a NIfTI file, or is damaged; expected .nii or .nii.gz") from error
     if not isinstance(image, nib.Nifti1Pair):  # the base of NIfTI 1 and 2, in one file or two
         raise ImageError(f"{path} is not a NIfTI file; convert it to .nii.gz first")
+    return image
+
+
+@contextlib.contextmanager
+def _readable(path: Path | str) -> Iterator[None]:
     try:
+        yield
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise ImageError(f"{path} is truncated or damaged; copy or create it again") from error
+
+
+def _as_stored(stored: Any, index: Any = ...) -> np.ndarray:
+    """Values as they are stored; scaled integers become single precision: nibabel would take eight bytes a voxel."""
+    values = np.asanyarray(stored[index])
+    scaled = (getattr(stored, "slope", 1), getattr(stored, "inter", 0)) != (1, 0)
+    return values.astype(np.float32) if scaled else values
+
+
+def _read(path: Path) -> Volume:
+    image = _opened(path)
+    with _readable(path):
         if path.suffix.lower() == ".gz":
             _check_gzip(path)
-        # Scaled integers become single precision: nibabel's default would take eight bytes a voxel.
         stored: Any = image.dataobj
         scaled = (stored.slope, stored.inter) != (1, 0)
         data = np.asanyarray(stored, dtype=np.float32) if scaled else np.asanyarray(stored)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise ImageError(f"{path} is truncated or damaged; copy or create it again") from error
     return _checked(Volume(data, image.affine, path.name, image.header, path))
 
 
@@ -170,6 +267,28 @@ def check_same_grid(reference: Volume, other: Volume) -> None:
             f"{reference.name} and {other.name} have the same shape but different affines: "
             f"their corners lie up to {shift:.3g} mm apart; {advice}, or repair the header that is wrong"
         )
+
+
+def header_notes(volume: Volume | Series) -> list[str]:
+    """Note that a header places its image twice, in two places; other programs may take the other one.
+
+    Parameters
+    ----------
+    volume : Volume or Series
+    """
+    header = volume.header
+    if header is None or not (header["sform_code"] and header["qform_code"]):
+        return []
+    shape = volume.data.shape if isinstance(volume, Volume) else volume.shape
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1).T
+    ends = (apply_affine(affine, corners) for affine in (header.get_sform(), header.get_qform()))
+    apart = float(np.linalg.norm(np.subtract(*ends), axis=1).max())
+    if apart <= GRID_TOLERANCE_MM:
+        return []
+    return [
+        f"{volume.name}: sform and qform of its header are up to {apart:.3g} mm apart: the sform is taken; SCT refuses "
+        "such images, and others may take the qform"
+    ]
 
 
 def _canonical_grid(volume: Volume) -> tuple[tuple[int, ...], np.ndarray]:
@@ -450,13 +569,56 @@ def save_volume(path: str | os.PathLike[str], data: np.ndarray, affine: np.ndarr
         Its sform and qform codes and units are kept.
     """
     image = nib.Nifti1Image(data, affine, dtype=data.dtype)
-    if header is not None and (header["sform_code"] or header["qform_code"]):
-        image.set_sform(affine, int(header["sform_code"]))
-        image.set_qform(affine, int(header["qform_code"]))
-        image.header.set_xyzt_units(*header.get_xyzt_units())
-    image.header["scl_slope"], image.header["scl_inter"] = 1, 0
+    _like(image.header, affine, header)
     buffer = io.BytesIO()
-    # No file name and no time in the gzip header: they would make every run's file differ.
-    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=buffer, mtime=0) as stream:
+    with _gzip(buffer, 6) as stream:
         stream.write(image.to_bytes())
     Path(path).write_bytes(buffer.getvalue())
+
+
+def save_series(
+    path: str | os.PathLike[str], volumes: Iterable[np.ndarray], length: int, affine: np.ndarray, header: Any, time: Any
+) -> None:
+    """Write volumes one after another as a 4D ``.nii.gz``; same input, same bytes.
+
+    Parameters
+    ----------
+    path : path
+    volumes : iterable of numpy.ndarray, shape (I, J, K) each
+        Of one data type; no more than one is held at a time.
+    length : int
+        How many there are.
+    affine : numpy.ndarray, shape (4, 4)
+    header : nibabel.Nifti1Header or None
+        Its sform and qform codes and units are kept.
+    time : nibabel.Nifti1Header or None
+        The time between volumes, its unit, and where it begins are kept.
+    """
+    with Path(path).open("wb") as file, _gzip(file, 1) as stream:
+        for number, data in enumerate(volumes):
+            if number == 0:
+                empty = np.broadcast_to(np.zeros(1, dtype=data.dtype), (*data.shape, length))
+                image = nib.Nifti1Image(empty, affine, dtype=data.dtype)
+                _like(image.header, affine, header)
+                if time is not None and len(time.get_zooms()) > 3:
+                    image.header.set_zooms((*image.header.get_zooms()[:3], time.get_zooms()[3]))
+                    image.header.set_xyzt_units(image.header.get_xyzt_units()[0], time.get_xyzt_units()[1])
+                    image.header["toffset"] = time["toffset"]
+                image.header["magic"], image.header["vox_offset"] = b"n+1", 352
+                stream.write(image.header.binaryblock + bytes(4))  # no extensions
+            for layer in range(data.shape[2]):
+                stream.write(data[:, :, layer].tobytes(order="F"))
+
+
+def _like(header: Any, affine: np.ndarray, model: Any) -> None:
+    """Give a header the codes and units of another one, and no scale."""
+    if model is not None and (model["sform_code"] or model["qform_code"]):
+        header.set_sform(affine, int(model["sform_code"]))
+        header.set_qform(affine, int(model["qform_code"]))
+        header.set_xyzt_units(*model.get_xyzt_units())
+    header["scl_slope"], header["scl_inter"] = 1, 0
+
+
+def _gzip(file: Any, level: int) -> gzip.GzipFile:
+    """No file name and no time in the gzip header: they would make every run's file differ."""
+    return gzip.GzipFile(filename="", mode="wb", compresslevel=level, fileobj=file, mtime=0)

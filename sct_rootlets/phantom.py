@@ -425,7 +425,29 @@ def cohort_anatomy(rng: np.random.Generator) -> tuple[Anatomy, float]:
     return cervical_anatomy(bend, sway, scale, drift.tolist()), height
 
 
-def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0) -> list[Path]:
+def activation(phantom: Phantom, level: str = "C6", sd_mm: float = 3.0) -> np.ndarray:
+    """Draw a map of activity that is 1 in the right half of the cord at the middle of a level, and falls off around.
+
+    Parameters
+    ----------
+    phantom : Phantom
+    level : str
+    sd_mm : float
+        Of the Gaussian.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (I, J, K)
+        On the phantom's grid.
+    """
+    middle = np.mean(phantom.anatomy.spinal_extents(0.0)[level])
+    centre = phantom.anatomy.centerline.position(np.array([middle]))[0] + [2.5, 0, 0]
+    places = apply_affine(phantom.cord.affine, np.indices(phantom.cord.data.shape).reshape(3, -1).T)
+    away = ((places - centre) ** 2).sum(axis=1) / (2 * sd_mm**2)
+    return np.exp(-away).reshape(phantom.cord.data.shape).astype(np.float32)
+
+
+def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0, activity: bool = False) -> list[Path]:
     """Write a cohort of phantoms as a BIDS dataset with a ``participants.tsv``; the same bytes every time.
 
     Scans are sagittal, of 1 mm voxels, with the PMJ in view (`cohort_anatomy`).
@@ -435,6 +457,8 @@ def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0)
     folder : path
     n_subjects : int
     seed : int
+    activity : bool
+        Write a map of `activation` of each as well, and a template.
 
     Returns
     -------
@@ -447,8 +471,15 @@ def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0)
         subject = f"sub-cohort{number:0{digits}d}"
         anatomy, height = cohort_anatomy(rng)
         grid = phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16)
-        paths += _write_subject(Path(folder), subject, draw_phantom(anatomy, *grid, seed=seed + number))
+        phantom = draw_phantom(anatomy, *grid, seed=seed + number)
+        paths += _write_subject(Path(folder), subject, phantom)
+        if activity:
+            with staged_outputs(Path(folder) / subject / "func") as stage:
+                save_volume(stage / f"{subject}_task-hand_zstat.nii.gz", activation(phantom), phantom.cord.affine)
+                paths += [stage.parent / path.name for path in stage.iterdir()]
         rows.append(f"{subject}\t{rng.integers(20, 46)}\t{'FM'[int(rng.integers(2))]}\t{height}\n")
+    if activity:
+        paths += write_template(Path(folder) / "derivatives" / "template")
     with staged_outputs(folder) as stage:
         (stage / "participants.tsv").write_text("participant_id\tage\tsex\theight\n" + "".join(rows), encoding="utf-8")
     return sorted([*paths, Path(folder) / "participants.tsv", *_write_descriptions(Path(folder))])
@@ -489,6 +520,11 @@ def _write_descriptions(folder: Path) -> list[Path]:
     return paths
 
 
+#: Numbers that SCT gives to the files of a template, in ``info_label.txt``.
+TEMPLATE_IDS = {"t2": 1, "cord": 3, "levels": 7, "label_disc": 10, "spinal_levels": 15, "rootlets": 16,
+                "rootlets_midpoint": 17}  # fmt: skip
+
+
 def write_template(folder: str | os.PathLike[str]) -> list[Path]:
     """Write a phantom that stands for a template: straight, in the layout and with the names of PAM50.
 
@@ -517,9 +553,19 @@ def write_template(folder: str | os.PathLike[str]) -> list[Path]:
     for name, labels in (("spinal_levels", spinal), ("levels", vertebral)):
         volumes[name] = np.zeros(shape, dtype=np.uint8)
         volumes[name][phantom.cord.data > 0] = labels
+    volumes["rootlets_midpoint"] = np.zeros(shape, dtype=np.uint8)
+    for value, ends in enumerate(anatomy.spinal_extents(0.0).values(), start=2):
+        middle = anatomy.centerline.position(np.array([np.mean(ends)]))[0]
+        volumes["rootlets_midpoint"][tuple(np.rint(apply_affine(np.linalg.inv(affine), middle)).astype(int))] = value
+    listed = [
+        f"{TEMPLATE_IDS[name]}, {name}, phantom_{name}.nii.gz" for name in sorted(volumes, key=TEMPLATE_IDS.__getitem__)
+    ]
     with staged_outputs(Path(folder) / "template") as stage:
         for name, data in volumes.items():
             save_volume(stage / f"phantom_{name}.nii.gz", data, affine)
+        (stage / "info_label.txt").write_text(
+            "\n".join(["# Keyword=IndivLabels", "# ID, name, file", *listed]) + "\n", encoding="utf-8"
+        )
     return sorted(Path(folder) / "template" / f"phantom_{name}.nii.gz" for name in volumes)
 
 

@@ -157,7 +157,7 @@ def check_beside_cord(distance_mm: float, what: str) -> None:
 
 
 def place_discs(
-    points: dict[int, np.ndarray], centerline: Centerline, affine: np.ndarray
+    points: dict[int, np.ndarray], centerline: Centerline, affine: np.ndarray, least: int = 2
 ) -> tuple[list[Disc], list[str]]:
     """Project disc labels to the centerline.
 
@@ -169,6 +169,8 @@ def place_discs(
         Extended to the PMJ where there is one.
     affine : numpy.ndarray, shape (4, 4)
         Of the volume that the labels were read from: gives their uncertainty.
+    least : int
+        How many there must be: a vertebra needs two.
 
     Returns
     -------
@@ -181,7 +183,7 @@ def place_discs(
     ------
     LabelError
         If a value is no disc, a disc lies more than 40 mm sideways from the cord, discs are out of order along
-        the cord, or fewer than two remain.
+        the cord, or too few remain.
     """
     if min(points) < 1:
         raise LabelError(f"the disc labels hold the value {min(points)}; disc n lies above vertebra n, from 1 on")
@@ -211,11 +213,9 @@ def place_discs(
                 f"disc {lower.value} ({disc_name(lower.value)}) lies above disc {upper.value} "
                 f"({disc_name(upper.value)}) along the cord; disc values must grow from head to foot"
             )
-    if len(discs) < 2:
-        raise LabelError(
-            f"{len(discs)} disc label{'s' if len(discs) != 1 else ''} beside the cord mask; "
-            "a vertebral level needs the discs above and below it"
-        )
+    if len(discs) < least:
+        advice = "a vertebral level needs the discs above and below it" if least > 1 else "do both belong to one scan?"
+        raise LabelError(f"{len(discs)} disc label{'s' if len(discs) != 1 else ''} beside the cord mask; {advice}")
     return discs, notes
 
 

@@ -25,6 +25,9 @@ def get_parser() -> argparse.ArgumentParser:
         help="write a cohort of so many subjects with drawn anatomies and a participants.tsv, whose spinal and "
         "vertebral levels lie as far apart as published (default: the two phantoms of testing_data/)",
     )
+    optional.add_argument("-activity", type=int, choices=(0, 1), default=0, metavar="<0|1>",
+                          help="with -n: a map of each subject, active in the right half of the cord at its own C6, "
+                               "and a phantom of a template (default: 0)")  # fmt: skip
     optional.add_argument("-seed", type=seed, default=0, metavar="<n>", help="of what is drawn for -n (default: 0)")
     add_misc(parser)
     return parser
@@ -47,7 +50,14 @@ def seed(text: str) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    return run(get_parser(), argv, _command)
+    parser = get_parser()
+
+    def command(arguments: argparse.Namespace) -> None:
+        if arguments.activity and arguments.n is None:
+            parser.error("-activity is for a cohort: say how many (-n)")
+        _command(arguments)
+
+    return run(parser, argv, command)
 
 
 def _command(arguments: argparse.Namespace) -> None:
@@ -56,6 +66,6 @@ def _command(arguments: argparse.Namespace) -> None:
     if arguments.n is None:
         written = write_phantoms(arguments.ofolder)
     else:
-        written = write_cohort(arguments.ofolder, arguments.n, arguments.seed)
+        written = write_cohort(arguments.ofolder, arguments.n, arguments.seed, bool(arguments.activity))
     if arguments.v:
         say("written:", *(f"  {path}" for path in written))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, run, say
+from sct_rootlets.cli.common import MODEL_HELP, add_misc, add_qc, command_parser, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.to_template import Registration
@@ -57,7 +58,7 @@ def get_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     optional.add_argument(
         "-apply", type=files, default=(), metavar="<file,...>",
-        help="other images in the world of the scan, to be brought to the template as well",
+        help="other images in the world of the scan, 3D or 4D, to be brought to the template as well",
     )  # fmt: skip
     optional.add_argument(
         "-x", choices=("linear", "nn", "spline"), default="linear",
@@ -73,7 +74,7 @@ def get_parser() -> argparse.ArgumentParser:
         "Spinal Cord Toolbox and take its warps (default: own)",
     )
     optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
-    optional.add_argument("-qc", metavar="<folder>", help="folder that also gets the picture, named after the scan")
+    add_qc(optional)
     optional.add_argument("-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>",
                           help="draw the picture (default: 1)")  # fmt: skip
     optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
@@ -97,8 +98,9 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(f"-landmarks {arguments.landmarks} needs disc labels: give them with -ldisc")
         if arguments.engine == "sct" and arguments.landmarks == "both":
             parser.error("-engine sct takes rootlets or discs, not both")
-        from sct_rootlets.registration.to_template import register
+        from sct_rootlets.registration.to_template import register, to_apply
 
+        others = list(to_apply(arguments.apply).values())  # before anything takes time
         registration = register(
             arguments.i,
             cord=arguments.s,
@@ -115,13 +117,22 @@ def main(argv: list[str] | None = None) -> int:
             from sct_rootlets.sct.registration import by_toolbox
 
             registration = by_toolbox(registration)
-        written = registration.save(
-            arguments.ofolder, arguments.apply, arguments.x, figure=bool(arguments.figure), qc=arguments.qc
-        )
+        written = registration.save(arguments.ofolder, others, arguments.x, figure=bool(arguments.figure))
+        if arguments.qc is not None:
+            written.append(_add_to_page(arguments, registration))
         if arguments.v:
             say(*summary(registration), "written:", *(f"  {path}" for path in written))
 
     return run(parser, argv, command)
+
+
+def _add_to_page(arguments: argparse.Namespace, registration: Registration) -> Path:
+    from sct_rootlets.report.page import About
+    from sct_rootlets.report.page.registered import add_registration
+
+    shown = registration.image
+    about = About.of_file(shown.path, shown.name, "sct_rootlets register", arguments.qc_subject, arguments.qc_dataset)
+    return add_registration(Path(arguments.qc), registration, about)
 
 
 def summary(registration: Registration) -> list[str]:
@@ -131,6 +142,8 @@ def summary(registration: Registration) -> list[str]:
         without = row["left_out_error_mm"]
         error = "" if without is None else f"{without:+7.1f}"
         lines.append(f"  {row['name']:<6}{row['subject_mm']:7.1f}{error}{'' if row['used'] else '  (not used)'}")
+    quality = registration.quality
+    lines.append(f"cord Dice in the template {quality.cord_dice:.3f}, least Jacobian {quality.least_jacobian:.2f}")
     return lines + [f"note: {note}" for note in registration.notes]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sct_rootlets.registration.arcmap import ArcMap
 from sct_rootlets.registration.cord import LandmarkedCord
 from sct_rootlets.registration.landmarks import Kind, Pair, arc_map, pair_landmarks
-from sct_rootlets.registration.section import ARC_STEP_MM, SectionMap, fit_section_map, measure_sections
+from sct_rootlets.registration.section import ARC_STEP_MM, GAP_SHARE, SectionMap, fit_section_map, measure_sections
 from sct_rootlets.registration.shape import refine
 from sct_rootlets.registration.turn import turns_of_roots
 from sct_rootlets.registration.warp import CordWarp
@@ -61,12 +61,21 @@ def align(
     along = arc_map(pairs)
     across, used = _across(template, subject, along)
     warp = CordWarp(template.space, subject.space, along, across)
-    if by_shape and "rootlets" in kinds and template.rootlets is not None and subject.rootlets is not None:
+    known = any(pair.used and pair.subject.kind == "rootlets" for pair in pairs)
+    if by_shape and known and template.rootlets is not None and subject.rootlets is not None:
         pairs, along = refine(pairs, warp, template.rootlets, subject.rootlets)
         across, used = _across(template, subject, along)
         warp = replace(warp, along=along, across=across)
     if not used.any():
         notes.append("no cross-section of the cord could be compared with the template's: its size is left as it is")
+    else:
+        between = used[np.argmax(used) : len(used) - np.argmax(used[::-1])]
+        lacking = np.count_nonzero(~between) * ARC_STEP_MM
+        if lacking:
+            notes.append(
+                f"along {lacking:.0f} mm of the template's cord, the mask lacks the section, or {1 - GAP_SHARE:.0%} "
+                "and more of it: taken from nearby; look whether the cord's middle is right there"
+            )
     return Alignment(template, subject, warp, tuple(pairs), tuple(notes))
 
 

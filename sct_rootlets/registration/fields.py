@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -136,29 +137,98 @@ def resample(
     numpy.ndarray, shape (I, J, K)
         0 where the image does not reach.
     """
-    kind = np.dtype(dtype if dtype is not None else moving.data.dtype if order == 0 else np.float32)
-    source = moving.data.astype(np.uint8) if moving.data.dtype == bool else moving.data
-    if order > 1:
-        source = ndimage.spline_filter(source.astype(np.float32), order, output=np.float32, mode="mirror")
-    back = np.linalg.inv(moving.affine)
+    kind = _kind(moving.data.dtype, order, dtype)
+    source = _filtered(moving.data, order)
     result = np.zeros(field.shape[:3], dtype=kind)
+    for seen in _seen(field, affine, moving.data.shape, moving.affine):
+        seen.fill(result, source, order)
+    return result
+
+
+def resample_series(
+    volumes: Iterable[np.ndarray],
+    shape: tuple[int, ...],
+    moving_affine: np.ndarray,
+    field: np.ndarray,
+    affine: np.ndarray,
+    order: int = 1,
+) -> Iterator[np.ndarray]:
+    """Bring many images of one grid along a displacement field, one at a time: places are worked out once.
+
+    Parameters
+    ----------
+    volumes : iterable of numpy.ndarray, shape (I, J, K) each
+    shape : (int, int, int)
+        Of each.
+    moving_affine : numpy.ndarray, shape (4, 4)
+    field, affine, order
+        See `resample`.
+
+    Yields
+    ------
+    numpy.ndarray
+        On the grid of the field.
+    """
+    everywhere = list(_seen(field, affine, shape, moving_affine))
+    for data in volumes:
+        result = np.zeros(field.shape[:3], dtype=_kind(data.dtype, order))
+        source = _filtered(data, order)
+        for seen in everywhere:
+            seen.fill(result, source, order)
+        yield result
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Voxels of a part of a grid that see an image: which ones, and where they look, in voxels of the image."""
+
+    part: tuple[slice, slice, slice]
+    size: tuple[int, ...]
+    which: np.ndarray
+    place: np.ndarray
+
+    def fill(self, result: np.ndarray, source: np.ndarray, order: int) -> None:
+        """Set the part of a result that sees the source."""
+        kind = result.dtype
+        # Up to the outermost voxels' own faces, they count as they are, as ITK has it; nothing is made up beyond.
+        mode = "mirror" if order > 1 else "nearest"
+        output = np.float64 if kind.itemsize > 4 or (kind.kind in "iu" and kind.itemsize == 4) else np.float32
+        value = ndimage.map_coordinates(source, self.place, order=order, mode=mode, prefilter=False, output=output)
+        if kind.kind in "iu":
+            limits = np.iinfo(kind)
+            value = np.clip(np.rint(value), limits.min, limits.max)
+        block = np.zeros(self.size, dtype=kind)
+        block.reshape(-1)[self.which] = value
+        result[self.part] = block
+
+
+def _seen(field: np.ndarray, affine: np.ndarray, shape: tuple[int, ...], moving_affine: np.ndarray) -> Iterator[_Seen]:
+    back = np.linalg.inv(moving_affine)
+    limits = np.array(shape)[:, None] - 0.5
     for part in _slabs(field.shape):
         size = field[part].shape[:3]
         index = np.indices(size, dtype=np.float32).reshape(3, -1).T
         index[:, 2] += part[2].start
         points = apply_affine(affine, index) + field[part].reshape(-1, 3)
         place = apply_affine(back, points).T
-        value = ndimage.map_coordinates(
-            source, place, order=order, mode="grid-constant", cval=0, prefilter=False, output=np.float32
-        )
-        # Nothing is made up beyond the outermost voxels' own size.
-        beyond = ((place < -0.5) | (place > np.array(source.shape)[:, None] - 0.5)).any(axis=0)
-        value[beyond] = 0
-        if kind.kind in "iu":
-            limits = np.iinfo(kind)
-            value = np.clip(np.rint(value), limits.min, limits.max)
-        result[part] = value.reshape(size)
-    return result
+        which = np.flatnonzero(((place >= -0.5) & (place <= limits)).all(axis=0))
+        if len(which):
+            yield _Seen(part, size, which.astype(np.int32), place[:, which].astype(np.float32))
+
+
+def _kind(moving: np.dtype, order: int, dtype: np.dtype | type | None = None) -> np.dtype:
+    if dtype is None:
+        dtype = (np.uint8 if moving.kind == "b" else moving) if order == 0 else np.float32
+    return np.dtype(dtype)
+
+
+def _filtered(data: np.ndarray, order: int) -> np.ndarray:
+    source = data.astype(np.uint8) if data.dtype == bool else data
+    return (
+        ndimage.spline_filter(source.astype(np.float32), order, output=np.float32, mode="mirror")
+        if order > 1
+        else source
+    )
 
 
 def sample_field(field: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -117,7 +117,7 @@ def disc_landmarks(
     landmarks : list of Landmark
     notes : tuple of str
     """
-    discs, notes = place_discs(points, centerline, affine)
+    discs, notes = place_discs(points, centerline, affine, least=1)
     return [Landmark("discs", disc.value, disc_name(disc.value), disc.arc_mm, disc.sd_mm) for disc in discs], tuple(
         notes
     )

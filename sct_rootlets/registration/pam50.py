@@ -24,6 +24,7 @@ CONTENTS = {
     "discs_in_cord": (10, "label_disc"),
     "spinal_levels": (15, "spinal_levels"),
     "rootlets": (16, "rootlets"),
+    "rootlets_midpoint": (17, "rootlets_midpoint"),
 }
 #: The labels of PAM50, as they were in its repository on 4 July 2025, with their SHA-256. They suffice: intensities
 #: only help the eye.

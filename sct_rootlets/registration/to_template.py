@@ -6,7 +6,7 @@ The science is in `align` and what it calls, or in the Spinal Cord Toolbox; this
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,19 +16,24 @@ import numpy as np
 
 from sct_rootlets.errors import ImageError, LabelError
 from sct_rootlets.image import (
+    Series,
     Volume,
     VolumeLike,
     check_same_grid,
+    header_notes,
+    load_series,
     load_volume,
     save_labels,
+    save_series,
     save_volume,
     staged_outputs,
 )
 from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
-from sct_rootlets.registration.fields import displacement_field, resample, sample_field, save_field
+from sct_rootlets.registration.fields import displacement_field, resample, resample_series, sample_field, save_field
 from sct_rootlets.registration.landmarks import Kind, errors
 from sct_rootlets.registration.pam50 import Template, find_template
+from sct_rootlets.registration.quality import Quality, assess
 from sct_rootlets.subject import output_prefix, save_segmented, version, write_json, write_table
 
 Landmarks = Literal["rootlets", "discs", "both"]
@@ -44,6 +49,8 @@ LABELS = {
     "levels2anat": "levels",
     "spinal_levels2anat": "spinal_levels",
 }
+#: What the scan becomes.
+MOVED_SCAN = "anat2template.nii.gz"
 #: Columns of the table of landmarks.
 COLUMNS = ("kind", "level", "name", "used", "template_mm", "subject_mm", "error_mm", "left_out_error_mm")
 
@@ -69,6 +76,8 @@ class Registration:
         Of what was segmented.
     settings : dict
         For the sidecar.
+    header_notes : tuple of str
+        What is odd about the files.
     given_fields : (numpy.ndarray, numpy.ndarray), optional
         Fields from elsewhere (SCT), to be used in place of the alignment's own.
     """
@@ -82,6 +91,7 @@ class Registration:
     segmented: dict[str, Volume] = field(default_factory=dict)
     sidecars: dict[str, dict[str, Any]] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
+    header_notes: tuple[str, ...] = ()
     given_fields: tuple[np.ndarray, np.ndarray] | None = None
 
     @cached_property
@@ -104,7 +114,8 @@ class Registration:
     def notes(self) -> tuple[str, ...]:
         """What a user should know, one line each."""
         found = self.alignment
-        return (*(f"template: {note}" for note in found.template.notes), *found.subject.notes, *found.notes)
+        template = (f"template: {note}" for note in found.template.notes)
+        return (*self.header_notes, *template, *found.subject.notes, *found.notes)
 
     @cached_property
     def rows(self) -> list[dict[str, object]]:
@@ -116,6 +127,11 @@ class Registration:
             values = (one.kind, one.value, one.name, pair.used, one.arc_mm, own.arc_mm, miss, without)
             rows.append(dict(zip(COLUMNS, values, strict=True)))
         return rows
+
+    @cached_property
+    def quality(self) -> Quality:
+        """How well the cords overlap in template space, and whether it folds."""
+        return assess(self.alignment, self.to_subject)
 
     def in_subject(self, points: np.ndarray) -> np.ndarray:
         """Where points of the template lie in the subject, shape (N, 3), RAS+ mm."""
@@ -134,23 +150,20 @@ class Registration:
     def save(
         self,
         folder: str | os.PathLike[str],
-        apply: Sequence[VolumeLike] = (),
+        apply: Sequence[VolumeLike | Series] = (),
         interpolation: str = "linear",
         figure: bool = True,
-        qc: str | os.PathLike[str] | None = None,
     ) -> list[Path]:
         """Write warps, images, labels, the table, a sidecar and a picture into a folder; all of them or none.
 
         Parameters
         ----------
         folder : path
-        apply : sequence of volumes
-            Other images of the subject, in the world of the scan, to be brought to the template.
+        apply : sequence of volumes, or of Series
+            Other images of the subject, 3D or 4D, in the world of the scan, to be brought to the template.
         interpolation : {"linear", "nn", "spline"}
             For these.
         figure : bool
-        qc : path, optional
-            Folder that gets a copy of the picture, named after the scan.
 
         Returns
         -------
@@ -162,42 +175,52 @@ class Registration:
         ImageError
             If the folder cannot be written to, or an image lies elsewhere.
         """
-        others = {_applied_name(volume): volume for volume in map(load_volume, apply)}
-        if len(others) < len(apply):
-            raise ImageError("two of the images to apply the warp to have the same name; rename one of them")
-        inputs = [volume.path for volume in (*self.sources.values(), *others.values()) if volume.path is not None]
+        others = to_apply(apply)
+        paths = [volume.path for volume in self.sources.values()] + [series.path for series in others.values()]
+        inputs = [path for path in paths if path is not None]
         with staged_outputs(folder, keep=inputs) as stage:
             notes = list(self.notes) + self._save_images(stage)
-            for name, volume in others.items():
-                moved = self.into_template(volume, interpolation)
-                if not moved.any():
-                    raise ImageError(
-                        f"{volume.name} does not lie where the cord of {self.image.name} is, or shows nothing there; "
-                        "both must share one world space"
-                    )
-                save_volume(stage / name, moved, self.template_cord.affine, self.template_cord.header)
+            for name, series in others.items():
+                notes += header_notes(series)
+                self._save_moved(stage / name, series, INTERPOLATIONS[interpolation])
             save_segmented(stage, output_prefix(self.image), self.segmented, self.sidecars)
             write_table(stage / "registration.csv", COLUMNS, self.rows)
             write_json(stage / "registration.json", self._sidecar(notes))
-            if figure or qc is not None:
+            if figure:
                 from sct_rootlets.report.registered import save_registration_figure
 
                 save_registration_figure(self, stage / "registration.png")
-                picture = (stage / "registration.png").read_bytes()
-                if not figure:
-                    (stage / "registration.png").unlink()
             names = sorted(path.name for path in stage.iterdir())
-        if qc is not None:
-            with staged_outputs(qc, keep=inputs) as stage:
-                (stage / f"{output_prefix(self.image)}_registration.png").write_bytes(picture)
         return [Path(folder) / name for name in names]
+
+    def _save_moved(self, path: Path, series: Series, order: int) -> None:
+        """Bring an image to the template, 3D or 4D, one volume at a time."""
+        grid = self.template_cord
+        shows = False
+
+        def moved() -> Iterator[np.ndarray]:
+            nonlocal shows
+            volumes = series.volumes()
+            for one in resample_series(volumes, series.shape, series.affine, self.to_subject, grid.affine, order):
+                shows = shows or bool(one.any())
+                yield one
+
+        if series.length is None:
+            save_volume(path, next(moved()), grid.affine, grid.header)
+        else:
+            save_series(path, moved(), series.length, grid.affine, grid.header, series.header)
+        if not shows:
+            raise ImageError(
+                f"{series.name} does not lie where the cord of {self.image.name} is, or shows nothing there; "
+                "both must share one world space"
+            )
 
     def _save_images(self, stage: Path) -> list[str]:
         """Write warps, and what each of the two looks like in the other's space; notes of what there is not."""
         save_field(stage / "warp_anat2template.nii.gz", self.to_subject, self.template_cord.affine)
         save_field(stage / "warp_template2anat.nii.gz", self.to_template, self.image.affine)
         moved = self.into_template(self.image)
-        save_volume(stage / "anat2template.nii.gz", moved, self.template_cord.affine, self.template_cord.header)
+        save_volume(stage / MOVED_SCAN, moved, self.template_cord.affine, self.template_cord.header)
         notes = []
         picture = self.template.volume(self.contrast)
         if picture is None:
@@ -222,12 +245,31 @@ class Registration:
             "Inputs": {kind: volume.name for kind, volume in self.sources.items()},
             "Template": {name: path.name for name, path in self.template.files.items()},
             **self.settings,
+            "CordDice": round(self.quality.cord_dice, 4),
+            "LeastJacobian": round(self.quality.least_jacobian, 4),
             "Notes": notes,
         }
 
 
-def _applied_name(volume: Volume) -> str:
-    stem = volume.name
+def to_apply(sources: Sequence[VolumeLike | Series]) -> dict[str, Series]:
+    """Look at images that are to be brought along, by the names of what they become.
+
+    Raises
+    ------
+    ImageError
+        If one is missing or no image, or two would have the same name.
+    """
+    found = [one if isinstance(one, Series) else load_series(one) for one in sources]
+    named = {_applied_name(one): one for one in found}
+    if len(named) < len(found):
+        raise ImageError("two of the images to apply the warp to have the same name; rename one of them")
+    if MOVED_SCAN in named:
+        raise ImageError(f"{named[MOVED_SCAN].name} would become {MOVED_SCAN}, as the scan itself does; rename it")
+    return named
+
+
+def _applied_name(series: Series) -> str:
+    stem = series.name
     for ending in (".nii.gz", ".nii"):
         stem = stem[: -len(ending)] if stem.lower().endswith(ending) else stem
     return f"{stem}2template.nii.gz"
@@ -333,6 +375,7 @@ def register(
         segmented,
         sidecars,
         settings,
+        tuple(note for volume in volumes.values() for note in header_notes(volume)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,10 +27,10 @@ DEPTH_MM = 8.0
 INCH_PER_MM = 0.042
 
 
-def save_registration_figure(registration: Registration, path: str | os.PathLike[str]) -> None:
-    """Draw `registration_figure` into a PNG file; same input, same bytes."""
+def save_registration_figure(registration: Registration, path: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Draw `registration_figure` into a PNG file, or stream; same input, same bytes."""
     with standard_settings():
-        registration_figure(registration).savefig(path, dpi=110, metadata={"Software": None})
+        registration_figure(registration).savefig(path, dpi=110, format="png", metadata={"Software": None})
 
 
 def registration_figure(registration: Registration) -> Figure:
@@ -53,9 +53,9 @@ def registration_figure(registration: Registration) -> Figure:
     after = _view(found.template.space.points, [pair.template.arc_mm for pair in used])
     height = max(np.ptp(before[2]), np.ptp(after[2])) * INCH_PER_MM
     width = (2 * HALF_MM + 1) * INCH_PER_MM
-    figure = Figure(figsize=(4 * width + 1.5, height + 0.8), facecolor="white")
+    figure = Figure(figsize=(4 * width + 2.0, height + 0.8), facecolor="white")
     axes = figure.subplots(1, 4)
-    figure.subplots_adjust(left=0.05, right=0.99, top=1 - 0.4 / (height + 0.8), bottom=0.03, wspace=0.12)
+    figure.subplots_adjust(left=0.05, right=0.99, top=1 - 0.4 / (height + 0.8), bottom=0.03, wspace=0.24)
     rootlets = {**registration.sources, **registration.segmented}.get("rootlets")
     for line, name, view, warp in (
         (axes[:2], "as scanned", before, None),

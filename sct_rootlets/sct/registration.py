@@ -8,14 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from nibabel.affines import apply_affine
 
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume, save_labels
 from sct_rootlets.registration.fields import load_field
 from sct_rootlets.registration.to_template import Registration
 from sct_rootlets.sct.steps import run_command, sct_command
+from sct_rootlets.vertebral import label_points
 
 COMMAND = "sct_register_to_template"
+#: What SCT takes the landmarks of the template from.
+USED_BY_SCT = {"rootlets": "rootlets_midpoint", "discs": "discs_in_cord"}
 WARPS = ("warp_anat2template.nii.gz", "warp_template2anat.nii.gz")
 
 
@@ -45,18 +49,10 @@ def by_toolbox(registration: Registration) -> Registration:
             f"{COMMAND} of the Spinal Cord Toolbox was not found: set SCT_DIR, or use -engine own"
         ) from error
     kind = "discs" if registration.settings["Landmarks"] == "discs" else "rootlets"
-    volumes = {**registration.sources, **registration.segmented}
-    known = {pair.subject.value for pair in registration.alignment.pairs if pair.subject.kind == kind}
+    _check_template(registration, kind)
     folder = Path(tempfile.mkdtemp(prefix="sct_rootlets-"))
     try:
-        labels = volumes[kind]
-        kept = np.where(np.isin(np.rint(labels.data), list(known)), np.rint(labels.data), 0)
-        save_labels(folder / "labels.nii.gz", kept, labels)
-        save_labels(folder / "cord.nii.gz", registration.alignment.subject.mask.data, registration.image)
-        arguments = ["-i", str(_file(registration.image, folder)), "-s", "cord.nii.gz"]
-        arguments += ["-ldisc" if kind == "discs" else "-lrootlet", "labels.nii.gz", "-c", registration.contrast]
-        arguments += ["-t", str(_sct_folder(registration.template.folder)), "-ofolder", "out"]
-        run_command([str(command), *arguments], folder)
+        run_command([str(command), *prepared_arguments(registration, kind, folder)], folder)
         missing = [name for name in WARPS if not (folder / "out" / name).exists()]
         if missing:
             raise SctRootletsError(f"{COMMAND} made no {' and no '.join(missing)}; use -engine own")
@@ -68,6 +64,55 @@ def by_toolbox(registration: Registration) -> Registration:
             raise SctRootletsError(f"{COMMAND} made {name} on another grid than that of {volume.name}")
     settings = {**registration.settings, "Engine": COMMAND, "RefinedByShape": kind == "rootlets"}
     return replace(registration, given_fields=(fields[0][0], fields[1][0]), settings=settings)
+
+
+def _check_template(registration: Registration, kind: str) -> None:
+    """Check that the template has what SCT asks of it, which is more than we do."""
+    template = registration.template
+    needed = [registration.contrast, "cord", *(USED_BY_SCT[kind],), *(("rootlets",) if kind == "rootlets" else ())]
+    missing = [template.expected[name].name for name in needed if name not in template.files]
+    if not (template.folder / "info_label.txt").exists():
+        missing.append("info_label.txt")
+    if missing:
+        raise SctRootletsError(
+            f"{COMMAND} needs {', '.join(missing)} in {template.folder}; give SCT's own template "
+            "(sct_download_data -d PAM50), or use -engine own"
+        )
+
+
+def prepared_arguments(registration: Registration, kind: str, folder: Path) -> list[str]:
+    """Write what SCT is to read into a folder; the command's arguments, to be run there.
+
+    Labels that the template's own landmarks lack, at which SCT fails, are left out; so are further voxels of a disc.
+
+    Parameters
+    ----------
+    registration : Registration
+    kind : {"rootlets", "discs"}
+    folder : Path
+    """
+    volumes = {**registration.sources, **registration.segmented}
+    labels, cord = volumes[kind], registration.alignment.subject.mask
+    landmarks = registration.template.volume(USED_BY_SCT[kind])
+    assert landmarks is not None  # it has been checked
+    values = np.rint(labels.data).astype(int)
+    kept = np.where(np.isin(values, np.unique(np.rint(landmarks.data)).astype(int)), values, 0)
+    if kind == "discs":
+        kept = _single_voxels(kept, labels)
+    save_labels(folder / "labels.nii.gz", kept, labels)
+    save_labels(folder / "cord.nii.gz", cord.data, cord)
+    arguments = ["-i", str(_file(registration.image, folder)), "-s", "cord.nii.gz"]
+    arguments += ["-ldisc" if kind == "discs" else "-lrootlet", "labels.nii.gz", "-c", registration.contrast]
+    return [*arguments, "-t", str(_sct_folder(registration.template.folder)), "-ofolder", "out"]
+
+
+def _single_voxels(kept: np.ndarray, labels: Volume) -> np.ndarray:
+    """One voxel a disc, the nearest to its middle, shape (I, J, K)."""
+    points = label_points(Volume(kept, labels.affine, labels.name))
+    result = np.zeros_like(kept)
+    for value, point in points.items():
+        result[tuple(np.rint(apply_affine(np.linalg.inv(labels.affine), point)).astype(int))] = value
+    return result
 
 
 def _file(image: Volume, folder: Path) -> Path:

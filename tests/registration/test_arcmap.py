@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from sct_rootlets.registration.arcmap import SLOPES, ArcMap, fit_arc_map
+from sct_rootlets.registration.arcmap import (
+    PLACE_SD_MM,
+    REACH_MM,
+    SCALE_SD,
+    SLOPES,
+    ArcMap,
+    estimate_scale,
+    fit_arc_map,
+)
 
 TEMPLATE = np.array([16.0, 34.0, 50.0, 66.0, 82.0])
 SUBJECT = np.array([20.0, 33.0, 52.0, 63.0, 84.0])
@@ -25,10 +33,25 @@ def test_it_meets_its_landmarks_grows_and_has_no_kink():
     assert np.abs(np.diff(slope)).max() < 0.01  # ... and does not jump, at knots or at the ends
 
 
-def test_beyond_the_outermost_landmarks_the_slope_is_one():
-    along = fit_arc_map(TEMPLATE, SUBJECT)
-    assert along([6.0])[0] == pytest.approx(10.0)
-    assert along([100.0])[0] == pytest.approx(102.0)
+def test_beyond_the_outermost_landmarks_the_subject_keeps_its_scale():
+    """Where the next level would be, and further, it lies at the subject's own scale; there is no kink on the way."""
+    along = fit_arc_map(TEMPLATE, 0.9 * TEMPLATE + 3)
+    assert along.scale == pytest.approx(estimate_scale(TEMPLATE, 0.9 * TEMPLATE))
+    for beyond in (REACH_MM, 3 * REACH_MM):
+        assert along([16.0 - beyond])[0] == pytest.approx(0.9 * 16 + 3 - along.scale * beyond)
+        assert along([82.0 + beyond])[0] == pytest.approx(0.9 * 82 + 3 + along.scale * beyond)
+    outside = along.slope([-50.0, 200.0])
+    np.testing.assert_allclose(outside, along.scale)
+
+
+def test_the_scale_is_believed_by_how_far_landmarks_reach():
+    """Regression with a prior (ridge): the textbook mean of two estimates, each by its variance."""
+    assert estimate_scale([50.0], [43.0]) == 1.0
+    for reach in (15.0, 100.0):
+        at = np.array([20.0, 20 + reach])
+        variance = 2 * PLACE_SD_MM**2 / reach**2  # of the slope between two places
+        expected = (0.9 / variance + 1 / SCALE_SD**2) / (1 / variance + 1 / SCALE_SD**2)
+        assert estimate_scale(at, 0.9 * at + 7) == pytest.approx(expected)
 
 
 def test_the_inverse_is_exact():

@@ -109,14 +109,16 @@ def files(request, tmp_path):
     save_field(tmp_path / "warp.nii.gz", field, fixed)
     volume = Volume(nib.load(tmp_path / "moving.nii.gz").get_fdata(), moving)
     index = apply_affine(np.linalg.inv(moving), bend(grid(fixed)))
-    inside = ((index > 0.01) & (index < np.array(SHAPE) - 1.01)).all(axis=1).reshape(SHAPE)
-    assert inside.sum() > 1000
-    return tmp_path, resample(volume, field, fixed), inside
+    inside, to_faces = (
+        ((index > low) & (index < np.array(SHAPE) - 1 - low)).all(axis=1).reshape(SHAPE) for low in (0.01, -0.49)
+    )
+    assert to_faces.sum() > inside.sum() > 1000
+    return tmp_path, resample(volume, field, fixed), inside, to_faces
 
 
 def test_itk_takes_the_field_as_it_is_meant(files):
     sitk = pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
-    folder, ours, inside = files
+    folder, ours, _, inside = files
     field = sitk.Cast(sitk.ReadImage(str(folder / "warp.nii.gz")), sitk.sitkVectorFloat64)
     transform = sitk.DisplacementFieldTransform(field)
     moving, fixed = (sitk.ReadImage(str(folder / f"{name}.nii.gz")) for name in ("moving", "fixed"))
@@ -126,7 +128,7 @@ def test_itk_takes_the_field_as_it_is_meant(files):
 
 def test_ants_takes_the_field_as_it_is_meant(files):
     ants = pytest.importorskip("ants", reason="antspyx is not installed")
-    folder, ours, inside = files
+    folder, ours, _, inside = files
     moving, fixed = (ants.image_read(str(folder / f"{name}.nii.gz")) for name in ("moving", "fixed"))
     theirs = ants.apply_transforms(fixed, moving, [str(folder / "warp.nii.gz")], interpolator="linear").numpy()
     np.testing.assert_allclose(theirs[inside], ours[inside], atol=0.05)
@@ -137,7 +139,7 @@ def test_nitransforms_takes_the_field_as_it_is_meant(files):
     from nitransforms.nonlinear import DenseFieldTransform
     from nitransforms.resampling import apply
 
-    folder, ours, inside = files
+    folder, ours, inside, _ = files
     transform = DenseFieldTransform.from_filename(folder / "warp.nii.gz", fmt="itk")
     theirs = apply(transform, nib.load(folder / "moving.nii.gz"), reference=nib.load(folder / "fixed.nii.gz"), order=1)
     np.testing.assert_allclose(theirs.get_fdata()[inside], ours[inside], atol=0.05)

@@ -20,6 +20,7 @@ def test_a_folder_is_read_with_or_without_the_inner_one(template_folder):
         "discs_in_cord": "phantom_label_disc.nii.gz",
         "spinal_levels": "phantom_spinal_levels.nii.gz",
         "rootlets": "phantom_rootlets.nii.gz",
+        "rootlets_midpoint": "phantom_rootlets_midpoint.nii.gz",
     }
     assert outer.volume("t1") is None
 

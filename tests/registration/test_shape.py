@@ -8,7 +8,7 @@ from sct_rootlets.registration.cordspace import CordSpace
 from sct_rootlets.registration.landmarks import Landmark, Pair, arc_map
 from sct_rootlets.registration.rootlets import RootletVoxels
 from sct_rootlets.registration.section import N_ANGLES, SectionMap
-from sct_rootlets.registration.shape import FURTHEST_MM, refine
+from sct_rootlets.registration.shape import FURTHEST_MM, middle, refine
 from sct_rootlets.registration.warp import CordWarp
 
 SPACE = CordSpace.along(Centerline.from_points(np.array([[0, 0, -z] for z in np.arange(0, 120.5, 0.5)])))
@@ -22,10 +22,10 @@ def strewn(
 ) -> RootletVoxels:
     """Roots 8 mm long; ventral ones lie 2 mm further down. One may be missing, and a stray voxel be there."""
     rows, values = [], []
-    for value, middle in middles.items():
+    for value, centre in middles.items():
         for root, (x, y) in enumerate(ROOTS):
             if (value, root) != missing:
-                arcs = middle + stretch * (2 * (y > 0) + np.linspace(-4, 4, round(40 * stretch) + 1))
+                arcs = centre + stretch * (2 * (y > 0) + np.linspace(-4, 4, round(40 * stretch) + 1))
                 rows += [[arc, x, y] for arc in arcs]
                 values += [value] * len(arcs)
     if stray:
@@ -62,3 +62,13 @@ def test_no_level_moves_further_than_rootlets_can_tell():
 def test_a_stretched_level_is_found_between_its_neighbours():
     truth = {4: 30 * 1.2, 5: 50 * 1.2, 6: 70 * 1.2}
     assert refined(truth, {4: 36.5, 5: 61.0, 6: 83.0}, stretch=1.2)[5] == pytest.approx(60.0, abs=0.1)
+
+
+def test_thickness_counts_little():
+    """Rootlets from 10 to 20 mm, their lower half three voxels thick: the mean by volume would be 16.25."""
+    upper, lower = np.arange(10.25, 15, 0.5), np.arange(15.25, 20, 0.5)
+    arc = np.concatenate([np.repeat(upper, 2), np.repeat(lower, 6)])
+    assert arc.mean() == pytest.approx(16.25)
+    assert middle(arc, np.full(len(arc), 2.0)) == pytest.approx(15.0, abs=0.4)
+    even = np.repeat(np.concatenate([upper, lower]), 2)
+    assert middle(even, np.full(len(even), 2.0)) == pytest.approx(15.0)

@@ -64,6 +64,26 @@ def test_discs_go_to_their_discs_if_they_are_the_landmarks(drifted, template_fol
     assert off[0, 2] == pytest.approx(-5 / 1.08, abs=0.8)
 
 
+def test_levels_go_to_their_levels_if_discs_are_landmarks_too(template_folder):
+    """A phantom whose levels lie against its discs as the template's do: both kinds agree to a millimetre."""
+    anatomy = cervical_anatomy(bend_deg=14, sway_mm=4, scale=1.05)
+    drawn = draw_phantom(anatomy, *phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16))
+    found = register(
+        cord=drawn.cord, rootlets=drawn.rootlets, discs=drawn.discs, template=template_folder, landmarks="both"
+    )
+    for name, arc in middles(anatomy).items():
+        moved = found.alignment.warp.to_template(at(anatomy, arc))
+        assert np.linalg.norm(moved - at(TEMPLATE, middles(TEMPLATE)[name])) < 0.5
+    assert found.quality.least_jacobian > 0.6
+
+
+def test_a_single_disc_is_enough_too(drifted, template_folder):
+    single = replace(drifted.discs, data=np.where(drifted.discs.data == 5, 5, 0))
+    found = register(cord=drifted.cord, discs=single, template=template_folder, landmarks="discs")
+    moved = found.alignment.warp.to_template(at(drifted.anatomy, drifted.anatomy.discs[5]))
+    assert np.linalg.norm(moved - at(TEMPLATE, TEMPLATE.discs[5])) < 1.0
+
+
 def test_the_cord_goes_to_the_cord_and_nothing_folds(registered):
     cord = registered.template_cord.data
     mask = replace(registered.alignment.subject.mask, data=registered.alignment.subject.mask.data.astype(np.float32))
@@ -129,6 +149,21 @@ def test_a_gap_in_the_mask_is_bridged_with_a_warning(drifted, registered, templa
     )
 
 
+def test_a_mask_that_lacks_one_side_of_the_cord_is_told_and_levels_stay(drifted, registered, template_folder):
+    """A lesion takes the right half of 8 mm of the cord: its middle seems to be elsewhere, levels are not."""
+    cut = drifted.cord.data.copy()
+    index = np.argwhere(cut)
+    points = apply_affine(drifted.cord.affine, index)
+    line = drifted.anatomy.centerline.project(points)
+    cut[tuple(index[(line.arc > 78) & (line.arc < 86) & (points[:, 0] > line.foot[:, 0])].T)] = 0
+    found = register(cord=replace(drifted.cord, data=cut), rootlets=drifted.rootlets, template=template_folder)
+    assert any("the mask lacks the section" in note for note in found.notes)
+    assert not any("lacks the section" in note for note in registered.notes)
+    for name, arc in middles(drifted.anatomy).items():
+        moved = found.alignment.warp.to_template(at(drifted.anatomy, arc))[0, 2]
+        assert moved == pytest.approx(at(TEMPLATE, middles(TEMPLATE)[name])[0, 2], abs=0.6)
+
+
 def test_a_cord_that_leaves_the_field_of_view_at_its_side_is_registered_with_a_warning(drifted, template_folder):
     affine = drifted.cord.affine
     x = apply_affine(affine, np.argwhere(drifted.cord.data))[:, 0]
@@ -170,7 +205,10 @@ def test_the_command_writes_everything(subject, template_folder, tmp_path, capsy
              "spinal_levels2anat", "rootlets2anat", "fmri_mean2template"}  # fmt: skip
     files = {f"{name}.nii.gz" for name in names} | {"registration.csv", "registration.json", "registration.png"}
     assert {path.name for path in folder.iterdir()} == files
-    assert [path.name for path in (tmp_path / "qc").iterdir()] == ["sub-phantom01_T2w_registration.png"]
+    (entry,) = (tmp_path / "qc" / "rootlets" / "entries").glob("*.json")
+    assert entry.name.startswith("sub-phantom01_T2w-")
+    assert entry.name.endswith("-registration.json")
+    assert str(tmp_path / "qc" / "index.html") in said
 
     there = nib.load(template_folder / "template" / "phantom_cord.nii.gz")
     here = nib.load(subject["image"])
@@ -190,7 +228,10 @@ def test_the_command_writes_everything(subject, template_folder, tmp_path, capsy
     used = [row for row in rows if row["used"] == "True"]
     assert [row["name"] for row in used] == ["C2", "C3", "C4", "C5", "C6", "C7", "C8", "T1"]
     assert all(abs(float(row["error_mm"])) < 1 and abs(float(row["left_out_error_mm"])) < 1 for row in used)
-    assert json.loads((folder / "registration.json").read_text())["Landmarks"] == "rootlets"
+    sidecar = json.loads((folder / "registration.json").read_text())
+    assert sidecar["Landmarks"] == "rootlets"
+    assert sidecar["CordDice"] > 0.93
+    assert sidecar["LeastJacobian"] > 0.3
 
 
 def test_what_is_not_given_is_segmented_and_kept(subject, template_folder, tmp_path, monkeypatch):
@@ -249,8 +290,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(subject, template_folder, tmp_
     shifted = cord.affine.copy()
     shifted[:3, 3] += 500
     save_volume(away, cord.data, shifted)
+    anat = tmp_path / "anat.nii.gz"
+    anat.write_bytes(subject["image"].read_bytes())
     folder = tmp_path / "reg"
     for more, said in (
+        (["-apply", anat], "would become anat2template.nii.gz"),
         (["-s", other], "have different shapes"),
         (["-rootlets", strangers], "no label of the rootlets is common"),
         (["-template", partial], "PAM50_rootlets.nii.gz is missing"),
@@ -261,6 +305,19 @@ def test_bad_input_is_one_line_and_leaves_nothing(subject, template_folder, tmp_
         assert main(options(subject, template_folder, folder, *more)) == 1
         assert said in one_line(capsys)
         assert not folder.exists()
+
+
+def test_a_header_that_places_its_image_twice_is_noted(subject, template_folder, tmp_path):
+    image = nib.load(subject["image"])
+    moved = image.affine.copy()
+    moved[:3, 3] += [0, 3, 0]
+    image.set_qform(moved, 1)
+    nib.save(image, tmp_path / "twice.nii.gz")
+    command = options(subject, template_folder, tmp_path / "reg", "-figure", 0)
+    command[1] = str(tmp_path / "twice.nii.gz")
+    assert main(command) == 0
+    notes = json.loads((tmp_path / "reg" / "registration.json").read_text())["Notes"]
+    assert any("sform and qform of its header are up to 3 mm apart" in note for note in notes)
 
 
 def test_bad_usage(subject, template_folder, tmp_path, capsys):
@@ -278,3 +335,52 @@ def test_from_python_too(drifted, template_folder):
     cord = replace(drifted.cord, data=-drifted.cord.data.astype(np.int16))
     with pytest.raises(LabelError, match="negative values"):
         register(cord=cord, rootlets=drifted.rootlets, template=template_folder)
+
+
+# ---- images in four dimensions
+
+
+@pytest.fixture
+def series(registered, drifted, tmp_path):
+    """Five volumes of whole numbers on thick slices, 2.5 s apart, and the phantom's registration."""
+    affine = drifted.cord.affine @ np.diag([4, 2, 2, 1])
+    shape = tuple(n // step for n, step in zip(drifted.cord.data.shape, (4, 2, 2), strict=True))
+    data = np.random.default_rng(1).integers(-300, 3000, (*shape, 5)).astype(np.int16)
+    image = nib.Nifti1Image(data, affine)
+    image.header.set_zooms((*image.header.get_zooms()[:3], 2.5))
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, tmp_path / "fmri.nii.gz")
+    return registered, tmp_path / "fmri.nii.gz", data, affine
+
+
+@pytest.mark.parametrize(("interpolation", "dtype"), [("linear", np.float32), ("nn", np.int16)])
+def test_every_volume_of_a_series_moves_as_it_would_alone(series, tmp_path, interpolation, dtype):
+    found, path, data, affine = series
+    found.save(tmp_path / "reg", [path], interpolation, figure=False)
+    moved = nib.load(tmp_path / "reg" / "fmri2template.nii.gz")
+    assert moved.shape == (*found.template_cord.data.shape, 5)
+    assert moved.get_data_dtype() == dtype
+    assert moved.header.get_zooms()[3] == pytest.approx(2.5)
+    assert moved.header.get_xyzt_units()[1] == "sec"
+    np.testing.assert_allclose(moved.affine, found.template_cord.affine, atol=1e-5)
+    values = np.asanyarray(moved.dataobj)
+    for number in range(5):
+        alone = found.into_template(Volume(data[..., number], affine), interpolation)
+        np.testing.assert_allclose(values[..., number], alone, atol=0.01)  # single precision
+    first = (tmp_path / "reg" / "fmri2template.nii.gz").read_bytes()
+    found.save(tmp_path / "again", [path], interpolation, figure=False)
+    assert (tmp_path / "again" / "fmri2template.nii.gz").read_bytes() == first
+
+
+def test_a_damaged_or_strange_series_is_one_line_and_leaves_nothing(series, subject, template_folder, tmp_path, capsys):
+    _, path, data, affine = series
+    path.write_bytes(path.read_bytes()[:-4000])
+    vectors, away = tmp_path / "vectors.nii.gz", tmp_path / "away.nii.gz"
+    nib.save(nib.Nifti1Image(data[:, :, :, None, :3], affine), vectors)
+    shifted = affine.copy()
+    shifted[:3, 3] += 500
+    nib.save(nib.Nifti1Image(data, shifted), away)
+    for name, said in ((path, "truncated or damaged"), (vectors, "has 5 dimensions"), (away, "does not lie where")):
+        assert main(options(subject, template_folder, tmp_path / "reg", "-apply", name, "-figure", 0)) == 1
+        assert said in one_line(capsys)
+        assert not (tmp_path / "reg").exists()

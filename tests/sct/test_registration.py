@@ -6,6 +6,7 @@ import sys
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from sct_rootlets.cli.register import main
 from sct_rootlets.image import load_volume, save_volume
@@ -84,6 +85,77 @@ def test_labels_that_the_template_lacks_are_kept_from_it(toolbox, options, tmp_p
     assert main(options) == 0
     given = np.asarray(nib.load(tmp_path / "labels.nii.gz").dataobj)
     assert set(np.unique(given)) == {0, 2, 3, 4, 5, 6, 7, 8}
+
+
+def test_the_cord_is_handed_over_whatever_the_order_of_its_axes(toolbox, options, tmp_path):
+    """The mask may be stored otherwise than the scan; as it is written for SCT, both must agree in the world."""
+    cord = nib.load(options[3])
+    turned = tmp_path / "turned.nii.gz"
+    nib.save(cord.as_reoriented([[2, 1], [0, -1], [1, 1]]), turned)
+    options[3] = str(turned)
+    (tmp_path / "stand_in.py").write_text(
+        STAND_IN + 'log.with_name("cord.nii.gz").write_bytes(Path(arguments["-s"]).read_bytes())\n'
+    )
+    assert main(options) == 0
+    given = nib.as_closest_canonical(nib.load(tmp_path / "cord.nii.gz"))
+    truth = nib.as_closest_canonical(cord)
+    np.testing.assert_array_equal(np.asarray(given.dataobj) > 0, np.asarray(truth.dataobj) > 0)
+    np.testing.assert_allclose(given.affine, truth.affine, atol=1e-4)
+
+
+def test_a_disc_of_several_voxels_is_handed_over_as_one(toolbox, options, tmp_path):
+    """SCT takes two voxels of one value for a mistake."""
+    discs = load_volume(options[7])
+    grown = ndimage.grey_dilation(discs.data, footprint=ndimage.generate_binary_structure(3, 1))
+    save_volume(tmp_path / "grown.nii.gz", grown, discs.affine)
+    options[7] = str(tmp_path / "grown.nii.gz")
+    assert main([*options, "-landmarks", "discs"]) == 0
+    given = np.asarray(nib.load(tmp_path / "labels.nii.gz").dataobj)
+    np.testing.assert_array_equal(given, discs.data)
+
+
+def test_a_template_that_lacks_what_sct_needs_is_told_before(toolbox, options, template, capsys):
+    (template / "template" / "phantom_t2.nii.gz").unlink()
+    (template / "template" / "info_label.txt").unlink()
+    assert main(options) == 1
+    error = capsys.readouterr().err
+    assert "sct_register_to_template needs PAM50_t2.nii.gz, info_label.txt in" in error
+    assert not toolbox.exists()
+
+
+@pytest.mark.parametrize("landmarks", ["rootlets", "discs"])
+def test_sct_itself_understands_the_command_line_and_takes_the_labels(toolbox, options, template, tmp_path, landmarks):
+    """Their parser, their check of labels, and their rule that the template must have every label."""
+    theirs = pytest.importorskip(
+        "spinalcordtoolbox.scripts.sct_register_to_template",
+        reason="the Spinal Cord Toolbox is not importable",
+        exc_type=ImportError,
+    )
+    from spinalcordtoolbox.image import Image
+    from spinalcordtoolbox.labels import cubic_to_point
+    from spinalcordtoolbox.metadata import get_file_label
+
+    discs = load_volume(options[7])
+    data = np.where(discs.data == discs.data.max(), 40, discs.data)  # one that the template lacks
+    save_volume(tmp_path / "more.nii.gz", data, discs.affine)
+    options[7] = str(tmp_path / "more.nii.gz")
+    assert main([*options, "-landmarks", landmarks]) == 0
+    (tmp_path / "out").mkdir()
+    arguments = theirs.get_parser().parse_args(toolbox.read_text().split())
+    option, number, kind = {"rootlets": ("lrootlet", 17, "rootlet"), "discs": ("ldisc", 10, "disc")}[landmarks]
+    assert getattr(arguments, option) == "labels.nii.gz"
+    assert [arguments.l, arguments.lspinal, arguments.ref, arguments.c] == [None, None, "template", "t2"]
+    labels = Image(str(tmp_path / "labels.nii.gz"))
+    if landmarks == "rootlets":
+        labels = cubic_to_point(labels)
+    labels.save(str(tmp_path / "points.nii.gz"))
+    found = {int(one.value) for one in theirs.check_labels(str(tmp_path / "points.nii.gz"), label_type=kind)}
+    inside = template / "template"
+    there = np.asarray(nib.load(inside / get_file_label(str(inside), id_label=number)).dataobj)
+    assert len(found) > 3
+    assert found <= set(np.unique(there).tolist())
+    for needed in (1, 3):
+        assert (inside / get_file_label(str(inside), id_label=needed)).exists()
 
 
 def test_discs_are_handed_over_as_discs(toolbox, options):

@@ -5,6 +5,7 @@
 (() => {
   const FORMAT = 1;
   const FLAGS = ["levels", "order", "confidence", "complete", "length", "contrast", "deviation"];
+  const REGISTRATION = ["leftout", "dice", "jacobian"]; // of entries of that kind, which have no others
   const SIGNS = { ok: "✓", look: "!", bad: "✗", none: "·" };
   const WORSE = { none: 0, ok: 0, look: 1, bad: 2 };
   const PX_PER_MM = 4.6;
@@ -90,10 +91,10 @@
   const COLUMNS = [
     { key: "verdict", title: "verdict", value: (e) => verdictOf(e), text: (e) => verdictText(e) },
     { key: "worst", title: "flag", value: (e) => worst(e), text: (e) => SIGNS[worstState(e)] },
-    { key: "file", title: "scan", value: (e) => e.file, text: (e) => e.file },
+    { key: "file", title: "scan", value: (e) => e.file, text: (e) => (e.kind ? `${e.file} (${e.kind})` : e.file) },
     { key: "subject", title: "subject", value: (e) => e.subject || "", text: (e) => e.subject || "" },
     { key: "dataset", title: "dataset", value: (e) => e.dataset || "", text: (e) => e.dataset || "" },
-    ...FLAGS.map((key) => ({
+    ...[...FLAGS, ...REGISTRATION].map((key) => ({
       key,
       title: key,
       flag: true,
@@ -108,13 +109,15 @@
     const flag = (entry.flags || {})[key] || {};
     return { title: key, value: null, text: "–", state: "none", why: "not known", ...flag };
   }
-  const worst = (entry) => Math.max(0, ...FLAGS.map((key) => WORSE[flagOf(entry, key).state] || 0));
+  const flagsOf = (entry) => (entry.kind === "registration" ? REGISTRATION : FLAGS);
+  const worst = (entry) => Math.max(0, ...flagsOf(entry).map((key) => WORSE[flagOf(entry, key).state] || 0));
   const worstState = (entry) => ["ok", "look", "bad"][worst(entry)];
   const verdictText = (entry) => verdictOf(entry) + (isStale(entry) ? " (result has changed)" : "");
 
   function drawHead() {
-    columns = COLUMNS.filter(
-      (column) => !["dataset", "subject"].includes(column.key) || entries.some((entry) => entry[column.key])
+    columns = COLUMNS.filter((column) =>
+      column.flag ? !entries.length || entries.some((entry) => flagsOf(entry).includes(column.key))
+        : !["dataset", "subject"].includes(column.key) || entries.some((entry) => entry[column.key])
     );
     for (const column of columns) {
       const known = column.flag && entries.find((entry) => (entry.flags || {})[column.key]);
@@ -159,7 +162,7 @@
     if (filter === "flagged" && worst(entry) < 1) return false;
     if (filter === "bad" && worst(entry) < 2) return false;
     const texts = [entry.file, entry.folder, entry.subject, entry.dataset, noteOf(entry)];
-    texts.push(...FLAGS.map((key) => flagOf(entry, key).text));
+    texts.push(entry.kind || "", ...flagsOf(entry).map((key) => flagOf(entry, key).text));
     const text = texts.join(" ").toLowerCase();
     return words.every((word) => text.includes(word));
   }
@@ -257,11 +260,12 @@
     if ((entry.notes || []).length) {
       parts.push(make("ul", { class: "notes" }, ...entry.notes.map((note) => make("li", {}, note))));
     }
-    parts.push(drawLegend(entry));
     const views = entry.views || {};
+    if (views.registration) parts.push(make("h3", {}, "Before and after"), drawRegistration(entry));
+    else parts.push(drawLegend(entry));
     if (views.axial) parts.push(make("h3", {}, "Across the cord (left of the picture: the patient's left)"), drawAxial(entry));
     if (views.sagittal) parts.push(make("h3", {}, "Along the cord"), drawAlong(entry));
-    parts.push(make("h3", {}, "Viewer"), drawViewerBox());
+    if (entry.kind !== "registration") parts.push(make("h3", {}, "Viewer"), drawViewerBox());
     by("scan").replaceChildren(...parts);
     drawVerdict();
   }
@@ -294,7 +298,7 @@
   }
 
   function drawFlags(entry) {
-    const items = FLAGS.map((key) => {
+    const items = flagsOf(entry).map((key) => {
       const flag = flagOf(entry, key);
       const text = make("span", { class: flag.state }, `${SIGNS[flag.state] || "·"} ${flag.text}`);
       return make("li", { title: flag.why }, make("b", {}, flag.title), text);
@@ -326,6 +330,13 @@
     const images = [make("img", { src: file(entry, `${name}.webp`), alt: name })];
     if (labels) images.push(make("img", { src: file(entry, `${name}_labels.webp`), alt: "", class: "overlay" }));
     return make("div", { class: "picture", style: size, "data-view": name }, ...images);
+  }
+
+  /** In template space the outline is the template's cord, and lines mark the middles of its levels. */
+  function drawRegistration(entry) {
+    const view = entry.views.registration;
+    const box = picture(entry, "registration", `${view.width}px`, `${view.height}px`, false);
+    return make("div", { class: "scroll" }, box);
   }
 
   function drawAxial(entry) {
@@ -488,7 +499,7 @@
 
   async function openViewer() {
     const entry = chosen;
-    if (!entry || viewer) return;
+    if (!entry || viewer || !by("viewer-box")) return;
     const box = by("viewer-box");
     box.replaceChildren(make("p", {}, "Loading …"));
     try {
@@ -559,10 +570,11 @@
   const clean = (value) => String(value === null || value === undefined ? "" : value).replace(/[\t\r\n]+/g, " ");
 
   function exportTSV() {
-    const head = ["dataset", "subject", "file", "folder", "verdict", "note", "changed_since", ...FLAGS, "id"];
+    const head = ["dataset", "subject", "file", "folder", "verdict", "note", "changed_since", ...FLAGS, "kind", ...REGISTRATION, "id"];
     const rows = entries.map((entry) => [
       entry.dataset, entry.subject, entry.file, entry.folder, verdictOf(entry), noteOf(entry),
-      isStale(entry) ? "yes" : "", ...FLAGS.map((key) => flagOf(entry, key).value), entry.id,
+      isStale(entry) ? "yes" : "", ...FLAGS.map((key) => flagOf(entry, key).value),
+      entry.kind, ...REGISTRATION.map((key) => flagOf(entry, key).value), entry.id,
     ]);
     const lines = [head, ...rows].map((row) => row.map(clean).join("\t"));
     download("verdicts.tsv", lines.join("\n") + "\n", "text/tab-separated-values");

@@ -69,8 +69,8 @@ def scan_flags(scan: Scan) -> tuple[Flag, ...]:
     )
 
 
-def _judged(value: float, good: float, poor: float) -> State:
-    """By two limits, of which the first may be the greater."""
+def judged(value: float, good: float, poor: float) -> State:
+    """State of a value by two limits, of which the first may be the greater."""
     if good > poor:
         value, good, poor = -value, -good, -poor
     return "ok" if value <= good else "look" if value <= poor else "bad"
@@ -112,7 +112,7 @@ def _confidence(scan: Scan) -> Flag:
     if not scan.confidence:
         return Flag(key, title, None, "–", "none", f"{why}; not known for rootlets that were given")
     value, least = min(scan.confidence.items(), key=lambda item: item[1])
-    state = _judged(least, CONFIDENT, DOUBTFUL)
+    state = judged(least, CONFIDENT, DOUBTFUL)
     return Flag(key, title, least, f"{least:.2f}  {level_name(value, 'spinal')}", state, why)
 
 
@@ -138,7 +138,7 @@ def _length(scan: Scan) -> Flag:
         "cord (mm)",
         length,
         f"{length:.0f}",
-        _judged(length, LONG_MM, SHORT_MM),
+        judged(length, LONG_MM, SHORT_MM),
         f"length of the cord in view; below {LONG_MM:.0f} mm names become unreliable",
     )
 
@@ -152,7 +152,7 @@ def _intensity(scan: Scan) -> Flag:
     contrast = None if scan.image is None else contrast_of_fluid(scan)
     if contrast is None:
         return Flag(key, title, None, "–", "none", why)
-    return Flag(key, title, contrast, f"{contrast:+.1f}", _judged(abs(contrast), CLEAR, FAINT), why)
+    return Flag(key, title, contrast, f"{contrast:+.1f}", judged(abs(contrast), CLEAR, FAINT), why)
 
 
 def contrast_of_fluid(scan: Scan) -> float | None:
@@ -190,7 +190,7 @@ def _deviation(scan: Scan) -> Flag:
     name, far = max(found.items(), key=lambda item: abs(item[1]))
     against = "vertebrae, as published" if scan.pairs else "their neighbours (no discs are known)"
     why = f"largest distance of a level's midpoint from where it is expected by {against}; positive is more caudal"
-    return Flag(key, title, abs(far), f"{far:+.1f}  {name}", _judged(abs(far), FAR_MM, WRONG_MM), why)
+    return Flag(key, title, abs(far), f"{far:+.1f}  {name}", judged(abs(far), FAR_MM, WRONG_MM), why)
 
 
 def deviations(scan: Scan) -> dict[str, float]:

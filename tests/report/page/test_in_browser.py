@@ -440,3 +440,35 @@ def test_entries_of_older_versions_and_damaged_ones(browser, folder, tmp_path):
         assert page.inner_text("#scan h2") == shown[at]
     assert errors == []
     context.close()
+
+
+def test_a_registration_shows_before_and_after_with_flags_of_its_own(browser, page_scan, phantom, tmp_path):
+    from sct_rootlets.phantom import write_template
+    from sct_rootlets.registration.to_template import register
+    from sct_rootlets.report.page.registered import add_registration
+
+    write_template(tmp_path / "template")
+    found = register(phantom.image, cord=phantom.cord, rootlets=phantom.rootlets, template=tmp_path / "template")
+    about = About("sub-01_T2w.nii.gz", "/data", "test", "sub-01")
+    add_entry(tmp_path / "qc", make_entry(page_scan, about))
+    shown = add_registration(tmp_path / "qc", found, about)
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("requestfailed", lambda request: problems.append(request.url))
+    page.goto(shown.as_uri())
+    page.click("#list td.name:has-text('(registration)')")
+    picture = page.wait_for_selector("#scan [data-view='registration'] img")
+    page.wait_for_function("image => image.naturalWidth > 0", arg=picture)
+    flags = page.inner_text("#scan .flags")
+    assert "cord Dice" in flags
+    assert "confidence" not in flags
+    assert page.query_selector("#open-viewer") is None
+    assert page.query_selector("#list th[data-key='jacobian']") is not None
+    page.keyboard.press("v")
+    page.keyboard.press("p")
+    assert "1 passed" in page.inner_text("#counts")
+    page.click("#list td.name >> nth=0")
+    assert "confidence" in page.inner_text("#scan .flags")
+    assert problems == []
+    page.close()
