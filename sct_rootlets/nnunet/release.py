@@ -72,13 +72,15 @@ def export(
     if missing or not found:
         what = f"fold {missing[0]} in {folder} is" if missing else f"no fold in {folder} is"
         raise ModelError(f"{what} trained to the end; run the training again to go on")
-    from sct_rootlets.segmentation.model import load_model
+    from sct_rootlets.segmentation.model import check_runs, load_model
 
     chosen = {fold: found[fold] for fold in sorted(folds or found)}
     with staged_outputs(archive.parent) as stage:
         inner = stage / "files" / TRAINER
         _write_model(inner, chosen)
-        check_classes(load_model(inner).labels, name)
+        model = load_model(inner)
+        check_classes(model.labels, name)
+        check_runs(model)
         _zip(stage / archive.name, stage / "files", name)
         entry = _entry(folder, stage / archive.name, version, licence, citation, url)
         entry["sha256"] = sha256_of(stage / archive.name)

@@ -72,6 +72,15 @@ class RootletsTrainer(nnUNetTrainer):
         self.print_to_log_file(f"{len(train)} scans to train on, {len(validation)} to validate on, by subject")
         return train, validation
 
+    def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
+        """Stop where weights are no numbers any more: nnU-Net would go on to the end, and keep them."""
+        if not all(torch.isfinite(values).all() for values in self.network.parameters()):
+            raise DatasetError(
+                f"the weights of fold {self.fold} are no numbers any more in epoch {self.current_epoch}; check the scans "
+                "for NaN and huge values, and go on from the last checkpoint by the same command"
+            )
+        super().on_train_epoch_end(train_outputs)
+
     def save_checkpoint(self, filename: str) -> None:
         """Write a checkpoint so that a process that is killed leaves the old one, or the new one."""
         new = Path(f"{filename}.new")
@@ -135,6 +144,8 @@ def make_trainer(
         plans=plans, configuration="3d_fullres", fold=fold, dataset_json=dataset, device=torch.device(device)
     )
     plans.pop("continue_training", None)
+    # nnU-Net gives the coarsest output no weight: of two resolutions none is left, and the loss is 0 / 0.
+    trainer.enable_deep_supervision = len(trainer.configuration_manager.pool_op_kernel_sizes) > 2
     trainer.num_epochs = epochs
     trainer.save_every = SAVE_EVERY
     if iterations is not None:

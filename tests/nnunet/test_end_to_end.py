@@ -69,6 +69,9 @@ def test_the_second_run_went_on_from_the_first(trained):
     assert checkpoint_of(folder)["current_epoch"] == 2
     assert lines.count("planning and preprocessing, by nnU-Net") == 1
     assert "parameters are those of" in log
+    losses = [float(text) for text in re.findall(r"(?:train|val)_loss (\S+)", log)]
+    assert len(losses) == 4
+    assert np.isfinite(losses).all(), "nnU-Net's own loss of a network with two resolutions is 0 / 0"
 
 
 def test_the_plan_is_that_of_the_model_started_from(trained):
@@ -118,6 +121,12 @@ def test_the_trainer_keeps_up_and_down_left_and_right(trained, tmp_path, monkeyp
     transforms = trainer.get_training_transforms(patch, turn, [[1, 1, 1]], mirror, flat, foreground_labels=[1])
     assert "Mirror" not in " ".join(type(one).__name__ for one in transforms.transforms)
     assert trainer.oversample_foreground_percent == 0.75
+    trainer.network = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(trainer.network.bias, float("nan"))
+    with pytest.raises(
+        DatasetError, match=r"the weights of fold 1 are no numbers any more in epoch 0; check the scans"
+    ):
+        trainer.on_train_epoch_end([])
     trainer.fold = 3
     with pytest.raises(DatasetError, match=r"fold 3 is not in .*, which has 3"):
         trainer.do_split()
