@@ -76,8 +76,8 @@ class RootletsTrainer(nnUNetTrainer):
         """Stop where weights are no numbers any more: nnU-Net would go on to the end, and keep them."""
         if not all(torch.isfinite(values).all() for values in self.network.parameters()):
             raise DatasetError(
-                f"the weights of fold {self.fold} are no numbers any more in epoch {self.current_epoch}; check the scans "
-                "for NaN and huge values, and go on from the last checkpoint by the same command"
+                f"the weights of fold {self.fold} are no numbers any more in epoch {self.current_epoch}; check the "
+                "scans for NaN and huge values, and go on from the last checkpoint by the same command"
             )
         super().on_train_epoch_end(train_outputs)
 

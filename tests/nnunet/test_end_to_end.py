@@ -124,7 +124,7 @@ def test_the_trainer_keeps_up_and_down_left_and_right(trained, tmp_path, monkeyp
     trainer.network = torch.nn.Linear(1, 1)
     torch.nn.init.constant_(trainer.network.bias, float("nan"))
     with pytest.raises(
-        DatasetError, match=r"the weights of fold 1 are no numbers any more in epoch 0; check the scans"
+        DatasetError, match=r"the weights of fold 1 are no numbers any more in epoch 0; check"
     ):
         trainer.on_train_epoch_end([])
     trainer.fold = 3
