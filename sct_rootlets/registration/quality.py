@@ -16,6 +16,8 @@ from sct_rootlets.registration.fields import jacobian, resample
 CANAL_MM = 3.0
 #: The part of the template's grid that is looked at reaches this far from the middle of the cord.
 MARGIN_MM = 14.0
+#: Displacements beyond this are SCT's mark of places that its warps do not reach (100 m along each axis).
+NOWHERE_MM = 1e4
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Quality:
     Attributes
     ----------
     cord_dice : float
-        Of the template's cord and the subject's in template space, along the cord that both have.
+        Of the template's cord and the subject's in template space, along the cord that both have, where the warp
+        reaches.
     least_jacobian : float
         In the cord and `CANAL_MM` around it, there: at or below 0, space folds.
     """
@@ -62,6 +65,7 @@ def assess(alignment: Alignment, field: np.ndarray) -> Quality:
     arc = there.space.coordinates(apply_affine(part, seen))[:, 0]
     shared = np.zeros(cord.shape, dtype=bool)
     shared[tuple(seen[(arc >= low) & (arc <= high)].T)] = True
+    shared &= ~ndimage.binary_dilation(np.abs(field[box]).max(axis=-1) > NOWHERE_MM)
     cord, moved = cord & shared, moved & shared
     total = int(cord.sum()) + int(moved.sum())
     around = (canal & shared)[1:-1, 1:-1, 1:-1]  # at its faces, differences are one-sided

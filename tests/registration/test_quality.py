@@ -34,6 +34,15 @@ def test_by_the_identity_cords_overlap_as_their_areas_do():
     assert found.least_jacobian == pytest.approx(1.0, abs=0.01)
 
 
+def test_places_that_a_warp_of_sct_does_not_reach_do_not_count():
+    alignment = align(tube(4), tube(4))
+    field = displacement_field(lambda points: points, SHAPE, AFFINE)
+    field[:, :, :12] = 1e5
+    found = assess(alignment, field)
+    assert found.cord_dice == pytest.approx(1.0, abs=0.01)
+    assert found.least_jacobian == pytest.approx(1.0, abs=0.01)
+
+
 def test_folds_in_the_canal_are_seen_and_those_elsewhere_are_not():
     alignment = align(tube(4), tube(4))
 

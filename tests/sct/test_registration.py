@@ -1,7 +1,10 @@
 """SCT's own registration in place of ours, with a stand-in for its command: what it gets, and what becomes of it."""
 
+import os
 import stat
+import subprocess
 import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -179,3 +182,42 @@ def test_failures_are_one_line(toolbox, options, tmp_path, capsys, monkeypatch):
     assert "was not found: set SCT_DIR, or use -engine own" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "reg").exists()
+
+
+@pytest.fixture
+def programs():
+    """Commands of an installation with its compiled programs."""
+    bin_folder = Path(os.environ.get("SCT_DIR", "nowhere")) / "bin"
+    if not (bin_folder / "isct_antsRegistration").exists():
+        pytest.skip("SCT_DIR is not the folder of an installed Spinal Cord Toolbox")
+    return bin_folder
+
+
+@pytest.mark.parametrize("landmarks", ["rootlets", "discs"])
+def test_by_sct_itself_levels_lie_where_they_do_by_ours(programs, options, template, tmp_path, landmarks):
+    """Both engines bring the same places of the cord to the same ones."""
+    folder = options.index("-ofolder") + 1
+    options = [*options, "-landmarks", landmarks]
+    fields = {}
+    for engine in ("sct", "own"):
+        options[options.index("-engine") + 1], options[folder] = engine, str(tmp_path / engine)
+        assert main(options) == 0
+        fields[engine] = np.squeeze(nib.load(tmp_path / engine / "warp_anat2template.nii.gz").dataobj)
+    levels = load_volume(template / "template" / "phantom_spinal_levels.nii.gz").data
+    inside = (levels >= 4) & (levels <= 7)
+    apart = np.linalg.norm(fields["sct"][inside] - fields["own"][inside], axis=1)
+    assert np.median(apart) < 1.0
+    assert np.percentile(apart, 95) < 2.5
+
+
+@pytest.mark.parametrize("direction", ["anat2template", "template2anat"])
+def test_sct_applies_our_warps_as_we_do(programs, options, template, tmp_path, direction):
+    assert main([*options, "-engine", "own"]) == 0
+    scan, reg, inside = options[1], tmp_path / "reg", template / "template"
+    moving, still = {"anat2template": (scan, inside / "phantom_t2.nii.gz"),
+                     "template2anat": (inside / "phantom_t2.nii.gz", scan)}[direction]  # fmt: skip
+    command = [programs / "sct_apply_transfo", "-i", moving, "-d", still, "-w", reg / f"warp_{direction}.nii.gz"]
+    subprocess.run([*map(str, command), "-o", str(tmp_path / "theirs.nii.gz"), "-x", "linear"], check=True)
+    theirs = np.asarray(nib.load(tmp_path / "theirs.nii.gz").dataobj, dtype=float)
+    ours = np.asarray(nib.load(reg / f"{direction}.nii.gz").dataobj, dtype=float)
+    assert np.abs(theirs - ours).max() < 0.001 * ours.max()
