@@ -205,6 +205,11 @@ def _names(root: Path) -> tuple[list[Name], list[str]]:
     for path in sorted(found):
         if _without_ending(path.name) is None:
             continue
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            problems.append(f"{str(path)!a} is left out: its name is no text (UTF-8); rename it")
+            continue
         name = parse_name(path)
         folders = path.relative_to(root).parts[:-2]
         if name is None:

@@ -21,6 +21,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine, voxel_sizes
 from nibabel.orientations import aff2axcodes, inv_ornt_aff, io_orientation
+from nibabel.spatialimages import HeaderDataError
 from scipy import ndimage
 
 from sct_rootlets.errors import ImageError, LabelError
@@ -131,9 +132,13 @@ class Series:
         if self.length is None:
             yield load_volume(self.path or (np.asanyarray(self.stored), self.affine)).data
             return
+        if self.path is not None and self.path.suffix.lower() == ".gz":
+            with _readable(self.path):
+                _check_gzip(self.path)
+        behind = (0,) * (len(self.stored.shape) - 4)  # of length 1
         for index in range(self.length):
             with _readable(self.path or self.name):
-                data = _as_stored(self.stored, (..., index))
+                data = _as_stored(self.stored, (slice(None), slice(None), slice(None), index, *behind))
             data = data.reshape(self.shape)
             yield _checked(Volume(data, self.affine, self.name)).data
 
@@ -281,7 +286,10 @@ def header_notes(volume: Volume | Series) -> list[str]:
         return []
     shape = volume.data.shape if isinstance(volume, Volume) else volume.shape
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1).T
-    ends = (apply_affine(affine, corners) for affine in (header.get_sform(), header.get_qform()))
+    try:
+        ends = [apply_affine(affine, corners) for affine in (header.get_sform(), header.get_qform())]
+    except (ValueError, HeaderDataError):
+        return [f"{volume.name}: the qform of its header is no rotation: the sform is taken; other programs may fail"]
     apart = float(np.linalg.norm(np.subtract(*ends), axis=1).max())
     if apart <= GRID_TOLERANCE_MM:
         return []

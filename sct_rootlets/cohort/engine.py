@@ -147,7 +147,7 @@ def run_workers(
         If workers cannot be started.
     """
     run = uuid.uuid4().hex
-    folder = jobs[0].root / "logs" / "workers"
+    folder = jobs[0].root / "logs" / "workers" / run  # another run may be beside this one
     executor = _executor(engine, folder)
     n_workers = min(engine.workers, len(jobs))
     parent = (socket.gethostname(), os.getpid()) if engine.name == "local" else None
@@ -171,6 +171,8 @@ def run_workers(
             raise SctRootletsError(f"no worker could start: {_why(started)}; see {folder}")
     if not any(read_attempt(job, run) for job in jobs):
         shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()
     return {job.stem: read_attempt(job, run) or "" for job in jobs}
 
 

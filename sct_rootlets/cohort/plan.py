@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import re
@@ -88,6 +89,8 @@ class Filter:
 def read_lists(names: Sequence[str]) -> tuple[str, ...]:
     """Names of scans, where some may be files that list them: a bullet list (``.yml``), or one a line.
 
+    Of ``verdicts.tsv``, which the page exports, those that were failed.
+
     Raises
     ------
     DatasetError
@@ -102,9 +105,23 @@ def read_lists(names: Sequence[str]) -> tuple[str, ...]:
             lines = Path(name).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(f"{name} cannot be read as a list of scans; it holds one a line") from error
-        cells = (line.partition("#")[0].strip().removeprefix("- ").split("\t")[0].strip("\"' ") for line in lines)
-        result += [cell for cell in cells if cell not in ("", "[]") and not cell.endswith(":")]
+        result += _failed_files(lines) if _is_of_the_page(lines) else _listed(lines)
     return tuple(result)
+
+
+def _listed(lines: Sequence[str]) -> list[str]:
+    cells = (line.partition("#")[0].split("\t")[0].strip().removeprefix("- ").strip("\"' ") for line in lines)
+    return [cell for cell in cells if cell not in ("", "[]") and not cell.endswith(":")]
+
+
+def _is_of_the_page(lines: Sequence[str]) -> bool:
+    """Whether a list is ``verdicts.tsv`` of the page, which has all scans in it."""
+    return {"file", "verdict"} <= set(lines[0].split("\t") if lines else ())
+
+
+def _failed_files(lines: Sequence[str]) -> list[str]:
+    rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    return [row["file"] for row in rows if row["verdict"] == "fail"]
 
 
 def folder_name(scan: Scan) -> str:

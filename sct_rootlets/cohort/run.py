@@ -185,7 +185,7 @@ class _Status:
 
     def listen(self, report: Callable[[State], None] | None) -> Callable[[State], None]:
         def heard(state: State) -> None:
-            self.take(state.reasons, over=False)
+            self.take(state.reasons, over=state.over)
             if time.monotonic() > self.next:
                 self.write()
                 self.next = time.monotonic() + STATUS_EVERY_S

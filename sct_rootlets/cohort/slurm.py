@@ -6,6 +6,7 @@ rarely, up to ten minutes apart. ``squeue`` is there wherever SLURM is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -14,6 +15,8 @@ from collections.abc import Sequence
 
 #: Between two looks at the queue: at least and at most, and the share of the time that has passed.
 LEAST_PAUSE_S, MOST_PAUSE_S, SHARE = 3.0, 60.0, 0.1
+#: How long a job may take to appear in the queue.
+LATE_S = 60.0
 #: How long to wait for the answer.
 ANSWER_S = 60.0
 #: Of the process in a job: the same when it is queued again.
@@ -34,6 +37,7 @@ class Queue:
         self.first = ", ".join(sorted({name.partition("_")[0] for name in names}))
         self.states: dict[str, tuple[str, str]] = {}
         self._missing: Counter[str] = Counter()
+        self._seen: set[str] = set()
         self._begin = time.monotonic()
         self._next = self._begin
 
@@ -46,11 +50,17 @@ class Queue:
         states = read_queue(self.names)
         if states is not None:
             self.states = states
-            self._missing.update(name for name in self.names if name not in states)
+            for name in self.names:
+                self._missing[name] = 0 if name in states else self._missing[name] + 1
+            self._seen |= states.keys()
 
     def has_left(self, name: str) -> bool:
-        """Whether a job has ended, however: it was not in the queue at two looks (it may come a little late)."""
-        return self._missing[name] > 1
+        """Whether a job has ended, however: it was not in the queue at the last two looks.
+
+        One that was never there may still come, for `LATE_S`.
+        """
+        late = name in self._seen or time.monotonic() - self._begin > LATE_S
+        return late and self._missing[name] > 1
 
     def describe(self) -> str:
         """In words, such as ``SLURM 12: 2 waiting (Resources)``."""
@@ -84,7 +94,8 @@ def read_queue(names: Sequence[str]) -> dict[str, tuple[str, str]] | None:
 
 def cancel(names: Sequence[str]) -> None:
     """Take jobs out of the queue; that one has ended meanwhile is no error."""
-    subprocess.run(["scancel", *sorted(names)], capture_output=True, timeout=ANSWER_S, check=False)
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(["scancel", *sorted(names)], capture_output=True, timeout=ANSWER_S, check=False)
 
 
 def own_job() -> str:

@@ -103,7 +103,7 @@ class Worker:
 
     def _forget(self) -> None:
         """What this job had begun when its node failed, and SLURM queued it again, is begun anew."""
-        own = own_job()
+        own = own_job() if self.parent is None else ""  # processes of this machine may all be in one job
         for job in self.jobs if own else []:
             if read_attempt(job, self.run) == KILLED and _read(job).get("Job") == own:
                 job.attempt.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ memory: none of it is for the process of a user, who does not call this: ``pytho
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -102,8 +103,8 @@ def _locked(file: IO[str]) -> bool:
         return True
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN)  # else the file system has no locks
     return True
 
 

@@ -138,11 +138,7 @@ def resample(
         0 where the image does not reach.
     """
     kind = _kind(moving.data.dtype, order, dtype)
-    source = _filtered(moving.data, order)
-    result = np.zeros(field.shape[:3], dtype=kind)
-    for seen in _seen(field, affine, moving.data.shape, moving.affine):
-        seen.fill(result, source, order)
-    return result
+    return _moved(moving.data, order, _seen(field, affine, moving.data.shape, moving.affine), field.shape[:3], kind)
 
 
 def resample_series(
@@ -171,11 +167,26 @@ def resample_series(
     """
     everywhere = list(_seen(field, affine, shape, moving_affine))
     for data in volumes:
-        result = np.zeros(field.shape[:3], dtype=_kind(data.dtype, order))
+        yield _moved(data, order, everywhere, field.shape[:3], _kind(data.dtype, order))
+
+
+def _moved(
+    data: np.ndarray, order: int, everywhere: Iterable[_Seen], shape: tuple[int, ...], kind: np.dtype
+) -> np.ndarray:
+    """An image on another grid. A spline filter would spread NaN over all of it: they stay where they are."""
+    result = np.zeros(shape, dtype=kind)
+    lost = None if order < 2 or data.dtype.kind != "f" else ~np.isfinite(data)
+    if lost is None or not lost.any():
         source = _filtered(data, order)
         for seen in everywhere:
             seen.fill(result, source, order)
-        yield result
+        return result
+    source, missing = _filtered(np.where(lost, 0, data), order), np.zeros(shape, dtype=np.uint8)
+    for seen in everywhere:
+        seen.fill(result, source, order)
+        seen.fill(missing, lost.astype(np.uint8), 0)
+    result[missing > 0] = np.nan
+    return result
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,7 @@ class Registration:
             nonlocal shows
             volumes = series.volumes()
             for one in resample_series(volumes, series.shape, series.affine, self.to_subject, grid.affine, order):
-                shows = shows or bool(one.any())
+                shows = shows or bool((np.isfinite(one) & (one != 0)).any())
                 yield one
 
         if series.length is None:
@@ -263,8 +263,9 @@ def to_apply(sources: Sequence[VolumeLike | Series]) -> dict[str, Series]:
     named = {_applied_name(one): one for one in found}
     if len(named) < len(found):
         raise ImageError("two of the images to apply the warp to have the same name; rename one of them")
-    if MOVED_SCAN in named:
-        raise ImageError(f"{named[MOVED_SCAN].name} would become {MOVED_SCAN}, as the scan itself does; rename it")
+    for own, what in ((MOVED_SCAN, "the scan itself"), ("warp_anat2template.nii.gz", "the warp")):
+        if own in named:
+            raise ImageError(f"{named[own].name} would become {own}, as {what} does; rename it")
     return named
 
 

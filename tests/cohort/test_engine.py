@@ -144,7 +144,11 @@ def test_jobs_that_vanish_from_the_queue_have_ended(slurm, monkeypatch):
 
     assert look("echo '7_0|RUNNING|None'") == [False, False]
     assert look("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1") == [False, False]
+    assert look("echo '7_0|RUNNING|None'") == [False, False]  # the other one may still come
+    monkeypatch.setattr("sct_rootlets.cohort.slurm.LATE_S", 0)
     assert look("echo '7_0|RUNNING|None'") == [False, True]
+    assert look("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1") == [False, True]
+    assert look("echo '7_0|RUNNING|None'") == [False, True]  # it was overlooked once
     assert look("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1") == [False, True]
     assert look("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1") == [True, True]
 

@@ -36,6 +36,12 @@ def test_lists_may_be_files(tmp_path):
     )  # fmt: skip
     (tmp_path / "none_failed.yml").write_text("[]\n")  # as the page exports it
     assert read_lists([str(tmp_path / "none_failed.yml")]) == ()
+    (tmp_path / "verdicts.tsv").write_text(  # as the page exports it, of a cohort without a name
+        "dataset\tsubject\tfile\tfolder\tverdict\tnote\n"
+        '\tsub-01\tsub-01_T2w.nii.gz\tsub-01\tpass\t\n\tsub-02\tsub-02_T2w.nii.gz\tsub-02\tfail\t"C5\n'
+        "\tsub-10\tsub-10_T2w.nii.gz\tsub-10\t\t\n"
+    )
+    assert read_lists([str(tmp_path / "verdicts.tsv")]) == ("sub-02_T2w.nii.gz",)
     with pytest.raises(DatasetError, match=r"none\.yml cannot be read"):
         read_lists([str(tmp_path / "none.yml")])
 

@@ -1,6 +1,7 @@
 """Statistics against hand-computed numbers, exhaustive enumeration, statsmodels and pingouin."""
 
 from itertools import product
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -312,6 +313,17 @@ def test_pairs_of_contrasts_of_different_subjects_are_compared_between_them():
     same = compare.compare_pairs_of_contrasts(pd.concat([first.assign(value=0.5), second.assign(value=0.5)])).iloc[0]
     assert (same.p, same.rank_biserial, same.better, same.note) == (1, 0, "", "no subject differs")
     assert compare.compare_pairs_of_contrasts(first).empty
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 5), (3, 3), (3, 4), (5, 5)])
+def test_samples_apart_with_ties_are_as_rare_as_their_order(n, m):
+    """2 of all C(n + m, n) ways; what SciPy takes for large samples would say less. No tie: as SciPy's exact test."""
+    result = compare.independent_test(np.zeros(n), np.full(m, 0.5), "dice")
+    assert result["p"] == pytest.approx(2 / comb(n + m, n))
+    assert ("p cannot fall below" in result["note"]) == (2 / comb(n + m, n) > 0.05)
+    first, second = np.arange(n) * 1.5, np.arange(m) + 0.2
+    exact = stats.mannwhitneyu(first, second, method="exact").pvalue
+    assert compare.rank_sum_test(first, second) == pytest.approx(exact)
 
 
 def test_long_values_average_over_the_levels_of_a_scan():

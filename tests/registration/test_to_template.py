@@ -372,6 +372,25 @@ def test_every_volume_of_a_series_moves_as_it_would_alone(series, tmp_path, inte
     assert (tmp_path / "again" / "fmri2template.nii.gz").read_bytes() == first
 
 
+def test_a_series_with_a_further_dimension_of_one(series, tmp_path):
+    found, path, data, affine = series
+    nib.save(nib.Nifti1Image(data[..., None], affine), tmp_path / "five.nii.gz")
+    found.save(tmp_path / "reg", [path, tmp_path / "five.nii.gz"], "nn", figure=False)
+    four, five = (nib.load(tmp_path / "reg" / f"{name}2template.nii.gz") for name in ("fmri", "five"))
+    np.testing.assert_array_equal(np.asarray(four.dataobj), np.asarray(five.dataobj))
+
+
+def test_a_qform_that_is_no_rotation_is_noted(drifted, registered, tmp_path):
+    image = nib.Nifti1Image(np.ones(drifted.cord.data.shape, np.float32), drifted.cord.affine)
+    image.set_sform(drifted.cord.affine, 1)
+    image.header["qform_code"] = 1
+    image.header["quatern_b"], image.header["quatern_c"] = 0.9, 0.9
+    nib.save(image, tmp_path / "odd.nii.gz")
+    registered.save(tmp_path / "reg", [tmp_path / "odd.nii.gz"], figure=False)
+    notes = json.loads((tmp_path / "reg" / "registration.json").read_text())["Notes"]
+    assert any("odd.nii.gz: the qform of its header is no rotation" in note for note in notes)
+
+
 def test_a_damaged_or_strange_series_is_one_line_and_leaves_nothing(series, subject, template_folder, tmp_path, capsys):
     _, path, data, affine = series
     path.write_bytes(path.read_bytes()[:-4000])
@@ -379,8 +398,20 @@ def test_a_damaged_or_strange_series_is_one_line_and_leaves_nothing(series, subj
     nib.save(nib.Nifti1Image(data[:, :, :, None, :3], affine), vectors)
     shifted = affine.copy()
     shifted[:3, 3] += 500
+    warp = tmp_path / "warp_anat.nii.gz"
+    nib.save(nib.Nifti1Image(data, affine), warp)
+    checksum = tmp_path / "checksum.nii.gz"
+    content = bytearray(warp.read_bytes())
+    content[-5] ^= 1
+    checksum.write_bytes(content)
     nib.save(nib.Nifti1Image(data, shifted), away)
-    for name, said in ((path, "truncated or damaged"), (vectors, "has 5 dimensions"), (away, "does not lie where")):
+    for name, said in (
+        (path, "truncated or damaged"),
+        (checksum, "truncated or damaged"),
+        (warp, "as the warp does"),
+        (vectors, "has 5 dimensions"),
+        (away, "does not lie where"),
+    ):
         assert main(options(subject, template_folder, tmp_path / "reg", "-apply", name, "-figure", 0)) == 1
         assert said in one_line(capsys)
         assert not (tmp_path / "reg").exists()

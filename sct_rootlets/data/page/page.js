@@ -35,7 +35,10 @@
   // ---- verdicts -------------------------------------------------------------------------------------------------
   const NOT_KEPT = "This browser keeps no verdicts for pages opened from disk: export them before you close the page.";
 
+  let keeps = true;
+
   function load() {
+    if (!keeps) return; // what this window knows is more than what was kept
     let text = null;
     try {
       text = localStorage.getItem(STORE);
@@ -62,6 +65,7 @@
     try {
       localStorage.setItem(STORE, JSON.stringify(verdicts));
     } catch (error) {
+      keeps = false;
       say(NOT_KEPT);
     }
   }
@@ -605,15 +609,18 @@
     try {
       const rows = JSON.parse(await chosenFile.text()).verdicts;
       const known = rows.filter((row) => entries.some((entry) => entry.id === row.id));
-      const taken = known.map((row) => [row.id, {
-        verdict: ["pass", "fail"].includes(row.verdict) ? row.verdict : "", note: clean(row.note), fingerprint: clean(row.fingerprint),
-      }]);
       load();
-      const others = taken.filter(([id, one]) => verdicts[id] && verdicts[id].verdict && verdicts[id].verdict !== one.verdict);
+      const mine = (id) => ({ verdict: "", note: "", ...verdicts[id] });
+      const taken = known.map((row) => [row.id, {
+        verdict: ["pass", "fail"].includes(row.verdict) ? row.verdict : "",
+        note: clean(row.note) || mine(row.id).note, fingerprint: clean(row.fingerprint),
+      }]);
+      const others = taken.filter(([id, one]) =>
+        (mine(id).verdict && mine(id).verdict !== one.verdict) || (mine(id).note && mine(id).note !== one.note));
       keep(Object.fromEntries(taken));
       drawTable();
       drawVerdict();
-      const instead = others.length ? ` They replace ${others.length} other verdict${others.length === 1 ? "" : "s"}.` : "";
+      const instead = others.length ? ` They replace ${others.length} other verdict${others.length === 1 ? "" : "s"} or notes.` : "";
       say(`${known.length} of ${rows.length} verdicts are of scans on this page, and were taken over.${instead}`);
     } catch (error) {
       say(`${chosenFile.name} holds no verdicts: export them as verdicts.json.`);

@@ -103,8 +103,13 @@ def build_page(folder: Path, missing: Mapping[str, str] | None = None) -> Path:
 
 
 def has_entry(folder: Path, about: About) -> bool:
-    """Whether a page has an entry of a scan."""
-    return (folder / "rootlets" / "entries" / f"{about.identifier}.json").is_file()
+    """Whether a page has an entry of a scan that can be read, and its pictures."""
+    entries = folder / "rootlets" / "entries"
+    try:
+        facts = json.loads((entries / f"{about.identifier}.json").read_text(encoding="utf-8"))
+        return (entries / facts["files"]).is_dir()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -65,6 +66,20 @@ def test_the_list_is_not_written_for_each_of_many(tmp_path):
     assert not (tmp_path / "rootlets" / "entries" / first["files"]).exists()
     add_entry(tmp_path, entry("b.nii.gz"))
     assert files_of(tmp_path) == {"a.nii.gz", "b.nii.gz", "t2.nii.gz"}
+
+
+def test_an_entry_that_is_damaged_or_has_lost_its_pictures_is_none(tmp_path):
+    about = About("a.nii.gz", "", "test")
+    entries = tmp_path / "rootlets" / "entries"
+    add_entry(tmp_path, entry("a.nii.gz"))
+    [facts] = entries.glob("*.json")
+    kept = facts.read_text()
+    facts.write_text("")
+    assert not has_entry(tmp_path, about)
+    facts.write_text(kept)
+    assert has_entry(tmp_path, about)
+    shutil.rmtree(entries / listed(tmp_path)["entries"][0]["files"])
+    assert not has_entry(tmp_path, about)
 
 
 def test_scans_without_an_entry_are_named_until_it_is_said_otherwise(tmp_path):

@@ -180,7 +180,28 @@ def test_verdicts_by_keyboard_are_kept_and_exported(page, tmp_path):
     page.set_input_files("#import-file", tmp_path / "verdicts.json")
     page.wait_for_selector("#message:has-text('2 of 2 verdicts')")
     assert cell(page, "sub-02", "verdict") == "fail"
+
+    for one in content["verdicts"]:
+        one["note"] = ""
+    (tmp_path / "without_notes.json").write_text(json.dumps(content), encoding="utf-8")
+    page.set_input_files("#import-file", tmp_path / "without_notes.json")
+    page.wait_for_selector("#message:has-text('2 of 2 verdicts')")
+    assert cell(page, "sub-02", "note").startswith("C5 missing")
     page.evaluate("localStorage.clear()")
+
+
+def test_what_the_browser_cannot_keep_is_there_as_long_as_the_page(browser, folder, tmp_path):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto((folder / "index.html").as_uri())
+    page.wait_for_selector("#scan h2")
+    full = "throw new DOMException('full', 'QuotaExceededError')"
+    page.evaluate(f"() => {{ Storage.prototype.setItem = () => {{ {full}; }}; }}")
+    page.keyboard.press("f")
+    page.keyboard.press("f")  # the first one goes on to the second scan
+    assert "2 failed" in page.inner_text("#counts")
+    assert "export them" in page.inner_text("#message")
+    context.close()
 
 
 def test_what_failed_is_named(browser, folder, tmp_path):
