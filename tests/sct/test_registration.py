@@ -127,7 +127,9 @@ def test_a_template_that_lacks_what_sct_needs_is_told_before(toolbox, options, t
 
 
 @pytest.mark.parametrize("landmarks", ["rootlets", "discs"])
-def test_sct_itself_understands_the_command_line_and_takes_the_labels(toolbox, options, template, tmp_path, landmarks):
+def test_sct_itself_understands_the_command_line_and_takes_the_labels(
+    toolbox, options, template, tmp_path, monkeypatch, landmarks
+):
     """Their parser, their check of labels, and their rule that the template must have every label."""
     theirs = pytest.importorskip(
         "spinalcordtoolbox.scripts.sct_register_to_template",
@@ -143,7 +145,7 @@ def test_sct_itself_understands_the_command_line_and_takes_the_labels(toolbox, o
     save_volume(tmp_path / "more.nii.gz", data, discs.affine)
     options[7] = str(tmp_path / "more.nii.gz")
     assert main([*options, "-landmarks", landmarks]) == 0
-    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path)  # their parser makes the output folder
     arguments = theirs.get_parser().parse_args(toolbox.read_text().split())
     option, number, kind = {"rootlets": ("lrootlet", 17, "rootlet"), "discs": ("ldisc", 10, "disc")}[landmarks]
     assert getattr(arguments, option) == "labels.nii.gz"
