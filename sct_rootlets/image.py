@@ -205,8 +205,8 @@ def _readable(path: Path | str) -> Iterator[None]:
         raise ImageError(f"{path} is truncated or damaged; copy or create it again") from error
 
 
-def _as_stored(stored: Any, index: Any = ...) -> np.ndarray:
-    """Values as they are stored; scaled integers become single precision: nibabel would take eight bytes a voxel."""
+def _as_stored(stored: Any, index: Any) -> np.ndarray:
+    """A part of what is stored, as it is; scaled integers become single precision."""
     values = np.asanyarray(stored[index])
     scaled = (getattr(stored, "slope", 1), getattr(stored, "inter", 0)) != (1, 0)
     return values.astype(np.float32) if scaled else values
@@ -219,6 +219,7 @@ def _read(path: Path) -> Volume:
             _check_gzip(path)
         stored: Any = image.dataobj
         scaled = (stored.slope, stored.inter) != (1, 0)
+        # Never through eight bytes a voxel, as `_as_stored` may for a part.
         data = np.asanyarray(stored, dtype=np.float32) if scaled else np.asanyarray(stored)
     return _checked(Volume(data, image.affine, path.name, image.header, path))
 

@@ -93,7 +93,9 @@ def piece_size(text: str) -> tuple[float, str]:
 
 def modern_spelling(argv: Sequence[str]) -> list[str]:
     """Put the task first: ``-task NAME -i ...``, as before SCT 7.0, becomes ``NAME -i ...``."""
-    arguments = [part for word in argv for part in (word.split("=", 1) if word.startswith("-task=") else [word])]
+    arguments: list[str] = []
+    for word in argv:
+        arguments += word.split("=", 1) if word.startswith("-task=") else [word]
     if "-task" in arguments[:-1]:
         at = arguments.index("-task")
         arguments = [arguments[at + 1], *arguments[:at], *arguments[at + 2 :]]

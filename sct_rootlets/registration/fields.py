@@ -181,10 +181,11 @@ def _moved(
         for seen in everywhere:
             seen.fill(result, source, order)
         return result
-    source, missing = _filtered(np.where(lost, 0, data), order), np.zeros(shape, dtype=np.uint8)
+    source, gaps = _filtered(np.where(lost, 0, data), order), lost.astype(np.uint8)
+    missing = np.zeros(shape, dtype=np.uint8)
     for seen in everywhere:
         seen.fill(result, source, order)
-        seen.fill(missing, lost.astype(np.uint8), 0)
+        seen.fill(missing, gaps, 0)
     result[missing > 0] = np.nan
     return result
 

@@ -28,7 +28,7 @@ def values_of(path):
     return np.asarray(nib.load(path).dataobj)
 
 
-@pytest.mark.parametrize("argv", [["-h"], ["rootlets", "-h"], ["-task", "rootlets", "-h"]])
+@pytest.mark.parametrize("argv", [["-h"], ["rootlets", "-h"], ["-task", "rootlets", "-h"], ["-task=rootlets", "-h"]])
 def test_help_without_torch(argv):
     code = f"import sys; sys.modules['torch'] = None; from sct_rootlets.cli.deepseg import main; main({argv})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
