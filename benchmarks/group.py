@@ -28,8 +28,9 @@ from sct_rootlets.group.bootstrap import LIMIT_SDS, PERCENTILES, STATISTICS, lim
 from sct_rootlets.group.collect import collect
 from sct_rootlets.group.compare import compare
 from sct_rootlets.levels import level_name, level_value
+from sct_rootlets.output.files import write_table
 from sct_rootlets.phantom import COHORT_DISTANCE_MM, Anatomy, cohort_anatomy, draw_phantom, phantom_grid
-from sct_rootlets.subject import compute_spinal_levels, write_table
+from sct_rootlets.subject import compute_spinal_levels
 
 SHIFTED = list(published_bias())
 #: Standard deviations of the deviations that pairs of a subject share, and that each has, in mm.

@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "report" / "page"))
 from browser import chromium
 
 from sct_rootlets import compute_spinal_levels
+from sct_rootlets.output.page import add_entry, build_page
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
 from sct_rootlets.report.page.entry import About, Entry, make_entry
-from sct_rootlets.report.page.folder import add_entry, build_page
 from sct_rootlets.report.page.scan import scan_of_subject
 
 READY = (

@@ -30,8 +30,9 @@ from scipy import ndimage
 from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
-from sct_rootlets.image import Volume, load_volume
+from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name
+from sct_rootlets.nifti import load_volume
 from sct_rootlets.phantom import (
     Anatomy,
     Phantom,

@@ -30,10 +30,11 @@ from scipy import ndimage
 
 from sct_rootlets.correspondence import BIAS_MM
 from sct_rootlets.errors import SctRootletsError
-from sct_rootlets.image import Volume, load_volume, superior_axis
+from sct_rootlets.image import Volume, superior_axis
 from sct_rootlets.levels import level_color, level_name
-from sct_rootlets.segmentation.segment import Segmentation, Segmenter
-from sct_rootlets.segmentation.weights import FOLDER, load_segmenter
+from sct_rootlets.models.weights import FOLDER
+from sct_rootlets.nifti import load_volume
+from sct_rootlets.segmentation.segment import Segmentation, Segmenter, load_segmenter
 from sct_rootlets.subject import compute_spinal_levels
 from sct_rootlets.vertebral import label_points
 
@@ -70,8 +71,8 @@ def middles(segmentation: Segmentation) -> dict[int, float]:
 
 def synthetic_scan(contrast: str, subject: int, noise: int = 0) -> tuple[Volume, Volume, Volume]:
     """Image, rootlets and cord of a subject of the held-out population; the same for the same numbers."""
-    from sct_rootlets.training.anatomy import HELD_OUT, random_anatomy
-    from sct_rootlets.training.synthesis import synthesize
+    from sct_rootlets.synthesis.anatomy import HELD_OUT, random_anatomy
+    from sct_rootlets.synthesis.synthesis import synthesize
 
     rng = np.random.default_rng((2026, subject))
     anatomy = random_anatomy(rng, HELD_OUT)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from spinal_levels import SHAPE, measure, write_scan
 
+from sct_rootlets.models.weights import FOLDER
 from sct_rootlets.segmentation.segment import STEP
-from sct_rootlets.segmentation.weights import FOLDER
 
 NNUNET = """
 import os, sys

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sct_rootlets.image import save_volume
+from sct_rootlets.nifti import save_volume
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
 
 SHAPE = (384, 216, 52)

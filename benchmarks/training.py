@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sct_rootlets.image import load_volume, save_volume
 from sct_rootlets.levels import level_name
+from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
 
 #: What becomes of the T2w phantom's intensities: muscle, bone, cord, disc, rootlets, fluid.

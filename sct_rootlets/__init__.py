@@ -8,8 +8,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
     from sct_rootlets.errors import DatasetError, ImageError, LabelError, ModelError, SctRootletsError
     from sct_rootlets.evaluation.study import evaluate_files, evaluate_raters, evaluate_repeats
     from sct_rootlets.group.compare import GroupLevels, group_levels
-    from sct_rootlets.image import Volume, load_volume
+    from sct_rootlets.image import Volume
     from sct_rootlets.levels import Level, Levels, level_color, level_name, level_value
+    from sct_rootlets.nifti import load_volume
     from sct_rootlets.registration.to_template import Registration, register
     from sct_rootlets.spinal import spinal_levels
     from sct_rootlets.subject import SubjectLevels, compute_spinal_levels

@@ -10,6 +10,7 @@ lists such a file, but ``BIDSLayout.get(label="rootlets")`` and ``get(suffix="ds
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -259,3 +260,39 @@ def _assign(label: Name, kind: str, images: list[Name], found: dict[tuple[Path, 
         return [f"{other} is left out: {found[key].name} is a label of the same kind of the same image"]
     found[key] = label.path
     return []
+
+
+def files_below(folder: str | os.PathLike[str]) -> list[Path]:
+    """Files in a folder and its subfolders, sorted, also while another process writes there.
+
+    Hidden folders are left out: outputs wait there (`staged_outputs`) until all are there. What vanishes meanwhile,
+    or cannot be read, is left out too.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    list of Path
+    """
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [path for path in (Path(parent, name) for name in names) if path.is_file()]
+    return sorted(found)
+
+
+def output_prefix(name: str) -> str:
+    """What output names begin with: a file's name without ending, label entity, suffix or the like.
+
+    Examples
+    --------
+    >>> output_prefix("sub-01_T2w_label-SC_seg.nii.gz")
+    'sub-01_T2w'
+    >>> output_prefix("t2_seg-manual.nii.gz")
+    't2'
+    """
+    stem = re.sub(r"\.nii(\.gz)?$", "", name, flags=re.IGNORECASE)
+    short = re.sub(r"(_(label|desc)-[a-zA-Z0-9]+)*_(seg|dseg|mask|probseg)([-_]manual)?$", "", stem)
+    return short or stem

@@ -12,12 +12,18 @@ import numpy as np
 from scipy import ndimage
 
 from sct_rootlets.errors import ImageError, SctRootletsError
-from sct_rootlets.image import Volume, VolumeLike, check_same_grid, load_volume, save_labels, staged_outputs
+from sct_rootlets.image import Volume, VolumeLike, check_same_grid
 from sct_rootlets.levels import level_name
+from sct_rootlets.models.weights import Weights, find_model
+from sct_rootlets.nifti import header_notes, load_volume, save_labels
+from sct_rootlets.output.files import staged_outputs, write_json, write_table
+from sct_rootlets.registration.pam50 import Template, find_template
+from sct_rootlets.registration.to_template import Contrast, Landmarks, Registration, kinds_of, register, template_cord
+from sct_rootlets.segmentation.segment import load_segmenter
 from sct_rootlets.segmentation.tasks import TASKS, Output, Task
-from sct_rootlets.segmentation.weights import Weights, find_model, load_segmenter
+from sct_rootlets.sidecar import generated_by
 from sct_rootlets.spinal import DISTANCE_MM, Method
-from sct_rootlets.subject import SubjectLevels, compute_spinal_levels, version, write_json, write_table
+from sct_rootlets.subject import SubjectLevels, compute_spinal_levels
 from sct_rootlets.vertebral import border_points, label_points
 
 if TYPE_CHECKING:
@@ -222,6 +228,76 @@ def segment_missing(
     return found, maps, {name: sidecar(outputs[name], volume, found, settings) for name in maps}
 
 
+def register_image(
+    image: VolumeLike | None = None,
+    *,
+    cord: VolumeLike | None = None,
+    rootlets: VolumeLike | None = None,
+    discs: VolumeLike | None = None,
+    template: str | os.PathLike[str] | Template | None = None,
+    landmarks: Landmarks = "rootlets",
+    contrast: Contrast = "t2",
+    by_shape: bool = True,
+    model: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+) -> Registration:
+    """Register an image to a template by rootlets, by discs, or by both: what is needed and not given is segmented.
+
+    Parameters
+    ----------
+    image : volume, optional
+        The scan. Without it, cord and rootlets must be given.
+    cord, rootlets : volume, optional
+        Segmented from the image where they are not given and needed.
+    discs, template, landmarks, contrast, by_shape
+        See `sct_rootlets.registration.to_template.register`.
+    model, device
+        Of the segmentation.
+
+    Returns
+    -------
+    Registration
+        With the maps that were segmented in `Registration.segmented`.
+
+    Raises
+    ------
+    ImageError
+        As for `register`; and if rootlets are needed and none are found.
+    """
+    kinds = kinds_of(landmarks)
+    if image is None and (cord is None or ("rootlets" in kinds and rootlets is None)):
+        raise ImageError("without an image, cord and rootlets cannot be segmented: give them, or the image")
+    if "discs" in kinds and discs is None:
+        raise ImageError(f"landmarks {landmarks!r} need disc labels")
+    given = {"image": image, "cord": cord, "rootlets": rootlets, "discs": discs}
+    volumes = {name: load_volume(source) for name, source in given.items() if source is not None}
+    reference = volumes["image"] if image is not None else volumes["cord"]
+    for volume in volumes.values():
+        check_same_grid(reference, volume)
+    found_template = template if isinstance(template, Template) else find_template(template)
+    template_cord(found_template, kinds)  # a template that cannot be used is reported before minutes of segmentation
+    wanted = [name for name in ("cord", "rootlets") if name not in volumes and (name == "cord" or name in kinds)]
+    maps: dict[str, Volume] = {}
+    sidecars: dict[str, dict[str, Any]] = {}
+    if wanted:
+        settings = Settings(discs=volumes.get("discs"), model=model, device=device)
+        _, maps, sidecars = segment_missing(volumes["image"], wanted, settings)
+        if "rootlets" in wanted and "rootlets" not in maps:
+            name = volumes["image"].name
+            raise ImageError(f"no rootlets of C2 to T1 were found in {name}; give them (-rootlets), or use discs")
+    labels = {name: volumes.get(name, maps.get(name)) for name in ("cord", "rootlets", "discs")}
+    registration = register(
+        volumes.get("image"),
+        **labels,
+        template=found_template,
+        landmarks=landmarks,
+        contrast=contrast,
+        by_shape=by_shape,
+    )
+    notes = tuple(note for volume in volumes.values() for note in header_notes(volume))
+    return replace(registration, sources=volumes, segmented=maps, sidecars=sidecars, header_notes=notes)
+
+
 def segment_files(
     images: Sequence[Path], task: Task, settings: Settings, output: Path | None = None, verbosity: int = 1
 ) -> Iterator[Written]:
@@ -299,7 +375,8 @@ def _segment_file(segmenter: Segmenter, path: Path, task: Task, settings: Settin
 
 
 def _add_to_page(volume: Volume, segmentation: Segmentation, settings: Settings) -> Path:
-    from sct_rootlets.report.page import About, add_scan
+    from sct_rootlets.output.page import add_scan
+    from sct_rootlets.report.page.entry import About
     from sct_rootlets.report.page.scan import scan_of_segmentation
 
     assert settings.qc is not None
@@ -422,7 +499,7 @@ def sidecar(made: Output, volume: Volume, segmentation: Segmentation, settings: 
     return {
         "Description": made.description,
         "SpatialReference": volume.name,
-        "GeneratedBy": [{"Name": "sct_rootlets", "Version": version()}],
+        "GeneratedBy": generated_by(),
         "Model": model_description(settings),
         "Settings": {
             "TestTimeAugmentation": settings.mirror,

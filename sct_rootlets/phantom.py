@@ -23,8 +23,10 @@ from scipy.spatial.transform import Rotation
 
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import spinal_middles
-from sct_rootlets.image import Volume, save_volume, staged_outputs
+from sct_rootlets.image import Volume
 from sct_rootlets.levels import PMJ_VALUE, level_name
+from sct_rootlets.nifti import save_volume
+from sct_rootlets.output.files import staged_outputs
 
 # Length of the attachment of each level's rootlets, C2 to T1: within the 10-12 mm of Kim 2012 (J Korean Neurosurg
 # Soc 52:384) from C3 to C8; and how steeply they descend from the perpendicular to the cord: C1-C2 run upwards, C3

@@ -6,19 +6,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from sct_rootlets.bids import files_below
 from sct_rootlets.errors import ImageError, LabelError
-from sct_rootlets.image import (
-    Volume,
-    binary_mask,
-    check_same_grid,
-    files_below,
-    labelled_voxels,
-    load_volume,
-    save_labels,
-    slice_range,
-    staged_outputs,
-    voxel_length,
-)
+from sct_rootlets.image import Volume, binary_mask, check_same_grid, labelled_voxels, slice_range, voxel_length
+from sct_rootlets.nifti import load_volume, save_labels
+from sct_rootlets.output.files import staged_outputs
 
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
 

@@ -7,7 +7,8 @@ import pytest
 
 import sct_rootlets
 from sct_rootlets import ImageError, LabelError, SctRootletsError, Volume, compute_spinal_levels
-from sct_rootlets.subject import names_from_discs, output_prefix
+from sct_rootlets.bids import output_prefix
+from sct_rootlets.sidecar import names_from_discs
 
 
 @pytest.fixture(scope="module")

@@ -142,13 +142,17 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.published_csv and arguments.pmj is None:
             parser.error("-published-csv needs -pmj: its columns are distances from the PMJ")
         subject = _subject(arguments)
-        written = subject.save(arguments.ofolder, figure=bool(arguments.figure), published=arguments.published_csv)
+        from sct_rootlets.output.levels import save_levels
+
+        written = save_levels(
+            subject, arguments.ofolder, figure=bool(arguments.figure), published=arguments.published_csv
+        )
         shown = [] if arguments.qc is None else [_add_to_page(arguments, subject)]
         if arguments.v:
             say(summary(subject), "written:", *(f"  {path}" for path in [*written, *shown]))
-            from sct_rootlets.subject import earlier_outputs
+            from sct_rootlets.output.levels import stale_outputs
 
-            for path in earlier_outputs(arguments.ofolder, subject.prefix, written):
+            for path in stale_outputs(arguments.ofolder, subject.prefix, written):
                 say(f"note: {path} is of an earlier run, and was not written anew")
 
     return run(parser, argv, command)
@@ -156,9 +160,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run_sct(arguments: argparse.Namespace) -> None:
     """Let the Spinal Cord Toolbox make what is wanted and not given."""
-    from sct_rootlets.image import load_volume
+    from sct_rootlets.bids import output_prefix
+    from sct_rootlets.nifti import load_volume
     from sct_rootlets.sct.steps import run_steps
-    from sct_rootlets.subject import output_prefix
 
     given = {"cord": arguments.s, "discs": arguments.ldisc or arguments.vertfile, "pmj": arguments.pmj}
     wanted = [step for step in arguments.run_sct if given[step] is None]
@@ -204,7 +208,8 @@ def _subject(arguments: argparse.Namespace) -> SubjectLevels:
 
 
 def _add_to_page(arguments: argparse.Namespace, subject: SubjectLevels) -> Path:
-    from sct_rootlets.report.page import About, add_scan
+    from sct_rootlets.output.page import add_scan
+    from sct_rootlets.report.page.entry import About
     from sct_rootlets.report.page.scan import scan_of_subject
 
     shown = subject.image or subject.cord

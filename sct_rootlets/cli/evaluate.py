@@ -90,8 +90,10 @@ def main(argv: list[str] | None = None) -> int:
 
     def command(arguments: argparse.Namespace) -> None:
         _check_usage(parser, arguments)
+        from sct_rootlets.output.evaluation import save_evaluation
+
         study = _study(arguments)
-        written = study.save(arguments.ofolder, figures=bool(arguments.figure))
+        written = save_evaluation(study, arguments.ofolder, figures=bool(arguments.figure))
         if arguments.v:
             say(*(f"note: {note}" for note in study.notes), "written:", *(f"  {path}" for path in written))
 

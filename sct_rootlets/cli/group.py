@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _command(arguments: argparse.Namespace) -> None:
     from sct_rootlets.group.compare import group_levels
-    from sct_rootlets.group.output import text_summary
+    from sct_rootlets.output.group import save_group, text_summary
 
     group = group_levels(
         arguments.i,
@@ -93,6 +93,6 @@ def _command(arguments: argparse.Namespace) -> None:
         keep_incomplete=arguments.keep_incomplete,
         n_resamples=arguments.bootstrap,
     )
-    written = group.save(arguments.ofolder, bool(arguments.figure))
+    written = save_group(group, arguments.ofolder, bool(arguments.figure))
     if arguments.v:
         say(text_summary(group), "written:", *(f"  {path}" for path in written))

@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("action", choices=[name for name, _, _ in ACTIONS], help="what to do")
     add_misc(parser).add_argument("-version", action="store_true", help="show the version and exit")
     if argv[:1] == ["-version"]:
-        from sct_rootlets.subject import version
+        from sct_rootlets.sidecar import version
 
         print(version())
         return 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sct_rootlets.cli.common import add_misc, command_parser, run, say
 
 if TYPE_CHECKING:
-    from sct_rootlets.segmentation.weights import Weights
+    from sct_rootlets.models.weights import Weights
 
 ACTIONS = {
     "list": "the models there are, and where they are installed (the default)",
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         elif action == "verify":
             verify(name, bool(arguments.v))
         elif action == "remove":
-            from sct_rootlets.segmentation.install import remove
+            from sct_rootlets.models.install import remove
 
             folder = remove(name)
             if arguments.v:
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def table() -> list[str]:
     """Lines of the list: what there is, and where."""
-    from sct_rootlets.segmentation.weights import BUNDLED, catalogue, installed_names, model_folders
+    from sct_rootlets.models.weights import BUNDLED, catalogue, installed_names, model_folders
 
     releases = catalogue()
     rows = [("name", "version", "installed", "contrasts", "levels", "licence")]
@@ -107,7 +107,7 @@ def table() -> list[str]:
 def _installed(name: str) -> Weights | str | None:
     """Find what is installed under a name; a word where it cannot be read."""
     from sct_rootlets.errors import ModelError
-    from sct_rootlets.segmentation.weights import find_installed
+    from sct_rootlets.models.weights import find_installed
 
     try:
         return find_installed(name)
@@ -130,9 +130,9 @@ def install(name: str | None, sources: Sequence[str] = (), force: bool = False, 
     str
         The name under which it is installed.
     """
-    from sct_rootlets.segmentation.install import install as install_model
-    from sct_rootlets.segmentation.install import suggested_name
-    from sct_rootlets.segmentation.weights import BUNDLED
+    from sct_rootlets.models.install import install as install_model
+    from sct_rootlets.models.install import suggested_name
+    from sct_rootlets.models.weights import BUNDLED
 
     name = name or (suggested_name(sources[0]) if sources else BUNDLED)
     weights, new = install_model(name, sources, force=force, progress=progress)
@@ -146,7 +146,7 @@ def install(name: str | None, sources: Sequence[str] = (), force: bool = False, 
 
 def verify(name: str | None, verbose: bool) -> None:
     """Say that the files of a model, or of all, are those that were installed."""
-    from sct_rootlets.segmentation.weights import BUNDLED, verified
+    from sct_rootlets.models.weights import BUNDLED, verified
 
     for weights in verified(name):
         if verbose:
@@ -157,6 +157,6 @@ def verify(name: str | None, verbose: bool) -> None:
 
 def path(name: str | None) -> None:
     """Print where a model lies, or where models are looked for."""
-    from sct_rootlets.segmentation.weights import model_folders, named
+    from sct_rootlets.models.weights import model_folders, named
 
     say(*map(str, model_folders() if name is None else [named(name).folder]))

@@ -98,10 +98,11 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(f"-landmarks {arguments.landmarks} needs disc labels: give them with -ldisc")
         if arguments.engine == "sct" and arguments.landmarks == "both":
             parser.error("-engine sct takes rootlets or discs, not both")
-        from sct_rootlets.registration.to_template import register, to_apply
+        from sct_rootlets.deepseg import register_image
+        from sct_rootlets.output.registration import load_images_to_warp, save_registration
 
-        others = list(to_apply(arguments.apply).values())  # before anything takes time
-        registration = register(
+        others = list(load_images_to_warp(arguments.apply).values())  # before anything takes time
+        registration = register_image(
             arguments.i,
             cord=arguments.s,
             rootlets=arguments.rootlets,
@@ -117,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
             from sct_rootlets.sct.registration import by_toolbox
 
             registration = by_toolbox(registration)
-        written = registration.save(arguments.ofolder, others, arguments.x, figure=bool(arguments.figure))
+        written = save_registration(registration, arguments.ofolder, others, arguments.x, figure=bool(arguments.figure))
         if arguments.qc is not None:
             written.append(_add_to_page(arguments, registration))
         if arguments.v:
@@ -127,8 +128,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _add_to_page(arguments: argparse.Namespace, registration: Registration) -> Path:
-    from sct_rootlets.report.page import About
-    from sct_rootlets.report.page.registered import add_registration
+    from sct_rootlets.output.page import add_registration
+    from sct_rootlets.report.page.entry import About
 
     shown = registration.image
     about = About.of_file(shown.path, shown.name, "sct_rootlets register", arguments.qc_subject, arguments.qc_dataset)

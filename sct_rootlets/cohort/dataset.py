@@ -11,7 +11,7 @@ from pathlib import Path
 from sct_rootlets.cohort.plan import Job, Plan, folder_name
 from sct_rootlets.cohort.record import write_whole
 from sct_rootlets.errors import ImageError
-from sct_rootlets.subject import version
+from sct_rootlets.sidecar import generated_by
 
 #: Of the BIDS standard that the dataset follows.
 BIDS_VERSION = "1.10.0"
@@ -32,7 +32,7 @@ def describe_dataset(root: Path, bids: Path) -> None:
         "Name": f"Spinal levels of {_name_of(bids)}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "sct_rootlets", "Version": version()}],
+        "GeneratedBy": generated_by(),
         "SourceDatasets": [{"URL": _relative(bids, root)}],
     }
     files = {

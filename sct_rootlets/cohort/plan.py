@@ -14,11 +14,12 @@ from typing import Any
 from sct_rootlets.bids import Scan, find_scans
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.errors import DatasetError
+from sct_rootlets.models.weights import find_model, sha256_of
+from sct_rootlets.output.levels import SEGMENTED_ENDINGS
+from sct_rootlets.output.page import has_entry
 from sct_rootlets.report.page.entry import About
-from sct_rootlets.report.page.folder import has_entry
-from sct_rootlets.segmentation.weights import find_model, sha256_of
+from sct_rootlets.sidecar import version
 from sct_rootlets.spinal import DISTANCE_MM, Method
-from sct_rootlets.subject import SEGMENTED_ENDINGS, version
 
 #: Suffixes of images that rootlets can be found in; others of the folder are left alone.
 CONTRASTS = ("T2w", "UNIT1", "INV1", "INV2")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sct_rootlets.image import STAGE_PREFIX
-from sct_rootlets.segmentation.weights import sha256_of
+from sct_rootlets.models.weights import sha256_of
+from sct_rootlets.output.files import STAGE_PREFIX
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from sct_rootlets.cohort.engine import Engine, State, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, Job, Plan
 from sct_rootlets.cohort.worker import KILLED
 from sct_rootlets.errors import DatasetError, SctRootletsError
-from sct_rootlets.image import STAGE_PREFIX
-from sct_rootlets.report.page.folder import build_page
+from sct_rootlets.output.files import STAGE_PREFIX
+from sct_rootlets.output.page import build_page
 
 if TYPE_CHECKING:
     from sct_rootlets.group.compare import GroupLevels
@@ -92,6 +92,7 @@ def run_group(
     """
     from sct_rootlets.group.collect import TABLE_ENDING
     from sct_rootlets.group.compare import group_levels
+    from sct_rootlets.output.group import save_group
 
     if participants is None and (bids / "participants.tsv").is_file():
         participants = bids / "participants.tsv"
@@ -105,7 +106,7 @@ def run_group(
     groups = {}
     for contrast, paths in tables.items():
         groups[contrast] = group_levels(paths, participants)
-        groups[contrast].save(out / "group" / contrast)
+        save_group(groups[contrast], out / "group" / contrast)
     return groups, build_page(out / "qc")
 
 

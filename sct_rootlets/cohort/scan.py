@@ -11,10 +11,11 @@ from sct_rootlets.cohort.plan import CohortSettings, Job
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.deepseg import Settings, levels_of_image
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.image import staged_outputs
-from sct_rootlets.report.page import add_scan
+from sct_rootlets.models.weights import sha256_of
+from sct_rootlets.output.files import staged_outputs
+from sct_rootlets.output.levels import save_levels
+from sct_rootlets.output.page import add_scan
 from sct_rootlets.report.page.scan import scan_of_subject
-from sct_rootlets.segmentation.weights import sha256_of
 
 if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmenter
@@ -54,7 +55,7 @@ def process(job: Job, settings: CohortSettings, described: dict[str, Any], load:
     )
     before = {} if earlier is None else earlier.digests
     with staged_outputs(job.folder, keep=given.values()) as stage:
-        paths = subject.save(stage, prefix=job.stem)
+        paths = save_levels(subject, stage, prefix=job.stem)
         if job.inputs(earlier) != inputs or job.fingerprint(inputs, described) != fingerprint:
             raise DatasetError("its image or labels were changed while it was being done; run again")
         record = Record(

@@ -152,7 +152,8 @@ class Worker:
         return True
 
     def _load(self) -> Segmenter:
-        from sct_rootlets.segmentation.weights import import_torch, load_segmenter
+        from sct_rootlets.models.weights import import_torch
+        from sct_rootlets.segmentation.segment import load_segmenter
 
         if self.segmenter is None:
             import_torch().set_num_threads(self.threads)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sct_rootlets.bids import files_below
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.image import files_below
 
 #: What the files of a folder must be called to be of a kind; where no file is called so, all are taken.
 KINDS = {

@@ -26,16 +26,9 @@ from sct_rootlets.evaluation.compare import (
 from sct_rootlets.evaluation.files import completed, find_files, match, scan_of
 from sct_rootlets.evaluation.overlap import Cord, ScanScores, evaluate_scan
 from sct_rootlets.evaluation.raters import icc_by_level, pairwise_agreement, staple, variability, variability_by_level
-from sct_rootlets.image import (
-    Volume,
-    binary_mask,
-    check_same_grid,
-    labelled_voxels,
-    load_volume,
-    save_labels,
-    staged_outputs,
-)
+from sct_rootlets.image import Volume, binary_mask, check_same_grid, labelled_voxels
 from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, level_value
+from sct_rootlets.nifti import load_volume
 
 Sources = Sequence["str | os.PathLike[str]"]
 
@@ -66,26 +59,6 @@ class Study:
     notes: tuple[str, ...] = ()
     about: dict[str, object] = field(default_factory=dict)
     consensus: dict[str, Volume] = field(default_factory=dict)
-
-    def save(self, folder: str | os.PathLike[str], figures: bool = True) -> list[Path]:
-        """Write tables (CSV), summary (Markdown), figures (SVG and PNG) and consensus maps; returns the files.
-
-        Raises
-        ------
-        ImageError
-            If the folder cannot be written to; nothing is left behind then.
-        """
-        from sct_rootlets.report import evaluation as report
-
-        with staged_outputs(folder) as stage:
-            for name, table in self.tables.items():
-                table.round(6).to_csv(stage / f"{name}.csv", index=False)
-            drawn = report.save_figures(self, stage) if figures else []
-            (stage / "summary.md").write_text(report.summary(self, drawn), encoding="utf-8")
-            for scan, volume in self.consensus.items():
-                save_labels(stage / f"{scan}_label-rootlets_desc-staple_dseg.nii.gz", volume.data, volume)
-            names = sorted(path.name for path in stage.iterdir())
-        return [Path(folder) / name for name in names]
 
 
 def levels_of(text: str) -> tuple[int, ...]:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sct_rootlets.bids import files_below
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.image import files_below
 from sct_rootlets.levels import Kind, level_value
-from sct_rootlets.subject import LABEL_NAMES, names_from_discs
+from sct_rootlets.output.levels import LABEL_NAMES
+from sct_rootlets.sidecar import names_from_discs
 
 #: What names of level tables end with.
 TABLE_ENDING = "_levels.csv"

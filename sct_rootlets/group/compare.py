@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -292,12 +291,6 @@ class GroupLevels:
         if not any(row.status == "compared" for row in self.pair_rows):
             notes.append("no subject has both levels of a pair: there is nothing to compare")
         return notes
-
-    def save(self, folder: str | os.PathLike[str], figures: bool = True) -> list[Path]:
-        """Write tables, summary and figures into a folder; see `sct_rootlets.group.output.save_group`."""
-        from sct_rootlets.group.output import save_group
-
-        return save_group(self, folder, figures)
 
 
 def _value(name: object, kind: object) -> int:

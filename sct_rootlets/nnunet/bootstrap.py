@@ -17,9 +17,10 @@ import numpy as np
 
 from sct_rootlets.bids import LABELS, Scan, find_scans
 from sct_rootlets.errors import DatasetError, SctRootletsError
-from sct_rootlets.image import Volume, load_volume, save_labels, staged_outputs
+from sct_rootlets.image import Volume
+from sct_rootlets.nifti import load_volume, save_labels
 from sct_rootlets.nnunet.dataset import labels_for
-from sct_rootlets.subject import write_json
+from sct_rootlets.output.files import staged_outputs, write_json
 
 
 @dataclass(frozen=True)

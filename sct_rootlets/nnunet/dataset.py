@@ -21,10 +21,11 @@ from nibabel.orientations import aff2axcodes
 
 from sct_rootlets.bids import Scan, find_scans
 from sct_rootlets.errors import DatasetError, SctRootletsError
-from sct_rootlets.image import Volume, load_volume, save_volume, staged_outputs
+from sct_rootlets.image import Volume
+from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.nnunet.checks import Problem, check_scan
 from sct_rootlets.nnunet.splits import Case, Split, summary, write_table
-from sct_rootlets.subject import write_json
+from sct_rootlets.output.files import staged_outputs, write_json
 
 #: nnU-Net's name of the dataset; it is alone in its folder.
 NAME = "Dataset501_rootlets"

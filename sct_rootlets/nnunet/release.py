@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sct_rootlets.errors import ModelError
-from sct_rootlets.image import staged_outputs
 from sct_rootlets.nnunet.dataset import NAME, SOURCES
 from sct_rootlets.nnunet.train import RESULTS
+from sct_rootlets.output.files import staged_outputs
 
 #: Name of the folder in the zip file: that of nnU-Net's own trainer, which every nnU-Net has.
 TRAINER = "nnUNetTrainer__nnUNetPlans__3d_fullres"
@@ -61,7 +61,7 @@ def export(
     ModelError
         If a fold is not finished, or the model cannot be loaded.
     """
-    from sct_rootlets.segmentation.weights import check_classes, check_name, sha256_of
+    from sct_rootlets.models.weights import check_classes, check_name, sha256_of
 
     if archive.suffix != ".zip":
         raise ModelError(f"{archive} must be named .zip")
@@ -72,7 +72,7 @@ def export(
     if missing or not found:
         what = f"fold {missing[0]} in {folder} is" if missing else f"no fold in {folder} is"
         raise ModelError(f"{what} trained to the end; run the training again to go on")
-    from sct_rootlets.segmentation.model import check_runs, load_model
+    from sct_rootlets.models.model import check_runs, load_model
 
     chosen = {fold: found[fold] for fold in sorted(folds or found)}
     with staged_outputs(archive.parent) as stage:
@@ -92,7 +92,7 @@ def export(
 def _write_model(target: Path, folds: dict[int, Path]) -> None:
     import torch
 
-    from sct_rootlets.segmentation.model import read_checkpoint
+    from sct_rootlets.models.model import read_checkpoint
 
     target.mkdir(parents=True)
     source = next(iter(folds.values())).parent
@@ -121,7 +121,7 @@ def _zip(path: Path, source: Path, name: str) -> None:
 
 
 def _entry(folder: Path, archive: Path, version: str, licence: str, citation: str, url: str) -> dict[str, Any]:
-    """What `sct_rootlets.segmentation.weights.Release` holds."""
+    """What `sct_rootlets.models.weights.Release` holds."""
     from sct_rootlets.levels import level_name
 
     table = (folder / "nnUNet_raw" / NAME / SOURCES).read_text(encoding="utf-8").splitlines()

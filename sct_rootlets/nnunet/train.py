@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from sct_rootlets.errors import DatasetError, ModelError
-from sct_rootlets.image import staged_outputs
 from sct_rootlets.nnunet.checks import Problem
 from sct_rootlets.nnunet.dataset import NAME, Labelled, examine, find_labelled, write_dataset
 from sct_rootlets.nnunet.splits import Split, make_split, read_split, summary, write_table
 from sct_rootlets.nnunet.worker import FINISHED
+from sct_rootlets.output.files import staged_outputs
 
 #: nnU-Net's name of the folder with results.
 RESULTS = "RootletsTrainer__nnUNetPlans__3d_fullres"
@@ -146,7 +146,7 @@ def require_nnunet(device: str = "cpu") -> None:
         raise ModelError(
             'training needs nnU-Net: pip install "sct_rootlets[nnunet]", but never into the environment of SCT'
         )
-    from sct_rootlets.segmentation.weights import import_torch
+    from sct_rootlets.models.weights import import_torch
 
     torch = import_torch()
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -223,8 +223,8 @@ def model_folder(model: str) -> Path:
     ModelError
         If there is none.
     """
-    from sct_rootlets.segmentation.model import trainer_folder
-    from sct_rootlets.segmentation.weights import find_model
+    from sct_rootlets.models.model import trainer_folder
+    from sct_rootlets.models.weights import find_model
 
     weights = find_model(model)
     return trainer_folder(weights.folder / "rootlets" if weights.is_bundled else weights.folder)

@@ -132,8 +132,8 @@ def _train(settings: dict[str, Any]) -> None:
         trainer.load_checkpoint(str(checkpoint))
         print(f"going on from {checkpoint.name}, after {trainer.current_epoch} epochs")
     elif settings.get("start"):
+        from sct_rootlets.models.model import load_model
         from sct_rootlets.nnunet.start import transfer
-        from sct_rootlets.segmentation.model import load_model
 
         taken = transfer(trainer.network, load_model(settings["start"]).folds[0])
         print(f"{taken} parameters are those of {settings['start']}")

@@ -6,14 +6,9 @@ voxel how far away the place is in the template, in mm. Stored components are IT
 
 from __future__ import annotations
 
-import gzip
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine, voxel_sizes
 from scipy import ndimage
@@ -74,45 +69,6 @@ def _between(field: np.ndarray, nodes: np.ndarray, size: int, axis: int) -> np.n
     high *= share
     low += high
     return low
-
-
-def save_field(path: str | os.PathLike[str], field: np.ndarray, affine: np.ndarray) -> None:
-    """Write a displacement field as ITK reads it: five dimensions, intent vector, LPS mm; same input, same bytes.
-
-    Parameters
-    ----------
-    path : path
-        Ending in ``.nii.gz``.
-    field : numpy.ndarray, shape (I, J, K, 3)
-        RAS+ mm.
-    affine : numpy.ndarray, shape (4, 4)
-        Of its grid.
-    """
-    data = field[:, :, :, None, :] * np.array([-1, -1, 1], dtype=np.float32)
-    image = nib.Nifti1Image(data, affine)
-    image.header.set_intent("vector")
-    image.header.set_xyzt_units("mm")
-    image.set_sform(affine, 1)
-    image.set_qform(affine, 1)
-    with (
-        Path(path).open("wb") as file,
-        gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0) as stream,
-    ):
-        image.to_stream(stream)
-
-
-def load_field(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Read what `save_field` writes, or ANTs and SCT do.
-
-    Returns
-    -------
-    field : numpy.ndarray of float32, shape (I, J, K, 3)
-        RAS+ mm.
-    affine : numpy.ndarray, shape (4, 4)
-    """
-    image: Any = nib.load(path)
-    data = np.asarray(image.dataobj, dtype=np.float32)[:, :, :, 0, :]
-    return data * np.array([-1, -1, 1], dtype=np.float32), image.affine
 
 
 def resample(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sct_rootlets.errors import ImageError
-from sct_rootlets.image import Volume, load_volume
+from sct_rootlets.image import Volume
+from sct_rootlets.nifti import load_volume
 
 #: What a template may hold, by the number that SCT's ``info_label.txt`` gives it, and the end of the file's name.
 CONTENTS = {
@@ -163,8 +164,8 @@ def download_template(folder: Path | None = None, url: str = URL, progress: bool
         If it cannot be downloaded, or a file is not the one that was published.
     """
     from sct_rootlets.errors import ModelError
-    from sct_rootlets.segmentation.download import download
-    from sct_rootlets.segmentation.weights import sha256_of
+    from sct_rootlets.models.download import download
+    from sct_rootlets.models.weights import sha256_of
 
     folder = cache_folder() if folder is None else folder
     for name, sha256 in PUBLISHED.items():

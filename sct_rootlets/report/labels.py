@@ -13,7 +13,7 @@ from nibabel.orientations import aff2axcodes
 
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, level_color, level_name
-from sct_rootlets.report.figures import INK, standard_settings
+from sct_rootlets.report.levels import INK, standard_settings
 
 #: How much is shown around the labels.
 MARGIN_MM = 15.0

@@ -1,7 +1,7 @@
 """Add our tasks and commands to an installed Spinal Cord Toolbox (SCT), take them out again, and say how things stand.
 
 What is written: a ``.pth`` file, which lets each Python of SCT's environment wait for SCT's tasks to be loaded (see
-`sct_rootlets.sct.hook`), and links to our commands in the folder that SCT has on the PATH. Nothing of SCT's is changed.
+`sct_rootlets.plugin.hook`), and links to our commands in the folder that SCT has on the PATH. Nothing of SCT's is changed.
 One thing is put right: pip has written our ``sct_deepseg`` over SCT's in the environment (not the copy on the PATH).
 SCT's is put back, and struck off the lists of what pip deletes when it uninstalls this package.
 """
@@ -30,12 +30,12 @@ PTH = "sct_rootlets_link.pth"
 # One line, as site wants it; silent where the package has been uninstalled and this file has been left behind.
 _PTH_TEXT = (
     'import sys; exec("'
-    r"try:\n from sct_rootlets.sct import hook\n hook.install()\nexcept Exception:\n pass"
+    r"try:\n from sct_rootlets.plugin import hook\n hook.install()\nexcept Exception:\n pass"
     '")\n'
 )
 _ASK = (
     "import json, spinalcordtoolbox.scripts.sct_deepseg\n"
-    "from sct_rootlets.sct.register import added_tasks\n"
+    "from sct_rootlets.plugin.register import added_tasks\n"
     "print(json.dumps(added_tasks()))"
 )
 
@@ -174,7 +174,7 @@ def status(environment: Environment, toolbox: Toolbox) -> list[str]:
 
 
 def _weights() -> str:
-    from sct_rootlets.segmentation.weights import FOLDER, installed_names, manifest
+    from sct_rootlets.models.weights import FOLDER, installed_names, manifest
 
     try:
         own = manifest()

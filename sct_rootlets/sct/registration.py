@@ -11,8 +11,8 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 from sct_rootlets.errors import SctRootletsError
-from sct_rootlets.image import Volume, save_labels
-from sct_rootlets.registration.fields import load_field
+from sct_rootlets.image import Volume
+from sct_rootlets.nifti import load_field, save_labels
 from sct_rootlets.registration.to_template import Registration
 from sct_rootlets.sct.steps import run_command, sct_command
 from sct_rootlets.vertebral import label_points
@@ -118,7 +118,7 @@ def _single_voxels(kept: np.ndarray, labels: Volume) -> np.ndarray:
 def _file(image: Volume, folder: Path) -> Path:
     if image.path is not None:
         return image.path.resolve()
-    from sct_rootlets.image import save_volume
+    from sct_rootlets.nifti import save_volume
 
     save_volume(folder / "image.nii.gz", image.data, image.affine, image.header)
     return folder / "image.nii.gz"

@@ -11,8 +11,8 @@ from scipy import ndimage
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import ImageError, LabelError
 from sct_rootlets.image import Volume
+from sct_rootlets.models.model import Model
 from sct_rootlets.segmentation.grid import orient, reduced
-from sct_rootlets.segmentation.model import Model
 from sct_rootlets.segmentation.predictor import tiled_logits
 from sct_rootlets.segmentation.straight import names_of_rows
 

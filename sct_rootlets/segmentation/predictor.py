@@ -16,8 +16,8 @@ from scipy import ndimage
 from skimage.transform import resize
 
 from sct_rootlets.image import Volume
+from sct_rootlets.models.model import Model
 from sct_rootlets.segmentation.grid import orient
-from sct_rootlets.segmentation.model import Model
 
 #: Voxels this many times as long as wide are resampled slice by slice, as nnU-Net does.
 ANISOTROPY = 3.0

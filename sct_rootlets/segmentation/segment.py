@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,9 +14,11 @@ from scipy.spatial import cKDTree
 from scipy.special import softmax
 
 from sct_rootlets.centerline import Centerline, fit_centerline
-from sct_rootlets.errors import ImageError, LabelError
+from sct_rootlets.errors import ImageError, LabelError, ModelError
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import ROOTS, mirrored_root
+from sct_rootlets.models.model import Model
+from sct_rootlets.models.weights import FOLDER, NAMES, Weights, check_classes, find_model, import_torch
 from sct_rootlets.segmentation.cord import CordSight, find_cord, largest_piece, no_cord
 from sct_rootlets.segmentation.grid import Box, Resampling, mean_and_deviation, orient
 from sct_rootlets.segmentation.labelling import (
@@ -28,7 +32,6 @@ from sct_rootlets.segmentation.labelling import (
     divide,
     expected_names,
 )
-from sct_rootlets.segmentation.model import Model
 from sct_rootlets.segmentation.predictor import blended_logits
 from sct_rootlets.spinal import DISTANCE_MM
 from sct_rootlets.vertebral import place_discs
@@ -484,3 +487,37 @@ def level_of_rootlets(
     known = np.isfinite(far)
     result[waiting[known]] = result[anchored][index[known]]
     return result
+
+
+def load_segmenter(
+    model: str | os.PathLike[str] | Weights | None = None, device: str = "cpu", bundle: Path = FOLDER
+) -> Segmenter:
+    """Load the networks.
+
+    Parameters
+    ----------
+    model : str, path or Weights, optional
+        Name of an installed model, or an nnU-Net v2 model folder with classes ``lvl1``, ``lvl2`` and so on, whose
+        rootlets are taken in place of those of the bundled model; the bundled ones still find the cord.
+    device : {"cpu", "cuda", "mps"}
+    bundle : Path
+        Folder with the models of `NAMES`.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, its files are not as they should be, or the device is not there.
+    """
+    torch = import_torch()
+    from sct_rootlets.models.model import load_model
+
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device, False):
+        raise ModelError(f"the device {device} is not available here; use -device cpu")
+    other = None
+    chosen = find_model(model)
+    if not chosen.is_bundled:
+        other = load_model(chosen.folder, device)
+        check_classes(other.labels, chosen.name)
+    overview, names, rootlets = (load_model(bundle / name, device) for name in NAMES)
+    return Segmenter(overview, names, rootlets, other, device)

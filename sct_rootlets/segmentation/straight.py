@@ -15,8 +15,8 @@ from scipy import ndimage
 from scipy.special import log_softmax
 
 from sct_rootlets.centerline import Centerline
+from sct_rootlets.models.model import Model
 from sct_rootlets.segmentation.labelling import ABOVE, N_NAMES
-from sct_rootlets.segmentation.model import Model
 
 PIXEL_MM = 2.0
 #: Columns behind and in front of the cord's middle, in mm.

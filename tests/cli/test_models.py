@@ -6,7 +6,7 @@ import pytest
 
 from sct_rootlets.cli import deepseg
 from sct_rootlets.cli.models import main
-from sct_rootlets.segmentation import weights
+from sct_rootlets.models import weights
 
 
 @pytest.fixture

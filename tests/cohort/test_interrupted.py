@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from sct_rootlets.image import files_below
+from sct_rootlets.bids import files_below
 
 #: Processes of workers take about two seconds to start; a busy machine takes longer.
 PATIENCE_S = 120

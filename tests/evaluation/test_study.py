@@ -7,7 +7,7 @@ from ladder import cord, ladder, write
 
 from sct_rootlets.errors import DatasetError, ImageError, LabelError
 from sct_rootlets.evaluation.study import evaluate_files, evaluate_raters, evaluate_repeats, levels_of
-from sct_rootlets.image import load_volume
+from sct_rootlets.nifti import load_volume
 
 SUBJECTS, CONTRASTS = ("01", "02", "03"), ("T2w", "UNIT1")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sct_rootlets.image import save_volume
+from sct_rootlets.nifti import save_volume
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
 
 AXES = {"01": "RAS", "02": "PSR", "03": "LIA", "04": "RPI"}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sct_rootlets.errors import DatasetError, ImageError
-from sct_rootlets.image import load_volume
+from sct_rootlets.nifti import load_volume
 from sct_rootlets.nnunet.bootstrap import bootstrap, inverted
 from sct_rootlets.nnunet.dataset import find_labelled
 

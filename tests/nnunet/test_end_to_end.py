@@ -12,13 +12,13 @@ import pytest
 pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed")
 import torch
 
+from sct_rootlets.bundled.export import write_model_folder
 from sct_rootlets.errors import DatasetError, ModelError
+from sct_rootlets.models.install import install
+from sct_rootlets.models.model import build_network, load_model, plain_unet
 from sct_rootlets.nnunet.dataset import NAME, dataset_json
 from sct_rootlets.nnunet.release import export
 from sct_rootlets.nnunet.train import Settings, require_nnunet, train
-from sct_rootlets.segmentation.install import install
-from sct_rootlets.segmentation.model import build_network, load_model, plain_unet
-from sct_rootlets.training.export import write_model_folder
 
 PATCH = (32, 16, 16)
 

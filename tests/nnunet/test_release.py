@@ -8,14 +8,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from sct_rootlets.bundled.export import write_model_folder  # noqa: E402
 from sct_rootlets.errors import ModelError  # noqa: E402
+from sct_rootlets.models.install import install  # noqa: E402
+from sct_rootlets.models.model import build_network, load_model, plain_unet  # noqa: E402
+from sct_rootlets.models.weights import Release, sha256_of  # noqa: E402
 from sct_rootlets.nnunet.dataset import NAME, dataset_json  # noqa: E402
 from sct_rootlets.nnunet.release import TRAINER, export  # noqa: E402
 from sct_rootlets.nnunet.train import RESULTS  # noqa: E402
-from sct_rootlets.segmentation.install import install  # noqa: E402
-from sct_rootlets.segmentation.model import build_network, load_model, plain_unet  # noqa: E402
-from sct_rootlets.segmentation.weights import Release, sha256_of  # noqa: E402
-from sct_rootlets.training.export import write_model_folder  # noqa: E402
 
 SOURCES = "case\tside\tcontrast\tlevels\na\ttrain\tT2w\t3 4\nb\ttrain\tINV1\t4 5\nc\ttest\tUNIT1\t2 3\n"
 

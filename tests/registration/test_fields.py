@@ -6,15 +6,9 @@ import pytest
 from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
-from sct_rootlets.image import Volume, save_volume
-from sct_rootlets.registration.fields import (
-    displacement_field,
-    jacobian,
-    load_field,
-    resample,
-    sample_field,
-    save_field,
-)
+from sct_rootlets.image import Volume
+from sct_rootlets.nifti import load_field, save_field, save_volume
+from sct_rootlets.registration.fields import displacement_field, jacobian, resample, sample_field
 
 #: A grid with a negative determinant and one with a positive one, tilted, of unlike voxels.
 FLIPPED = np.array([[-1.0, 0, 0, 14], [0, 0, 1.0, -12], [0, 1.5, 0, -15], [0, 0, 0, 1]])

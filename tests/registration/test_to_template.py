@@ -11,7 +11,8 @@ from nibabel.affines import apply_affine
 
 from sct_rootlets.cli.register import main
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import Volume, load_volume, save_volume
+from sct_rootlets.image import Volume
+from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
 from sct_rootlets.registration.fields import jacobian
 from sct_rootlets.registration.to_template import Registration, register

@@ -80,7 +80,7 @@ def test_status_names_what_is_linked_where_and_the_weights(miniature):
 def test_status_tells_of_damaged_weights(monkeypatch, tmp_path):
     from sct_rootlets.sct.link import _weights
 
-    monkeypatch.setattr("sct_rootlets.segmentation.weights.FOLDER", tmp_path)
+    monkeypatch.setattr("sct_rootlets.models.weights.FOLDER", tmp_path)
     assert _weights() == f"those in {tmp_path} are damaged; install sct_rootlets again"
 
 

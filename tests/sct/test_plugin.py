@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from sct_rootlets.cli import deepseg
-from sct_rootlets.sct import register
+from sct_rootlets.plugin import register
 
 toolbox = pytest.importorskip("spinalcordtoolbox", reason="the Spinal Cord Toolbox is not importable")
 SCRIPT = Path(toolbox.__file__).parent / "scripts" / "sct_deepseg.py"
 REPOSITORY = Path(__file__).parents[2]
-HOOK = "from sct_rootlets.sct import hook\nhook.install()\n"
+HOOK = "from sct_rootlets.plugin import hook\nhook.install()\n"
 OURS = ("rootlets_cord", "rootlets_roots", register.NNUNET_TASK, "spinal_levels")
 LISTS = "import json, spinalcordtoolbox.deepseg.models as m; print(json.dumps([m.MODELS, m.TASKS]))"
 
@@ -132,7 +132,7 @@ def test_install_leaves_the_package_data_where_it_is(python):
 
 
 def test_when_ours_fails_sct_goes_on_with_one_warning(python):
-    broken = f"{HOOK}from sct_rootlets.sct import register\nregister.manifest = None\n"
+    broken = f"{HOOK}from sct_rootlets.plugin import register\nregister.manifest = None\n"
     done = python(SCRIPT, "-h", start=broken)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     assert "lesion_ms" in done.stdout

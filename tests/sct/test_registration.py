@@ -12,7 +12,7 @@ import pytest
 from scipy import ndimage
 
 from sct_rootlets.cli.register import main
-from sct_rootlets.image import load_volume, save_volume
+from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.phantom import write_template
 
 STEM = "sub-phantom01_T2w"
@@ -22,7 +22,7 @@ STAND_IN = """
 import shutil, sys
 import nibabel as nib, numpy as np
 from pathlib import Path
-from sct_rootlets.registration.fields import save_field
+from sct_rootlets.nifti import save_field
 log, template = Path(sys.argv[1]), Path(sys.argv[2])
 arguments = dict(zip(sys.argv[3::2], sys.argv[4::2]))
 log.with_name("labels.nii.gz").write_bytes(Path(arguments.get("-lrootlet", arguments.get("-ldisc"))).read_bytes())

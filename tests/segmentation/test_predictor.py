@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from sct_rootlets.image import Volume  # noqa: E402
-from sct_rootlets.segmentation.model import load_model  # noqa: E402
+from sct_rootlets.models.model import load_model  # noqa: E402
 from sct_rootlets.segmentation.predictor import predict  # noqa: E402
 
 

@@ -16,8 +16,7 @@ from sct_rootlets.errors import ImageError
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import ROOTS
 from sct_rootlets.segmentation.labelling import Stretch
-from sct_rootlets.segmentation.segment import level_of_rootlets, tile_starts
-from sct_rootlets.segmentation.weights import load_segmenter
+from sct_rootlets.segmentation.segment import level_of_rootlets, load_segmenter, tile_starts
 
 
 @pytest.fixture(scope="module")

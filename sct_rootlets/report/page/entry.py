@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from sct_rootlets.levels import Level, disc_name, level_color
-from sct_rootlets.report.page.flags import scan_flags
+from sct_rootlets.measure.quality import scan_flags
 from sct_rootlets.report.page.scan import Scan
 from sct_rootlets.report.page.views import View, mosaic, views_along
 from sct_rootlets.report.page.volume import viewer_volumes

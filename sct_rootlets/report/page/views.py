@@ -16,7 +16,7 @@ from scipy import ndimage
 from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import Kind, level_color, level_name
 from sct_rootlets.report.page.scan import Scan, rootlet_arcs
-from sct_rootlets.report.page.unrolled import surface_radius, unroll
+from sct_rootlets.straighten import surface_radius, unroll
 
 #: Pixels of the views along the cord, and how far they reach from its centerline: posterior to anterior, left to right.
 PIXEL_MM = 0.25

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from sct_rootlets.levels import level_color
+from sct_rootlets.output.page import add_entry, build_page
 from sct_rootlets.report.page.entry import About, Entry, make_entry
-from sct_rootlets.report.page.folder import add_entry, build_page
 from sct_rootlets.report.page.views import views_along
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
@@ -464,9 +464,9 @@ def test_entries_of_older_versions_and_damaged_ones(browser, folder, tmp_path):
 
 
 def test_a_registration_shows_before_and_after_with_flags_of_its_own(browser, page_scan, phantom, tmp_path):
+    from sct_rootlets.output.page import add_registration
     from sct_rootlets.phantom import write_template
     from sct_rootlets.registration.to_template import register
-    from sct_rootlets.report.page.registered import add_registration
 
     write_template(tmp_path / "template")
     found = register(phantom.image, cord=phantom.cord, rootlets=phantom.rootlets, template=tmp_path / "template")

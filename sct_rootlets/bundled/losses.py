@@ -1,0 +1,103 @@
+"""What networks are trained to make small."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (its usual name)
+
+from sct_rootlets.bundled.examples import UNKNOWN
+from sct_rootlets.levels import ROOTS
+from sct_rootlets.segmentation.labelling import ABOVE, LAST, N_NAMES
+from sct_rootlets.segmentation.straight import row_logits
+
+#: Output channels of a network for rootlets: levels (background and values 1 to 9), then cord, then roots (background
+#: and `ROOTS`).
+N_LEVELS, N_CORD, N_ROOTS = 1 + LAST, 1, 1 + len(ROOTS)
+#: Output channels of a network for the overview, and of one for names: background and
+#: `sct_rootlets.synthesis.synthesis.Scan.segments`.
+N_SEGMENTS = N_NAMES
+#: Shares of the segments in the cord, counted in 60 random overviews.
+SEGMENT_SHARES = (0.027, 0.035, 0.045, 0.056, 0.068, 0.084, 0.091, 0.083, 0.070, 0.440)
+
+
+def rootlets_loss(output: torch.Tensor, levels: torch.Tensor, cord: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
+    """Loss of rootlets and their levels, of the cord and of roots.
+
+    Parameters
+    ----------
+    output : torch.Tensor, shape (B, N_LEVELS + N_CORD + N_ROOTS, I, J, K)
+    levels, cord, roots : torch.Tensor, shape (B, I, J, K)
+    """
+    by_level, by_cord, by_root = output.split([N_LEVELS, N_CORD, N_ROOTS], dim=1)
+    known = (levels != UNKNOWN)[:, None]
+    # Where rootlets are unknown, background is taken as said and as true: no loss, no gradient.
+    certain = torch.zeros_like(by_level)
+    certain[:, 0] = 20.0
+    by_level = torch.where(known, by_level, certain)
+    by_root = torch.where(known, by_root, certain[:, :N_ROOTS])
+    levels, roots = levels * known[:, 0], roots * known[:, 0]
+    return (
+        presence_and_name_loss(by_level, levels)
+        + 0.5 * F.binary_cross_entropy_with_logits(by_cord[:, 0], cord.float())
+        + 0.5 * _dice_loss(by_cord.sigmoid(), cord[:, None])
+        + 0.5 * F.cross_entropy(by_root, roots.long())
+        + 0.5 * _dice_loss(by_root.softmax(1)[:, 1:], F.one_hot(roots.long(), N_ROOTS).movedim(-1, 1)[:, 1:])
+    )
+
+
+def presence_and_name_loss(
+    logits: torch.Tensor, values: torch.Tensor, shares: tuple[float, ...] | None = None
+) -> torch.Tensor:
+    """Loss of whether there is something, and of its name where there is: a doubtful name does not make it doubtful.
+
+    Parameters
+    ----------
+    logits : torch.Tensor, shape (B, 1 + names, I, J, K)
+        Background first.
+    values : torch.Tensor, shape (B, I, J, K)
+    shares : tuple of float, optional
+        How often each name occurs: rare ones are given more weight, so that the network does not guess frequent ones.
+    """
+    there = values > 0
+    presence = logits[:, 1:].logsumexp(1) - logits[:, 0]
+    loss = F.binary_cross_entropy_with_logits(presence, there.float())
+    loss = loss + _dice_loss(presence.sigmoid()[:, None], there[:, None])
+    if there.any():
+        weight = None if shares is None else 1 / (len(shares) * torch.tensor(shares, device=logits.device))
+        named = logits[:, 1:].movedim(1, -1)[there], values[there].long() - 1
+        loss = loss + 0.3 * F.cross_entropy(*named, weight=weight)
+    return loss
+
+
+def _dice_loss(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """1 - Dice, over the batch and over the classes that are there."""
+    axes = (0, 2, 3, 4)
+    truth = truth.float()
+    overlap, total = (probability * truth).sum(axes), (probability + truth).sum(axes)
+    there = truth.sum(axes) > 0
+    dice = (2 * overlap + 1) / (total + 1)
+    return 1 - dice[there].mean() if there.any() else 1 - dice.mean()
+
+
+def overview_loss(output: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
+    """Loss of the cord and of its segments, each of which weighs the same.
+
+    Parameters
+    ----------
+    output : torch.Tensor, shape (B, N_SEGMENTS, I, J, K)
+    segments : torch.Tensor, shape (B, I, J, K)
+    """
+    return presence_and_name_loss(output, segments, SEGMENT_SHARES)
+
+
+def names_loss(output: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
+    """Loss of the names of rows.
+
+    Parameters
+    ----------
+    output : torch.Tensor, shape (B, N_SEGMENTS, rows, columns)
+    names : torch.Tensor, shape (B, rows)
+        0 where there is nothing.
+    """
+    target = names.long() - ABOVE  # -1 where there is nothing
+    return F.cross_entropy(row_logits(output), target, ignore_index=-ABOVE, label_smoothing=0.02)

@@ -1,0 +1,116 @@
+"""The spine straightened along the cord, for the network that names segments: drawn, or read, and varied.
+
+Synthetic scans are drawn upright, which spares straightening.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from sct_rootlets.bundled.examples import MIXTURE
+from sct_rootlets.bundled.real import paths_of
+from sct_rootlets.centerline import fit_centerline
+from sct_rootlets.nifti import load_volume
+from sct_rootlets.segmentation.grid import orient, reduced
+from sct_rootlets.segmentation.labelling import BELOW, expected_names
+from sct_rootlets.segmentation.straight import (
+    AHEAD_MM,
+    BEHIND_MM,
+    N_COLUMNS,
+    N_ROWS,
+    N_SLABS,
+    PIXEL_MM,
+    SLAB_MM,
+    equalised,
+    straighten,
+)
+from sct_rootlets.synthesis.anatomy import TRAINING, AnatomyRanges, random_anatomy
+from sct_rootlets.synthesis.synthesis import segments_along, synthesize
+from sct_rootlets.vertebral import label_points, place_discs
+
+#: Column of the cord's middle.
+AT_CORD = BEHIND_MM / PIXEL_MM - 0.5
+
+#: Slabs (N_SLABS, rows, N_COLUMNS), and the name of each row: 1 above C2, 2 for C2 … 9 for T1, 10 below.
+Straight = tuple[np.ndarray, np.ndarray]
+
+
+def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) -> Straight:
+    """A straightened synthetic spine and the names of its rows.
+
+    Returns
+    -------
+    slabs : numpy.ndarray of float32, shape (N_SLABS, N_ROWS, N_COLUMNS)
+    names : numpy.ndarray of int, shape (N_ROWS,)
+        1 above C2, 2 for C2 … 9 for T1, 10 below.
+    """
+    upright = replace(ranges, lean_deg=(-4.0, 4.0), bend_deg=(0.0, 5.0), sway_mm=(0.0, 0.5))
+    anatomy = random_anatomy(rng, upright)
+    contrast = str(rng.choice(list(MIXTURE), p=list(MIXTURE.values())))
+    at = anatomy.discs[1] - 10 + PIXEL_MM * N_ROWS / 2 + rng.uniform(-70, 60)
+    centre = anatomy.centerline.position(at)[0] + [rng.normal(0, 1), (AHEAD_MM - BEHIND_MM) / 2 + rng.normal(0, 1.5), 0]
+    shape = (3 * N_SLABS, N_COLUMNS, N_ROWS)
+    scan = synthesize(anatomy, contrast, shape, (SLAB_MM / 3, PIXEL_MM, PIXEL_MM), tuple(centre), rng, fine_mm=1.0)  # type: ignore[arg-type]
+    image = scan.image.numpy().reshape(N_SLABS, 3, N_COLUMNS, N_ROWS).mean(axis=1).transpose(0, 2, 1)[:, ::-1]
+    heights = centre[2] - PIXEL_MM * (np.arange(N_ROWS) - (N_ROWS - 1) / 2)
+    line = anatomy.centerline
+    arc = np.interp(heights, line.points[::-1, 2], line.arc[::-1])
+    beyond = heights < line.points[-1, 2]
+    arc[beyond] = line.arc[-1] + (line.points[-1, 2] - heights[beyond])
+    return np.ascontiguousarray(image, dtype=np.float32), segments_along(anatomy, torch.from_numpy(arc)).numpy()
+
+
+def real_straight(folder: Path, subject: str) -> Straight:
+    """A straightened real spine, its rows named by its discs (shapes as `random_straight`, any number of rows)."""
+    image, cord, discs = (load_volume(path) for path in paths_of(folder, subject))
+    line = fit_centerline(cord.data > 0, cord.affine)
+    arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
+    data, affine = reduced(orient(image), PIXEL_MM)
+    placed, _ = place_discs(label_points(discs), line, discs.affine)
+    names = expected_names(arc, {disc.value: disc.arc_mm for disc in placed}).argmax(axis=1)
+    return straighten(data, affine, line, arc), names
+
+
+def view(slabs: np.ndarray, names: np.ndarray, rng: np.random.Generator, n_rows: int = N_ROWS) -> Straight:
+    """A random part of an example, as a scan of another field of view, size and brightness would show it.
+
+    Returns
+    -------
+    image : numpy.ndarray of float32, shape (N_SLABS, n_rows, N_COLUMNS)
+    names : numpy.ndarray of int, shape (n_rows,)
+        0 where there is nothing.
+    """
+    n = slabs.shape[1]
+    length = int(rng.integers(22, min(n, n_rows) + 1)) if rng.random() < 0.6 else min(n, n_rows)
+    # Mostly around a row that has a name: far below there is much to see, and little to learn.
+    named = np.flatnonzero(names < BELOW)
+    middle = rng.choice(named) if len(named) and rng.random() < 0.8 else rng.integers(n)
+    start = int(np.clip(middle - rng.integers(length), 0, n - length))
+    # Scaled along the cord, more here than there, and across it; shifted and blurred.
+    pace = rng.uniform(0.9, 1.1) * np.exp(0.06 * ndimage.gaussian_filter1d(rng.standard_normal(length), 8) * 5)
+    rows = start + np.cumsum(pace) - pace[0]
+    rows = rows[rows <= n - 1]
+    columns = (np.arange(N_COLUMNS) - AT_CORD) * rng.uniform(0.85, 1.15) + AT_CORD + rng.normal(0, 1.0)
+    part = slabs[::-1] if rng.random() < 0.5 else slabs
+    index = np.array(np.meshgrid(np.arange(N_SLABS), rows, columns, indexing="ij"))
+    part = ndimage.map_coordinates(part, index, order=1, cval=np.nan)
+    behind, ahead = (int(rng.integers(0, 10)) if rng.random() < 0.3 else 0 for _ in range(2))
+    part[:, :, :behind] = np.nan
+    part[:, :, N_COLUMNS - ahead :] = np.nan
+    low, high = np.nanmin(part), np.nanmax(part)
+    part = (part - low) / max(high - low, 1e-6)
+    if rng.random() < 0.25:  # another contrast: brightness goes up and down with what it was
+        part = np.interp(part, np.linspace(0, 1, 6) ** 2, rng.uniform(0, 1, 6))
+    waves = ndimage.zoom(rng.standard_normal((1, 4, 3)), (1, len(rows) / 4, N_COLUMNS / 3), order=1)
+    part = part * np.exp(rng.uniform(0, 0.5) * waves)
+    part = part + rng.uniform(0, 0.02) * rng.standard_normal(part.shape)
+    image = np.zeros((N_SLABS, n_rows, N_COLUMNS), dtype=np.float32)
+    image[:, : len(rows)] = equalised(part)
+    padded = np.zeros(n_rows, dtype=np.int64)
+    padded[: len(rows)] = names[np.round(rows).astype(int)]
+    return image, padded

@@ -1,0 +1,1 @@
+"""The models there are: bundled, installed, or in a folder."""

@@ -1,0 +1,44 @@
+"""Files of an evaluation: its tables, a summary in Markdown, figures, and consensus maps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sct_rootlets.evaluation.study import Study
+from sct_rootlets.nifti import save_labels
+from sct_rootlets.output.files import staged_outputs
+
+
+def save_evaluation(study: Study, folder: str | os.PathLike[str], figures: bool = True) -> list[Path]:
+    """Write tables (CSV), summary (Markdown), figures (SVG and PNG) and consensus maps into a folder; all or none.
+
+    Parameters
+    ----------
+    study : Study
+    folder : path
+        Made if it is missing; files of the same names are replaced.
+    figures : bool
+        Draw the figures.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be written to; nothing is left behind then.
+    """
+    from sct_rootlets.report import evaluation as report
+
+    with staged_outputs(folder) as stage:
+        for name, table in study.tables.items():
+            table.round(6).to_csv(stage / f"{name}.csv", index=False)
+        drawn = report.save_figures(study, stage) if figures else []
+        (stage / "summary.md").write_text(report.summary(study, drawn), encoding="utf-8")
+        for scan, volume in study.consensus.items():
+            save_labels(stage / f"{scan}_label-rootlets_desc-staple_dseg.nii.gz", volume.data, volume)
+        names = sorted(path.name for path in stage.iterdir())
+    return [Path(folder) / name for name in names]

@@ -1,0 +1,150 @@
+"""Files of one subject's levels: level maps with sidecar and colour table, tables, and the figure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sct_rootlets.correspondence import PAIR_COLUMNS, PUBLISHED_COLUMNS, published_rows
+from sct_rootlets.errors import SctRootletsError
+from sct_rootlets.image import Volume
+from sct_rootlets.levels import Levels, level_color
+from sct_rootlets.nifti import save_labels
+from sct_rootlets.output.files import staged_outputs, write_json, write_table
+from sct_rootlets.sidecar import generated_by
+from sct_rootlets.subject import SubjectLevels
+
+#: Endings of the tables in the columns of the published scripts.
+PUBLISHED_ENDINGS = {"spinal": "rootlets_pmj_distance.csv", "vertebral": "pmj_distance_vertebral_disc.csv"}
+
+
+#: Endings of label maps that were segmented on the way.
+SEGMENTED_ENDINGS = {"cord": "label-SC_seg.nii.gz", "rootlets": "label-rootlets_dseg.nii.gz"}
+
+
+#: Names of the label maps in BIDS file names.
+LABEL_NAMES: dict[str, str] = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
+
+
+def save_levels(
+    subject: SubjectLevels,
+    folder: str | os.PathLike[str],
+    prefix: str | None = None,
+    figure: bool = True,
+    published: bool = False,
+) -> list[Path]:
+    """Write level maps with sidecars, tables and a figure into a folder; all of them or none.
+
+    Parameters
+    ----------
+    subject : SubjectLevels
+    folder : path
+        Made if it is missing; files of the same names are replaced.
+    prefix : str, optional
+        What file names begin with; by default the name of the image, or of the cord mask without its suffix.
+    figure : bool
+        Draw the figure.
+    published : bool
+        Also write the tables of the published scripts (`sct_rootlets.correspondence.published_rows`).
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be written to.
+    SctRootletsError
+        If the published tables are asked for without a PMJ.
+    """
+    if published and subject.reference.name != "PMJ":
+        raise SctRootletsError("the published tables hold distances from the PMJ: give its label (-pmj)")
+    prefix = prefix or subject.prefix
+    inputs = [volume.path for volume in subject.sources.values() if volume.path is not None]
+    with staged_outputs(folder, keep=inputs) as stage:
+        for levels in subject.kinds:
+            _save_map(stage, prefix, subject, levels)
+        save_segmented(stage, prefix, subject.segmented, subject.sidecars)
+        _save_tables(stage, prefix, subject, published)
+        if figure:
+            from sct_rootlets.report.levels import save_levels_figure
+
+            save_levels_figure(subject, stage / f"{prefix}_levels.png")
+        names = sorted(path.name for path in stage.iterdir())
+    return [Path(folder) / name for name in names]
+
+
+def _save_map(folder: Path, prefix: str, subject: SubjectLevels, levels: Levels) -> None:
+    """Write the cord coloured by one kind of level, with its sidecar and colour table."""
+    stem = f"{prefix}_label-{LABEL_NAMES[levels.kind]}_dseg"
+    save_labels(folder / f"{stem}.nii.gz", subject.level_map(levels.kind), subject.cord)
+    shown = set(np.unique(levels.label(subject.cord_arc)).tolist())
+    write_table(
+        folder / f"{stem}.tsv",
+        ("index", "name", "color"),
+        [
+            {"index": level.value, "name": level.name, "color": level_color(level.name)}
+            for level in levels.levels
+            if level.value in shown
+        ],
+        separator="\t",
+    )
+    sidecar = {
+        "Description": f"Spinal cord labelled by {levels.kind} level (method: {levels.method})",
+        "SpatialReference": subject.cord.name,
+        "GeneratedBy": generated_by(),
+        "Sources": [volume.name for volume in subject.sources.values()],
+        "Inputs": {kind: volume.name for kind, volume in subject.sources.items()},
+        **subject.settings,
+        "Reference": subject.reference.name,
+        "Notes": list(subject.notes),
+    }
+    write_json(folder / f"{stem}.json", sidecar)
+
+
+def _save_tables(folder: Path, prefix: str, subject: SubjectLevels, published: bool) -> None:
+    """Write the level table, the correspondence table, and the tables of the published scripts."""
+    rows: dict[str, list[dict[str, object]]] = {levels.kind: subject.level_rows(levels) for levels in subject.kinds}
+    everything = [row for kind_rows in rows.values() for row in kind_rows]
+    write_table(folder / f"{prefix}_levels.csv", tuple(everything[0]), everything)
+    if len(subject.kinds) == 2:
+        write_table(folder / f"{prefix}_correspondence.csv", PAIR_COLUMNS, subject.pair_rows())
+    if published:
+        discs = "discs" if "discs" in subject.sources else "vertebrae"
+        for kind, source in (("spinal", "rootlets"), ("vertebral", discs)):
+            if kind in rows:
+                table = published_rows(rows[kind], subject.sources[source].name)
+                write_table(folder / f"{prefix}_{PUBLISHED_ENDINGS[kind]}", PUBLISHED_COLUMNS, table)
+
+
+def stale_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequence[Path]) -> list[Path]:
+    """Files in a folder that an earlier run of the same prefix wrote, and the last one did not.
+
+    Parameters
+    ----------
+    folder : path
+    prefix : str
+    written : sequence of Path
+        What the last run wrote.
+    """
+    endings = ["levels.csv", "levels.png", "correspondence.csv", *PUBLISHED_ENDINGS.values()]
+    endings += [name.replace(".nii.gz", end) for name in SEGMENTED_ENDINGS.values() for end in (".nii.gz", ".json")]
+    endings += [f"label-{name}_dseg.{ending}" for name in LABEL_NAMES.values() for ending in ("nii.gz", "json", "tsv")]
+    paths = [Path(folder) / f"{prefix}_{ending}" for ending in endings]
+    return [path for path in paths if path.exists() and path not in written]
+
+
+def save_segmented(
+    folder: Path, prefix: str, segmented: dict[str, Volume], sidecars: dict[str, dict[str, Any]]
+) -> None:
+    """Write maps that were segmented on the way, ``cord`` and ``rootlets``, with their sidecars."""
+    for name, volume in segmented.items():
+        path = folder / f"{prefix}_{SEGMENTED_ENDINGS[name]}"
+        save_labels(path, volume.data, volume)
+        write_json(path.with_name(path.name.replace(".nii.gz", ".json")), sidecars[name])

@@ -1,0 +1,222 @@
+"""Our tasks, where SCT's ``sct_deepseg`` is called with one: its options, its quality control, our segmentation.
+
+SCT's command is left to do everything else. The seam is one function, its ``main(argv)``: SCT's inference is not even
+imported for our tasks, so nothing of it is changed for SCT's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from sct_rootlets.cli.common import say
+from sct_rootlets.cli.deepseg import add_own_options, modern_spelling, piece_size
+from sct_rootlets.errors import LinkError, SctRootletsError
+from sct_rootlets.plugin import register
+from sct_rootlets.segmentation.tasks import TASKS
+
+if TYPE_CHECKING:
+    from sct_rootlets.deepseg import Settings, Written
+
+
+def divert(script: ModuleType) -> None:
+    """Wrap the ``main`` of SCT's script, so that it runs our tasks, and those spelled ``-task NAME``.
+
+    Parameters
+    ----------
+    script : module
+        ``spinalcordtoolbox.scripts.sct_deepseg``, imported or being run.
+
+    Raises
+    ------
+    LinkError
+        If the script is that of an SCT before version 7, whose tasks have no parsers of their own.
+    """
+    if not inspect.signature(script.get_parser).parameters:
+        raise LinkError("this Spinal Cord Toolbox is too old; 7.0 or later is needed")
+    theirs: Callable[[Sequence[str]], Any] = script.main
+
+    @functools.wraps(theirs)
+    def main(argv: Sequence[str]) -> Any:
+        arguments = modern_spelling(argv)
+        if arguments != list(argv):
+            note = f"-task is the spelling before SCT 7.0; the same now: sct_deepseg {arguments[0]} ..."
+            print(f"note: {note}", file=sys.stderr)
+        task = arguments[0] if arguments else None
+        if task not in register.added_tasks():
+            return theirs(arguments)
+        if "-install" in arguments:
+            return install(arguments[0], arguments)
+        if task in TASKS:
+            return segment(script, arguments)
+        check_folder(arguments[0])
+        return theirs(arguments)
+
+    script.main = main  # type: ignore[attr-defined]
+
+
+def divert_main(models: ModuleType, warn: Callable[[Exception], None]) -> None:
+    """Wrap ``main`` if this process is SCT's ``sct_deepseg``, whose script has just loaded the list of models.
+
+    The script is still being executed then, and has no ``main`` yet; it calls ``init_sct`` right before it.
+
+    Parameters
+    ----------
+    models : module
+        ``spinalcordtoolbox.deepseg.models``.
+    warn : callable
+        Says that our tasks are missing, and why.
+    """
+    script = sys.modules["__main__"]
+    place = Path(str(models.__file__)).parents[1] / "scripts" / "sct_deepseg.py"
+    running = getattr(script, "__file__", None)
+    if running is None or os.path.realpath(running) != os.path.realpath(place):
+        return
+    start: Callable[[], Any] = script.init_sct
+
+    def init_sct() -> Any:
+        try:
+            divert(script)
+        except Exception as error:
+            register.remove_tasks()
+            warn(error)
+        return start()
+
+    script.init_sct = init_sct  # type: ignore[attr-defined]
+
+
+def check_folder(task: str) -> None:
+    """Stop if the folder that SCT is to run is not whole: SCT would delete it, and try to download another."""
+    names = ("source.json", "*/plans.json", "*/dataset.json", "*/fold_*/checkpoint_final.pth")
+    missing = [name for name in names if not any(register.NNUNET_FOLDER.glob(name))]
+    if missing:
+        sys.exit(
+            f"sct_deepseg {task}: error: {register.NNUNET_FOLDER} is incomplete ({', '.join(missing)}); "
+            "install sct_rootlets again: python -m pip install --force-reinstall --no-deps sct_rootlets"
+        )
+
+
+def install(task: str, argv: Sequence[str]) -> None:
+    """Answer ``-install``, which SCT would begin with by deleting the model folder: that of our package."""
+    if "-custom-url" in argv:
+        sys.exit(
+            f"sct_deepseg {task}: error: the model of this task comes with sct_rootlets and is not replaced; "
+            "leave out -custom-url, and give another model where an image is segmented: "
+            "sct_deepseg rootlets_roots -i <file> -model <folder>"
+        )
+    say(f"{task}: the model comes with sct_rootlets, nothing to install")
+
+
+def task_parser(script: ModuleType, task: str) -> ArgumentParser:
+    """SCT's own parser of a task, with our options added."""
+    parser: ArgumentParser = script.get_parser(task)
+    parser.prog = f"sct_deepseg {task}"  # SCT's has the examples of its help in it
+    add_own_options(parser.add_argument_group("\nSCT_ROOTLETS"))
+    return parser
+
+
+def segment(script: ModuleType, argv: Sequence[str]) -> None:
+    """Run one of our tasks, as ``sct_deepseg`` would run its own.
+
+    Parameters
+    ----------
+    script : module
+        SCT's, for its parser and its reports.
+    argv : sequence of str
+        The task and its arguments.
+
+    Raises
+    ------
+    SystemExit
+        1 if an image cannot be segmented, 2 for bad usage.
+    """
+    task = argv[0]
+    parser = task_parser(script, task)
+    arguments = parser.parse_args(argv[1:])
+    settings = checked(script, parser, task, arguments)
+    try:
+        _segment(script, task, arguments, settings, argv)
+    except SctRootletsError as error:
+        if arguments.v == 2:
+            raise
+        sys.exit(f"sct_deepseg {task}: error: {error}")
+
+
+def checked(script: ModuleType, parser: ArgumentParser, task: str, arguments: Namespace) -> Settings:
+    """Settings from SCT's options and ours; those that label maps cannot follow are bad usage."""
+    from sct_rootlets.deepseg import Settings
+
+    if not arguments.i:
+        parser.error("give an image: -i <file>")
+    several = len(arguments.i) > 1
+    if several and (arguments.o is not None or arguments.ldisc is not None):
+        parser.error("-o and -ldisc belong to one image; run the images one by one")
+    if arguments.binarize_prediction or arguments.fill_holes:
+        parser.error(f"-thr and -fill-holes are not for {task}, which writes labels")
+    if arguments.remove_small is not None and len(arguments.remove_small) > 1:
+        parser.error("-remove-small takes one size for all labels, such as 1mm3")
+    try:
+        small = None if arguments.remove_small is None else piece_size(arguments.remove_small[0])
+    except ValueError:
+        parser.error(f"-remove-small takes a size such as 1mm3 or 5vox, not {arguments.remove_small[0]}")
+    wants_gpu = "SCT_USE_GPU" in os.environ and script.cuda.is_available()  # as SCT decides it
+    return Settings(
+        discs=arguments.ldisc,
+        model=arguments.model,
+        device="cuda" if wants_gpu else arguments.device,
+        threads=arguments.threads,
+        mirror=arguments.test_time_aug,
+        largest=bool(arguments.keep_largest),
+        remove_small=small,
+        qc=None if arguments.qc is None else Path(arguments.qc),
+        qc_dataset=arguments.qc_dataset,
+        qc_subject=arguments.qc_subject,
+    )
+
+
+def _segment(script: ModuleType, task: str, arguments: Namespace, settings: Settings, argv: Sequence[str]) -> None:
+    from sct_rootlets.deepseg import segment_files
+
+    images = [Path(path) for path in arguments.i]
+    output = None if arguments.o is None else Path(arguments.o)
+    shown: list[Path] = []
+    if settings.qc is not None:
+        # The folder of SCT's own reports: our page sees by it that index.html is to be SCT's, and is rootlets.html.
+        with contextlib.suppress(OSError):
+            (settings.qc / "_json").mkdir(parents=True, exist_ok=True)
+    for written in segment_files(images, TASKS[task], settings, output, arguments.v):
+        if arguments.v:
+            say(written.text)
+        if arguments.qc is not None:
+            report(script, arguments, written, argv)
+        shown = shown or [written.image, *written.outputs]
+    kinds = ["anat", *["seg-labeled"] * (len(shown) - 1)]
+    opacities = ["", *["0.7"] * (len(shown) - 1)]
+    script.display_viewer_syntax(
+        [str(path) for path in shown], im_types=kinds, opacities=opacities, verbose=arguments.v
+    )
+
+
+def report(script: ModuleType, arguments: Namespace, written: Written, argv: Sequence[str]) -> None:
+    """Add an image to SCT's quality control too, centred on the cord where the task writes it (as its last map)."""
+    first, *second = reversed(written.outputs)
+    script.qc2.sct_deepseg(
+        fname_input=str(written.image),
+        fname_seg=str(first),
+        fname_seg2=str(second[0]) if second else None,
+        species="human",
+        argv=list(argv),
+        path_qc=os.path.abspath(arguments.qc),  # noqa: PTH100 (what SCT itself passes)
+        dataset=arguments.qc_dataset,
+        subject=arguments.qc_subject,
+        plane=arguments.qc_plane,
+        fname_qc_seg=arguments.qc_seg,
+    )

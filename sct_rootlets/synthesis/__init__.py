@@ -1,0 +1,1 @@
+"""Scans that a random anatomy would give."""

@@ -1,1 +1,0 @@
-"""Training without labelled scans: random anatomies, and the images they would give."""

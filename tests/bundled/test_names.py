@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
+
+from sct_rootlets.bundled.names import N_ROWS, random_straight, real_straight, view  # noqa: E402
+from sct_rootlets.models.model import load_model  # noqa: E402
+from sct_rootlets.segmentation.straight import N_COLUMNS, N_SLABS  # noqa: E402
+
+
+def test_rows_are_named_from_head_to_foot():
+    slabs, names = random_straight(np.random.default_rng(1))
+    assert slabs.shape == (N_SLABS, N_ROWS, N_COLUMNS)
+    assert np.isfinite(slabs).all()
+    assert (np.diff(names) >= 0).all()
+    lengths = np.unique(names, return_counts=True)[1] * 2.0
+    assert len(lengths) >= 3
+    assert ((lengths[1:-1] > 9) & (lengths[1:-1] < 22)).all()  # mm between neighbouring levels
+
+
+def test_a_view_shows_a_part_and_its_names():
+    """A bright stripe lies the further in front the further down a row is: it and the names stay together."""
+    names = np.repeat(np.arange(1, 9), 14)
+    slabs = np.random.default_rng(0).uniform(0, 1, (N_SLABS, N_ROWS, N_COLUMNS)).astype(np.float32)
+    for value in range(1, 9):
+        slabs[:, names == value, 4 * value - 1 : 4 * value + 2] = 10
+    together = 0
+    for seed in range(20):
+        image, shown = view(slabs, names, np.random.default_rng(seed))
+        there = shown > 0
+        assert not image[:, ~there].any()
+        assert 20 <= there.sum() <= N_ROWS
+        stripe = image[:, there].mean(axis=0).argmax(axis=1)
+        together += len(set(shown[there])) == 1 or np.corrcoef(stripe, shown[there])[0, 1] > 0.9
+    assert together >= 13  # a quarter are of another contrast, in which the stripe need not be bright
+
+
+@pytest.mark.real_data
+def test_real_rows_are_named_by_discs(real_data):
+    slabs, names = real_straight(real_data / "errsm", "errsm11")
+    assert slabs.shape[1] == len(names) > 80
+    assert (np.diff(names) >= 0).all()
+    assert set(range(2, 11)) <= set(names)
+
+
+def test_names_are_learned_and_exported(tmp_path):
+    from sct_rootlets.bundled.tasks import DEFAULTS
+    from sct_rootlets.bundled.train import Training
+
+    settings = replace(DEFAULTS["names"], features=(4, 4, 4, 4, 4), convolutions=(1, 1, 1, 1, 1), fewest=2, batch=4,
+                       learning_rate=1e-2)  # fmt: skip
+    training = Training(settings)
+    losses = [training.train_step() for _ in range(40)]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.1
+    model = load_model(training.export(tmp_path))
+    assert next(iter(model.labels)) == "above_C2"
+    assert model.network(torch.zeros((1, N_SLABS, 48, N_COLUMNS))).shape == (1, 11, 48, N_COLUMNS)

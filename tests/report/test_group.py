@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from cohorts import level_rows, write_cohort, write_subject
+from matplotlib.collections import PathCollection, PolyCollection
+from matplotlib.colors import to_hex
+
+from sct_rootlets.group.collect import collect
+from sct_rootlets.group.compare import compare
+from sct_rootlets.levels import level_color
+from sct_rootlets.report.group import bland_altman_figure, lengths_figure, save_group_figures, subjects_figure
+from sct_rootlets.report.levels import standard_settings
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("levels")
+    write_cohort(folder, 11)
+    rows = level_rows()
+    rows[2]["complete"] = False
+    write_subject(folder, "sub-04", rows)
+    return compare(collect([folder]), n_resamples=200)
+
+
+def test_every_compared_pair_is_a_point_in_the_colour_of_its_level(group):
+    scatter, forest = bland_altman_figure(group, "shifted").axes
+    shown = {to_hex(one.get_facecolor()[0]).upper(): one.get_offsets() for one in scatter.collections}
+    pairs = group.pairs[(group.pairs.pairing == "shifted") & (group.pairs.status == "compared")]
+    for name, part in pairs.groupby("spinal_level"):
+        np.testing.assert_allclose(shown[level_color(name)], part[["mean_mm", "difference_mm"]])
+    labels = [text.get_text() for text in forest.get_xticklabels()]
+    assert labels == ["C2\nC3", "C3\nC4", "C4\nC5", "C5\nC6", "C6\nC7", "C7\nC8", "T1\nT1", "all"]
+
+
+def test_lines_stand_at_bias_and_limits(group):
+    scatter, forest = bland_altman_figure(group, "shifted").axes
+    table = group.agreement[group.agreement.pairing == "shifted"]
+    for axes in (scatter, forest):
+        heights = np.array([line.get_ydata()[0] for line in axes.lines], dtype=float)
+        for name in ("median_mm", "percentile_2.5_mm", "percentile_97.5_mm"):
+            assert all(np.isclose(heights, value).any() for value in table[name])
+    ends = [line.get_ydata() for line in forest.lines]
+    for row in table.to_dict("records"):
+        assert any(np.allclose(one, [row["median_low"], row["median_high"]]) for one in ends if len(one) == 2)
+
+
+def test_bars_lie_where_the_levels_do(group):
+    (axes,) = subjects_figure(group).axes
+    drawn = {
+        (to_hex(color).upper(), tuple(np.round([path.vertices[0, 1], path.vertices[2, 1]], 3)))
+        for bars in axes.collections
+        if isinstance(bars, PolyCollection)
+        for path, color in zip(bars.get_paths(), bars.get_facecolor(), strict=True)
+    }
+    for row in group.positions.itertuples():
+        assert (level_color(row.name), (round(row.rostral_mm, 3), round(row.caudal_mm, 3))) in drawn
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the head is up
+    hatched = [len(bars.get_paths()) for bars in axes.collections if bars.get_hatch()]
+    assert sum(hatched) == 1
+
+
+def test_many_subjects_go_into_rows(tmp_path):
+    write_cohort(tmp_path, 101)
+    figure = subjects_figure(compare(collect([tmp_path]), n_resamples=0))
+    assert [len(axes.get_xticks()) for axes in figure.axes] == [20, 1]
+
+
+def test_every_complete_length_is_a_point(group):
+    spinal, vertebral = lengths_figure(group).axes
+    for kind, axes in (("spinal", spinal), ("vertebral", vertebral)):
+        shown = np.concatenate([one.get_offsets()[:, 1] for one in axes.collections if isinstance(one, PathCollection)])
+        expected = group.measured[group.measured.kind == kind].length_mm
+        np.testing.assert_allclose(np.sort(shown), np.sort(expected))
+
+
+def test_the_user_s_settings_do_not_matter(group, tmp_path):
+    import matplotlib
+
+    for name, settings in (("ours", {}), ("theirs", {"axes.facecolor": "black", "font.size": 30})):
+        (tmp_path / name).mkdir()
+        with matplotlib.rc_context(settings):
+            save_group_figures(group, tmp_path / name)
+    for path in (tmp_path / "ours").iterdir():
+        assert path.read_bytes() == (tmp_path / "theirs" / path.name).read_bytes(), path.name
+
+
+def test_a_single_subject_with_a_pair_and_one_kind_alone_are_drawn(tmp_path):
+    write_subject(tmp_path, "sub-01", level_rows())
+    write_subject(tmp_path, "sub-02", [row for row in level_rows() if row["kind"] == "spinal"])
+    group = compare(collect([tmp_path]))
+    with standard_settings():
+        assert len(bland_altman_figure(group, "shifted").axes) == 2
+    (tmp_path / "out").mkdir()
+    assert len(save_group_figures(group, tmp_path / "out")) == 8

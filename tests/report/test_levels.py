@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from sct_rootlets import compute_spinal_levels
+from sct_rootlets.levels import level_color
+from sct_rootlets.report.levels import levels_figure, save_levels_figure
+
+
+@pytest.fixture(scope="module")
+def subject(phantom):
+    return compute_spinal_levels(
+        phantom.rootlets, cord=phantom.cord, discs=phantom.discs, pmj=phantom.pmj, image=phantom.image
+    )
+
+
+def test_panels_share_the_axis_along_the_cord(subject):
+    figure = levels_figure(subject)
+    sagittal, coronal, rulers = figure.axes
+    assert sagittal.get_ylim() == coronal.get_ylim() == rulers.get_ylim()
+    top, bottom = sagittal.get_ylim()[::-1]
+    assert top < subject.levels.rostral_mm.min() < subject.levels.caudal_mm.max() < bottom
+
+
+def test_levels_lie_where_the_picture_shows_them(subject):
+    """Bars on the ruler, and the colour of the straightened cord beside them."""
+    figure = levels_figure(subject)
+    sagittal, _, rulers = figure.axes
+    bars = {(round(bar.get_y(), 3), round(bar.get_height(), 3)): bar for bar in rulers.patches}
+    overlay = sagittal.images[1]
+    left, right, bottom, top = overlay.get_extent()
+    values = overlay.get_array()
+    column = int((0 - left) / (right - left) * values.shape[1])
+    for row in subject.levels[subject.levels.kind == "spinal"].itertuples():
+        bar = bars[round(row.rostral_mm, 3), round(row.length_mm, 3)]
+        assert to_hex(bar.get_facecolor()).upper() == level_color(row.name)
+        line = int((row.midpoint_mm - top) / (bottom - top) * values.shape[0])
+        shown = overlay.to_rgba(values[line : line + 1, column : column + 1])[0, 0, :3]
+        assert to_hex(shown).upper() == level_color(row.name)
+
+
+def test_every_shifted_difference_is_written(subject):
+    texts = {text.get_text() for text in levels_figure(subject).axes[2].texts}
+    table = subject.correspondence
+    assert {f"{value:+.1f}" for value in table[table.pairing == "shifted"].difference_mm} <= texts
+
+
+def test_draws_what_there_is(phantom):
+    alone = compute_spinal_levels(phantom.rootlets, cord=phantom.cord)
+    assert len(levels_figure(alone).axes[0].images) == 1  # no scan, only the levels
+    broken = phantom.image.data.astype(np.float32)
+    broken[10:20] = np.nan
+    with_nan = compute_spinal_levels(cord=phantom.cord, discs=phantom.discs, image=(broken, phantom.cord.affine))
+    assert len(levels_figure(with_nan).axes) == 3
+
+
+def test_the_user_s_settings_do_not_matter(subject, tmp_path):
+    import matplotlib
+
+    save_levels_figure(subject, tmp_path / "ours.png")
+    with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "black", "font.size": 30}):
+        save_levels_figure(subject, tmp_path / "theirs.png")
+    assert (tmp_path / "ours.png").read_bytes() == (tmp_path / "theirs.png").read_bytes()
