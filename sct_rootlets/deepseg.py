@@ -19,7 +19,6 @@ from sct_rootlets.nifti import header_notes, load_volume, save_labels
 from sct_rootlets.output.files import staged_outputs, write_json, write_table
 from sct_rootlets.registration.pam50 import Template, find_template
 from sct_rootlets.registration.to_template import Contrast, Landmarks, Registration, kinds_of, register, template_cord
-from sct_rootlets.segmentation.segment import load_segmenter
 from sct_rootlets.segmentation.tasks import TASKS, Output, Task
 from sct_rootlets.sidecar import generated_by
 from sct_rootlets.spinal import DISTANCE_MM, Method
@@ -347,6 +346,8 @@ def _progress(images: Sequence[Path], verbosity: int) -> Any:
 
 
 def _segmenter(settings: Settings) -> Segmenter:
+    from sct_rootlets.segmentation.segment import load_segmenter
+
     segmenter = load_segmenter(settings.model, settings.device)
     if settings.threads:
         import torch

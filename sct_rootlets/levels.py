@@ -149,6 +149,8 @@ class Level:
         vertebrae.
     incomplete : tuple of str
         Why the level may be longer than stated; empty if it is complete.
+    confidence : float, optional
+        Probability of the name, 0 to 1, where this package named the rootlets.
     """
 
     value: int
@@ -159,6 +161,7 @@ class Level:
     caudal_sd_mm: float
     roots: dict[str, int] = field(default_factory=dict)
     incomplete: tuple[str, ...] = ()
+    confidence: float | None = None
 
     @property
     def name(self) -> str:
