@@ -24,13 +24,13 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from sct_rootlets.correspondence import BIAS_MM, published_bias
+from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.group.bootstrap import LIMIT_SDS, PERCENTILES, STATISTICS, limits_of_agreement
 from sct_rootlets.group.collect import collect
 from sct_rootlets.group.compare import compare
 from sct_rootlets.levels import level_name, level_value
 from sct_rootlets.output.files import write_table
 from sct_rootlets.phantom import COHORT_DISTANCE_MM, Anatomy, cohort_anatomy, draw_phantom, phantom_grid
-from sct_rootlets.subject import compute_spinal_levels
 
 SHIFTED = list(published_bias())
 #: Standard deviations of the deviations that pairs of a subject share, and that each has, in mm.

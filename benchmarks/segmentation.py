@@ -29,13 +29,14 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from sct_rootlets.correspondence import BIAS_MM
+from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume, superior_axis
 from sct_rootlets.levels import level_color, level_name
 from sct_rootlets.models.weights import FOLDER
 from sct_rootlets.nifti import load_volume
-from sct_rootlets.segmentation.segment import Segmentation, Segmenter, load_segmenter
-from sct_rootlets.subject import compute_spinal_levels
+from sct_rootlets.segmentation.load import load_segmenter
+from sct_rootlets.segmentation.segment import Segmentation, Segmenter
 from sct_rootlets.vertebral import label_points
 
 CONTRASTS = ("INV1", "T2w", "UNIT1", "INV2")

@@ -15,6 +15,8 @@ from sct_rootlets.vertebral import Disc
 BIAS_MM = (0.0, 0.9, 3.6, 4.6, 4.8, 5.4, 8.15)
 #: From spinal level C2 to C3, which have no vertebra between them to compare with.
 PITCH_C2_C3_MM = 15.5
+#: Usual distance between the middles of neighbouring spinal levels, between the 12-17 mm of PAM50.
+LEVEL_PITCH_MM = 14.5
 
 
 @dataclass(frozen=True)

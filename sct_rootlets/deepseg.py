@@ -1,4 +1,4 @@
-"""Images to label maps: the files around `sct_rootlets.segmentation`."""
+"""From images to results: what is not given is segmented, then measured, registered, or written as a task."""
 
 from __future__ import annotations
 
@@ -9,72 +9,81 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
 
 from sct_rootlets.errors import ImageError, SctRootletsError
-from sct_rootlets.image import Volume, VolumeLike, check_same_grid
-from sct_rootlets.levels import level_name
-from sct_rootlets.models.weights import Weights, find_model
-from sct_rootlets.nifti import header_notes, load_volume, save_labels
-from sct_rootlets.output.files import staged_outputs, write_json, write_table
-from sct_rootlets.registration.pam50 import Template, find_template
-from sct_rootlets.registration.to_template import Contrast, Landmarks, Registration, kinds_of, register, template_cord
-from sct_rootlets.segmentation.tasks import TASKS, Output, Task
-from sct_rootlets.sidecar import generated_by
+from sct_rootlets.image import Volume, VolumeLike
+from sct_rootlets.models.weights import Weights
+from sct_rootlets.nifti import header_notes
+from sct_rootlets.segmentation.tasks import TASKS, Task
 from sct_rootlets.spinal import DISTANCE_MM, Method
-from sct_rootlets.subject import SubjectLevels, compute_spinal_levels
-from sct_rootlets.vertebral import border_points, label_points
+from sct_rootlets.subject import Inputs, SubjectLevels, levels_from_labels
 
 if TYPE_CHECKING:
+    from sct_rootlets.registration.pam50 import Template
+    from sct_rootlets.registration.to_template import Contrast, Landmarks, Registration
     from sct_rootlets.segmentation.segment import Segmentation, Segmenter
 
-#: Slices thicker than this do not show single rootlets.
-THICK_MM = 3.0
+#: Thicker slices do not show single rootlets.
+MAX_SLICE_THICKNESS_MM = 3.0
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How images are segmented.
+@dataclass(frozen=True, kw_only=True)
+class SegmentationSettings:
+    """How the networks run.
 
     Attributes
     ----------
-    discs : volume, optional
-        Disc labels, which take part in choosing the names of levels.
-    vertebrae : volume, optional
-        In place of them: the cord coloured by vertebral level.
     model : str, path or Weights, optional
         Name of an installed model, or a model folder, in place of the bundled model of rootlets.
     device : {"cpu", "cuda", "mps"}
     threads : int, optional
-        Of the CPU.
+        Number of threads of the CPU; by default, torch chooses.
     mirror : bool
-        Test-time augmentation.
-    largest : bool
-        Keep only the largest piece of each label.
-    remove_small : (float, {"mm3", "vox"}), optional
-        Remove smaller pieces.
-    qc : Path, optional
-        Folder of the page of quality control.
-    qc_dataset, qc_subject : str, optional
-        What the page calls the dataset and the subject.
+        Test-time augmentation: average with the prediction for the image mirrored from left to right.
     """
 
-    discs: VolumeLike | None = None
-    vertebrae: VolumeLike | None = None
     model: str | os.PathLike[str] | Weights | None = None
     device: str = "cpu"
     threads: int | None = None
     mirror: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanUp:
+    """Which connected components of the labels are removed.
+
+    Attributes
+    ----------
+    largest : bool
+        Keep only the largest component of each label.
+    remove_small : (float, {"mm3", "vox"}), optional
+        Remove components smaller than this.
+    """
+
     largest: bool = False
     remove_small: tuple[float, str] | None = None
-    qc: Path | None = None
-    qc_dataset: str | None = None
-    qc_subject: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageOptions:
+    """Where a result goes on the page of quality control.
+
+    Attributes
+    ----------
+    folder : Path
+        Folder of the page.
+    dataset, subject : str, optional
+        Names that the page shows; the subject is read from the file's name by default.
+    """
+
+    folder: Path
+    dataset: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True)
-class Written:
-    """An image that has been segmented.
+class SegmentedImage:
+    """An image that has been segmented, and its files.
 
     Attributes
     ----------
@@ -82,7 +91,7 @@ class Written:
     outputs : list of Path
         Label maps, in the order of the task's outputs.
     text : str
-        What was found, and where it was written.
+        Report for the terminal: what was found, and where it was written.
     """
 
     image: Path
@@ -90,14 +99,27 @@ class Written:
     text: str
 
 
-def segment_rootlets(image: VolumeLike, settings: Settings | None = None) -> Segmentation:
+def segment_rootlets(
+    image: VolumeLike,
+    *,
+    discs: VolumeLike | None = None,
+    vertebrae: VolumeLike | None = None,
+    settings: SegmentationSettings | None = None,
+    clean_up: CleanUp | None = None,
+    segmenter: Segmenter | None = None,
+) -> Segmentation:
     """Segment cord and rootlets of an image, and name the levels.
 
     Parameters
     ----------
     image : path, nibabel image or (array, affine)
         T2w scan or MP2RAGE image of the neck, in any axis order.
-    settings : Settings, optional
+    discs, vertebrae : volume, optional
+        Disc labels, or the cord coloured by vertebral level: they take part in choosing the names of levels.
+    settings : SegmentationSettings, optional
+    clean_up : CleanUp, optional
+    segmenter : Segmenter, optional
+        Networks that were loaded before, with the same settings; for many images.
 
     Returns
     -------
@@ -110,121 +132,129 @@ def segment_rootlets(image: VolumeLike, settings: Settings | None = None) -> Seg
     ModelError
         If the networks cannot be loaded.
     """
-    settings = settings or Settings()
-    volume = load_volume(image)
-    return _segmented(_segmenter(settings), volume, settings)
+    settings = settings or SegmentationSettings()
+    inputs = Inputs.load(image=image, discs=discs, vertebrae=vertebrae)
+    return _segment(segmenter or load_networks(settings), inputs, settings, clean_up or CleanUp())
 
 
-def levels_of_image(
-    image: VolumeLike,
-    *,
+def compute_spinal_levels(
     rootlets: VolumeLike | None = None,
+    *,
     cord: VolumeLike | None = None,
+    image: VolumeLike | None = None,
     discs: VolumeLike | None = None,
     vertebrae: VolumeLike | None = None,
     pmj: VolumeLike | None = None,
     centerline: VolumeLike | None = None,
     method: Method = "segment",
     distance_mm: float = DISTANCE_MM,
-    settings: Settings | None = None,
+    settings: SegmentationSettings | None = None,
     segmenter: Segmenter | None = None,
 ) -> SubjectLevels:
-    """Spinal levels, and vertebral levels if discs are given, of an image: what is not given is segmented.
+    """Compute spinal levels from rootlets, vertebral levels from discs, and how they compare, for one subject.
+
+    Volumes are paths, nibabel images or ``(array, affine)``, all on one grid, in any axis order.
 
     Parameters
     ----------
-    image : volume
-    rootlets, cord : volume, optional
-        Used where they are given, on the grid of the image.
-    discs, vertebrae, pmj, centerline, method, distance_mm
-        See `sct_rootlets.subject.compute_spinal_levels`.
-    settings : Settings, optional
-    segmenter : sct_rootlets.segmentation.segment.Segmenter, optional
-        Loaded before, with the same model and device as in `settings`, for many images.
+    rootlets : volume, optional
+        Rootlet map: 2 for C2 ... 8 for C8, 9 for T1 and so on.
+    cord : volume, optional
+        Spinal cord mask; a soft mask is thresholded at 0.5.
+    image : volume, optional
+        The scan. Rootlets and cord that are not given are segmented from it; without it, the cord must be given, and
+        without rootlets only vertebral levels are computed.
+    discs : volume, optional
+        Disc labels, single voxels at the posterior tips: 3 for C2/C3 and so on. Without them only spinal levels are
+        computed.
+    vertebrae : volume, optional
+        The cord coloured by vertebral level, 3 for C3, in place of discs (`sct_rootlets.vertebral.border_points`).
+    pmj : volume, optional
+        Label of the pontomedullary junction: the centerline is continued to it and positions are counted from it.
+    centerline : volume, optional
+        A line of voxels along the cord, as `sct_get_centerline` writes, in place of the centerline of the cord mask;
+        smoothed like it.
+    method, distance_mm
+        See `sct_rootlets.spinal.spinal_levels`.
+    settings : SegmentationSettings, optional
+    segmenter : Segmenter, optional
+        Networks that were loaded before, with the same settings; for many images.
 
     Returns
     -------
-    sct_rootlets.subject.SubjectLevels
-        With what was segmented in `SubjectLevels.segmented`.
+    SubjectLevels
+        Maps that were segmented are in `SubjectLevels.segmented`.
 
     Raises
     ------
     ImageError
-        As for `segment_rootlets`; and if neither rootlets are found nor discs given.
+        If a file is missing, no single 3D NIfTI volume, or on another grid; if the image shows no cord; or if no
+        rootlets are found and no discs are given.
+    LabelError
+        If labels make no sense: see `fit_centerline`, `along_cord`, `spinal_levels`, `place_discs`.
+    ValueError
+        If too little is given, or discs twice.
     """
-    volume = load_volume(image)
-    # Read once, used twice.
-    discs, vertebrae = (None if given is None else load_volume(given) for given in (discs, vertebrae))
-    segmented: dict[str, Volume] = {}
-    notes: tuple[str, ...] = ()
-    facts: dict[str, object] = {}
-    sidecars: dict[str, dict[str, object]] = {}
-    confidence: dict[int, float] = {}
-    wanted = [name for name, given in (("cord", cord), ("rootlets", rootlets)) if given is None]
-    if wanted:
-        settings = replace(settings or Settings(), discs=discs, vertebrae=vertebrae)
-        settings = replace(settings, model=find_model(settings.model))  # found once: what is described is what ran
-        found, segmented, sidecars = segment_missing(volume, wanted, settings, segmenter)
-        notes, facts = found.notes, {"Model": model_description(settings)}
-        if rootlets is None:
-            facts["NamesFromDiscs"] = found.names_from_discs
-        if "rootlets" in segmented:
-            confidence = {one.value: one.confidence for one in found.stretches}
-        if rootlets is None and "rootlets" not in segmented and discs is None and vertebrae is None:
-            raise ImageError(f"no rootlets of C2 to T1 were found in {volume.name}, and no discs were given")
-    subject = compute_spinal_levels(
-        segmented.get("rootlets", rootlets),
-        cord=segmented.get("cord", cord),
-        discs=discs,
-        vertebrae=vertebrae,
-        pmj=pmj,
-        centerline=centerline,
-        image=volume,
-        method=method,
-        distance_mm=distance_mm,
+    inputs = Inputs.load(
+        image=image, cord=cord, rootlets=rootlets, discs=discs, vertebrae=vertebrae, pmj=pmj, centerline=centerline
     )
+    missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
+    if inputs.image is None or not missing:
+        return levels_from_labels(inputs, method, distance_mm)
+    settings = settings or SegmentationSettings()
+    segmenter = segmenter or load_networks(settings)
+    segmentation, maps, sidecars = _segment_missing(segmenter, inputs, missing, settings)
+    if "rootlets" in missing and "rootlets" not in maps and not inputs.has_discs:
+        raise ImageError(f"no rootlets of C2 to T1 were found in {inputs.image.name}, and no discs were given")
+    subject = levels_from_labels(replace(inputs, **maps), method, distance_mm)
+    named = "rootlets" in missing
     return replace(
         subject,
-        segmented=segmented,
+        segmented=maps,
         sidecars=sidecars,
-        confidence=confidence,
-        settings={**subject.settings, **facts},
-        notes=(*notes, *subject.notes),
+        confidence={level.value: level.confidence or 0.0 for level in segmentation.spinal.levels} if "rootlets" in maps else {},
+        settings={**subject.settings, "Model": _describe_model(segmenter)},
+        name_sources=segmentation.name_sources if named else subject.name_sources,
+        notes=(*segmentation.notes, *subject.notes),
     )
 
 
-def segment_missing(
-    volume: Volume, wanted: Collection[str], settings: Settings, segmenter: Segmenter | None = None
+def _segment_missing(
+    segmenter: Segmenter, inputs: Inputs, missing: Collection[str], settings: SegmentationSettings
 ) -> tuple[Segmentation, dict[str, Volume], dict[str, dict[str, Any]]]:
-    """Segment what was not given.
+    """Segment the maps that were not given.
 
     Parameters
     ----------
-    volume : Volume
-        The image.
-    wanted : collection of {"cord", "rootlets"}
-    settings : Settings
-    segmenter : sct_rootlets.segmentation.segment.Segmenter, optional
-        Loaded before.
+    segmenter : Segmenter
+    inputs : Inputs
+        With the image.
+    missing : collection of {"cord", "rootlets"}
+    settings : SegmentationSettings
 
     Returns
     -------
-    found : sct_rootlets.segmentation.segment.Segmentation
+    segmentation : Segmentation
     maps : dict of str to Volume
-        Those wanted; rootlets are missing where none were found.
+        The missing maps; rootlets are not among them if none were found.
     sidecars : dict of str to dict
-        Of the maps.
+        Sidecars of the maps.
     """
-    settings = replace(settings, model=find_model(settings.model))
-    found = _segmented(segmenter or _segmenter(settings), volume, settings)
+    from sct_rootlets.output.segmentation import label_map_sidecar
+
+    image = inputs.image
+    assert image is not None
+    segmentation = _segment(segmenter, inputs, settings, CleanUp())
     outputs = dict(zip(("rootlets", "cord"), TASKS["rootlets_cord"].outputs, strict=True))
-    made = {name: outputs[name].make(found, volume) for name in wanted}
+    made = {name: outputs[name].make(segmentation, image) for name in missing}
     maps = {
-        name: replace(volume, data=values, name=f"{name} of {volume.name}", path=None)
+        name: replace(image, data=values, name=f"{name} of {image.name}", path=None)
         for name, values in made.items()
         if values.any()
     }
-    return found, maps, {name: sidecar(outputs[name], volume, found, settings) for name in maps}
+    model, shown = _describe_model(segmenter), _shown_settings(settings, CleanUp())
+    sidecars = {name: label_map_sidecar(outputs[name], image, segmentation, model, shown) for name in maps}
+    return segmentation, maps, sidecars
 
 
 def register_image(
@@ -237,8 +267,7 @@ def register_image(
     landmarks: Landmarks = "rootlets",
     contrast: Contrast = "t2",
     by_shape: bool = True,
-    model: str | os.PathLike[str] | None = None,
-    device: str = "cpu",
+    settings: SegmentationSettings | None = None,
 ) -> Registration:
     """Register an image to a template by rootlets, by discs, or by both: what is needed and not given is segmented.
 
@@ -250,84 +279,100 @@ def register_image(
         Segmented from the image where they are not given and needed.
     discs, template, landmarks, contrast, by_shape
         See `sct_rootlets.registration.to_template.register`.
-    model, device
-        Of the segmentation.
+    settings : SegmentationSettings, optional
 
     Returns
     -------
     Registration
-        With the maps that were segmented in `Registration.segmented`.
+        Maps that were segmented are in `Registration.segmented`.
 
     Raises
     ------
     ImageError
         As for `register`; and if rootlets are needed and none are found.
     """
+    from sct_rootlets.registration.pam50 import Template, find_template
+    from sct_rootlets.registration.to_template import kinds_of, register, template_cord
+
     kinds = kinds_of(landmarks)
     if image is None and (cord is None or ("rootlets" in kinds and rootlets is None)):
         raise ImageError("without an image, cord and rootlets cannot be segmented: give them, or the image")
     if "discs" in kinds and discs is None:
         raise ImageError(f"landmarks {landmarks!r} need disc labels")
-    given = {"image": image, "cord": cord, "rootlets": rootlets, "discs": discs}
-    volumes = {name: load_volume(source) for name, source in given.items() if source is not None}
-    reference = volumes["image"] if image is not None else volumes["cord"]
-    for volume in volumes.values():
-        check_same_grid(reference, volume)
+    inputs = Inputs.load(image=image, cord=cord, rootlets=rootlets, discs=discs)
     found_template = template if isinstance(template, Template) else find_template(template)
     template_cord(found_template, kinds)  # a template that cannot be used is reported before minutes of segmentation
-    wanted = [name for name in ("cord", "rootlets") if name not in volumes and (name == "cord" or name in kinds)]
+    missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
+    missing = [name for name in missing if name == "cord" or name in kinds]
     maps: dict[str, Volume] = {}
     sidecars: dict[str, dict[str, Any]] = {}
-    if wanted:
-        settings = Settings(discs=volumes.get("discs"), model=model, device=device)
-        _, maps, sidecars = segment_missing(volumes["image"], wanted, settings)
-        if "rootlets" in wanted and "rootlets" not in maps:
-            name = volumes["image"].name
+    if missing:
+        assert inputs.image is not None
+        settings = settings or SegmentationSettings()
+        _, maps, sidecars = _segment_missing(load_networks(settings), inputs, missing, settings)
+        if "rootlets" in missing and "rootlets" not in maps:
+            name = inputs.image.name
             raise ImageError(f"no rootlets of C2 to T1 were found in {name}; give them (-rootlets), or use discs")
-    labels = {name: volumes.get(name, maps.get(name)) for name in ("cord", "rootlets", "discs")}
+    complete = replace(inputs, **maps)
+    assert complete.cord is not None
     registration = register(
-        volumes.get("image"),
-        **labels,
+        inputs.image,
+        cord=complete.cord,
+        rootlets=complete.rootlets,
+        discs=inputs.discs,
         template=found_template,
         landmarks=landmarks,
         contrast=contrast,
         by_shape=by_shape,
     )
-    notes = tuple(note for volume in volumes.values() for note in header_notes(volume))
-    return replace(registration, sources=volumes, segmented=maps, sidecars=sidecars, header_notes=notes)
+    given = {name: volume for name, volume in registration.sources.items() if name not in maps}
+    notes = tuple(note for volume in given.values() for note in header_notes(volume))
+    return replace(registration, sources=given, segmented=maps, sidecars=sidecars, header_notes=notes)
 
 
 def segment_files(
-    images: Sequence[Path], task: Task, settings: Settings, output: Path | None = None, verbosity: int = 1
-) -> Iterator[Written]:
+    images: Sequence[Path],
+    task: Task,
+    settings: SegmentationSettings,
+    *,
+    clean_up: CleanUp | None = None,
+    discs: VolumeLike | None = None,
+    output: Path | None = None,
+    page: PageOptions | None = None,
+    verbosity: int = 1,
+) -> Iterator[SegmentedImage]:
     """Segment images and write what a task writes; an image that fails does not keep the others from being done.
 
     Parameters
     ----------
     images : sequence of Path
     task : Task
-    settings : Settings
+    settings : SegmentationSettings
+    clean_up : CleanUp, optional
+    discs : volume, optional
+        Disc labels of a single image.
     output : Path, optional
-        Of a single image; by default, suffixes are added to the name of the image.
+        Output of a single image; by default, suffixes are added to the name of the image.
+    page : PageOptions, optional
+        Page of quality control that the results are added to.
     verbosity : int
         A progress bar is shown from 1 on.
 
     Yields
     ------
-    Written
-        Of each image that could be segmented, once its files are there.
+    SegmentedImage
+        One for each image that could be segmented, once its files are there.
 
     Raises
     ------
     SctRootletsError
         After all images, if some failed; with a single image, its own error.
     """
-    settings = replace(settings, model=find_model(settings.model))  # found once: what is described is what ran
-    segmenter = _segmenter(settings)
+    segmenter = load_networks(settings)
     failed: list[str] = []
     for path in _progress(images, verbosity):
         try:
-            yield _segment_file(segmenter, path, task, settings, output)
+            yield _segment_file(segmenter, path, task, settings, clean_up or CleanUp(), discs, output, page)
         except SctRootletsError as error:
             if len(images) == 1:
                 raise
@@ -345,8 +390,58 @@ def _progress(images: Sequence[Path], verbosity: int) -> Any:
     return tqdm(images, unit="image")
 
 
-def _segmenter(settings: Settings) -> Segmenter:
-    from sct_rootlets.segmentation.segment import load_segmenter
+def _segment_file(
+    segmenter: Segmenter,
+    path: Path,
+    task: Task,
+    settings: SegmentationSettings,
+    clean_up: CleanUp,
+    discs: VolumeLike | None,
+    output: Path | None,
+    page: PageOptions | None,
+) -> SegmentedImage:
+    from sct_rootlets.output.segmentation import describe, label_map_sidecar, output_paths, save_label_maps
+
+    inputs = Inputs.load(image=path, discs=discs)
+    image = inputs.image
+    assert image is not None
+    segmentation = _segment(segmenter, inputs, settings, clean_up)
+    targets = output_paths(path, task, output)
+    maps = [output.make(segmentation, image) for output in task.outputs]
+    if not any(values.any() for values in maps):
+        raise ImageError(
+            f"no rootlets of C2 to T1 were found in {image.name}, although a cord of "
+            f"{segmentation.centerline.cord_length:.0f} mm was; nothing was written"
+        )
+    model, shown = _describe_model(segmenter), _shown_settings(settings, clean_up)
+    sidecars = [label_map_sidecar(output, image, segmentation, model, shown) for output in task.outputs]
+    save_label_maps(targets, task.outputs, maps, image, sidecars)
+    lines = [f"{image.name}:", *describe(segmentation), "written:", *(f"  {target}" for target in targets)]
+    if page is not None:
+        lines.append(f"  {_add_to_page(inputs, segmentation, page)}")
+    return SegmentedImage(path, targets, "\n".join(lines))
+
+
+def _add_to_page(inputs: Inputs, segmentation: Segmentation, page: PageOptions) -> Path:
+    from sct_rootlets.output.page import add_scan
+    from sct_rootlets.report.page.entry import About
+    from sct_rootlets.report.page.scan import scan_of_segmentation
+
+    image = inputs.image
+    assert image is not None
+    about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset)
+    return add_scan(page.folder, scan_of_segmentation(image, segmentation, inputs.disc_points()), about)
+
+
+def load_networks(settings: SegmentationSettings) -> Segmenter:
+    """Load the networks, and limit the threads they run on.
+
+    Raises
+    ------
+    ModelError
+        If the model is not there, damaged, or cannot run on the device.
+    """
+    from sct_rootlets.segmentation.load import load_segmenter
 
     segmenter = load_segmenter(settings.model, settings.device)
     if settings.threads:
@@ -356,171 +451,36 @@ def _segmenter(settings: Settings) -> Segmenter:
     return segmenter
 
 
-def _segment_file(segmenter: Segmenter, path: Path, task: Task, settings: Settings, output: Path | None) -> Written:
-    volume = load_volume(path)
-    segmentation = _segmented(segmenter, volume, settings)
-    targets = output_paths(path, task, output)
-    maps = [made.make(segmentation, volume) for made in task.outputs]
-    if not any(values.any() for values in maps):
-        raise ImageError(
-            f"no rootlets of C2 to T1 were found in {volume.name}, although a cord of "
-            f"{segmentation.centerline.cord_length:.0f} mm was; nothing was written"
-        )
-    with staged_outputs(targets[0].parent, keep=[path]) as stage:
-        for made, values, target in zip(task.outputs, maps, targets, strict=True):
-            _save(stage / target.name, made, values, volume, segmentation, settings)
-    lines = [f"{volume.name}:", *describe(segmentation), "written:", *(f"  {target}" for target in targets)]
-    if settings.qc is not None:
-        lines.append(f"  {_add_to_page(volume, segmentation, settings)}")
-    return Written(path, targets, "\n".join(lines))
+def _segment(
+    segmenter: Segmenter, inputs: Inputs, settings: SegmentationSettings, clean_up: CleanUp
+) -> Segmentation:
+    """Segment an image, remove components as asked, and note what its voxels make doubtful."""
+    from sct_rootlets.segmentation.components import filter_components
 
-
-def _add_to_page(volume: Volume, segmentation: Segmentation, settings: Settings) -> Path:
-    from sct_rootlets.output.page import add_scan
-    from sct_rootlets.report.page.entry import About
-    from sct_rootlets.report.page.scan import scan_of_segmentation
-
-    assert settings.qc is not None
-    about = About.of_file(volume.path, volume.name, "sct_deepseg", settings.qc_subject, settings.qc_dataset)
-    return add_scan(settings.qc, scan_of_segmentation(volume, segmentation, _disc_points(volume, settings)), about)
-
-
-def output_paths(image: Path, task: Task, output: Path | None) -> list[Path]:
-    """Where the outputs of a task go.
-
-    Parameters
-    ----------
-    image : Path
-    task : Task
-    output : Path, optional
-        As the user gave it, with or without ending.
-    """
-    if output is None:
-        return [image.with_name(f"{_stem(image)}{made.suffix}.nii.gz") for made in task.outputs]
-    if output.is_dir():
-        raise ImageError(f"{output} is a folder; give a file name (-o)")
-    suffixes = [made.suffix for made in task.outputs] if len(task.outputs) > 1 else [""]
-    return [output.with_name(f"{_stem(output)}{suffix}.nii.gz") for suffix in suffixes]
-
-
-def _stem(path: Path) -> str:
-    name = path.name
-    for ending in (".nii.gz", ".nii"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name
-
-
-def _segmented(segmenter: Segmenter, volume: Volume, settings: Settings) -> Segmentation:
-    """Segment a volume, tidy up as asked, and note what its voxels make doubtful."""
-    discs = _disc_points(volume, settings)
+    image = inputs.image
+    assert image is not None
     notes: list[str] = []
-    if max(volume.spacing) > THICK_MM:
-        notes.append(f"voxels of {max(volume.spacing):.3g} mm do not show single rootlets: levels are unreliable")
-    found = segmenter(volume, discs, settings.mirror)
-    tidied = tidy(found.rootlets, volume.spacing, settings.largest, settings.remove_small)
-    return replace(
-        found,
-        rootlets=tidied,
-        roots=np.where(tidied > 0, found.roots, 0),
-        cord=tidy(found.cord.astype(np.uint8), volume.spacing, settings.largest, settings.remove_small) > 0,
-        notes=(*notes, *found.notes),
-    )
+    thickness = max(image.spacing)
+    if thickness > MAX_SLICE_THICKNESS_MM:
+        notes.append(f"voxels of {thickness:.3g} mm do not show single rootlets: levels are unreliable")
+    found = segmenter(image, inputs.disc_points(), settings.mirror)
+    rootlets = filter_components(found.rootlets, image.spacing, clean_up.largest, clean_up.remove_small)
+    cord = filter_components(found.cord.astype(np.uint8), image.spacing, clean_up.largest, clean_up.remove_small) > 0
+    roots = np.where(rootlets > 0, found.roots, 0)
+    return replace(found, rootlets=rootlets, roots=roots, cord=cord, notes=(*notes, *found.notes))
 
 
-def _disc_points(volume: Volume, settings: Settings) -> dict[int, np.ndarray] | None:
-    """Discs that were given, as labels or as the borders of a vertebral map: RAS+ mm by value."""
-    discs = None
-    for given, points in ((settings.discs, label_points), (settings.vertebrae, border_points)):
-        if given is not None:
-            labels = load_volume(given)
-            check_same_grid(volume, labels)
-            discs = points(labels)
-    return discs
-
-
-def tidy(
-    labels: np.ndarray, spacing_mm: np.ndarray, largest: bool, remove_small: tuple[float, str] | None
-) -> np.ndarray:
-    """Remove pieces of labels: all but the largest of each, or small ones.
-
-    Parameters
-    ----------
-    labels : numpy.ndarray of uint8, shape (I, J, K)
-    spacing_mm : numpy.ndarray, shape (3,)
-    largest : bool
-    remove_small : (float, {"mm3", "vox"}), optional
-    """
-    if not largest and remove_small is None:
-        return labels
-    result = labels.copy()
-    for value in np.unique(labels[labels > 0]):
-        pieces, n_pieces = ndimage.label(labels == value, np.ones((3, 3, 3)))
-        sizes = np.bincount(pieces.ravel(), minlength=n_pieces + 1)
-        sizes[0] = 0
-        drop = np.zeros(n_pieces + 1, dtype=bool)
-        if remove_small is not None:
-            size, unit = remove_small
-            drop |= sizes * (float(np.prod(spacing_mm)) if unit == "mm3" else 1.0) < size
-        if largest:
-            drop |= np.arange(n_pieces + 1) != sizes.argmax()
-        drop[0] = False
-        result[drop[pieces]] = 0
-    return result
-
-
-def describe(segmentation: Segmentation) -> list[str]:
-    """Levels with their confidence, and notes, one line each."""
-    counts = np.bincount(segmentation.rootlets[segmentation.rootlets > 0], minlength=256)
-    lines = [
-        f"  {level_name(one.value, 'spinal'):<4}{counts[one.value]:5d} voxels, confidence {one.confidence:.2f}"
-        for one in segmentation.stretches
-    ]
-    return lines + [f"note: {note}" for note in segmentation.notes]
-
-
-def _save(
-    path: Path, made: Output, values: np.ndarray, volume: Volume, segmentation: Segmentation, settings: Settings
-) -> None:
-    save_labels(path, values, volume)
-    stem = str(path.with_name(_stem(path)))
-    names = made.names()
-    present = [int(value) for value in np.unique(values[values > 0])]
-    write_table(
-        Path(f"{stem}.tsv"),
-        ("index", "name", "color"),
-        [{"index": value, "name": names[value][0], "color": names[value][1]} for value in present],
-        separator="\t",
-    )
-    write_json(Path(f"{stem}.json"), sidecar(made, volume, segmentation, settings))
-
-
-def sidecar(made: Output, volume: Volume, segmentation: Segmentation, settings: Settings) -> dict[str, Any]:
-    """What a user, or a pipeline, should be able to learn of a label map later."""
+def _shown_settings(settings: SegmentationSettings, clean_up: CleanUp) -> dict[str, Any]:
+    """Settings that change a label map, as sidecars give them."""
+    small = clean_up.remove_small
     return {
-        "Description": made.description,
-        "SpatialReference": volume.name,
-        "GeneratedBy": generated_by(),
-        "Model": model_description(settings),
-        "Settings": {
-            "TestTimeAugmentation": settings.mirror,
-            "Largest": settings.largest,
-            "RemoveSmall": None if settings.remove_small is None else "{:g}{}".format(*settings.remove_small),
-        },
-        "NamesFromDiscs": segmentation.names_from_discs,
-        "Levels": [
-            {
-                "Name": level_name(one.value, "spinal"),
-                "Confidence": round(one.confidence, 3),
-                "RostralEndSD": round(one.rostral_sd_mm, 2),
-                "CaudalEndSD": round(one.caudal_sd_mm, 2),
-            }
-            for one in segmentation.stretches
-        ],
-        "Notes": list(segmentation.notes),
+        "TestTimeAugmentation": settings.mirror,
+        "Largest": clean_up.largest,
+        "RemoveSmall": None if small is None else "{:g}{}".format(*small),
     }
 
 
-def model_description(settings: Settings) -> dict[str, Any]:
-    """Name, version and hashes of the model of rootlets."""
-    return find_model(settings.model).describe()
+def _describe_model(segmenter: Segmenter) -> dict[str, Any]:
+    """Name, version and hashes of the model that runs."""
+    assert segmenter.weights is not None
+    return segmenter.weights.describe()

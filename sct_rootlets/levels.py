@@ -23,6 +23,10 @@ DISC_C2_C3 = 3
 LAST_DISC = 26
 #: Lowest and highest value of a rootlet map: C2 (C1 has often no dorsal root; Tubbs 2007) to S5.
 FIRST_ROOTLET, LAST_ROOTLET = 2, 30
+#: First and last level that the networks name, C2 and T1; roots above and below are recognised, and left unnamed.
+FIRST_NAMED, LAST_NAMED = 2, 9
+ABOVE_C2, BELOW_T1 = FIRST_NAMED - 1, LAST_NAMED + 1
+N_NAMES = BELOW_T1 + 1
 
 #: Where a rootlet may attach; keys of `Level.roots`.
 ROOTS = ("left_dorsal", "right_dorsal", "left_ventral", "right_ventral")

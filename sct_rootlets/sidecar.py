@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 
-def names_from_discs(labels: Path | None) -> bool | None:
-    """Whether discs decided the names in a label map, as its sidecar says.
+def read_name_sources(labels: Path | None) -> tuple[str, ...] | None:
+    """Read which evidence decided the names in a label map, from its sidecar.
 
     Parameters
     ----------
@@ -17,8 +17,8 @@ def names_from_discs(labels: Path | None) -> bool | None:
 
     Returns
     -------
-    bool or None
-        None where no sidecar says so.
+    tuple of str or None
+        ``("discs",)`` if discs decided, ``()`` if not, None where no sidecar says so.
     """
     if labels is None:
         return None
@@ -27,8 +27,10 @@ def names_from_discs(labels: Path | None) -> bool | None:
         content = json.loads(labels.with_name(f"{stem}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    said = content.get("NamesFromDiscs") if isinstance(content, dict) else None
-    return said if isinstance(said, bool) else None
+    by_discs = content.get("NamesFromDiscs") if isinstance(content, dict) else None
+    if not isinstance(by_discs, bool):
+        return None
+    return ("discs",) if by_discs else ()
 
 
 def version() -> str:

@@ -28,7 +28,7 @@ from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_same_grid, labelled_voxels, slice_range
 from sct_rootlets.levels import Kind, Level, Levels
 from sct_rootlets.nifti import load_volume
-from sct_rootlets.sidecar import names_from_discs
+from sct_rootlets.sidecar import read_name_sources
 from sct_rootlets.spinal import DISTANCE_MM, Method, spinal_levels
 from sct_rootlets.vertebral import (
     Disc,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SubjectLevels:
     """The levels of one subject.
 
@@ -65,6 +65,8 @@ class SubjectLevels:
         The inputs.
     settings : dict
         What the levels were computed with, for the sidecar.
+    name_sources : tuple of str, optional
+        Sources of evidence that decided the names of spinal levels; None where they are not known.
     notes : tuple of str
         What was thresholded, left out or corrected, one line each.
     segmented : dict of str to Volume
@@ -86,6 +88,7 @@ class SubjectLevels:
     sources: dict[str, Volume]
     settings: dict[str, object]
     notes: tuple[str, ...]
+    name_sources: tuple[str, ...] | None = None
     segmented: dict[str, Volume] = field(default_factory=dict)
     sidecars: dict[str, dict[str, object]] = field(default_factory=dict)
     confidence: dict[int, float] = field(default_factory=dict)
@@ -160,40 +163,98 @@ class SubjectLevels:
         return slice_range(ends, self.cord.affine, self.cord.data.shape)
 
 
-def compute_spinal_levels(
-    rootlets: VolumeLike | None = None,
-    *,
-    cord: VolumeLike,
-    discs: VolumeLike | None = None,
-    vertebrae: VolumeLike | None = None,
-    pmj: VolumeLike | None = None,
-    centerline: VolumeLike | None = None,
-    image: VolumeLike | None = None,
-    method: Method = "segment",
-    distance_mm: float = DISTANCE_MM,
-) -> SubjectLevels:
-    """Spinal levels from rootlets, vertebral levels from discs, and how they compare, for one subject.
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The volumes of one subject, all on one grid, in any axis order.
 
-    Volumes are paths, nibabel images or ``(array, affine)``, all on one grid, in any axis order.
+    Attributes
+    ----------
+    image : Volume, optional
+        The scan.
+    cord : Volume, optional
+        Spinal cord mask; a soft mask is thresholded at 0.5.
+    rootlets : Volume, optional
+        Rootlet map: 2 for C2 ... 8 for C8, 9 for T1 and so on.
+    discs : Volume, optional
+        Disc labels, single voxels at the posterior tips: 3 for C2/C3 and so on.
+    vertebrae : Volume, optional
+        The cord coloured by vertebral level, in place of discs.
+    pmj : Volume, optional
+        Label of the pontomedullary junction.
+    centerline : Volume, optional
+        A line of voxels along the cord, in place of the centerline of the cord mask.
+    """
+
+    image: Volume | None = None
+    cord: Volume | None = None
+    rootlets: Volume | None = None
+    discs: Volume | None = None
+    vertebrae: Volume | None = None
+    pmj: Volume | None = None
+    centerline: Volume | None = None
+
+    @classmethod
+    def load(cls, **sources: VolumeLike | None) -> Inputs:
+        """Read volumes, and check that they lie on one grid.
+
+        Parameters
+        ----------
+        **sources : volume, optional
+            Paths, nibabel images, ``(array, affine)`` or volumes, by the name of the attribute.
+
+        Raises
+        ------
+        ImageError
+            If a file is missing, no single 3D NIfTI volume, or on another grid.
+        ValueError
+            If discs are given twice, as labels and as a vertebral map.
+        """
+        if sources.get("discs") is not None and sources.get("vertebrae") is not None:
+            raise ValueError("give discs or vertebrae, not both")
+        inputs = cls(**{name: load_volume(source) for name, source in sources.items() if source is not None})
+        reference = inputs.cord or inputs.image
+        for volume in inputs.volumes.values():
+            if reference is not None and volume is not reference:
+                check_same_grid(reference, volume)
+        return inputs
+
+    @property
+    def volumes(self) -> dict[str, Volume]:
+        """The volumes that are given, by the name of the attribute."""
+        names = ("cord", "rootlets", "discs", "vertebrae", "pmj", "centerline", "image")
+        given = {name: getattr(self, name) for name in names}
+        return {name: volume for name, volume in given.items() if volume is not None}
+
+    @property
+    def has_discs(self) -> bool:
+        """Whether discs are given, as labels or as a vertebral map."""
+        return self.discs is not None or self.vertebrae is not None
+
+    def disc_points(self) -> dict[int, np.ndarray]:
+        """Position of each disc, RAS+ mm, by value; empty if no discs are given.
+
+        Raises
+        ------
+        LabelError
+            If the labels make no sense.
+        """
+        if self.discs is not None:
+            return label_points(self.discs)
+        return {} if self.vertebrae is None else border_points(self.vertebrae)
+
+
+def levels_from_labels(
+    inputs: Inputs, method: Method = "segment", distance_mm: float = DISTANCE_MM
+) -> SubjectLevels:
+    """Compute spinal levels from rootlets, vertebral levels from discs, and how they compare, for one subject.
+
+    `sct_rootlets.deepseg.compute_spinal_levels` segments cord and rootlets of an image first.
 
     Parameters
     ----------
-    rootlets : volume, optional
-        Rootlet map: 2 for C2 ... 8 for C8, 9 for T1 and so on. Without it only vertebral levels come out.
-    cord : volume
-        Spinal cord mask; a soft one is cut at 0.5.
-    discs : volume, optional
-        Disc labels, single voxels at the posterior tips: 3 for C2/C3 and so on. Without it only spinal levels
-        come out.
-    vertebrae : volume, optional
-        In place of discs: the cord coloured by vertebral level, 3 for C3 (`sct_rootlets.vertebral.border_points`).
-    pmj : volume, optional
-        Label of the pontomedullary junction: the centerline is continued to it and positions are counted from it.
-    centerline : volume, optional
-        A line of voxels along the cord, as `sct_get_centerline` writes, in place of that of the cord mask; smoothed
-        like it.
-    image : volume, optional
-        The scan; only the figure shows it.
+    inputs : Inputs
+        With the cord mask, and rootlets, discs or a vertebral map. Without rootlets only vertebral levels are
+        computed, without discs only spinal levels.
     method, distance_mm
         See `sct_rootlets.spinal.spinal_levels`.
 
@@ -203,97 +264,101 @@ def compute_spinal_levels(
 
     Raises
     ------
-    ImageError
-        If a file is missing, no single 3D NIfTI volume, or on another grid.
     LabelError
         If labels make no sense: see `fit_centerline`, `along_cord`, `spinal_levels`, `place_discs`.
     ValueError
-        If neither rootlets nor discs are given, or discs twice.
+        If the cord, or both rootlets and discs, are not given.
     """
-    if cord is None:
+    if inputs.cord is None:
         raise ValueError("give the cord mask")
-    if rootlets is None and discs is None and vertebrae is None:
+    if inputs.rootlets is None and not inputs.has_discs:
         raise ValueError("give rootlets, discs or both")
-    if discs is not None and vertebrae is not None:
-        raise ValueError("give discs or vertebrae, not both")
-    given = {
-        "cord": cord,
-        "rootlets": rootlets,
-        "discs": discs,
-        "vertebrae": vertebrae,
-        "pmj": pmj,
-        "centerline": centerline,
-        "image": image,
-    }
-    volumes = {name: load_volume(source) for name, source in given.items() if source is not None}
-    for name, volume in volumes.items():
-        if name != "cord":
-            check_same_grid(volumes["cord"], volume)
-
-    mask, notes = binary_mask(volumes["cord"])
-    header = volumes["cord"].header
-    if header is not None and not (header["sform_code"] or header["qform_code"]):
-        notes.append(
-            f"{volumes['cord'].name} does not say how it is oriented (sform and qform codes are 0): "
-            "check that superior is up in the figure"
-        )
-    cord_volume = replace(volumes["cord"], data=mask)
-    curve = fit_centerline(mask, cord_volume.affine)
-    if centerline is not None:
-        line, line_notes = binary_mask(volumes["centerline"])
-        curve = along_cord(fit_centerline(line, volumes["centerline"].affine, what="centerline"), curve)
-        notes += line_notes
-    notes += curve.notes
-
+    mask, notes = binary_mask(inputs.cord)
+    cord = replace(inputs.cord, data=mask)
+    notes += _orientation_notes(inputs.cord)
+    centerline, line_notes = _fit_cord(cord, inputs.centerline)
+    notes += line_notes
     pmj_arc = None
-    if pmj is not None:
-        point = pmj_point(volumes["pmj"])
-        check_beside_cord(float(curve.project(point).distance[0]), "the PMJ label")
-        curve = curve.extended_to(point)
-        pmj_arc = float(curve.project(point).arc[0])
-
-    placed: list[Disc] = []
-    vertebral = spinal = None
-    if discs is not None or vertebrae is not None:
-        points = border_points(volumes["vertebrae"]) if discs is None else label_points(volumes["discs"])
-        placed, disc_notes = place_discs(points, curve, cord_volume.affine)
-        vertebral = vertebral_levels(placed, curve.cord_length, disc_notes)
-    if rootlets is not None:
-        volume = volumes["rootlets"]
-        ijk, values = labelled_voxels(volume)
-        cord_mm = apply_affine(cord_volume.affine, np.argwhere(mask))
-        spinal = spinal_levels(ijk, values, volume.affine, volume.data.shape, cord_mm, curve, method, distance_mm)
-    kinds = [levels for levels in (spinal, vertebral) if levels is not None]
-    for levels in kinds:
-        notes += levels.notes
-        first = levels.levels[0]
-        if pmj_arc is not None and first.midpoint_mm < pmj_arc:
-            raise LabelError(
-                f"the PMJ label lies below {levels.kind} level {first.name}; "
-                "it belongs at the top of the cord, above C1"
-            )
-
+    if inputs.pmj is not None:
+        centerline, pmj_arc = _extend_to_pmj(centerline, inputs.pmj)
+    discs: list[Disc] = []
+    spinal = vertebral = None
+    if inputs.has_discs:
+        discs, disc_notes = place_discs(inputs.disc_points(), centerline, cord.affine)
+        vertebral = vertebral_levels(discs, centerline.cord_length, disc_notes)
+    if inputs.rootlets is not None:
+        spinal = _spinal_levels(inputs.rootlets, cord, centerline, method, distance_mm)
+    name_sources = None if inputs.rootlets is None else read_name_sources(inputs.rootlets.path)
+    for levels in (spinal, vertebral):
+        if levels is not None:
+            notes += levels.notes
+            _check_below_pmj(levels, pmj_arc)
     if spinal is not None and vertebral is not None and not correspond(spinal, vertebral):
         notes.append("no spinal level has a vertebral level to be compared with: the correspondence table is empty")
-    settings: dict[str, object] = {"Method": method, "DistanceMillimeters": distance_mm}
-    named = names_from_discs(volumes["rootlets"].path) if rootlets is not None else None
-    if named is not None:
-        settings["NamesFromDiscs"] = named
-    if named:
+    if inputs.rootlets is not None and name_sources is not None and "discs" in name_sources:
         notes.append(
-            f"names of levels in {volumes['rootlets'].name} come from the discs, says its sidecar: "
+            f"names of levels in {inputs.rootlets.name} come from the discs, says its sidecar: "
             "it does not show how spinal and vertebral levels correspond"
         )
     return SubjectLevels(
-        cord_volume,
-        curve,
-        choose_reference(pmj_arc, placed),
-        spinal,
-        vertebral,
-        placed,
-        volumes.get("rootlets"),
-        volumes.get("image"),
-        volumes,
-        settings,
-        tuple(notes),
+        cord=cord,
+        centerline=centerline,
+        reference=choose_reference(pmj_arc, discs),
+        spinal=spinal,
+        vertebral=vertebral,
+        discs=discs,
+        rootlets=inputs.rootlets,
+        image=inputs.image,
+        sources=inputs.volumes,
+        settings={"Method": method, "DistanceMillimeters": distance_mm},
+        name_sources=name_sources,
+        notes=tuple(notes),
     )
+
+
+def _orientation_notes(cord: Volume) -> list[str]:
+    """Note that a header does not tell the orientation."""
+    header = cord.header
+    if header is None or header["sform_code"] or header["qform_code"]:
+        return []
+    return [
+        f"{cord.name} does not say how it is oriented (sform and qform codes are 0): "
+        "check that superior is up in the figure"
+    ]
+
+
+def _fit_cord(cord: Volume, line: Volume | None) -> tuple[Centerline, list[str]]:
+    """Fit the centerline of a cord mask, or take a given line along it; with notes."""
+    centerline = fit_centerline(cord.data, cord.affine)
+    notes: list[str] = []
+    if line is not None:
+        voxels, notes = binary_mask(line)
+        centerline = along_cord(fit_centerline(voxels, line.affine, what="centerline"), centerline)
+    return centerline, [*notes, *centerline.notes]
+
+
+def _extend_to_pmj(centerline: Centerline, pmj: Volume) -> tuple[Centerline, float]:
+    """Continue a centerline to the PMJ; returns it with the arc length of the PMJ in mm."""
+    point = pmj_point(pmj)
+    check_beside_cord(float(centerline.project(point).distance[0]), "the PMJ label")
+    extended = centerline.extended_to(point)
+    return extended, float(extended.project(point).arc[0])
+
+
+def _spinal_levels(
+    rootlets: Volume, cord: Volume, centerline: Centerline, method: Method, distance_mm: float
+) -> Levels:
+    ijk, values = labelled_voxels(rootlets)
+    cord_mm = apply_affine(cord.affine, np.argwhere(cord.data))
+    return spinal_levels(
+        ijk, values, rootlets.affine, rootlets.data.shape, cord_mm, centerline, method, distance_mm
+    )
+
+
+def _check_below_pmj(levels: Levels, pmj_arc_mm: float | None) -> None:
+    """Raise a `LabelError` if the first level lies above the PMJ."""
+    first = levels.levels[0]
+    if pmj_arc_mm is not None and first.midpoint_mm < pmj_arc_mm:
+        raise LabelError(
+            f"the PMJ label lies below {levels.kind} level {first.name}; it belongs at the top of the cord, above C1"
+        )

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
-from sct_rootlets.levels import ROOTS, mirrored_root
+from sct_rootlets.levels import LAST_NAMED, ROOTS, mirrored_root
 from sct_rootlets.phantom import Anatomy
-from sct_rootlets.segmentation.labelling import LAST
 from sct_rootlets.synthesis.anatomy import TRAINING, AnatomyRanges, blanked, random_anatomy, with_thoracic
 from sct_rootlets.synthesis.contrast import Contrast
 from sct_rootlets.synthesis.synthesis import FINE_MM, Scan, synthesize
@@ -89,7 +88,7 @@ def random_example(
     if rng.random() < ELSEWHERE:  # what lies beside the spine is none of it
         centre += [rng.uniform(-30, 30), rng.uniform(-45, 30), 0]
     scan = _scan(anatomy, contrast, size, acquired, centre, rng, device, template)
-    thoracic = scan.levels > LAST
+    thoracic = scan.levels > LAST_NAMED
     levels, roots = (volume.masked_fill(thoracic, UNKNOWN) for volume in (scan.levels, scan.roots))
     return _example(replace(scan, roots=roots), levels, spacing_mm)
 

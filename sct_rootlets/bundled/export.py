@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from sct_rootlets.levels import level_name
+from sct_rootlets.levels import ABOVE_C2, BELOW_T1, FIRST_NAMED, LAST_NAMED, level_name
 from sct_rootlets.models.model import HEADS
-from sct_rootlets.segmentation.labelling import ABOVE, BELOW, FIRST, LAST
 
 FOLDER_NAME = "nnUNetTrainer__nnUNetPlans__3d_fullres"
 _RESAMPLING = "resample_data_or_seg_to_shape"
@@ -81,8 +80,8 @@ def write_model_folder(
 
 def segment_labels() -> dict[str, int]:
     """Classes of a network that names the cord's segments: above C2, C2 to T1, below T1."""
-    levels = {level_name(value, "spinal"): value for value in range(FIRST, LAST + 1)}
-    return {"above_C2": ABOVE, **levels, "below_T1": BELOW}
+    levels = {level_name(value, "spinal"): value for value in range(FIRST_NAMED, LAST_NAMED + 1)}
+    return {"above_C2": ABOVE_C2, **levels, "below_T1": BELOW_T1}
 
 
 def _halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

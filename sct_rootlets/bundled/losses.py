@@ -6,13 +6,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 from sct_rootlets.bundled.examples import UNKNOWN
-from sct_rootlets.levels import ROOTS
-from sct_rootlets.segmentation.labelling import ABOVE, LAST, N_NAMES
+from sct_rootlets.levels import ABOVE_C2, LAST_NAMED, N_NAMES, ROOTS
 from sct_rootlets.segmentation.straight import row_logits
 
 #: Output channels of a network for rootlets: levels (background and values 1 to 9), then cord, then roots (background
 #: and `ROOTS`).
-N_LEVELS, N_CORD, N_ROOTS = 1 + LAST, 1, 1 + len(ROOTS)
+N_LEVELS, N_CORD, N_ROOTS = 1 + LAST_NAMED, 1, 1 + len(ROOTS)
 #: Output channels of a network for the overview, and of one for names: background and
 #: `sct_rootlets.synthesis.synthesis.Scan.segments`.
 N_SEGMENTS = N_NAMES
@@ -99,5 +98,5 @@ def names_loss(output: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
     names : torch.Tensor, shape (B, rows)
         0 where there is nothing.
     """
-    target = names.long() - ABOVE  # -1 where there is nothing
-    return F.cross_entropy(row_logits(output), target, ignore_index=-ABOVE, label_smoothing=0.02)
+    target = names.long() - ABOVE_C2  # -1 where there is nothing
+    return F.cross_entropy(row_logits(output), target, ignore_index=-ABOVE_C2, label_smoothing=0.02)

@@ -15,9 +15,10 @@ from scipy import ndimage
 from sct_rootlets.bundled.examples import MIXTURE
 from sct_rootlets.bundled.real import paths_of
 from sct_rootlets.centerline import fit_centerline
+from sct_rootlets.levels import BELOW_T1
 from sct_rootlets.nifti import load_volume
+from sct_rootlets.segmentation.evidence import evidence_from_discs
 from sct_rootlets.segmentation.grid import orient, reduced
-from sct_rootlets.segmentation.labelling import BELOW, expected_names
 from sct_rootlets.segmentation.straight import (
     AHEAD_MM,
     BEHIND_MM,
@@ -72,7 +73,7 @@ def real_straight(folder: Path, subject: str) -> Straight:
     arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
     data, affine = reduced(orient(image), PIXEL_MM)
     placed, _ = place_discs(label_points(discs), line, discs.affine)
-    names = expected_names(arc, {disc.value: disc.arc_mm for disc in placed}).argmax(axis=1)
+    names = evidence_from_discs(arc, {disc.value: disc.arc_mm for disc in placed}).log_probability.argmax(axis=1)
     return straighten(data, affine, line, arc), names
 
 
@@ -88,7 +89,7 @@ def view(slabs: np.ndarray, names: np.ndarray, rng: np.random.Generator, n_rows:
     n = slabs.shape[1]
     length = int(rng.integers(22, min(n, n_rows) + 1)) if rng.random() < 0.6 else min(n, n_rows)
     # Mostly around a row that has a name: far below there is much to see, and little to learn.
-    named = np.flatnonzero(names < BELOW)
+    named = np.flatnonzero(names < BELOW_T1)
     middle = rng.choice(named) if len(named) and rng.random() < 0.8 else rng.integers(n)
     start = int(np.clip(middle - rng.integers(length), 0, n - length))
     # Scaled along the cord, more here than there, and across it; shifted and blurred.

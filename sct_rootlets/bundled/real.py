@@ -20,8 +20,8 @@ from sct_rootlets.bundled.examples import UNKNOWN, Example
 from sct_rootlets.centerline import fit_centerline
 from sct_rootlets.errors import ImageError
 from sct_rootlets.nifti import load_volume
+from sct_rootlets.segmentation.evidence import evidence_from_discs
 from sct_rootlets.segmentation.grid import Resampling, orient, reduced
-from sct_rootlets.segmentation.labelling import expected_names
 from sct_rootlets.vertebral import label_points, place_discs
 
 #: Further than this from the cord there are none.
@@ -73,7 +73,7 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
         placed, _ = place_discs(label_points(discs), line, affine)
         arc = line.project(apply_affine(affine, np.argwhere(mask))).arc
         levels = np.zeros(mask.shape, dtype=np.uint8)
-        levels[mask] = expected_names(arc, {disc.value: disc.arc_mm for disc in placed}).argmax(axis=1)
+        levels[mask] = evidence_from_discs(arc, {disc.value: disc.arc_mm for disc in placed}).log_probability.argmax(axis=1)
         roots = np.zeros_like(levels)
     else:
         oriented, mask_there = orient(image), orient(cord)

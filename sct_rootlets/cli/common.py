@@ -9,7 +9,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sct_rootlets.deepseg import PageOptions
 
 #: Exit status after SIGTERM, as shells have it.
 TERMINATED = 143
@@ -78,6 +83,15 @@ def add_qc(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-qc-subject", metavar="<name>", help="what the page calls the subject (default: sub-... of the file's name)"
     )
+
+
+def page_options(arguments: argparse.Namespace) -> PageOptions | None:
+    """Read where the result goes on the page of quality control, from the arguments of `add_qc`; None without -qc."""
+    from sct_rootlets.deepseg import PageOptions
+
+    if arguments.qc is None:
+        return None
+    return PageOptions(folder=Path(arguments.qc), dataset=arguments.qc_dataset, subject=arguments.qc_subject)
 
 
 def positive(text: str) -> int:

@@ -167,7 +167,7 @@ def _run_sct(arguments: argparse.Namespace) -> None:
     given = {"cord": arguments.s, "discs": arguments.ldisc or arguments.vertfile, "pmj": arguments.pmj}
     wanted = [step for step in arguments.run_sct if given[step] is None]
     image = Path(arguments.i)
-    prefix = output_prefix(load_volume(image))
+    prefix = output_prefix(load_volume(image).name)
     for path in (*given.values(), arguments.rootlets, arguments.centerline):
         if path is not None:
             load_volume(path)  # better said now than after minutes of SCT's
@@ -181,29 +181,19 @@ def _run_sct(arguments: argparse.Namespace) -> None:
 
 
 def _subject(arguments: argparse.Namespace) -> SubjectLevels:
-    rest = {
-        "discs": arguments.ldisc,
-        "vertebrae": arguments.vertfile,
-        "pmj": arguments.pmj,
-        "centerline": arguments.centerline,
-        "method": arguments.method,
-    }
-    if arguments.i is not None and (arguments.s is None or arguments.rootlets is None):
-        from sct_rootlets.deepseg import Settings, levels_of_image
-
-        settings = Settings(model=arguments.model, device=arguments.device)
-        return levels_of_image(
-            arguments.i,
-            rootlets=arguments.rootlets,
-            cord=arguments.s,
-            distance_mm=arguments.distance,
-            settings=settings,
-            **rest,
-        )
-    from sct_rootlets.subject import compute_spinal_levels
+    from sct_rootlets.deepseg import SegmentationSettings, compute_spinal_levels
 
     return compute_spinal_levels(
-        arguments.rootlets, cord=arguments.s, image=arguments.i, distance_mm=arguments.distance, **rest
+        arguments.rootlets,
+        cord=arguments.s,
+        image=arguments.i,
+        discs=arguments.ldisc,
+        vertebrae=arguments.vertfile,
+        pmj=arguments.pmj,
+        centerline=arguments.centerline,
+        method=arguments.method,
+        distance_mm=arguments.distance,
+        settings=SegmentationSettings(model=arguments.model, device=arguments.device),
     )
 
 

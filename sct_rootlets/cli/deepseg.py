@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, add_qc, command_parser, positive, run, say
+from sct_rootlets.cli.common import MODEL_HELP, add_misc, add_qc, command_parser, page_options, positive, run, say
 from sct_rootlets.segmentation.tasks import TASKS, Task
 
 EXAMPLES = """\
@@ -145,23 +145,20 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         parser.error("-o names the output of one image; leave it out, and each output lies beside its image")
     if arguments.ldisc is not None and len(arguments.i) > 1:
         parser.error("-ldisc holds the discs of one image; run the images one by one")
-    from sct_rootlets.deepseg import Settings, segment_files
+    from sct_rootlets.deepseg import CleanUp, SegmentationSettings, segment_files
 
-    settings = Settings(
-        discs=arguments.ldisc,
-        model=arguments.model,
-        device=arguments.device,
-        threads=arguments.threads,
-        mirror=arguments.test_time_aug,
-        largest=bool(arguments.largest),
-        remove_small=arguments.remove_small,
-        qc=None if arguments.qc is None else Path(arguments.qc),
-        qc_dataset=arguments.qc_dataset,
-        qc_subject=arguments.qc_subject,
+    settings = SegmentationSettings(
+        model=arguments.model, device=arguments.device, threads=arguments.threads, mirror=arguments.test_time_aug
     )
-    images = [Path(path) for path in arguments.i]
     for result in segment_files(
-        images, task, settings, None if arguments.o is None else Path(arguments.o), arguments.v
+        [Path(path) for path in arguments.i],
+        task,
+        settings,
+        clean_up=CleanUp(largest=bool(arguments.largest), remove_small=arguments.remove_small),
+        discs=arguments.ldisc,
+        output=None if arguments.o is None else Path(arguments.o),
+        page=page_options(arguments),
+        verbosity=arguments.v,
     ):
         if arguments.v:
             say(result.text)

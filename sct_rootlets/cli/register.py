@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(f"-landmarks {arguments.landmarks} needs disc labels: give them with -ldisc")
         if arguments.engine == "sct" and arguments.landmarks == "both":
             parser.error("-engine sct takes rootlets or discs, not both")
-        from sct_rootlets.deepseg import register_image
+        from sct_rootlets.deepseg import SegmentationSettings, register_image
         from sct_rootlets.output.registration import load_images_to_warp, save_registration
 
         others = list(load_images_to_warp(arguments.apply).values())  # before anything takes time
@@ -111,8 +111,7 @@ def main(argv: list[str] | None = None) -> int:
             landmarks=arguments.landmarks,
             contrast=arguments.c,
             by_shape=bool(arguments.refine),
-            model=arguments.model,
-            device=arguments.device,
+            settings=SegmentationSettings(model=arguments.model, device=arguments.device),
         )
         if arguments.engine == "sct":
             from sct_rootlets.sct.registration import by_toolbox

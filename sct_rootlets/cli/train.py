@@ -214,19 +214,24 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _bootstrap(arguments: argparse.Namespace) -> None:
-    from sct_rootlets.deepseg import Settings, model_description, segment_rootlets
+    from sct_rootlets.deepseg import SegmentationSettings, load_networks, segment_rootlets
+    from sct_rootlets.models.weights import find_model
     from sct_rootlets.nnunet.bootstrap import bootstrap
 
-    settings = Settings(model=arguments.model, device=arguments.device or "cpu", threads=arguments.threads)
+    model = find_model(arguments.model)
+    settings = SegmentationSettings(
+        model=model, device=arguments.device or "cpu", threads=arguments.threads
+    )
+    segmenter = load_networks(settings)
 
     def predict(volume: Volume) -> np.ndarray:
-        return segment_rootlets(volume, settings).rootlets
+        return segment_rootlets(volume, settings=settings, segmenter=segmenter).rootlets
 
     found = bootstrap(
         arguments.i,
         Path(arguments.ofolder),
         predict,
-        model_description(settings),
+        model.describe(),
         arguments.labels,
         arguments.contrasts,
         not arguments.no_invert,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.cohort.plan import CohortSettings, Job
 from sct_rootlets.cohort.record import Record, read_record
-from sct_rootlets.deepseg import Settings, levels_of_image
+from sct_rootlets.deepseg import SegmentationSettings, compute_spinal_levels
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.models.weights import sha256_of
 from sct_rootlets.output.files import staged_outputs
@@ -45,12 +45,12 @@ def process(job: Job, settings: CohortSettings, described: dict[str, Any], load:
     inputs = job.inputs(earlier)
     fingerprint = job.fingerprint(inputs, described)
     given = {kind: path for kind, path in inputs.items() if kind != "image"}
-    subject = levels_of_image(
-        inputs["image"],
+    subject = compute_spinal_levels(
+        image=inputs["image"],
         **given,
         method=settings.method,
         distance_mm=settings.distance_mm,
-        settings=Settings(model=settings.model, device=settings.device),
+        settings=SegmentationSettings(model=settings.model, device=settings.device),
         segmenter=None if {"cord", "rootlets"} <= given.keys() else load(),
     )
     before = {} if earlier is None else earlier.digests

@@ -153,7 +153,7 @@ class Worker:
 
     def _load(self) -> Segmenter:
         from sct_rootlets.models.weights import import_torch
-        from sct_rootlets.segmentation.segment import load_segmenter
+        from sct_rootlets.segmentation.load import load_segmenter
 
         if self.segmenter is None:
             import_torch().set_num_threads(self.threads)

@@ -343,10 +343,10 @@ def _positions(
     volume: Volume, cord: Path, pmj: Path | None, group: str, repeat: str, notes: list[str]
 ) -> list[dict[str, object]]:
     """Rows of spinal levels of a rater's map; what cannot be placed becomes a note."""
-    from sct_rootlets.subject import compute_spinal_levels
+    from sct_rootlets.subject import Inputs, levels_from_labels
 
     try:
-        table = compute_spinal_levels(volume, cord=cord, pmj=pmj, method="extent").levels
+        table = levels_from_labels(Inputs.load(rootlets=volume, cord=cord, pmj=pmj), method="extent").levels
     except LabelError as error:
         notes.append(f"{repeat}, {group}: no positions of levels: {error}")
         return []

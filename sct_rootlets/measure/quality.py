@@ -8,10 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from sct_rootlets.correspondence import published_bias
+from sct_rootlets.correspondence import LEVEL_PITCH_MM, published_bias
 from sct_rootlets.levels import Level, level_name
 from sct_rootlets.report.page.scan import Scan, rootlet_arcs
-from sct_rootlets.segmentation.labelling import PITCH_MM
 from sct_rootlets.straighten import surface_radius, unroll
 
 State = Literal["ok", "look", "bad", "none"]
@@ -22,7 +21,7 @@ CONFIDENT, DOUBTFUL = 0.8, 0.5
 LONG_MM, SHORT_MM = 80.0, 50.0
 #: Levels this far from where they are expected are nearer to the place of a neighbour than to their own; beyond
 #: three quarters of the way they most likely bear a wrong name.
-FAR_MM, WRONG_MM = PITCH_MM / 2, 0.75 * PITCH_MM
+FAR_MM, WRONG_MM = LEVEL_PITCH_MM / 2, 0.75 * LEVEL_PITCH_MM
 #: Brightness just outside the cord against inside, in standard deviations of the noise within a cut of the cord, from
 #: which rootlets can be expected to show.
 CLEAR, FAINT = 3.0, 1.5
@@ -197,7 +196,7 @@ def deviations(scan: Scan) -> dict[str, float]:
     """How far midpoints of spinal levels are from where they are expected.
 
     With vertebrae: from the published difference to the vertebra that they are compared with (`published_bias`, arXiv
-    2509.16255). Without: from the level above, by `PITCH_MM` a level.
+    2509.16255). Without: from the level above, by `LEVEL_PITCH_MM` a level.
 
     Returns
     -------
@@ -209,6 +208,6 @@ def deviations(scan: Scan) -> dict[str, float]:
         named = [((pair.vertebral.name, pair.spinal.name), pair) for pair in scan.pairs]
         return {names[1]: expected[names] - pair.difference_mm for names, pair in named if names in expected}
     return {
-        f"{above.name}–{below.name}": below.midpoint_mm - above.midpoint_mm - PITCH_MM * (below.value - above.value)
+        f"{above.name}–{below.name}": below.midpoint_mm - above.midpoint_mm - LEVEL_PITCH_MM * (below.value - above.value)
         for above, below in pairwise(_spinal(scan))
     }

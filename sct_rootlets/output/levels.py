@@ -102,6 +102,7 @@ def _save_map(folder: Path, prefix: str, subject: SubjectLevels, levels: Levels)
         "Sources": [volume.name for volume in subject.sources.values()],
         "Inputs": {kind: volume.name for kind, volume in subject.sources.items()},
         **subject.settings,
+        **({} if subject.name_sources is None else {"NamesFromDiscs": "discs" in subject.name_sources}),
         "Reference": subject.reference.name,
         "Notes": list(subject.notes),
     }

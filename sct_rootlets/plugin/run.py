@@ -17,14 +17,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sct_rootlets.cli.common import say
+from sct_rootlets.cli.common import page_options, say
 from sct_rootlets.cli.deepseg import add_own_options, modern_spelling, piece_size
 from sct_rootlets.errors import LinkError, SctRootletsError
 from sct_rootlets.plugin import register
 from sct_rootlets.segmentation.tasks import TASKS
 
 if TYPE_CHECKING:
-    from sct_rootlets.deepseg import Settings, Written
+    from sct_rootlets.deepseg import CleanUp, SegmentationSettings, SegmentedImage
 
 
 def divert(script: ModuleType) -> None:
@@ -141,18 +141,18 @@ def segment(script: ModuleType, argv: Sequence[str]) -> None:
     task = argv[0]
     parser = task_parser(script, task)
     arguments = parser.parse_args(argv[1:])
-    settings = checked(script, parser, task, arguments)
+    settings, clean_up = checked(script, parser, task, arguments)
     try:
-        _segment(script, task, arguments, settings, argv)
+        _segment(script, task, arguments, settings, clean_up, argv)
     except SctRootletsError as error:
         if arguments.v == 2:
             raise
         sys.exit(f"sct_deepseg {task}: error: {error}")
 
 
-def checked(script: ModuleType, parser: ArgumentParser, task: str, arguments: Namespace) -> Settings:
-    """Settings from SCT's options and ours; those that label maps cannot follow are bad usage."""
-    from sct_rootlets.deepseg import Settings
+def checked(script: ModuleType, parser: ArgumentParser, task: str, arguments: Namespace) -> tuple[SegmentationSettings, CleanUp]:
+    """Read settings from SCT's options and ours; options that make no sense for label maps are bad usage."""
+    from sct_rootlets.deepseg import CleanUp, SegmentationSettings
 
     if not arguments.i:
         parser.error("give an image: -i <file>")
@@ -168,36 +168,48 @@ def checked(script: ModuleType, parser: ArgumentParser, task: str, arguments: Na
     except ValueError:
         parser.error(f"-remove-small takes a size such as 1mm3 or 5vox, not {arguments.remove_small[0]}")
     wants_gpu = "SCT_USE_GPU" in os.environ and script.cuda.is_available()  # as SCT decides it
-    return Settings(
-        discs=arguments.ldisc,
+    settings = SegmentationSettings(
         model=arguments.model,
         device="cuda" if wants_gpu else arguments.device,
         threads=arguments.threads,
         mirror=arguments.test_time_aug,
-        largest=bool(arguments.keep_largest),
-        remove_small=small,
-        qc=None if arguments.qc is None else Path(arguments.qc),
-        qc_dataset=arguments.qc_dataset,
-        qc_subject=arguments.qc_subject,
     )
+    return settings, CleanUp(largest=bool(arguments.keep_largest), remove_small=small)
 
 
-def _segment(script: ModuleType, task: str, arguments: Namespace, settings: Settings, argv: Sequence[str]) -> None:
+def _segment(
+    script: ModuleType,
+    task: str,
+    arguments: Namespace,
+    settings: SegmentationSettings,
+    clean_up: CleanUp,
+    argv: Sequence[str],
+) -> None:
     from sct_rootlets.deepseg import segment_files
 
     images = [Path(path) for path in arguments.i]
     output = None if arguments.o is None else Path(arguments.o)
+    page = page_options(arguments)
     shown: list[Path] = []
-    if settings.qc is not None:
+    if page is not None:
         # The folder of SCT's own reports: our page sees by it that index.html is to be SCT's, and is rootlets.html.
         with contextlib.suppress(OSError):
-            (settings.qc / "_json").mkdir(parents=True, exist_ok=True)
-    for written in segment_files(images, TASKS[task], settings, output, arguments.v):
+            (page.folder / "_json").mkdir(parents=True, exist_ok=True)
+    for segmented in segment_files(
+        images,
+        TASKS[task],
+        settings,
+        clean_up=clean_up,
+        discs=arguments.ldisc,
+        output=output,
+        page=page,
+        verbosity=arguments.v,
+    ):
         if arguments.v:
-            say(written.text)
-        if arguments.qc is not None:
-            report(script, arguments, written, argv)
-        shown = shown or [written.image, *written.outputs]
+            say(segmented.text)
+        if page is not None:
+            report(script, arguments, segmented, argv)
+        shown = shown or [segmented.image, *segmented.outputs]
     kinds = ["anat", *["seg-labeled"] * (len(shown) - 1)]
     opacities = ["", *["0.7"] * (len(shown) - 1)]
     script.display_viewer_syntax(
@@ -205,11 +217,11 @@ def _segment(script: ModuleType, task: str, arguments: Namespace, settings: Sett
     )
 
 
-def report(script: ModuleType, arguments: Namespace, written: Written, argv: Sequence[str]) -> None:
+def report(script: ModuleType, arguments: Namespace, segmented: SegmentedImage, argv: Sequence[str]) -> None:
     """Add an image to SCT's quality control too, centred on the cord where the task writes it (as its last map)."""
-    first, *second = reversed(written.outputs)
+    first, *second = reversed(segmented.outputs)
     script.qc2.sct_deepseg(
-        fname_input=str(written.image),
+        fname_input=str(segmented.image),
         fname_seg=str(first),
         fname_seg2=str(second[0]) if second else None,
         species="human",

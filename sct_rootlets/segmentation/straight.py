@@ -15,8 +15,8 @@ from scipy import ndimage
 from scipy.special import log_softmax
 
 from sct_rootlets.centerline import Centerline
+from sct_rootlets.levels import ABOVE_C2, N_NAMES
 from sct_rootlets.models.model import Model
-from sct_rootlets.segmentation.labelling import ABOVE, N_NAMES
 
 PIXEL_MM = 2.0
 #: Columns behind and in front of the cord's middle, in mm.
@@ -113,7 +113,7 @@ def names_of_rows(
     """
     arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
     slabs = straighten(data, affine, line, arc)
-    logs = np.zeros((len(arc), N_NAMES - ABOVE))
+    logs = np.zeros((len(arc), N_NAMES - ABOVE_C2))
     for size in WINDOW_ROWS:
         windows = _windows(len(arc), size)
         total, times = np.zeros_like(logs), np.zeros((len(arc), 1))
@@ -122,7 +122,7 @@ def names_of_rows(
             times[part] += 1
         logs += total / times
     names = np.full((len(arc), N_NAMES), -np.inf)
-    names[:, ABOVE:] = log_softmax(logs / len(WINDOW_ROWS), axis=1)
+    names[:, ABOVE_C2:] = log_softmax(logs / len(WINDOW_ROWS), axis=1)
     return arc, names
 
 
@@ -147,4 +147,4 @@ def _look_at(model: Model, parts: list[np.ndarray], device: str | torch.device, 
 
 def row_logits(output: torch.Tensor) -> torch.Tensor:
     """Logits of the names of each row, shape (B, names, rows), from the network's output of every pixel."""
-    return output[:, ABOVE:].float().mean(dim=3)
+    return output[:, ABOVE_C2:].float().mean(dim=3)

@@ -88,19 +88,18 @@ def _cord(segmentation: Segmentation, _image: Volume) -> np.ndarray:
 
 
 def _spinal_levels(segmentation: Segmentation, image: Volume) -> np.ndarray:
-    from sct_rootlets.subject import compute_spinal_levels
+    from sct_rootlets.subject import Inputs, levels_from_labels
 
     if not segmentation.rootlets.any():
         return segmentation.rootlets
     rootlets, cord = (segmentation.rootlets, image.affine), (segmentation.cord, image.affine)
-    return compute_spinal_levels(rootlets, cord=cord).level_map("spinal")
+    return levels_from_labels(Inputs.load(rootlets=rootlets, cord=cord)).level_map("spinal")
 
 
 def _level_names() -> Names:
-    from sct_rootlets.levels import level_color, level_name
-    from sct_rootlets.segmentation.labelling import FIRST, LAST
+    from sct_rootlets.levels import FIRST_NAMED, LAST_NAMED, level_color, level_name
 
-    names = {value: level_name(value, "spinal") for value in range(FIRST, LAST + 1)}
+    names = {value: level_name(value, "spinal") for value in range(FIRST_NAMED, LAST_NAMED + 1)}
     return {value: (name, level_color(name)) for value, name in names.items()}
 
 

@@ -17,9 +17,8 @@ import torch
 from scipy import ndimage
 
 from sct_rootlets.errors import LabelError
-from sct_rootlets.levels import ROOTS
+from sct_rootlets.levels import FIRST_NAMED, LAST_NAMED, ROOTS
 from sct_rootlets.phantom import Anatomy
-from sct_rootlets.segmentation.labelling import FIRST, LAST
 from sct_rootlets.synthesis.contrast import Tissue
 
 FILES = {name: f"PAM50_{name}.nii.gz" for name in ("cord", "csf", "gm", "rootlets", "label_disc")}
@@ -113,7 +112,7 @@ def load_template(folder: str | os.PathLike[str]) -> Template:
     share[cord > 0] = 0
     at_c3 = int(discs[3] / spacing[2]) - bottom
     low = np.array([*((first - centre) * spacing[:2]), bottom * spacing[2]])
-    top = np.array([np.flatnonzero((rootlets == v).any(axis=(0, 1))).mean() for v in range(FIRST, LAST + 1)])
+    top = np.array([np.flatnonzero((rootlets == v).any(axis=(0, 1))).mean() for v in range(FIRST_NAMED, LAST_NAMED + 1)])
     return Template(
         tissue=torch.from_numpy(tissue),
         share=torch.from_numpy(np.round(share * 255).astype(np.uint8)),
@@ -122,7 +121,7 @@ def load_template(folder: str | os.PathLike[str]) -> Template:
         spacing_mm=spacing,
         low_mm=low,
         discs=discs,
-        middles={value: float((z + bottom) * spacing[2]) for value, z in zip(range(FIRST, LAST + 1), top, strict=True)},
+        middles={value: float((z + bottom) * spacing[2]) for value, z in zip(range(FIRST_NAMED, LAST_NAMED + 1), top, strict=True)},
         half_axes_mm=_half_axes(cord[:, :, at_c3] > 0, spacing),
         canal_half_axes_mm=_half_axes(sac[:, :, at_c3], spacing),
     )
@@ -138,7 +137,7 @@ def _roots(rootlets: np.ndarray, middle: float) -> np.ndarray:
     roots = np.zeros(rootlets.shape, dtype=np.uint8)
     depth = np.indices(rootlets.shape)[1]
     right_half = np.arange(rootlets.shape[0])[:, None, None] > middle
-    for value in range(FIRST, LAST + 1):
+    for value in range(FIRST_NAMED, LAST_NAMED + 1):
         for side, half in (("right", right_half), ("left", ~right_half)):
             pieces, _ = ndimage.label((rootlets == value) & half, np.ones((3, 3, 3)))
             sizes = np.bincount(pieces.ravel())
@@ -207,7 +206,7 @@ def draw_template(
         root[half] = _look_up(template, template.roots, *place)
         share[half] = _look_up(template, template.share, *place)
     there = share > 255 * rng.uniform(*SHARES)
-    for value in range(FIRST, LAST + 1):
+    for value in range(FIRST_NAMED, LAST_NAMED + 1):
         for index, name in enumerate(ROOTS, start=1):
             if (value, name) not in present:
                 there &= ~((label == value) & (root == index))

@@ -170,12 +170,12 @@ def test_a_model_folder_of_another_task_is_refused(image, tmp_path, capsys, torc
 
 
 def test_pieces_are_removed_by_size():
-    from sct_rootlets.deepseg import tidy
+    from sct_rootlets.segmentation.components import filter_components
 
     labels = np.zeros((10, 10, 10), dtype=np.uint8)
     labels[0, 0, :2], labels[5, 5, :6], labels[8, 8, :3] = 2, 2, 3
     spacing = np.array([0.5, 1.0, 1.0])
-    assert np.unique(tidy(labels, spacing, True, None), return_counts=True)[1].tolist() == [991, 6, 3]
-    assert (tidy(labels, spacing, False, (3, "vox")) == 2).sum() == 6
-    assert (tidy(labels, spacing, False, (2, "mm3")) == 3).sum() == 0
-    np.testing.assert_array_equal(tidy(labels, spacing, False, None), labels)
+    assert np.unique(filter_components(labels, spacing, True, None), return_counts=True)[1].tolist() == [991, 6, 3]
+    assert (filter_components(labels, spacing, False, (3, "vox")) == 2).sum() == 6
+    assert (filter_components(labels, spacing, False, (2, "mm3")) == 3).sum() == 0
+    np.testing.assert_array_equal(filter_components(labels, spacing, False, None), labels)

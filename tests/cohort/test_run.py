@@ -20,7 +20,7 @@ from sct_rootlets.cohort import run
 from sct_rootlets.cohort.engine import Engine, run_workers
 from sct_rootlets.cohort.plan import CohortSettings, make_plan
 from sct_rootlets.cohort.worker import KILLED, TOO_LONG, Worker, read_attempt, write_attempt
-from sct_rootlets.deepseg import levels_of_image
+from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.errors import DatasetError
 
 SETTINGS = CohortSettings()
@@ -128,9 +128,9 @@ def test_a_correction_that_is_saved_while_the_scan_is_being_done_is_kept(bids, o
 
     def compute_slowly(*arguments, **options):
         change(label(bids, "rootlets"), corrected)
-        return levels_of_image(*arguments, **options)
+        return compute_spinal_levels(*arguments, **options)
 
-    monkeypatch.setattr("sct_rootlets.cohort.scan.levels_of_image", compute_slowly)
+    monkeypatch.setattr("sct_rootlets.cohort.scan.compute_spinal_levels", compute_slowly)
     result = go(bids, out)
     assert list(result.failed) == ["sub-01_T2w"]
     assert "changed while it was being done" in result.failed["sub-01_T2w"]

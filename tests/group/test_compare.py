@@ -6,11 +6,11 @@ from cohorts import SHIFTED, level_rows, write_cohort, write_participants, write
 from scipy import stats
 
 from sct_rootlets.correspondence import BIAS_MM
+from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.group.collect import collect
 from sct_rootlets.group.compare import POOLED, compare
 from sct_rootlets.levels import level_value
 from sct_rootlets.phantom import cohort_anatomy, draw_phantom, phantom_grid
-from sct_rootlets.subject import compute_spinal_levels
 
 
 def pair_of(table, vertebral, spinal, pairing="shifted"):

@@ -5,12 +5,11 @@ import pytest
 
 from sct_rootlets import compute_spinal_levels
 from sct_rootlets.centerline import Centerline
-from sct_rootlets.correspondence import Reference
+from sct_rootlets.correspondence import LEVEL_PITCH_MM, Reference
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Level, Levels
 from sct_rootlets.measure.quality import contrast_of_fluid, deviations, scan_flags
 from sct_rootlets.report.page.scan import Scan, scan_of_segmentation, scan_of_subject
-from sct_rootlets.segmentation.labelling import PITCH_MM
 
 
 def flag(scan, key):
@@ -70,11 +69,11 @@ def page_scan_pitch(scan, value):
 def test_without_discs_levels_are_judged_by_their_neighbours(page_scan):
     alone = replace(page_scan, vertebral=None, discs=[])
     middles = {level.name: level.midpoint_mm for level in alone.spinal.levels}
-    assert deviations(alone)["C5–C6"] == pytest.approx(middles["C6"] - middles["C5"] - PITCH_MM)
+    assert deviations(alone)["C5–C6"] == pytest.approx(middles["C6"] - middles["C5"] - LEVEL_PITCH_MM)
     assert "neighbours" in flag(alone, "deviation").why
     gap = [level for level in alone.spinal.levels if level.name != "C5"]
     left_out = replace(alone, spinal=replace(alone.spinal, levels=tuple(gap)))
-    assert deviations(left_out)["C4–C6"] == pytest.approx(middles["C6"] - middles["C4"] - 2 * PITCH_MM)
+    assert deviations(left_out)["C4–C6"] == pytest.approx(middles["C6"] - middles["C4"] - 2 * LEVEL_PITCH_MM)
 
 
 def test_confidence_and_completeness(page_scan):
@@ -119,14 +118,24 @@ def test_of_a_segmentation(phantom, page_scan):
     """What sct_deepseg hands over, without networks: roots are counted, ends that are cut are said to be."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
     assert torch
-    from sct_rootlets.segmentation.labelling import Stretch
     from sct_rootlets.segmentation.segment import Segmentation
     from sct_rootlets.vertebral import label_points
 
     line = replace(page_scan.centerline)
     roots = np.where(phantom.rootlets.data > 0, 2, 0).astype(np.uint8)
-    stretches = (Stretch(5, 1.0, 12.0, 0.9, 1.0, 1.0), Stretch(6, 20.0, 30.0, 0.7, 1.0, 1.0))
-    found = Segmentation(phantom.rootlets.data, roots, phantom.cord.data > 0, line, stretches, False, ("a note",))
+    levels = (
+        Level(5, "spinal", 1.0, 12.0, 1.0, 1.0, confidence=0.9),
+        Level(6, "spinal", 20.0, 30.0, 1.0, 1.0, confidence=0.7),
+    )
+    found = Segmentation(
+        rootlets=phantom.rootlets.data,
+        roots=roots,
+        cord=phantom.cord.data > 0,
+        centerline=line,
+        spinal=Levels("spinal", "attachment", levels),
+        name_sources=("rootlets", "spine"),
+        notes=("a note",),
+    )
     scan = scan_of_segmentation(phantom.image, found, label_points(phantom.discs))
     first, second = scan.spinal.levels
     assert first.incomplete == ("may be cut by the field of view", "rootlets of one root only (right dorsal)")
@@ -140,7 +149,7 @@ def test_of_a_segmentation(phantom, page_scan):
     assert apart.vertebral is None  # no two discs are neighbours
     assert [disc.value for disc in apart.discs] == [3, 6]
     assert flag(scan, "confidence").state == "look"
-    assert scan_of_segmentation(phantom.image, replace(found, stretches=())).spinal is None
+    assert scan_of_segmentation(phantom.image, replace(found, spinal=Levels("spinal", "attachment", ()))).spinal is None
 
 
 def test_flags_need_no_level_at_all(page_scan):

@@ -238,11 +238,12 @@ def test_the_command_writes_everything(subject, template_folder, tmp_path, capsy
 def test_what_is_not_given_is_segmented_and_kept(subject, template_folder, tmp_path, monkeypatch):
     from sct_rootlets import deepseg
 
-    def stand_in(image, wanted, settings):
-        maps = {name: load_volume(subject[name]) for name in wanted}
+    def stand_in(_segmenter, _inputs, missing, _settings):
+        maps = {name: load_volume(subject[name]) for name in missing}
         return None, maps, {name: {"Model": {"Name": "stand-in"}} for name in maps}
 
-    monkeypatch.setattr(deepseg, "segment_missing", stand_in)
+    monkeypatch.setattr(deepseg, "load_networks", lambda _settings: None)
+    monkeypatch.setattr(deepseg, "_segment_missing", stand_in)
     folder = tmp_path / "reg"
     command = [
         "-i",

@@ -7,6 +7,7 @@ from matplotlib.colors import to_hex
 
 from sct_rootlets.evaluation.study import Study, evaluate_files, evaluate_raters
 from sct_rootlets.levels import level_color
+from sct_rootlets.output.evaluation import save_evaluation
 from sct_rootlets.report import evaluation as report
 
 
@@ -52,7 +53,7 @@ def test_differences_and_intervals_are_those_of_the_table(study):
 def test_files_are_svg_and_png_and_the_same_every_time(study, tmp_path):
     names = {"scores", "methods"}
     for folder in ("one", "two"):
-        written = study.save(tmp_path / folder)
+        written = save_evaluation(study, tmp_path / folder)
         assert {f"{name}.{ending}" for name in names for ending in ("svg", "png")} <= {path.name for path in written}
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()

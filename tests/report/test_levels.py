@@ -5,6 +5,7 @@ from matplotlib.colors import to_hex
 from sct_rootlets import compute_spinal_levels
 from sct_rootlets.levels import level_color
 from sct_rootlets.report.levels import levels_figure, save_levels_figure
+from sct_rootlets.subject import Inputs, levels_from_labels
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_draws_what_there_is(phantom):
     assert len(levels_figure(alone).axes[0].images) == 1  # no scan, only the levels
     broken = phantom.image.data.astype(np.float32)
     broken[10:20] = np.nan
-    with_nan = compute_spinal_levels(cord=phantom.cord, discs=phantom.discs, image=(broken, phantom.cord.affine))
+    with_nan = levels_from_labels(Inputs.load(cord=phantom.cord, discs=phantom.discs, image=(broken, phantom.cord.affine)))
     assert len(levels_figure(with_nan).axes) == 3
 
 

@@ -14,9 +14,10 @@ from scans import anatomy_of, middles_of, scan_of
 from sct_rootlets import compute_spinal_levels
 from sct_rootlets.errors import ImageError
 from sct_rootlets.image import Volume
-from sct_rootlets.levels import ROOTS
-from sct_rootlets.segmentation.labelling import Stretch
-from sct_rootlets.segmentation.segment import level_of_rootlets, load_segmenter, tile_starts
+from sct_rootlets.levels import ROOTS, Level
+from sct_rootlets.segmentation.assign import assign_levels
+from sct_rootlets.segmentation.crop import tile_starts
+from sct_rootlets.segmentation.load import load_segmenter
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,8 @@ def found(segmenter, scan):
 
 def middles_found(segmentation, anatomy):
     """Arc length, in the anatomy's own centerline, of the middle of each stretch."""
-    values = [one.value for one in segmentation.stretches]
-    arcs = [(one.rostral_mm + one.caudal_mm) / 2 for one in segmentation.stretches]
+    values = [level.value for level in segmentation.spinal.levels]
+    arcs = [level.midpoint_mm for level in segmentation.spinal.levels]
     points = segmentation.centerline.position(arcs)
     return dict(zip(values, anatomy.centerline.project(points).arc.tolist(), strict=True))
 
@@ -117,7 +118,8 @@ def test_levels_move_with_their_rootlets_within_a_millimetre(shifts):
 
 def test_without_rootlets_there_are_no_levels(segmenter, anatomy):
     blank = segmenter(scan_of(replace(anatomy, fila=()))[0])
-    assert blank.stretches == ()
+    assert blank.spinal.levels == ()
+    assert blank.levels.empty
     assert not blank.rootlets.any()
     assert "no rootlets" in blank.notes[0]
 
@@ -140,9 +142,9 @@ def test_discs_choose_names_and_not_places(segmenter, scan, found, anatomy):
     right = {value: anatomy.centerline.position(anatomy.discs[value])[0] for value in range(2, 9)}
     same = segmenter(scan[0], discs=right)
     np.testing.assert_array_equal(same.rootlets > 0, found.rootlets > 0)
-    assert not same.names_from_discs
+    assert same.name_sources == ("rootlets", "spine")
     renamed = segmenter(scan[0], discs=wrong)
-    if renamed.names_from_discs:  # the image's own evidence may outweigh them
+    if "discs" in renamed.name_sources:  # the image's own evidence may outweigh them
         assert any("discs" in note for note in renamed.notes)
 
 
@@ -176,9 +178,9 @@ def test_tiles_cover_the_curve_and_what_is_around_it():
 def test_a_voxel_has_the_level_of_where_its_root_attaches(found):
     """A root that descends beside its neighbour's attachment keeps its own name."""
     line = found.centerline
-    upper, lower = Stretch(4, 30.0, 41.0, 1.0, 0.5, 0.5), Stretch(5, 46.0, 57.0, 1.0, 0.5, 0.5)
+    upper, lower = Level(4, "spinal", 30.0, 41.0, 0.5, 0.5), Level(5, "spinal", 46.0, 57.0, 0.5, 0.5)
     arc = np.linspace(upper.caudal_mm - 2, lower.rostral_mm + 6, 15)
     _, right, _ = line.frame(arc)
     points = line.position(arc) + right * np.linspace(6, 14, 15)[:, None]
-    values = level_of_rootlets(points, np.linspace(0, 8, 15), np.ones(15, dtype=int), line, (upper, lower))
+    values = assign_levels(points, np.linspace(0, 8, 15), np.ones(15, dtype=int), line, (upper, lower))
     assert (values == upper.value).all()

@@ -99,7 +99,7 @@ def scan_of_segmentation(image: Volume, found: Segmentation, disc_points: dict[i
         discs, notes = place_discs(disc_points, found.centerline, image.affine)
         with contextlib.suppress(LabelError):  # where no two are neighbours there are no vertebrae
             vertebral = vertebral_levels(discs, found.centerline.cord_length, notes)
-    spinal = Levels("spinal", "attachment", _attachments(found)) if found.stretches else None
+    spinal = Levels("spinal", "attachment", _attachments(found)) if found.spinal.levels else None
     return Scan(
         image,
         replace(image, data=found.cord, name="cord", path=None),
@@ -109,7 +109,7 @@ def scan_of_segmentation(image: Volume, found: Segmentation, disc_points: dict[i
         spinal,
         vertebral,
         discs,
-        {one.value: one.confidence for one in found.stretches},
+        {level.value: level.confidence for level in found.spinal.levels if level.confidence is not None},
         found.notes,
     )
 
@@ -118,7 +118,7 @@ def _attachments(found: Segmentation) -> tuple[Level, ...]:
     """Stretches as levels, with the reasons why one may be longer than stated (as `sct_rootlets.spinal` has them)."""
     levels = []
     end = found.centerline.cord_length
-    for one in found.stretches:
+    for one in found.spinal.levels:
         of_roots = found.roots[found.rootlets == one.value]
         counts = np.bincount(of_roots[of_roots > 0] - 1, minlength=len(ROOTS))
         reasons = []

@@ -1,0 +1,142 @@
+"""Files of a segmented image: the label maps of a task, each with its sidecar and colour table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sct_rootlets.errors import ImageError
+from sct_rootlets.image import Volume
+from sct_rootlets.levels import level_name
+from sct_rootlets.nifti import save_labels
+from sct_rootlets.output.files import staged_outputs, write_json, write_table
+from sct_rootlets.segmentation.segment import Segmentation
+from sct_rootlets.segmentation.tasks import Output, Task
+from sct_rootlets.sidecar import generated_by
+
+
+def output_paths(image: Path, task: Task, output: Path | None) -> list[Path]:
+    """Paths of the label maps of a task, in the order of its outputs.
+
+    Parameters
+    ----------
+    image : Path
+    task : Task
+    output : Path, optional
+        Name that the user gave, with or without ending; by default, suffixes are added to the name of the image.
+
+    Raises
+    ------
+    ImageError
+        If the output is a folder.
+    """
+    if output is None:
+        return [image.with_name(f"{_stem(image)}{made.suffix}.nii.gz") for made in task.outputs]
+    if output.is_dir():
+        raise ImageError(f"{output} is a folder; give a file name (-o)")
+    suffixes = [made.suffix for made in task.outputs] if len(task.outputs) > 1 else [""]
+    return [output.with_name(f"{_stem(output)}{suffix}.nii.gz") for suffix in suffixes]
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    for ending in (".nii.gz", ".nii"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def save_label_maps(
+    targets: Sequence[Path],
+    outputs: Sequence[Output],
+    maps: Sequence[np.ndarray],
+    image: Volume,
+    sidecars: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write label maps with sidecars and colour tables; all of them or none.
+
+    Parameters
+    ----------
+    targets : sequence of Path
+        Files in one folder.
+    outputs : sequence of Output
+        What each map is.
+    maps : sequence of numpy.ndarray of uint8, shape (I, J, K) each
+        Values on the grid of the image.
+    image : Volume
+        The image that was segmented.
+    sidecars : sequence of dict
+        Sidecar of each map.
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be written to, or the image would be replaced.
+    """
+    keep = [] if image.path is None else [image.path]
+    with staged_outputs(targets[0].parent, keep=keep) as stage:
+        for target, output, values, content in zip(targets, outputs, maps, sidecars, strict=True):
+            save_labels(stage / target.name, values, image)
+            stem = _stem(target)
+            names = output.names()
+            present = [int(value) for value in np.unique(values[values > 0])]
+            write_table(
+                stage / f"{stem}.tsv",
+                ("index", "name", "color"),
+                [{"index": value, "name": names[value][0], "color": names[value][1]} for value in present],
+                separator="\t",
+            )
+            write_json(stage / f"{stem}.json", content)
+
+
+def label_map_sidecar(
+    output: Output,
+    image: Volume,
+    segmentation: Segmentation,
+    model: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Sidecar of a label map: what it is, how it came about, and how sure its names are.
+
+    Parameters
+    ----------
+    output : Output
+    image : Volume
+        The image that was segmented.
+    segmentation : Segmentation
+    model : dict
+        Name, version and hashes of the model that ran.
+    settings : dict
+        Settings that change the map, as the sidecar gives them.
+    """
+    return {
+        "Description": output.description,
+        "SpatialReference": image.name,
+        "GeneratedBy": generated_by(),
+        "Model": dict(model),
+        "Settings": dict(settings),
+        "NamesFromDiscs": "discs" in segmentation.name_sources,
+        "Levels": [
+            {
+                "Name": level.name,
+                "Confidence": None if level.confidence is None else round(level.confidence, 3),
+                "RostralEndSD": round(level.rostral_sd_mm, 2),
+                "CaudalEndSD": round(level.caudal_sd_mm, 2),
+            }
+            for level in segmentation.spinal.levels
+        ],
+        "Notes": list(segmentation.notes),
+    }
+
+
+def describe(segmentation: Segmentation) -> list[str]:
+    """Lines for the terminal: levels with their confidence, and notes."""
+    counts = np.bincount(segmentation.rootlets[segmentation.rootlets > 0], minlength=256)
+    lines = [
+        f"  {level_name(level.value, 'spinal'):<4}{counts[level.value]:5d} voxels, confidence {level.confidence:.2f}"
+        for level in segmentation.spinal.levels
+    ]
+    return lines + [f"note: {note}" for note in segmentation.notes]
