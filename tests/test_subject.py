@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import sct_rootlets
 from sct_rootlets import compute_spinal_levels, save_levels
 from sct_rootlets.bids import output_prefix
 from sct_rootlets.errors import ImageError, LabelError, SctRootletsError
 from sct_rootlets.image import Volume
+from sct_rootlets.levels import level_name, level_value
 from sct_rootlets.sidecar import read_name_sources
 
 
@@ -29,7 +29,7 @@ def test_positions_are_those_of_the_anatomy(subject, phantom):
         row = table.loc["spinal", name]
         np.testing.assert_allclose([row.rostral_mm, row.caudal_mm], np.subtract(ends, anatomy.pmj_mm), atol=1.0)
     for value in range(1, 10):
-        row = table.loc["vertebral", sct_rootlets.level_name(value, "vertebral")]
+        row = table.loc["vertebral", level_name(value, "vertebral")]
         ends = np.array([anatomy.discs[value], anatomy.discs[value + 1]]) - anatomy.pmj_mm
         np.testing.assert_allclose([row.rostral_mm, row.caudal_mm], ends, atol=0.9)
 
@@ -49,7 +49,7 @@ def test_shifted_pairs_show_the_anatomy_s_bias(subject, phantom):
         "T1-T1",
     ]
     for row in shifted.itertuples():
-        value = sct_rootlets.level_value(row.vertebral_level, "vertebral")
+        value = level_value(row.vertebral_level, "vertebral")
         expected = (anatomy.discs[value] + anatomy.discs[value + 1]) / 2 - truth[row.spinal_level]
         assert row.difference_mm == pytest.approx(expected, abs=0.8)
 

@@ -18,7 +18,7 @@ from sct_rootlets.bids import files_below
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.levels import Kind, level_value
 from sct_rootlets.output.levels import LABEL_NAMES
-from sct_rootlets.sidecar import names_from_discs
+from sct_rootlets.sidecar import read_name_sources
 
 #: What names of level tables end with.
 TABLE_ENDING = "_levels.csv"
@@ -285,7 +285,8 @@ _BOOLEANS = {"True": True, "False": False, "true": True, "false": False, "1": Tr
 
 def _names_from_discs(path: Path) -> bool | None:
     stem = path.name.removesuffix(TABLE_ENDING)
-    return names_from_discs(path.with_name(f"{stem}_label-{LABEL_NAMES['spinal']}_dseg.nii.gz"))
+    sources = read_name_sources(path.with_name(f"{stem}_label-{LABEL_NAMES['spinal']}_dseg.nii.gz"))
+    return None if sources is None else "discs" in sources
 
 
 def read_participants(path: str | os.PathLike[str]) -> dict[str, Participant]:

@@ -421,9 +421,9 @@ def test_terminated(inputs, tmp_path):
     """SIGTERM, as a cluster sends it, while files are being written."""
     code = (
         "import os, signal, sys\n"
-        "import sct_rootlets.subject as subject\n"
+        "import sct_rootlets.output.levels as levels\n"
         "from sct_rootlets.cli.compute_spinal_levels import main\n"
-        "subject.write_table = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "levels.write_table = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     done = subprocess.run(
@@ -461,12 +461,12 @@ def test_disk_full_half_way(inputs, tmp_path):
 
 
 def test_interrupted(inputs, tmp_path, capsys, monkeypatch):
-    import sct_rootlets.subject as subject
+    import sct_rootlets.output.levels as levels
 
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(subject, "write_table", interrupted)
+    monkeypatch.setattr(levels, "write_table", interrupted)
     assert main(arguments(inputs, tmp_path / "out")) == 130
     assert "interrupted; nothing was written" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
