@@ -19,26 +19,26 @@ from scipy.spatial import cKDTree
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import superior_axis
 
-#: Wiggles of the centroids shorter than this wavelength are smoothed away (half of the amplitude at it, 0.01 % at
-#: 100 mm). Bends of a neck are longer, jitter of masks is shorter.
+#: Wavelength at which smoothing halves a wiggle of the centroids; at 100 mm it takes 0.01 %. Bends of a neck are
+#: longer, and jitter of masks is shorter.
 SMOOTHING_MM = 20.0
 #: Distance between the knots of the spline.
-KNOT_MM = 4.0
+KNOT_SPACING_MM = 4.0
 #: Distance between the points that represent the curve.
-STEP_MM = 0.5
+POINT_SPACING_MM = 0.5
 #: Islands of the mask smaller than this share of its largest piece are not part of the cord.
-ISLAND_SHARE = 0.05
-#: The shortest piece of cord that a centerline is fitted to.
-SHORTEST_MM = 10.0
-#: Slices through the cords of PAM50 and four healthy adults measure up to 105 mm²; a mask whose slices mostly exceed
-#: this is of something else.
-LARGEST_MM2 = 400.0
+MIN_ISLAND_SHARE = 0.05
+#: A centerline is not fitted to a shorter piece of cord.
+MIN_CORD_LENGTH_MM = 10.0
+#: Slices through the cords of PAM50 and four healthy adults measure up to 105 mm²; a mask whose median
+#: slice exceeds this shows something else.
+MAX_SECTION_MM2 = 400.0
 #: Length of cord over which the full cross-sectional area is judged when looking for the mask's ends.
 PLATEAU_MM = 15.0
-#: A centerline that was given may lie this far beside that of the cord mask: about half of the width of a cord.
-BESIDE_MM = 6.0
-#: A centerline that was given may end this far within the cord mask without a word.
-SHORT_MM = 5.0
+#: A given centerline may lie this far beside the centerline of the cord mask: about half of the width of a cord.
+MAX_BESIDE_MM = 6.0
+#: A given centerline that ends further within the cord mask is noted.
+MAX_UNCOVERED_MM = 5.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Centerline:
     cord_length : float
         Arc length of the caudal end of the cord mask in mm.
     notes : tuple of str
-        What a user should know about the fit.
+        What a user should know about the fit, one line each.
     """
 
     points: np.ndarray
@@ -85,7 +85,7 @@ class Centerline:
 
     @classmethod
     def from_points(cls, points: ArrayLike) -> Centerline:
-        """Make a centerline of a polyline from rostral to caudal, shape (N, 3), RAS+ mm."""
+        """Make a centerline from a polyline that runs from rostral to caudal, shape (N, 3), RAS+ mm."""
         points = np.asarray(points, dtype=float)
         arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
         return cls(points, arc, float(arc[-1]))
@@ -135,7 +135,7 @@ class Centerline:
         return Projection(self.arc[segment] + along, foot, np.linalg.norm(points - foot, axis=1))
 
     def position(self, arc: ArrayLike) -> np.ndarray:
-        """Points of the curve (or of its straight continuation) at arc lengths.
+        """Compute the points of the curve, or of its straight continuation, at arc lengths.
 
         Parameters
         ----------
@@ -152,7 +152,7 @@ class Centerline:
         return self.points[segment] + (arc - self.arc[segment])[:, None] * self._directions[segment]
 
     def frame(self, arc: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The cord's own axes at arc lengths: unit vectors to caudal, to the right, and to anterior.
+        """Compute the axes of the cord at arc lengths: unit vectors to caudal, to the right, and to anterior.
 
         Right and anterior are perpendicular to the curve; right stays as close as it can to the patient's right.
 
@@ -167,16 +167,16 @@ class Centerline:
             RAS+.
         """
         arc = np.atleast_1d(np.asarray(arc, dtype=float))
-        ahead, behind = self.position(arc + STEP_MM), self.position(arc - STEP_MM)
+        ahead, behind = self.position(arc + POINT_SPACING_MM), self.position(arc - POINT_SPACING_MM)
         caudal = (ahead - behind) / np.linalg.norm(ahead - behind, axis=1, keepdims=True)
         right = np.array([1.0, 0.0, 0.0]) - caudal[:, :1] * caudal
         right /= np.linalg.norm(right, axis=1, keepdims=True)
         return caudal, right, np.cross(right, caudal)
 
     def extended_to(self, point: ArrayLike) -> Centerline:
-        """The curve with a straight line from its rostral end to a point above it (as SCT does for the PMJ).
+        """Add a straight line from the rostral end to a point above it, as SCT does for the PMJ.
 
-        A point that is not above the rostral end needs no line: the same curve comes back.
+        If the point does not lie above the rostral end, the curve is returned unchanged.
 
         Parameters
         ----------
@@ -188,7 +188,7 @@ class Centerline:
             return self
         line = point - self.points[0]
         length = float(np.linalg.norm(line))
-        fractions = np.linspace(1, 0, max(2, int(np.ceil(length / STEP_MM)) + 1))[:-1]
+        fractions = np.linspace(1, 0, max(2, int(np.ceil(length / POINT_SPACING_MM)) + 1))[:-1]
         return replace(
             self,
             points=np.vstack([self.points[0] + fractions[:, None] * line, self.points]),
@@ -235,13 +235,13 @@ def fit_centerline(
     first = int(ijk[:, axis].min())
     area = np.bincount(ijk[:, axis] - first).astype(float)
     n_slices = np.count_nonzero(area)
-    if n_slices < 3 or n_slices * step_mm < SHORTEST_MM:
+    if n_slices < 3 or n_slices * step_mm < MIN_CORD_LENGTH_MM:
         raise LabelError(
             f"the {what} has {n_slices} slices ({n_slices * step_mm:.3g} mm) along the body; "
-            f"a centerline needs at least 3 slices and {SHORTEST_MM:g} mm"
+            f"a centerline needs at least 3 slices and {MIN_CORD_LENGTH_MM:g} mm"
         )
     section = float(np.median(area[area > 0])) * abs(np.linalg.det(affine[:3, :3])) / step_mm
-    if section > LARGEST_MM2:
+    if section > MAX_SECTION_MM2:
         raise LabelError(
             f"the {what} is {section:.0f} mm² thick, and a cord about 100 mm² at most; "
             "is it the image, or another mask?"
@@ -258,7 +258,7 @@ def fit_centerline(
     centroids = apply_affine(affine, np.stack(sums, axis=1))[np.searchsorted(slices, used)]
 
     ends = _half_area_ends(area, plateau)
-    along = np.linspace(*ends, int(np.ceil((ends[1] - ends[0]) * step_mm / (STEP_MM / 2))) + 1) * step_mm
+    along = np.linspace(*ends, int(np.ceil((ends[1] - ends[0]) * step_mm / (POINT_SPACING_MM / 2))) + 1) * step_mm
     points = np.stack(
         [_smooth(used * step_mm, centroids[:, k], weight[used] * step_mm, smoothing_mm, along) for k in range(3)],
         axis=1,
@@ -269,7 +269,7 @@ def fit_centerline(
 
 
 def along_cord(given: Centerline, cord: Centerline) -> Centerline:
-    """A centerline that was given, between the ends of the cord mask.
+    """Cut a given centerline to the ends of the cord mask.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def along_cord(given: Centerline, cord: Centerline) -> Centerline:
     Returns
     -------
     Centerline
-        Of the given curve, with the ends of the mask; continued straight where it does not reach them.
+        The given curve between the ends of the mask; continued straight where it does not reach them.
 
     Raises
     ------
@@ -289,21 +289,21 @@ def along_cord(given: Centerline, cord: Centerline) -> Centerline:
         If the two lie more than 6 mm apart somewhere.
     """
     apart = float(given.project(cord.points).distance.max())
-    if apart > BESIDE_MM:
+    if apart > MAX_BESIDE_MM:
         raise LabelError(
             f"the centerline lies up to {apart:.0f} mm beside the cord mask; check that it belongs to the same scan"
         )
     rostral, caudal = given.project(cord.points[[0, -1]]).arc
     short = max(given.arc[0] - rostral, caudal - given.arc[-1])
     notes = [*given.notes]
-    if short > SHORT_MM:
+    if short > MAX_UNCOVERED_MM:
         notes.append(f"the centerline ends {short:.0f} mm within the cord mask: continued straight")
-    arc = np.linspace(rostral, caudal, int(np.ceil((caudal - rostral) / STEP_MM)) + 1)
+    arc = np.linspace(rostral, caudal, int(np.ceil((caudal - rostral) / POINT_SPACING_MM)) + 1)
     return replace(_resampled(given.position(arc)), notes=(*cord.notes, *notes))
 
 
 def _without_islands(mask: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
-    """Voxel indices of the mask without small islands, and a note of what was left out."""
+    """Remove small islands; returns the voxel indices of the rest, and a note of what was removed."""
     ijk = np.argwhere(mask)
     low, high = ijk.min(axis=0), ijk.max(axis=0) + 1
     box = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
@@ -311,7 +311,7 @@ def _without_islands(mask: np.ndarray, what: str) -> tuple[np.ndarray, list[str]
     if n_pieces == 1:
         return ijk, []
     sizes = np.bincount(pieces.ravel())[1:]
-    keep = sizes >= ISLAND_SHARE * sizes.max()
+    keep = sizes >= MIN_ISLAND_SHARE * sizes.max()
     inside = keep[pieces[tuple((ijk - low).T)] - 1]
     if inside.all():
         return ijk, []
@@ -319,7 +319,7 @@ def _without_islands(mask: np.ndarray, what: str) -> tuple[np.ndarray, list[str]
 
 
 def _plateau(area: np.ndarray, step_mm: float) -> np.ndarray:
-    """Full cross-sectional area to expect at each slice: a running median, shape (N,)."""
+    """Estimate the full cross-sectional area at each slice by a running median, shape (N,)."""
     slices = np.flatnonzero(area)
     half = max(1, round(PLATEAU_MM / 2 / step_mm))
     # Slices near an end look inward over the whole window, so that a tapered end does not count as full.
@@ -329,7 +329,7 @@ def _plateau(area: np.ndarray, step_mm: float) -> np.ndarray:
 
 
 def _half_area_ends(area: np.ndarray, plateau: np.ndarray) -> tuple[float, float]:
-    """Slice positions, in slices, where the area crosses half of the plateau on its way out."""
+    """Find where the area falls to half of the plateau towards either end, in slices."""
     share = np.concatenate([[0.0], area / plateau, [0.0]])
     inside = np.flatnonzero(share >= 0.5)
     low, high = inside[0], inside[-1]
@@ -340,12 +340,12 @@ def _half_area_ends(area: np.ndarray, plateau: np.ndarray) -> tuple[float, float
 
 
 def _smooth(x: np.ndarray, y: np.ndarray, weight: np.ndarray, wavelength: float, at: np.ndarray) -> np.ndarray:
-    """Cubic spline ``f`` that minimises ``sum w (y - f)² + λ ∫ f'''²``, at positions ``at`` (increasing).
+    """Evaluate the cubic spline ``f`` that minimises ``sum w (y - f)² + λ ∫ f'''²``, at positions ``at`` (increasing).
 
     The third derivative of a cubic spline on even knots is the third difference of its coefficients, divided by
     the cube of the knot spacing: the penalty is exact (P-spline; Eilers & Marx 1996, doi 10.1214/ss/1038425655).
     """
-    n_spans = max(4, int(np.ceil((at[-1] - at[0]) / KNOT_MM)))
+    n_spans = max(4, int(np.ceil((at[-1] - at[0]) / KNOT_SPACING_MM)))
     knot_mm = (at[-1] - at[0]) / n_spans
     knots = at[0] + knot_mm * np.arange(-3, n_spans + 4)
     basis = BSpline.design_matrix(x, knots, 3).toarray()
@@ -356,7 +356,7 @@ def _smooth(x: np.ndarray, y: np.ndarray, weight: np.ndarray, wavelength: float,
 
 
 def _resampled(points: np.ndarray) -> Centerline:
-    """The polyline as a centerline with a point every `STEP_MM`."""
+    """Turn a polyline into a centerline with a point every `POINT_SPACING_MM`."""
     dense = Centerline.from_points(points)
-    arc = np.linspace(0, dense.cord_length, int(np.ceil(dense.cord_length / STEP_MM)) + 1)
+    arc = np.linspace(0, dense.cord_length, int(np.ceil(dense.cord_length / POINT_SPACING_MM)) + 1)
     return Centerline(dense.position(arc), arc, dense.cord_length)

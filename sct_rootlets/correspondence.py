@@ -1,4 +1,4 @@
-"""One subject's spinal levels against its vertebral levels: the reference, the pairs, and the tables."""
+"""The correspondence of one subject's spinal and vertebral levels: reference, pairs, and rows of tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sct_rootlets.vertebral import Disc
 #: Vertebral minus spinal midpoint of the shifted pairs C2-C3 ... C7-C8, T1-T1: the published ends (arXiv
 #: 2509.16255) and values of a template between them.
 BIAS_MM = (0.0, 0.9, 3.6, 4.6, 4.8, 5.4, 8.15)
-#: From spinal level C2 to C3, which have no vertebra between them to compare with.
+#: Distance between the middles of spinal levels C2 and C3; no published pair has spinal level C2.
 PITCH_C2_C3_MM = 15.5
 #: Usual distance between the middles of neighbouring spinal levels, between the 12-17 mm of PAM50.
 LEVEL_PITCH_MM = 14.5
@@ -28,7 +28,7 @@ class Reference:
     name : str
         ``"PMJ"``, ``"disc C2/C3"`` or ``"cord top"``.
     arc_mm : float
-        Its arc length; positions above it are negative.
+        Arc length of the reference in mm; positions above it are negative.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Reference:
 
 
 def choose_reference(pmj_arc_mm: float | None, discs: Sequence[Disc] = ()) -> Reference:
-    """The PMJ if it is known, else disc C2/C3, else the rostral end of the cord mask.
+    """Choose the PMJ if it is known, else disc C2/C3, else the rostral end of the cord mask.
 
     Parameters
     ----------
@@ -99,25 +99,25 @@ def correspond(spinal: Levels, vertebral: Levels) -> list[Pair]:
 
 
 def published_bias() -> dict[tuple[str, str], float]:
-    """`BIAS_MM` by the names of the vertebra and the spinal level that are compared."""
+    """Return `BIAS_MM` by the names of the vertebra and the spinal level that are compared."""
     shifted = [(vertebra, spinal) for pairing, vertebra, spinal in paired_levels() if pairing == "shifted"]
     return dict(zip(shifted, BIAS_MM, strict=False))
 
 
 def spinal_middles(discs: dict[int, float], scale: float = 1.0) -> dict[int, float]:
-    """Middle of each spinal level from C2 to T1, as far from the vertebrae as published (`BIAS_MM`).
+    """Predict the middle of each spinal level from C2 to T1, as far from the vertebrae as published (`BIAS_MM`).
 
     Parameters
     ----------
     discs : dict of int to float
         Arc length of each disc in mm, by value.
     scale : float
-        Of the whole spine.
+        Size of the spine relative to that of the published adults.
 
     Returns
     -------
     dict of int to float
-        mm of arc length by value, ascending.
+        Arc length in mm by value, ascending.
     """
     middles = {}
     for (vertebra, spinal), bias in published_bias().items():
@@ -130,7 +130,7 @@ def spinal_middles(discs: dict[int, float], scale: float = 1.0) -> dict[int, flo
 def level_rows(
     levels: Levels, reference: Reference, slices: Callable[[Level], tuple[int, int]], n_voxels: Callable[[Level], int]
 ) -> list[dict[str, object]]:
-    """Rows of the level table, one a level.
+    """Make the rows of the level table, one a level.
 
     Parameters
     ----------
@@ -185,14 +185,14 @@ PAIR_COLUMNS = (
 
 
 def pair_rows(pairs: Sequence[Pair], reference: Reference, method: str) -> list[dict[str, object]]:
-    """Rows of the correspondence table, one a pair; positions are relative to the reference.
+    """Make the rows of the correspondence table, one a pair; positions are relative to the reference.
 
     Parameters
     ----------
     pairs : sequence of Pair
     reference : Reference
     method : str
-        How the spinal levels were defined.
+        Definition of the spinal levels.
     """
     rows: list[dict[str, object]] = []
     for pair in pairs:
@@ -225,7 +225,7 @@ PUBLISHED_COLUMNS = (
 
 
 def published_rows(rows: Sequence[dict[str, object]], source: str) -> list[dict[str, object]]:
-    """Rows of the level table in the columns of the published scripts.
+    """Convert rows of the level table to the columns of the published scripts.
 
     There, ``start`` is the caudal end (the lower slice number) and ``end`` the rostral one, so that heights are
     positive; ``spinal_level`` holds the vertebra's number in a table of vertebral levels.
@@ -233,9 +233,9 @@ def published_rows(rows: Sequence[dict[str, object]], source: str) -> list[dict[
     Parameters
     ----------
     rows : sequence of dict
-        Of `level_rows`, with the PMJ as the reference.
+        Rows of `level_rows`, with the PMJ as the reference.
     source : str
-        Label file that the levels come from; the scripts tell the kind of level by its name.
+        Label file that the levels come from; the scripts infer the kind of level from its name.
     """
     return [
         dict(

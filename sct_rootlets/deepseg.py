@@ -212,7 +212,9 @@ def compute_spinal_levels(
         subject,
         segmented=maps,
         sidecars=sidecars,
-        confidence={level.value: level.confidence or 0.0 for level in segmentation.spinal.levels} if "rootlets" in maps else {},
+        confidence={level.value: level.confidence or 0.0 for level in segmentation.spinal.levels}
+        if "rootlets" in maps
+        else {},
         settings={**subject.settings, "Model": _describe_model(segmenter)},
         name_sources=segmentation.name_sources if named else subject.name_sources,
         notes=(*segmentation.notes, *subject.notes),
@@ -451,9 +453,7 @@ def load_networks(settings: SegmentationSettings) -> Segmenter:
     return segmenter
 
 
-def _segment(
-    segmenter: Segmenter, inputs: Inputs, settings: SegmentationSettings, clean_up: CleanUp
-) -> Segmentation:
+def _segment(segmenter: Segmenter, inputs: Inputs, settings: SegmentationSettings, clean_up: CleanUp) -> Segmentation:
     """Segment an image, remove components as asked, and note what its voxels make doubtful."""
     from sct_rootlets.segmentation.components import filter_components
 

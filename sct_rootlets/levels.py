@@ -1,4 +1,4 @@
-"""Levels, and their numbers, names and colours: the only module that knows them.
+"""Numbers, names and colours of levels, and the value that describes a level along the cord.
 
 Values follow the Spinal Cord Toolbox: rootlets and spinal levels 2-8 are C2-C8 and 9 is T1 (10 is T2 and so
 on); vertebrae 1-7 are C1-C7 and 8 is T1; disc ``n`` lies above vertebra ``n`` (3 is C2/C3); the
@@ -28,12 +28,12 @@ FIRST_NAMED, LAST_NAMED = 2, 9
 ABOVE_C2, BELOW_T1 = FIRST_NAMED - 1, LAST_NAMED + 1
 N_NAMES = BELOW_T1 + 1
 
-#: Where a rootlet may attach; keys of `Level.roots`.
+#: The four roots of a level; keys of `Level.roots`.
 ROOTS = ("left_dorsal", "right_dorsal", "left_ventral", "right_ventral")
 
 
 def mirrored_root(root: str) -> str:
-    """The root on the other side.
+    """Return the root on the other side.
 
     Examples
     --------
@@ -63,7 +63,7 @@ _COLORS = (
 
 
 def level_name(value: int, kind: Kind) -> str:
-    """Name of a level.
+    """Return the name of a level.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def level_name(value: int, kind: Kind) -> str:
 
 
 def level_value(name: str, kind: Kind) -> int:
-    """Value of a level in label maps, the inverse of `level_name`.
+    """Return the value of a level in label maps, the inverse of `level_name`.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def level_value(name: str, kind: Kind) -> int:
 
 
 def disc_name(value: int) -> str:
-    """Name of the disc above vertebra ``value``.
+    """Return the name of the disc above vertebra ``value``.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def disc_name(value: int) -> str:
 
 
 def level_color(name: str) -> str:
-    """Colour of a level as ``#RRGGBB``; a name has the same colour in every figure and table.
+    """Return the colour of a level as ``#RRGGBB``; a name has the same colour in every figure and table.
 
     Eleven colours are repeated along the spine, so that C1-T3 and any eleven neighbours differ.
     """
@@ -121,7 +121,7 @@ def level_color(name: str) -> str:
 
 
 def paired_levels() -> list[tuple[str, str, str]]:
-    """Pairs of vertebral and spinal levels to compare: ``(pairing, vertebral name, spinal name)``.
+    """List the pairs of vertebral and spinal levels to compare: ``(pairing, vertebral name, spinal name)``.
 
     ``same-name`` pairs the levels that share a name. ``shifted`` follows the anatomical shift of the cervical
     cord: vertebra C2 with spinal level C3 and so on to C7 with C8, then T1 with T1 and so on, as in the RootletSeg
@@ -137,12 +137,12 @@ def paired_levels() -> list[tuple[str, str, str]]:
 
 @dataclass(frozen=True)
 class Level:
-    """One level of one kind along the cord.
+    """A spinal or vertebral level along the cord.
 
     Attributes
     ----------
     value : int
-        Value in label maps.
+        Value in label maps; 2 is C2.
     kind : {"spinal", "vertebral"}
     rostral_mm, caudal_mm : float
         Ends in mm of arc length (0 at the rostral end of the cord mask, growing caudally).
@@ -185,13 +185,14 @@ class Level:
 
 @dataclass(frozen=True)
 class Levels:
-    """The levels of one kind, from rostral to caudal, and how they came about.
+    """The levels of one kind, from rostral to caudal.
 
     Attributes
     ----------
     kind : {"spinal", "vertebral"}
     method : str
-        ``"segment"``, ``"extent"`` or ``"midgap"``; ``"discs"`` for vertebrae.
+        Definition of the levels: ``"segment"``, ``"extent"``, ``"midgap"`` or ``"attachment"``; ``"discs"`` for
+        vertebrae.
     levels : tuple of Level
     notes : tuple of str
         What was left out or corrected, one line each.
@@ -203,7 +204,7 @@ class Levels:
     notes: tuple[str, ...] = ()
 
     def label(self, arc: np.ndarray) -> np.ndarray:
-        """Level value at each arc length, 0 where there is none.
+        """Return the value of the level at each arc length, 0 where there is none.
 
         Parameters
         ----------

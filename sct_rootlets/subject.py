@@ -243,9 +243,7 @@ class Inputs:
         return {} if self.vertebrae is None else border_points(self.vertebrae)
 
 
-def levels_from_labels(
-    inputs: Inputs, method: Method = "segment", distance_mm: float = DISTANCE_MM
-) -> SubjectLevels:
+def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: float = DISTANCE_MM) -> SubjectLevels:
     """Compute spinal levels from rootlets, vertebral levels from discs, and how they compare, for one subject.
 
     `sct_rootlets.deepseg.compute_spinal_levels` segments cord and rootlets of an image first.
@@ -350,9 +348,7 @@ def _spinal_levels(
 ) -> Levels:
     ijk, values = labelled_voxels(rootlets)
     cord_mm = apply_affine(cord.affine, np.argwhere(cord.data))
-    return spinal_levels(
-        ijk, values, rootlets.affine, rootlets.data.shape, cord_mm, centerline, method, distance_mm
-    )
+    return spinal_levels(ijk, values, rootlets.affine, rootlets.data.shape, cord_mm, centerline, method, distance_mm)
 
 
 def _check_below_pmj(levels: Levels, pmj_arc_mm: float | None) -> None:

@@ -14,11 +14,11 @@ from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels, voxel_length
 from sct_rootlets.levels import LAST_DISC, PMJ_VALUE, Level, Levels, disc_name
 
-#: A label further sideways from the centerline than this is an error: no spinal canal is that wide, and posterior
+#: A label that lies further sideways from the centerline is an error: no spinal canal is that wide, and posterior
 #: disc tips lie about 10 mm from the centerline.
-SIDEWAYS_MM = 40.0
-#: Labels this far beyond an end of the centerline still count: the last slice is thick, and the end uncertain.
-BEYOND_MM = 2.0
+MAX_SIDEWAYS_MM = 40.0
+#: Labels this far beyond an end of the centerline still count, because the last slice is thick and the end uncertain.
+MAX_BEYOND_END_MM = 2.0
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Disc:
     Attributes
     ----------
     value : int
-        3 is C2/C3.
+        Value in label maps; 3 is C2/C3.
     arc_mm : float
-        Its posterior tip, projected to the centerline, in mm of arc length.
+        Arc length of its posterior tip, projected to the centerline, in mm.
     sd_mm : float
-        Uncertainty from the voxel size, a standard deviation in mm.
+        Standard deviation of its position from the voxel size, in mm.
     """
 
     value: int
@@ -41,14 +41,14 @@ class Disc:
 
 
 def label_points(volume: Volume) -> dict[int, np.ndarray]:
-    """Read point labels: one position a value.
+    """Read the position of each point label.
 
-    Voxels of one value that touch are one label, at their centroid.
+    Touching voxels of one value are one label, at their centroid.
 
     Parameters
     ----------
     volume : Volume
-        Zero but for the labels.
+        Zero except for the labels.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def check_beside_cord(distance_mm: float, what: str) -> None:
     LabelError
         If it is more than 40 mm: then the label belongs to another scan.
     """
-    if distance_mm > SIDEWAYS_MM:
+    if distance_mm > MAX_SIDEWAYS_MM:
         raise LabelError(
             f"{what} lies {distance_mm:.0f} mm sideways from the cord; check that it belongs to the same scan"
         )
@@ -168,9 +168,9 @@ def place_discs(
     centerline : Centerline
         Extended to the PMJ where there is one.
     affine : numpy.ndarray, shape (4, 4)
-        Of the volume that the labels were read from: gives their uncertainty.
+        Affine of the label volume, which gives the uncertainty of the labels.
     least : int
-        How many there must be: a vertebra needs two.
+        Smallest number of discs that must remain; a vertebra needs two.
 
     Returns
     -------
@@ -199,7 +199,7 @@ def place_discs(
         arc = float(projection.arc[0])
         caudal, _, _ = centerline.frame(arc)
         length = float(voxel_length(affine, caudal)[0])
-        margin = max(BEYOND_MM, length / 2)
+        margin = max(MAX_BEYOND_END_MM, length / 2)
         if centerline.arc[0] - margin <= arc <= centerline.arc[-1] + margin:
             check_beside_cord(float(projection.distance[0]), f"disc {value} ({disc_name(value)})")
             discs.append(Disc(value, arc, length / np.sqrt(12)))
@@ -231,7 +231,7 @@ def vertebral_levels(discs: list[Disc], cord_length: float, notes: list[str] | N
     cord_length : float
         Arc length of the caudal end of the cord mask in mm: levels that reach beyond the mask are not complete.
     notes : list of str, optional
-        Handed on with the levels.
+        Notes that are added to the levels.
 
     Raises
     ------
@@ -241,7 +241,7 @@ def vertebral_levels(discs: list[Disc], cord_length: float, notes: list[str] | N
     levels = []
     for upper, lower in pairwise(discs):
         if lower.value == upper.value + 1:
-            beyond = upper.arc_mm < -BEYOND_MM or lower.arc_mm > cord_length + BEYOND_MM
+            beyond = upper.arc_mm < -MAX_BEYOND_END_MM or lower.arc_mm > cord_length + MAX_BEYOND_END_MM
             incomplete = ("reaches beyond the cord mask",) if beyond else ()
             ends = (upper.arc_mm, lower.arc_mm, upper.sd_mm, lower.sd_mm)
             levels.append(Level(upper.value, "vertebral", *ends, incomplete=incomplete))

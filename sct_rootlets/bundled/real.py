@@ -73,7 +73,9 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
         placed, _ = place_discs(label_points(discs), line, affine)
         arc = line.project(apply_affine(affine, np.argwhere(mask))).arc
         levels = np.zeros(mask.shape, dtype=np.uint8)
-        levels[mask] = evidence_from_discs(arc, {disc.value: disc.arc_mm for disc in placed}).log_probability.argmax(axis=1)
+        levels[mask] = evidence_from_discs(arc, {disc.value: disc.arc_mm for disc in placed}).log_probability.argmax(
+            axis=1
+        )
         roots = np.zeros_like(levels)
     else:
         oriented, mask_there = orient(image), orient(cord)

@@ -219,9 +219,7 @@ def _bootstrap(arguments: argparse.Namespace) -> None:
     from sct_rootlets.nnunet.bootstrap import bootstrap
 
     model = find_model(arguments.model)
-    settings = SegmentationSettings(
-        model=model, device=arguments.device or "cpu", threads=arguments.threads
-    )
+    settings = SegmentationSettings(model=model, device=arguments.device or "cpu", threads=arguments.threads)
     segmenter = load_networks(settings)
 
     def predict(volume: Volume) -> np.ndarray:

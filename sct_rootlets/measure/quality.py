@@ -208,6 +208,8 @@ def deviations(scan: Scan) -> dict[str, float]:
         named = [((pair.vertebral.name, pair.spinal.name), pair) for pair in scan.pairs]
         return {names[1]: expected[names] - pair.difference_mm for names, pair in named if names in expected}
     return {
-        f"{above.name}–{below.name}": below.midpoint_mm - above.midpoint_mm - LEVEL_PITCH_MM * (below.value - above.value)
+        f"{above.name}–{below.name}": below.midpoint_mm
+        - above.midpoint_mm
+        - LEVEL_PITCH_MM * (below.value - above.value)
         for above, below in pairwise(_spinal(scan))
     }

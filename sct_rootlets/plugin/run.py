@@ -150,7 +150,9 @@ def segment(script: ModuleType, argv: Sequence[str]) -> None:
         sys.exit(f"sct_deepseg {task}: error: {error}")
 
 
-def checked(script: ModuleType, parser: ArgumentParser, task: str, arguments: Namespace) -> tuple[SegmentationSettings, CleanUp]:
+def checked(
+    script: ModuleType, parser: ArgumentParser, task: str, arguments: Namespace
+) -> tuple[SegmentationSettings, CleanUp]:
     """Read settings from SCT's options and ours; options that make no sense for label maps are bad usage."""
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline, PPoly
 from scipy.spatial import cKDTree
 
-from sct_rootlets.centerline import KNOT_MM, Centerline
+from sct_rootlets.centerline import KNOT_SPACING_MM, Centerline
 
 #: Points of the curve among which the search for the nearest place starts.
 _START_MM = 1.0
@@ -42,7 +42,7 @@ class CordSpace:
     @classmethod
     def along(cls, centerline: Centerline) -> CordSpace:
         """Coordinates along a centerline: a cubic spline through a point every few millimetres."""
-        n_points = max(4, 1 + round((centerline.arc[-1] - centerline.arc[0]) / KNOT_MM))
+        n_points = max(4, 1 + round((centerline.arc[-1] - centerline.arc[0]) / KNOT_SPACING_MM))
         arc = np.linspace(centerline.arc[0], centerline.arc[-1], n_points)
         return cls(CubicSpline(arc, centerline.position(arc)))
 

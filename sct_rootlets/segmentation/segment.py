@@ -262,5 +262,3 @@ def resample_to_image(
         rootlets[voxels] = values
         roots[voxels] = np.where(values > 0, 1 + root, 0)
     return oriented.restore(rootlets), oriented.restore(roots), oriented.restore(cord_on_image)
-
-

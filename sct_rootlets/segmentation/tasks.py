@@ -1,6 +1,6 @@
-"""The tasks of ``sct_deepseg``: what each writes, in a table. A new task is a new entry of `TASKS`.
+"""The tasks of ``sct_deepseg``: what each writes. A new task is a new entry of `TASKS`.
 
-Importing this module imports nothing heavy: ``-h`` reads the table.
+Importing this module imports nothing heavy, because ``-h`` reads the table.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class Output:
     Attributes
     ----------
     suffix : str
-        What is added to the name of the image, without ending.
+        Text that is added to the name of the image, without ending.
     description : str
-        For the sidecar.
+        Description in the sidecar.
     make : callable
-        From the segmentation and the image to values on the image's grid.
+        Function of the segmentation and the image that returns values on the image's grid.
     names : callable
-        Returns name and colour of each value that may occur.
+        Function that returns name and colour of each value that may occur.
     """
 
     suffix: str
@@ -42,16 +42,16 @@ class Output:
 
 @dataclass(frozen=True)
 class Task:
-    """Something that ``sct_deepseg`` can segment.
+    """A task of ``sct_deepseg``.
 
     Attributes
     ----------
     description : str
-        One line, for the list of tasks.
+        One line for the list of tasks.
     details : str
-        For ``-task-details`` and the help of the task.
+        Text for ``-task-details`` and the help of the task.
     outputs : tuple of Output
-        One, or several, whose suffixes are then part of the names even where the user gave one.
+        Label maps that the task writes. The suffixes of several are part of their names even if the user gave a name.
     """
 
     description: str
@@ -60,7 +60,7 @@ class Task:
 
 
 def root_value(level: int, root: str) -> int:
-    """Value of the root of a level in the map of roots: ten times the level's, and 1 + the index into `ROOTS`.
+    """Return the value of a root in the map of roots: ten times the value of the level, plus 1 + the index into `ROOTS`.
 
     Examples
     --------

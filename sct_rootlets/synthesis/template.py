@@ -112,7 +112,9 @@ def load_template(folder: str | os.PathLike[str]) -> Template:
     share[cord > 0] = 0
     at_c3 = int(discs[3] / spacing[2]) - bottom
     low = np.array([*((first - centre) * spacing[:2]), bottom * spacing[2]])
-    top = np.array([np.flatnonzero((rootlets == v).any(axis=(0, 1))).mean() for v in range(FIRST_NAMED, LAST_NAMED + 1)])
+    top = np.array(
+        [np.flatnonzero((rootlets == v).any(axis=(0, 1))).mean() for v in range(FIRST_NAMED, LAST_NAMED + 1)]
+    )
     return Template(
         tissue=torch.from_numpy(tissue),
         share=torch.from_numpy(np.round(share * 255).astype(np.uint8)),
@@ -121,7 +123,10 @@ def load_template(folder: str | os.PathLike[str]) -> Template:
         spacing_mm=spacing,
         low_mm=low,
         discs=discs,
-        middles={value: float((z + bottom) * spacing[2]) for value, z in zip(range(FIRST_NAMED, LAST_NAMED + 1), top, strict=True)},
+        middles={
+            value: float((z + bottom) * spacing[2])
+            for value, z in zip(range(FIRST_NAMED, LAST_NAMED + 1), top, strict=True)
+        },
         half_axes_mm=_half_axes(cord[:, :, at_c3] > 0, spacing),
         canal_half_axes_mm=_half_axes(sac[:, :, at_c3], spacing),
     )

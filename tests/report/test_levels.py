@@ -51,7 +51,9 @@ def test_draws_what_there_is(phantom):
     assert len(levels_figure(alone).axes[0].images) == 1  # no scan, only the levels
     broken = phantom.image.data.astype(np.float32)
     broken[10:20] = np.nan
-    with_nan = levels_from_labels(Inputs.load(cord=phantom.cord, discs=phantom.discs, image=(broken, phantom.cord.affine)))
+    with_nan = levels_from_labels(
+        Inputs.load(cord=phantom.cord, discs=phantom.discs, image=(broken, phantom.cord.affine))
+    )
     assert len(levels_figure(with_nan).axes) == 3
 
 

@@ -98,7 +98,10 @@ def test_doubt_shows():
     assert 0.2 < four < 0.5
     assert four > 2 * np.delete(names, [4 - ABOVE_C2, 5 - ABOVE_C2]).max()
     blurred = presence_of([(45, 56, 4)])
-    for_it, against = np.log(DETECTION_RATE / FALSE_POSITIVE_RATE), np.log((1 - FALSE_POSITIVE_RATE) / (1 - DETECTION_RATE))
+    for_it, against = (
+        np.log(DETECTION_RATE / FALSE_POSITIVE_RATE),
+        np.log((1 - FALSE_POSITIVE_RATE) / (1 - DETECTION_RATE)),
+    )
     blurred[37:45] = against / (for_it + against)  # speaks neither for a segment nor against one
     (clear,) = decode_levels(presence_of([(45, 56, 4)]), [names_around(MIDDLES)])
     (doubtful,) = decode_levels(blurred, [names_around(MIDDLES)])
@@ -114,7 +117,13 @@ def all_divisions(model):
         for gap in range(model.n - border + 1):
             begin = border + gap
             for end, other in product(range(begin + 1, model.n + 1), range(N_NAMES - 1)):
-                link = 0.0 if name is None else model.transitions[gap, name, other] if gap in model.gap_lengths else -np.inf
+                link = (
+                    0.0
+                    if name is None
+                    else model.transitions[gap, name, other]
+                    if gap in model.gap_lengths
+                    else -np.inf
+                )
                 begins, scores = model.segments[end]
                 row = np.flatnonzero(begins == begin)
                 if len(row) and np.isfinite(link):
