@@ -186,12 +186,14 @@ class _SemiMarkovModel:
             mean = (weight * borders).sum() / max(confidence, 1e-12)
             variance = (weight * (borders - mean) ** 2).sum() / max(confidence, 1e-12)
             deviations_mm.append(float(self.cell_mm * np.sqrt(variance + 1 / 12)))
+        rostral_sd_mm, caudal_sd_mm = deviations_mm
         return Level(
             name,
             "spinal",
             begin * self.cell_mm,
             end * self.cell_mm,
-            *deviations_mm,
+            rostral_sd_mm,
+            caudal_sd_mm,
             confidence=min(confidence, 1.0),
         )
 

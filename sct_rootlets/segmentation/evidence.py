@@ -97,7 +97,7 @@ def evidence_from_rootlets(prediction: Prediction, near: NearCord) -> NameEviden
     """Average what the network of rootlets says of the names of the rootlets in each cell."""
     weight = prediction.rootlet[near.index]
     total = np.bincount(near.cell, weight, near.n_cells)
-    names = prediction.names[(slice(None), *near.index)]
+    names = np.stack([name[near.index] for name in prediction.names])
     logs = np.log(names / np.maximum(names.sum(axis=0), 1e-9) + 1e-6)
     log_probability = np.zeros((near.n_cells, N_NAMES))
     for value in range(FIRST_NAMED, LAST_NAMED + 1):

@@ -60,7 +60,7 @@ class Task:
 
 
 def root_value(level: int, root: str) -> int:
-    """Return the value of a root in the map of roots: ten times the value of the level, plus 1 + the index into `ROOTS`.
+    """Return the value of a root in the map of roots: ten times the level's value, plus 1 + the index into `ROOTS`.
 
     Examples
     --------
