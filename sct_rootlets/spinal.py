@@ -6,6 +6,7 @@ stray voxels, are in ``docs/methods.md``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -14,6 +15,7 @@ from nibabel.affines import apply_affine
 from scipy.spatial import cKDTree
 
 from sct_rootlets.centerline import Centerline
+from sct_rootlets.cord_mask import MaskDefect
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import superior_axis, voxel_length
 from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, ROOTS, Level, Levels, level_name
@@ -36,7 +38,9 @@ CUT_BY_VIEW = "may be cut by the field of view"
 #: Midpoints of levels that follow one another lie at least this far apart.
 STEP_MM = 1.0
 #: A level measured on fewer voxels than this, or on one root only, is not complete.
-FEW_VOXELS = 10
+MIN_VOXELS = 10
+#: A level whose neighbour ends with a greater standard deviation than this is not complete.
+MAX_END_SD_MM = 3.0
 #: Rootlets attaching more than this angle ventral of the cord's widest line are ventral ones. The angle is that of
 #: the cross-section stretched to a circle; PAM50's rootlets leave a gap around it between dorsal and ventral.
 VENTRAL_DEG = 20.0
@@ -68,6 +72,7 @@ def spinal_levels(
     centerline: Centerline,
     method: Method = "segment",
     distance_mm: float = DISTANCE_MM,
+    defects: Sequence[MaskDefect] = (),
 ) -> Levels:
     """Spinal levels from the voxels of a rootlet map.
 
@@ -91,6 +96,9 @@ def spinal_levels(
         no gaps.
     distance_mm : float
         Rootlets further than this from the cord do not count: they have run caudally from where they attach.
+    defects : sequence of MaskDefect
+        Where the cord mask is missing or too thin. Levels whose rootlets lie there too far from the mask to count are
+        incomplete, and the uncertainty of their ends covers these rootlets.
 
     Returns
     -------
@@ -113,6 +121,10 @@ def spinal_levels(
     rootlets = _near_cord(ijk, values, affine, shape, cord_mm, centerline, distance_mm)
     extents, notes = _extents_in_order(rootlets, centerline.cord_length)
     extents, overlap_notes = _without_overlap(extents)
+    if defects:
+        dropped = _rootlets_beside(defects, ijk, values, affine, cord_mm, centerline, distance_mm)
+        extents, defect_notes = _with_uncertain_ends(extents, defects, dropped, float(rootlets.length.mean()) / 2)
+        notes += defect_notes
     levels = {"extent": _as_extents, "segment": _as_segments, "midgap": _as_midgaps}[method](extents)
     missing = sorted(set(np.unique(values).tolist()) - set(rootlets.value.tolist()))
     notes += [
@@ -272,7 +284,7 @@ def _extent(run: _Rootlets, cord_length: float) -> Level:
     incomplete = []
     if inside.at_edge.any() or rostral < CUT_MM or caudal > cord_length - CUT_MM:
         incomplete.append(CUT_BY_VIEW)
-    if len(inside) < FEW_VOXELS:
+    if len(inside) < MIN_VOXELS:
         incomplete.append(f"only {len(inside)} rootlet voxels near the cord")
     elif np.count_nonzero(counts) == 1:
         incomplete.append(f"rootlets of one root only ({ROOTS[int(counts.argmax())].replace('_', ' ')})")
@@ -335,6 +347,78 @@ def _without_overlap(levels: list[Level]) -> tuple[list[Level], list[str]]:
     ], notes
 
 
+@dataclass(frozen=True)
+class _Dropped:
+    """Rootlet voxels that lie too far from the cord mask to count, because the mask has a defect."""
+
+    value: np.ndarray  # level of each voxel
+    arc: np.ndarray  # mm
+    defect: np.ndarray  # index of the defect
+
+
+def _rootlets_beside(
+    defects: Sequence[MaskDefect],
+    ijk: np.ndarray,
+    values: np.ndarray,
+    affine: np.ndarray,
+    cord_mm: np.ndarray,
+    centerline: Centerline,
+    distance_mm: float,
+) -> _Dropped:
+    """Find the rootlets beside defects of the mask that would count if the mask had its usual section there."""
+    points = apply_affine(affine, ijk)
+    far = cKDTree(cord_mm).query(points)[0] > distance_mm
+    place = centerline.project(points[far])
+    index = np.full(len(place.arc), -1)
+    for number, defect in enumerate(defects):
+        beside = (place.arc > defect.rostral_mm) & (place.arc < defect.caudal_mm)
+        index[beside & (place.distance <= defect.radius_mm + distance_mm)] = number
+    known = index >= 0
+    return _Dropped(values[far][known], place.arc[known], index[known])
+
+
+def _with_uncertain_ends(
+    levels: list[Level], defects: Sequence[MaskDefect], dropped: _Dropped, half_voxel_mm: float
+) -> tuple[list[Level], list[str]]:
+    """Widen the uncertainty of ends beyond which rootlets were dropped, and mark these levels incomplete."""
+    notes = []
+    for number, defect in enumerate(defects):
+        here = dropped.defect == number
+        names = ", ".join(level_name(int(value), "spinal") for value in np.unique(dropped.value[here]))
+        if here.any():
+            notes.append(
+                f"the cord mask is {defect.kind} over {defect.length_mm:.0f} mm: {np.count_nonzero(here)} rootlet "
+                f"voxels there do not count ({names}); complete the mask"
+            )
+    result = []
+    for level in levels:
+        own = dropped.value == level.value
+        arc = dropped.arc[own]
+        above, below = arc < level.rostral_mm, arc > level.caudal_mm
+        within = ~(above | below)
+        if not own.any():
+            result.append(level)
+            continue
+        beyond_mm = [
+            float(np.max(level.rostral_mm - arc + half_voxel_mm, where=above, initial=0)),
+            float(np.max(arc - level.caudal_mm + half_voxel_mm, where=below, initial=0)),
+        ]
+        # Rootlets dropped within the level do not move its ends, but more than a few show that it is badly known.
+        if not (above.any() or below.any() or within.sum() >= MIN_VOXELS):
+            result.append(level)
+            continue
+        kinds = {defects[index].kind for index in dropped.defect[own]}
+        reason = f"{own.sum()} rootlet voxels do not count where the cord mask is {' or '.join(sorted(kinds))}"
+        result.append(
+            replace(
+                _marked(level, reason),
+                rostral_sd_mm=float(np.hypot(level.rostral_sd_mm, beyond_mm[0])),
+                caudal_sd_mm=float(np.hypot(level.caudal_sd_mm, beyond_mm[1])),
+            )
+        )
+    return result, notes
+
+
 def _as_extents(extents: list[Level]) -> list[Level]:
     return extents
 
@@ -347,6 +431,8 @@ def _as_segments(extents: list[Level]) -> list[Level]:
         if above is None:
             levels.append(_marked(level, "no level above it to start from"))
         else:
+            if above.caudal_sd_mm > MAX_END_SD_MM:
+                level = _marked(level, f"begins at the end of {above.name}, which is uncertain")
             levels.append(replace(level, rostral_mm=above.caudal_mm, rostral_sd_mm=above.caudal_sd_mm))
     return levels
 
@@ -364,6 +450,8 @@ def _as_midgaps(extents: list[Level]) -> list[Level]:
                 rostral_mm=(above.caudal_mm + by_value[level.value].rostral_mm) / 2,
                 rostral_sd_mm=_mean_sd(above.caudal_sd_mm, by_value[level.value].rostral_sd_mm),
             )
+            if above.caudal_sd_mm > MAX_END_SD_MM:
+                level = _marked(level, f"shares the gap with {above.name}, whose end is uncertain")
         if below is None:
             level = _marked(level, "no level below it to share the gap with")
         else:
@@ -372,6 +460,8 @@ def _as_midgaps(extents: list[Level]) -> list[Level]:
                 caudal_mm=(by_value[level.value].caudal_mm + below.rostral_mm) / 2,
                 caudal_sd_mm=_mean_sd(by_value[level.value].caudal_sd_mm, below.rostral_sd_mm),
             )
+            if below.rostral_sd_mm > MAX_END_SD_MM:
+                level = _marked(level, f"shares the gap with {below.name}, whose end is uncertain")
         levels.append(level)
     return levels
 

@@ -15,6 +15,7 @@ from nibabel.affines import apply_affine
 
 from sct_rootlets.bids import output_prefix
 from sct_rootlets.centerline import Centerline, along_cord, fit_centerline
+from sct_rootlets.cord_mask import Sections, find_mask_defects, implausible_sections, measure_sections, nested_labels
 from sct_rootlets.correspondence import (
     PAIR_COLUMNS,
     Pair,
@@ -274,8 +275,16 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
     mask, notes = binary_mask(inputs.cord)
     cord = replace(inputs.cord, data=mask)
     notes += _orientation_notes(inputs.cord)
+    nested = nested_labels(inputs.cord)
+    if nested is not None:
+        notes.append(
+            f"{inputs.cord.name} holds one region (value {nested[1]}) around another ({nested[0]}), such as the spinal "
+            "canal around the cord: give the cord alone"
+        )
     centerline, line_notes = _fit_cord(cord, inputs.centerline)
     notes += line_notes
+    sections = measure_sections(cord.data, cord.affine, centerline)
+    notes += implausible_sections(cord.data, cord.affine, centerline, sections)
     pmj_arc = None
     if inputs.pmj is not None:
         centerline, pmj_arc = _extend_to_pmj(centerline, inputs.pmj)
@@ -285,7 +294,7 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
         discs, disc_notes = place_discs(inputs.disc_points(), centerline, cord.affine)
         vertebral = vertebral_levels(discs, centerline.cord_length, disc_notes)
     if inputs.rootlets is not None:
-        spinal = _spinal_levels(inputs.rootlets, cord, centerline, method, distance_mm)
+        spinal = _spinal_levels(inputs.rootlets, cord, centerline, method, distance_mm, sections)
     name_sources = None if inputs.rootlets is None else read_name_sources(inputs.rootlets.path)
     for levels in (spinal, vertebral):
         if levels is not None:
@@ -344,11 +353,21 @@ def _extend_to_pmj(centerline: Centerline, pmj: Volume) -> tuple[Centerline, flo
 
 
 def _spinal_levels(
-    rootlets: Volume, cord: Volume, centerline: Centerline, method: Method, distance_mm: float
+    rootlets: Volume, cord: Volume, centerline: Centerline, method: Method, distance_mm: float, sections: Sections
 ) -> Levels:
     ijk, values = labelled_voxels(rootlets)
     cord_mm = apply_affine(cord.affine, np.argwhere(cord.data))
-    return spinal_levels(ijk, values, rootlets.affine, rootlets.data.shape, cord_mm, centerline, method, distance_mm)
+    return spinal_levels(
+        ijk,
+        values,
+        rootlets.affine,
+        rootlets.data.shape,
+        cord_mm,
+        centerline,
+        method,
+        distance_mm,
+        find_mask_defects(sections),
+    )
 
 
 def _check_below_pmj(levels: Levels, pmj_arc_mm: float | None) -> None:

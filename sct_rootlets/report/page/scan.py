@@ -14,7 +14,7 @@ from sct_rootlets.correspondence import Pair, Reference, choose_reference, corre
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels
 from sct_rootlets.levels import ROOTS, Level, Levels
-from sct_rootlets.spinal import CUT_BY_VIEW, CUT_MM, FEW_VOXELS
+from sct_rootlets.spinal import CUT_BY_VIEW, CUT_MM, MIN_VOXELS
 from sct_rootlets.vertebral import Disc, place_discs, vertebral_levels
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _attachments(found: Segmentation) -> tuple[Level, ...]:
         reasons = []
         if one.rostral_mm < CUT_MM or one.caudal_mm > end - CUT_MM:
             reasons.append(CUT_BY_VIEW)
-        if counts.sum() < FEW_VOXELS:
+        if counts.sum() < MIN_VOXELS:
             reasons.append(f"only {counts.sum()} rootlet voxels")
         elif np.count_nonzero(counts) == 1:
             reasons.append(f"rootlets of one root only ({ROOTS[int(counts.argmax())].replace('_', ' ')})")
