@@ -14,7 +14,8 @@ from scipy import ndimage
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.image import Volume, VolumeLike, check_same_grid
 from sct_rootlets.levels import level_name
-from sct_rootlets.models.weights import Weights, find_model
+from sct_rootlets.models.store import find_model
+from sct_rootlets.models.weights import Weights
 from sct_rootlets.nifti import header_notes, load_volume, save_labels
 from sct_rootlets.output.files import staged_outputs, write_json, write_table
 from sct_rootlets.registration.pam50 import Template, find_template

@@ -17,9 +17,12 @@ from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import ImageError, LabelError, ModelError
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import ROOTS, mirrored_root
+from sct_rootlets.models.manifest import BUNDLED_FOLDER, NETWORKS
 from sct_rootlets.models.model import Model
-from sct_rootlets.models.weights import FOLDER, NAMES, Weights, check_classes, find_model, import_torch
-from sct_rootlets.segmentation.cord import CordSight, find_cord, largest_piece, no_cord
+from sct_rootlets.models.requirements import check_classes, import_torch
+from sct_rootlets.models.store import find_model
+from sct_rootlets.models.weights import Weights
+from sct_rootlets.segmentation.cord import CoarseCord, find_cord, largest_piece, no_cord
 from sct_rootlets.segmentation.grid import Box, Resampling, mean_and_deviation, orient
 from sct_rootlets.segmentation.labelling import (
     ABOVE,
@@ -277,7 +280,7 @@ def _sample_along(volume: Volume, model: Model, centerline: Centerline) -> _Samp
     low, high = starts.min(axis=0), starts.max(axis=0) + model.patch
     box = tuple(slice(int(a), int(min(b, n))) for a, b, n in zip(low, high, resampling.target, strict=True))
     mean, deviation = mean_and_deviation(oriented.data)
-    image = (resampling.cut(oriented.data, box, order=3) - mean) / max(deviation, 1e-8)
+    image = (resampling.crop(oriented.data, box, order=3) - mean) / max(deviation, 1e-8)
     padded = np.pad(image, [(0, int(b) - part.stop) for b, part in zip(high, box, strict=True)])
     across = int(np.abs(oriented.affine[0, :3]).argmax())
     affine[:3, 3] = apply_affine(affine, low)
@@ -349,7 +352,7 @@ def _stretches(
     region: _Region,
     cord: np.ndarray,
     centerline: Centerline,
-    sight: CordSight,
+    sight: CoarseCord,
     discs: dict[int, np.ndarray] | None,
 ) -> tuple[list[Stretch], bool]:
     """Name the rootlets along the cord from what the networks saw near it; and whether discs changed a name."""
@@ -403,10 +406,10 @@ def _on_the_image(
     oriented = orient(volume, model.orientation, model.permutation)
     # The mask of the region says which piece is the cord; the probability, where its border runs.
     keep = ndimage.binary_dilation(cord, np.ones((3, 3, 3)))
-    probability, box = region.resampling.back(region.cord * keep, region.box)
+    probability, box = region.resampling.to_volume(region.cord * keep, region.box)
     cord_there = np.zeros(oriented.data.shape, dtype=bool)
     cord_there[box] = probability > THRESHOLD
-    probability, _ = region.resampling.back(region.rootlet, region.box)
+    probability, _ = region.resampling.to_volume(region.rootlet, region.box)
     found = (probability > ROOTLET_THRESHOLD) & ~cord_there[box]
     labels = np.zeros(oriented.data.shape, dtype=np.uint8)
     sides = np.zeros(oriented.data.shape, dtype=np.uint8)
@@ -490,7 +493,7 @@ def level_of_rootlets(
 
 
 def load_segmenter(
-    model: str | os.PathLike[str] | Weights | None = None, device: str = "cpu", bundle: Path = FOLDER
+    model: str | os.PathLike[str] | Weights | None = None, device: str = "cpu", bundle: Path = BUNDLED_FOLDER
 ) -> Segmenter:
     """Load the networks.
 
@@ -501,7 +504,7 @@ def load_segmenter(
         rootlets are taken in place of those of the bundled model; the bundled ones still find the cord.
     device : {"cpu", "cuda", "mps"}
     bundle : Path
-        Folder with the models of `NAMES`.
+        Folder with the models of `NETWORKS`.
 
     Raises
     ------
@@ -519,5 +522,5 @@ def load_segmenter(
     if not chosen.is_bundled:
         other = load_model(chosen.folder, device)
         check_classes(other.labels, chosen.name)
-    overview, names, rootlets = (load_model(bundle / name, device) for name in NAMES)
+    overview, names, rootlets = (load_model(bundle / name, device) for name in NETWORKS)
     return Segmenter(overview, names, rootlets, other, device)

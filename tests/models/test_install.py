@@ -19,10 +19,13 @@ from published import Server, write_model, zip_folder  # noqa: E402
 from sct_rootlets.errors import ModelError  # noqa: E402
 from sct_rootlets.models import install as module  # noqa: E402
 from sct_rootlets.models import weights  # noqa: E402
+from sct_rootlets.models.catalogue import Release  # noqa: E402
 from sct_rootlets.models.download import Patience  # noqa: E402
+from sct_rootlets.models.files import sha256_of  # noqa: E402
 from sct_rootlets.models.install import install, remove, suggested_name  # noqa: E402
+from sct_rootlets.models.installed import find_installed  # noqa: E402
 from sct_rootlets.models.model import load_model  # noqa: E402
-from sct_rootlets.models.weights import Release, find_installed, find_model, sha256_of  # noqa: E402
+from sct_rootlets.models.store import find_model  # noqa: E402
 
 NAME = "ours"
 QUICK = Patience(timeout_s=0.5, attempts=2, pause_s=0.0)

@@ -94,7 +94,7 @@ def test_code_in_a_checkpoint_does_not_run(spoilt, tmp_path, monkeypatch):
 
 def test_half_precision_on_disk_is_full_precision_in_use(model_folder, tmp_path):
     from sct_rootlets.bundled.export import write_model_folder
-    from sct_rootlets.models.model import plain_unet
+    from sct_rootlets.models.architecture import plain_unet
 
     model = load_model(model_folder)
     folder = write_model_folder(

@@ -47,7 +47,7 @@ def test_the_same_weights(model_folder, tmp_path, monkeypatch, older_torch):
 
 def test_numbers_of_numpy(tmp_path):
     from sct_rootlets.models import unpickling
-    from sct_rootlets.models.model import _numpy_scalar
+    from sct_rootlets.models.checkpoint import _numpy_scalar
 
     torch.save(like_nnunet({}), tmp_path / "c.pth")
     log = unpickling.load(tmp_path / "c.pth", _numpy_scalar())["logging"]

@@ -7,17 +7,11 @@ import pytest
 
 from sct_rootlets.errors import ModelError
 from sct_rootlets.models import weights
-from sct_rootlets.models.weights import (
-    BUNDLED,
-    FOLDER,
-    bundled,
-    catalogue,
-    changed_files,
-    find_model,
-    installed_names,
-    model_folders,
-    sha256_of,
-)
+from sct_rootlets.models.files import sha256_of
+from sct_rootlets.models.installed import installed_names, model_folders
+from sct_rootlets.models.manifest import BUNDLED, FOLDER
+from sct_rootlets.models.store import find_model
+from sct_rootlets.models.weights import bundled, catalogue, changed_files
 
 
 @pytest.fixture
