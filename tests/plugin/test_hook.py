@@ -11,7 +11,7 @@ def test_a_start_of_python_loads_three_small_modules():
         "from sct_rootlets.plugin import hook; hook.install(); print(*sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["sct_rootlets", "sct_rootlets.sct", "sct_rootlets.plugin.hook"]
+    assert done.stdout.split() == ["sct_rootlets", "sct_rootlets.plugin", "sct_rootlets.plugin.hook"]
 
 
 def test_our_failure_is_one_warning_and_sct_goes_on(miniature):
