@@ -40,39 +40,31 @@ def _command(arguments: argparse.Namespace) -> None:
     scan = "sub-phantom01_T2w"
     labels = folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
     levels = folder / "levels"
-    image = str(folder / "sub-phantom01" / "anat" / f"{scan}.nii.gz")
-    to_levels = [
-        "-i",
-        image,
-        "-ldisc",
-        str(labels / f"{scan}_label-discs_dlabel.nii.gz"),
-        "-pmj",
-        str(labels / f"{scan}_label-PMJ_dlabel.nii.gz"),
-        "-ofolder",
-        str(levels),
-    ]
+    image = folder / "sub-phantom01" / "anat" / f"{scan}.nii.gz"
+    to_levels = {
+        "-i": image,
+        "-ldisc": labels / f"{scan}_label-discs_dlabel.nii.gz",
+        "-pmj": labels / f"{scan}_label-PMJ_dlabel.nii.gz",
+        "-ofolder": levels,
+    }
     template, registration = folder / "template", folder / "registration"
     write_template(template)
-    to_register = [
-        "-i",
-        image,
-        "-s",
-        str(levels / f"{scan}_label-SC_seg.nii.gz"),
-        "-rootlets",
-        str(levels / f"{scan}_label-rootlets_dseg.nii.gz"),
-        "-template",
-        str(template),
-        "-ofolder",
-        str(registration),
-    ]
+    to_register = {
+        "-i": image,
+        "-s": levels / f"{scan}_label-SC_seg.nii.gz",
+        "-rootlets": levels / f"{scan}_label-rootlets_dseg.nii.gz",
+        "-template": template,
+        "-ofolder": registration,
+    }
     steps = (
         ("sct_compute_spinal_levels", compute_spinal_levels.main, to_levels),
         ("sct_rootlets register", register.main, to_register),
     )
     for name, run_step, options in steps:
+        words = [str(word) for option in options.items() for word in option]
         if arguments.v:
-            say(f"{name} {shlex.join(options)}", "")
-        if run_step([*options, "-v", str(arguments.v)]):
+            say(f"{name} {shlex.join(words)}", "")
+        if run_step([*words, "-v", str(arguments.v)]):
             raise SctRootletsError("the demo did not finish; see the message above")
         if arguments.v:
             say("")

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from sct_rootlets.models.installed import installed_names
 from sct_rootlets.models.manifest import BUNDLED_FOLDER, read_manifest
-from sct_rootlets.sct.installation import (
-    SHARED_COMMAND,
-    Environment,
-    Toolbox,
-    commands_to_link,
-    is_ours,
-    launches,
-    nnunet_notes,
-)
+from sct_rootlets.sct import installation
+from sct_rootlets.sct.installation import SHARED_COMMAND, Environment, Toolbox
 from sct_rootlets.sct.link import PTH_FILE, ask_toolbox
 
 
@@ -22,7 +15,9 @@ def status(environment: Environment, toolbox: Toolbox) -> list[str]:
     Parameters
     ----------
     environment : Environment
+        The environment in which the package is installed.
     toolbox : Toolbox
+        The installation that runs in it.
 
     Returns
     -------
@@ -31,11 +26,15 @@ def status(environment: Environment, toolbox: Toolbox) -> list[str]:
     """
     pth = environment.site_packages / PTH_FILE
     tasks, trouble = ask_toolbox(environment) if pth.exists() else ([], "not linked: sct_rootlets link")
-    commands = [str(command) for command in commands_to_link(environment, toolbox) if is_ours(command, environment)]
+    commands = [
+        str(command)
+        for command in installation.commands_to_link(environment, toolbox)
+        if installation.is_ours(command, environment)
+    ]
     if toolbox.commands == environment.scripts or not toolbox.commands.is_dir():
         commands = [str(environment.scripts / name) for name in environment.own_commands]
     shared = environment.scripts / SHARED_COMMAND
-    restored = shared.exists() and not launches(shared, "sct_rootlets")
+    restored = shared.exists() and not installation.launches(shared, "sct_rootlets")
     owner = "of SCT" if restored else "ours, which hands over to that of SCT (sct_rootlets link puts it back)"
     return [
         f"sct_rootlets {environment.package.version} in {environment.prefix}",
@@ -45,7 +44,7 @@ def status(environment: Environment, toolbox: Toolbox) -> list[str]:
         f"commands: {', '.join(commands) or 'none on the PATH of SCT'}",
         f"{shared}: {owner}",
         f"weights: {_weights()}",
-        *nnunet_notes(),
+        *installation.nnunet_notes(),
     ]
 
 

@@ -147,9 +147,7 @@ def _predict_windows(model: Model, windows: list[np.ndarray], device: str | torc
     for first in range(0, len(windows), _BATCH_SIZE):
         batch = windows[first : first + _BATCH_SIZE]
         # Padded to as many rows as in training: the network's normalisation includes the empty rows.
-        padded = [
-            np.pad(rank_normalize(window), [(0, 0), (0, N_ROWS - window.shape[1]), (0, 0)]) for window in batch
-        ]
+        padded = [np.pad(rank_normalize(window), [(0, 0), (0, N_ROWS - window.shape[1]), (0, 0)]) for window in batch]
         images = torch.from_numpy(np.stack(padded)).to(device)
         with torch.no_grad():
             logs = [row_logits(model.network(each)).log_softmax(1).cpu().numpy() for each in (images, images.flip(1))]

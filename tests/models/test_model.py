@@ -1,6 +1,4 @@
 import json
-import os
-import pickle
 import shutil
 
 import pytest
@@ -72,24 +70,6 @@ def test_unknown_architectures(spoilt):
 def test_sct_orientation_codes(spoilt):
     edit_json(spoilt / "dataset.json", lambda dataset: dataset.update(image_orientation="RPI"))
     assert load_model(spoilt).orientation == "LAS"
-
-
-class Evil:
-    def __reduce__(self):
-        return os.mkdir, (os.environ["EVIL_FOLDER"],)
-
-
-def test_code_in_a_checkpoint_does_not_run(spoilt, tmp_path, monkeypatch):
-    monkeypatch.setenv("EVIL_FOLDER", str(tmp_path / "evil"))
-    path = spoilt / "fold_0" / "checkpoint_final.pth"
-    for in_zip in (True, False):
-        if in_zip:
-            torch.save({"network_weights": Evil()}, path)
-        else:
-            path.write_bytes(pickle.dumps(Evil()))
-        with pytest.raises(ModelError, match="damaged, or holds more than weights"):
-            load_model(spoilt)
-        assert not (tmp_path / "evil").exists()
 
 
 def test_half_precision_on_disk_is_full_precision_in_use(model_folder, tmp_path):

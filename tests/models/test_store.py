@@ -48,9 +48,7 @@ def test_verifying_names_every_model_that_has_changed(one_model, install_by_hand
         for path in (one_model / name / "f00").rglob("*.json"):
             if path.name != "source.json":
                 path.write_text("other")
-    with pytest.raises(
-        ModelError, match=r"^ours in .* has changed \(and 1 more\); .*; theirs in .* again$"
-    ):
+    with pytest.raises(ModelError, match=r"^ours in .* has changed \(and 1 more\); .*; theirs in .* again$"):
         verify_models()
     with pytest.raises(ModelError, match=r"^theirs in .*; install it again$"):
         verify_models("theirs")
