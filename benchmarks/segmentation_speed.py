@@ -18,7 +18,7 @@ from pathlib import Path
 
 from spinal_levels import SHAPE, measure, write_scan
 
-from sct_rootlets.models.weights import FOLDER
+from sct_rootlets.models.manifest import BUNDLED_FOLDER
 from sct_rootlets.segmentation.segment import STEP
 
 NNUNET = """
@@ -56,7 +56,7 @@ def main() -> None:
         ]  # fmt: skip
         if arguments.nnunet_python:
             (folder / "nnunet.py").write_text(NNUNET.replace("STEP", str(STEP)))
-            model = next((FOLDER / "rootlets").glob("nnUNetTrainer*"))
+            model = next((BUNDLED_FOLDER / "rootlets").glob("nnUNetTrainer*"))
             rows.append(("nnU-Net, the same rootlets model",
                          [arguments.nnunet_python, folder / "nnunet.py", model, folder / "t2.nii.gz",
                           folder / "theirs.nii.gz"]))  # fmt: skip

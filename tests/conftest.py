@@ -35,7 +35,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
     from sct_rootlets.bundled.export import write_model_folder
-    from sct_rootlets.models.model import build_network, plain_unet
+    from sct_rootlets.models.architecture import build_network, plain_unet
 
     torch.manual_seed(0)
     architecture = plain_unet((4, 8, 8), convolutions=(1, 1, 1))

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, positive, run, say
+from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, command_parser, positive
+from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.cohort.engine import Engine, State

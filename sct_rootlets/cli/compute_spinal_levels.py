@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, add_qc, command_parser, run, say
+from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, command_parser
+from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.subject import SubjectLevels

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.common import add_misc, command_parser, run, say
+from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -215,7 +216,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _bootstrap(arguments: argparse.Namespace) -> None:
     from sct_rootlets.deepseg import SegmentationSettings, load_networks, segment_rootlets
-    from sct_rootlets.models.weights import find_model
+    from sct_rootlets.models.store import find_model
     from sct_rootlets.nnunet.bootstrap import bootstrap
 
     model = find_model(arguments.model)

@@ -14,7 +14,8 @@ from typing import Any
 from sct_rootlets.bids import Scan, find_scans
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.models.weights import find_model, sha256_of
+from sct_rootlets.models.files import sha256_of
+from sct_rootlets.models.store import find_model
 from sct_rootlets.output.levels import SEGMENTED_ENDINGS
 from sct_rootlets.output.page import has_entry
 from sct_rootlets.report.page.entry import About

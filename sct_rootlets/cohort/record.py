@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sct_rootlets.models.weights import sha256_of
+from sct_rootlets.models.files import sha256_of
 from sct_rootlets.output.files import STAGE_PREFIX
 
 

@@ -11,7 +11,7 @@ from sct_rootlets.cohort.plan import CohortSettings, Job
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.deepseg import SegmentationSettings, compute_spinal_levels
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.models.weights import sha256_of
+from sct_rootlets.models.files import sha256_of
 from sct_rootlets.output.files import staged_outputs
 from sct_rootlets.output.levels import save_levels
 from sct_rootlets.output.page import add_scan

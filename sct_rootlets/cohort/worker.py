@@ -152,7 +152,7 @@ class Worker:
         return True
 
     def _load(self) -> Segmenter:
-        from sct_rootlets.models.weights import import_torch
+        from sct_rootlets.models.requirements import import_torch
         from sct_rootlets.segmentation.load import load_segmenter
 
         if self.segmenter is None:

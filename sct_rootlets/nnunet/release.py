@@ -61,7 +61,9 @@ def export(
     ModelError
         If a fold is not finished, or the model cannot be loaded.
     """
-    from sct_rootlets.models.weights import check_classes, check_name, sha256_of
+    from sct_rootlets.models.files import sha256_of
+    from sct_rootlets.models.installed import check_name
+    from sct_rootlets.models.requirements import check_classes
 
     if archive.suffix != ".zip":
         raise ModelError(f"{archive} must be named .zip")
@@ -92,7 +94,7 @@ def export(
 def _write_model(target: Path, folds: dict[int, Path]) -> None:
     import torch
 
-    from sct_rootlets.models.model import read_checkpoint
+    from sct_rootlets.models.checkpoint import read_checkpoint
 
     target.mkdir(parents=True)
     source = next(iter(folds.values())).parent
@@ -121,7 +123,7 @@ def _zip(path: Path, source: Path, name: str) -> None:
 
 
 def _entry(folder: Path, archive: Path, version: str, licence: str, citation: str, url: str) -> dict[str, Any]:
-    """What `sct_rootlets.models.weights.Release` holds."""
+    """What `sct_rootlets.models.catalogue.Release` holds."""
     from sct_rootlets.levels import level_name
 
     table = (folder / "nnUNet_raw" / NAME / SOURCES).read_text(encoding="utf-8").splitlines()

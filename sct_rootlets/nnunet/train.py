@@ -146,7 +146,7 @@ def require_nnunet(device: str = "cpu") -> None:
         raise ModelError(
             'training needs nnU-Net: pip install "sct_rootlets[nnunet]", but never into the environment of SCT'
         )
-    from sct_rootlets.models.weights import import_torch
+    from sct_rootlets.models.requirements import import_torch
 
     torch = import_torch()
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -224,7 +224,7 @@ def model_folder(model: str) -> Path:
         If there is none.
     """
     from sct_rootlets.models.model import trainer_folder
-    from sct_rootlets.models.weights import find_model
+    from sct_rootlets.models.store import find_model
 
     weights = find_model(model)
     return trainer_folder(weights.folder / "rootlets" if weights.is_bundled else weights.folder)

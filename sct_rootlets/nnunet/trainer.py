@@ -110,7 +110,7 @@ class _PolynomialRate:
 def _numbers_allowed() -> contextlib.AbstractContextManager[Any]:
     if not hasattr(torch.serialization, "safe_globals"):  # before torch 2.5, which loads whatever there is
         return contextlib.nullcontext()
-    from sct_rootlets.models.model import allowed_globals
+    from sct_rootlets.models.checkpoint import allowed_globals
 
     return torch.serialization.safe_globals(allowed_globals())
 

@@ -8,7 +8,7 @@ import pytest
 from nibabel.orientations import aff2axcodes
 
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.models.weights import check_classes
+from sct_rootlets.models.requirements import check_classes
 from sct_rootlets.nnunet.dataset import NAME, dataset_json, examine, find_labelled, write_dataset
 from sct_rootlets.nnunet.splits import make_split
 

@@ -14,8 +14,9 @@ import torch
 
 from sct_rootlets.bundled.export import write_model_folder
 from sct_rootlets.errors import DatasetError, ModelError
+from sct_rootlets.models.architecture import build_network, plain_unet
 from sct_rootlets.models.install import install
-from sct_rootlets.models.model import build_network, load_model, plain_unet
+from sct_rootlets.models.model import load_model
 from sct_rootlets.nnunet.dataset import NAME, dataset_json
 from sct_rootlets.nnunet.release import export
 from sct_rootlets.nnunet.train import Settings, require_nnunet, train

@@ -10,9 +10,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from sct_rootlets.bundled.export import write_model_folder  # noqa: E402
 from sct_rootlets.errors import ModelError  # noqa: E402
+from sct_rootlets.models.architecture import build_network, plain_unet  # noqa: E402
+from sct_rootlets.models.catalogue import Release  # noqa: E402
+from sct_rootlets.models.files import sha256_of  # noqa: E402
 from sct_rootlets.models.install import install  # noqa: E402
-from sct_rootlets.models.model import build_network, load_model, plain_unet  # noqa: E402
-from sct_rootlets.models.weights import Release, sha256_of  # noqa: E402
+from sct_rootlets.models.model import load_model  # noqa: E402
 from sct_rootlets.nnunet.dataset import NAME, dataset_json  # noqa: E402
 from sct_rootlets.nnunet.release import TRAINER, export  # noqa: E402
 from sct_rootlets.nnunet.train import RESULTS  # noqa: E402

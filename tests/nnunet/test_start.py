@@ -3,7 +3,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from sct_rootlets.errors import ModelError  # noqa: E402
-from sct_rootlets.models.model import build_network, plain_unet  # noqa: E402
+from sct_rootlets.models.architecture import build_network, plain_unet  # noqa: E402
 from sct_rootlets.nnunet.start import transfer  # noqa: E402
 
 
