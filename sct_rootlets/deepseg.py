@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from sct_rootlets.bids import stem
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.image import Volume, VolumeLike, check_same_grid
 from sct_rootlets.levels import level_name
@@ -396,19 +397,11 @@ def output_paths(image: Path, task: Task, output: Path | None) -> list[Path]:
         As the user gave it, with or without ending.
     """
     if output is None:
-        return [image.with_name(f"{_stem(image)}{made.suffix}.nii.gz") for made in task.outputs]
+        return [image.with_name(f"{stem(image.name)}{made.suffix}.nii.gz") for made in task.outputs]
     if output.is_dir():
         raise ImageError(f"{output} is a folder; give a file name (-o)")
     suffixes = [made.suffix for made in task.outputs] if len(task.outputs) > 1 else [""]
-    return [output.with_name(f"{_stem(output)}{suffix}.nii.gz") for suffix in suffixes]
-
-
-def _stem(path: Path) -> str:
-    name = path.name
-    for ending in (".nii.gz", ".nii"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name
+    return [output.with_name(f"{stem(output.name)}{suffix}.nii.gz") for suffix in suffixes]
 
 
 def _segmented(segmenter: Segmenter, volume: Volume, settings: Settings) -> Segmentation:
@@ -483,16 +476,16 @@ def _save(
     path: Path, made: Output, values: np.ndarray, volume: Volume, segmentation: Segmentation, settings: Settings
 ) -> None:
     save_labels(path, values, volume)
-    stem = str(path.with_name(_stem(path)))
+    base = str(path.with_name(stem(path.name)))
     names = made.names()
     present = [int(value) for value in np.unique(values[values > 0])]
     write_table(
-        Path(f"{stem}.tsv"),
+        Path(f"{base}.tsv"),
         ("index", "name", "color"),
         [{"index": value, "name": names[value][0], "color": names[value][1]} for value in present],
         separator="\t",
     )
-    write_json(Path(f"{stem}.json"), sidecar(made, volume, segmentation, settings))
+    write_json(Path(f"{base}.json"), sidecar(made, volume, segmentation, settings))
 
 
 def sidecar(made: Output, volume: Volume, segmentation: Segmentation, settings: Settings) -> dict[str, Any]:

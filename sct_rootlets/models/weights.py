@@ -271,7 +271,7 @@ def changed_files(weights: Weights) -> list[str]:
     list of str
         What is wrong, such as ``"plans.json has changed"``; empty if nothing is.
     """
-    from sct_rootlets.bids import files_below  # SCT imports this module at each start; scipy it can do without
+    from sct_rootlets.bids_folder import files_below  # SCT imports this module at each start; scipy it can do without
 
     changes = []
     for path, digest in sorted(weights.files.items()):

@@ -10,12 +10,12 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from sct_rootlets.bids import LABEL_ENDINGS
 from sct_rootlets.errors import SctRootletsError
 
 #: What can be made, in the order in which it must be.
 STEPS = ("cord", "discs", "pmj")
 _COMMANDS = {"cord": "sct_deepseg", "discs": "sct_label_vertebrae", "pmj": "sct_detect_pmj"}
-_ENDINGS = {"cord": "label-SC_seg", "discs": "label-discs_dlabel", "pmj": "label-PMJ_dlabel"}
 
 
 def sct_command(name: str) -> Path:
@@ -80,7 +80,7 @@ def run_steps(
         raise SctRootletsError(f"cannot write to {folder}: {error.strerror}") from error
     made: dict[str, Path] = {}
     for step in steps:
-        target = folder / f"{prefix}_{_ENDINGS[step]}.nii.gz"
+        target = folder / f"{prefix}_{LABEL_ENDINGS[step]}.nii.gz"
         _make(step, commands[step], image, made.get("cord", cord), contrast, target)
         made[step] = target
     return made
