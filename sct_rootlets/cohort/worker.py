@@ -84,9 +84,7 @@ class Worker:
         for job in [*self.jobs[self.first :], *self.jobs[: self.first]]:
             if not self._process_if_free(job, max_wait_s=0):
                 busy.append(job)
-        for (
-            job
-        ) in busy:  # if the other worker is killed, or belongs to an earlier run, these scans are still to be done
+        for job in busy:  # still to be done if the other worker is killed, or belongs to an earlier run
             self._process_if_free(job, max_wait_s=MAX_LOCK_WAIT_S)
 
     def _process_if_free(self, job: Job, max_wait_s: float) -> bool:

@@ -19,6 +19,7 @@ from sct_rootlets.output.files import staged_outputs, write_json, write_table
 from sct_rootlets.sidecar import generated_by
 from sct_rootlets.subject import SubjectLevels
 
+
 def save_levels(
     subject: SubjectLevels,
     folder: str | os.PathLike[str],
