@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 
 from sct_rootlets.errors import ModelError
 from sct_rootlets.nnunet.settings import TrainingSettings
+from sct_rootlets.output.files import write_json
 
 _FOLDERS = ("raw", "preprocessed", "results")
 
@@ -66,7 +66,7 @@ def run_step(folder: Path, step: str, arguments: dict[str, Any], settings: Train
     size = log.stat().st_size if log.exists() else 0
     with tempfile.TemporaryDirectory() as name, log.open("a", encoding="utf-8") as output:
         path = Path(name, "step.json")
-        path.write_text(json.dumps(arguments), encoding="utf-8")
+        write_json(path, arguments)
         command = [sys.executable, "-m", "sct_rootlets.nnunet.worker", step, str(path)]
         with _ended_with_children(
             subprocess.Popen(
