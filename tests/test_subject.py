@@ -6,11 +6,9 @@ import pandas as pd
 import pytest
 
 from sct_rootlets import compute_spinal_levels, save_levels
-from sct_rootlets.bids import output_prefix
 from sct_rootlets.errors import ImageError, LabelError, SctRootletsError
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name, level_value
-from sct_rootlets.sidecar import read_name_sources
 
 
 @pytest.fixture(scope="module")
@@ -206,21 +204,6 @@ def test_other_grids_are_refused(phantom):
         compute_spinal_levels(cord=phantom.cord, discs=(phantom.discs.data, affine))
 
 
-@pytest.mark.parametrize(
-    ("name", "prefix"),
-    [
-        ("t2.nii.gz", "t2"),
-        ("t2_seg.nii.gz", "t2"),
-        ("t2_seg-manual.nii", "t2"),
-        ("sub-01_T2w_label-SC_seg.nii.gz", "sub-01_T2w"),
-        ("sub-01_T2w_desc-auto_label-SC_mask.nii.gz", "sub-01_T2w"),
-        ("seg.nii.gz", "seg"),
-    ],
-)
-def test_prefix(name, prefix):
-    assert output_prefix(name) == prefix
-
-
 def test_oblique_anisotropic_crop(phantom_folder):
     """The second phantom: oblique, anisotropic, cropped: names and lengths as in its truth."""
     labels = phantom_folder / "derivatives" / "labels" / "sub-phantom02" / "anat"
@@ -238,23 +221,6 @@ def test_oblique_anisotropic_crop(phantom_folder):
     for name, level in whole.items():
         ends = np.array([level.rostral_mm, level.caudal_mm]) + offset
         np.testing.assert_allclose(ends, truth["extent_2.4mm"][name], atol=1.6)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ('{"NamesFromDiscs": true}', ("discs",)),
-        ('{"NamesFromDiscs": false}', ()),
-        ('{"NamesFromDiscs": "maybe"}', None),
-        ("[]", None),
-        ("{", None),
-        (None, None),
-    ],
-)
-def test_whether_names_come_from_discs_is_read_from_the_sidecar(tmp_path, content, said):
-    if content is not None:
-        (tmp_path / "t2_rootlets.json").write_text(content)
-    assert read_name_sources(tmp_path / "t2_rootlets.nii.gz") == said
 
 
 def test_whether_names_come_from_discs_is_handed_on(phantom_folder, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from sct_rootlets.bids import files_below
+from sct_rootlets.bids_folder import files_below
 
 #: Weights of the channels that follow those of the classes, beside ``plans.json``; nnU-Net does not read this file.
 HEADS_FILE = "heads.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sct_rootlets.bids import output_prefix
+from sct_rootlets.bids import output_prefix, stem
 from sct_rootlets.errors import ImageError
 from sct_rootlets.image import VolumeLike
 from sct_rootlets.nifti import Series, header_notes, load_series, save_field, save_labels, save_series, save_volume
@@ -158,7 +158,4 @@ def load_images_to_warp(sources: Sequence[VolumeLike | Series]) -> dict[str, Ser
 
 
 def _applied_name(series: Series) -> str:
-    stem = series.name
-    for ending in (".nii.gz", ".nii"):
-        stem = stem[: -len(ending)] if stem.lower().endswith(ending) else stem
-    return f"{stem}2template.nii.gz"
+    return f"{stem(series.name)}2template.nii.gz"

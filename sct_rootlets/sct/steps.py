@@ -10,13 +10,13 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from sct_rootlets.bids import LABEL_ENDINGS
 from sct_rootlets.errors import SctRootletsError
 
 #: Labels that can be made, in the order in which they must be.
 STEPS = ("cord", "discs", "pmj")
 _COMMANDS = {"cord": "sct_deepseg", "discs": "sct_label_vertebrae", "pmj": "sct_detect_pmj"}
 _STEP_NAMES = {"cord": "spinal cord", "discs": "discs", "pmj": "PMJ"}
-_ENDINGS = {"cord": "label-SC_seg", "discs": "label-discs_dlabel", "pmj": "label-PMJ_dlabel"}
 
 
 def sct_command(name: str) -> Path:
@@ -81,7 +81,7 @@ def run_steps(
         raise SctRootletsError(f"cannot write to {folder}: {error.strerror}") from error
     outputs: dict[str, Path] = {}
     for step in steps:
-        target = folder / f"{prefix}_{_ENDINGS[step]}.nii.gz"
+        target = folder / f"{prefix}_{LABEL_ENDINGS[step]}.nii.gz"
         _run_step(step, commands[step], image, outputs.get("cord", cord), contrast, target)
         outputs[step] = target
     return outputs

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from sct_rootlets.centerline import Centerline  # noqa: E402
-from sct_rootlets.segmentation.decode import N_NAMES  # noqa: E402
+from sct_rootlets.levels import N_NAMES  # noqa: E402
 from sct_rootlets.segmentation.straight import (  # noqa: E402
     BEHIND_MM,
     N_COLUMNS,

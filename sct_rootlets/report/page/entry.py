@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sct_rootlets.bids import stem
 from sct_rootlets.levels import Level, disc_name, level_color
 from sct_rootlets.measure.quality import scan_flags
 from sct_rootlets.report.page.scan import Scan
@@ -59,7 +60,7 @@ class About:
     @property
     def identifier(self) -> str:
         """Name of the entry's files: letters that every file system and address has, and different for each scan."""
-        plain = unicodedata.normalize("NFKD", re.sub(r"\.nii(\.gz)?$", "", self.file, flags=re.IGNORECASE))
+        plain = unicodedata.normalize("NFKD", stem(self.file))
         plain = re.sub(r"[^A-Za-z0-9_-]+", "_", plain.encode("ascii", "ignore").decode()).strip("_")[:60]
         whole = "\n".join((self.dataset, self.subject, self.folder, self.file))
         return f"{plain or 'scan'}-{hashlib.sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

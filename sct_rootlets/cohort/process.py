@@ -1,4 +1,4 @@
-"""One scan of a cohort: from its image, and the labels there are, to its outputs and its place on the page."""
+"""Processing of one scan: from its image and labels to its outputs and its entry on the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sct_rootlets.cohort.plan import CohortSettings, Job
+from sct_rootlets.cohort.job import CohortSettings, Job
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.deepseg import SegmentationSettings, compute_spinal_levels
 from sct_rootlets.errors import DatasetError
@@ -20,30 +20,30 @@ from sct_rootlets.report.page.scan import scan_of_subject
 if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmenter
 
-#: Between two writings of the page's list while scans are being added; it is complete in the end.
-PAGE_EVERY_S = 30.0
+#: Shortest time between two updates of the page's list while scans are being added; it is complete in the end.
+PAGE_INTERVAL_S = 30.0
 
 
-def process(job: Job, settings: CohortSettings, described: dict[str, Any], load: Callable[[], Segmenter]) -> None:
-    """Do one scan: write its outputs, its entry of the page, and its record.
+def process_scan(job: Job, settings: CohortSettings, provenance: dict[str, Any], load: Callable[[], Segmenter]) -> None:
+    """Process one scan: write its outputs, its entry of the page, and its record.
 
     Parameters
     ----------
     job : Job
     settings : CohortSettings
-    described : dict
-        `CohortSettings.describe`, which reads model files: done once for many scans.
+    provenance : dict
+        Result of `CohortSettings.describe`, which reads model files and is therefore called once for many scans.
     load : callable
-        Returns the networks: loaded once for many scans, and only if something is to be segmented.
+        Function that returns the networks; called only if something is to be segmented.
 
     Raises
     ------
     SctRootletsError
-        If the scan cannot be done.
+        If the scan cannot be processed.
     """
     earlier = read_record(job.record)
     inputs = job.inputs(earlier)
-    fingerprint = job.fingerprint(inputs, described)
+    fingerprint = job.fingerprint(inputs, provenance)
     given = {kind: path for kind, path in inputs.items() if kind != "image"}
     subject = compute_spinal_levels(
         image=inputs["image"],
@@ -53,29 +53,29 @@ def process(job: Job, settings: CohortSettings, described: dict[str, Any], load:
         settings=SegmentationSettings(model=settings.model, device=settings.device),
         segmenter=None if {"cord", "rootlets"} <= given.keys() else load(),
     )
-    before = {} if earlier is None else earlier.digests
+    earlier_digests = {} if earlier is None else earlier.digests
     with staged_outputs(job.folder, keep=given.values()) as stage:
         paths = save_levels(subject, stage, prefix=job.stem)
-        if job.inputs(earlier) != inputs or job.fingerprint(inputs, described) != fingerprint:
+        if job.inputs(earlier) != inputs or job.fingerprint(inputs, provenance) != fingerprint:
             raise DatasetError("its image or labels were changed while it was being done; run again")
         record = Record(
-            fingerprint,
+            fingerprint=fingerprint,
             finished=False,
             written={path.name: sha256_of(path) for path in paths},
-            earlier=before,
-            facts={**described, "Sources": {kind: _shown(path, job) for kind, path in inputs.items()}},
+            earlier=earlier_digests,
+            facts={**provenance, "Sources": {kind: _public_path(path, job) for kind, path in inputs.items()}},
         )
         record.save(job.record)
-    for name in before.keys() - record.written.keys():
+    for name in earlier_digests.keys() - record.written.keys():
         stale = job.folder / name
-        if stale not in given.values():  # what was corrected by hand is an input now
+        if stale not in given.values():  # an output that was corrected by hand is an input now
             stale.unlink(missing_ok=True)
-    add_scan(job.page, scan_of_subject(subject), job.about, PAGE_EVERY_S)
+    add_scan(job.page, scan_of_subject(subject), job.about, PAGE_INTERVAL_S)
     replace(record, finished=True, earlier={}).save(job.record)
 
 
-def _shown(path: Path, job: Job) -> str:
-    """A path as a published record may show it: within the dataset, or its name alone."""
+def _public_path(path: Path, job: Job) -> str:
+    """Return a path fit for a published record: relative to the dataset, or the name alone."""
     for name, root in (("bids::", job.scan.root), ("", job.root)):
         if path.is_relative_to(root):
             return name + path.relative_to(root).as_posix()
