@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.image import Volume, VolumeLike, check_same_grid
-from sct_rootlets.levels import level_name
+from sct_rootlets.levels import Levels, level_name
 from sct_rootlets.models.weights import Weights, find_model
 from sct_rootlets.nifti import header_notes, load_volume, save_labels
 from sct_rootlets.output.files import staged_outputs, write_json, write_table
@@ -187,9 +187,18 @@ def levels_of_image(
         subject,
         segmented=segmented,
         sidecars=sidecars,
-        confidence=confidence,
+        spinal=_with_confidence(subject.spinal, confidence),
         settings={**subject.settings, **facts},
         notes=(*notes, *subject.notes),
+    )
+
+
+def _with_confidence(levels: Levels | None, confidence: dict[int, float]) -> Levels | None:
+    """Set the confidence of the names that a segmentation gave, by value."""
+    if levels is None:
+        return None
+    return replace(
+        levels, levels=tuple(replace(level, confidence=confidence.get(level.value)) for level in levels.levels)
     )
 
 
@@ -376,13 +385,14 @@ def _segment_file(segmenter: Segmenter, path: Path, task: Task, settings: Settin
 
 
 def _add_to_page(volume: Volume, segmentation: Segmentation, settings: Settings) -> Path:
-    from sct_rootlets.output.page import add_scan
+    from sct_rootlets.output.page import add_levels
     from sct_rootlets.report.page.entry import About
-    from sct_rootlets.report.page.scan import scan_of_segmentation
+    from sct_rootlets.segmentation.subject import subject_of_segmentation
 
     assert settings.qc is not None
     about = About.of_file(volume.path, volume.name, "sct_deepseg", settings.qc_subject, settings.qc_dataset)
-    return add_scan(settings.qc, scan_of_segmentation(volume, segmentation, _disc_points(volume, settings)), about)
+    subject = subject_of_segmentation(volume, segmentation, _disc_points(volume, settings))
+    return add_levels(settings.qc, subject, about)
 
 
 def output_paths(image: Path, task: Task, output: Path | None) -> list[Path]:

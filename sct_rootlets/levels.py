@@ -187,7 +187,8 @@ class Levels:
     ----------
     kind : {"spinal", "vertebral"}
     method : str
-        ``"segment"``, ``"extent"`` or ``"midgap"``; ``"discs"`` for vertebrae.
+        ``"segment"``, ``"extent"`` or ``"midgap"`` (`sct_rootlets.spinal.spinal_levels`); ``"attachment"`` for the
+        stretches along which a segmentation found rootlets to attach; ``"discs"`` for vertebrae.
     levels : tuple of Level
     notes : tuple of str
         What was left out or corrected, one line each.

@@ -33,7 +33,7 @@ from sct_rootlets.output.files import staged_outputs
 from sct_rootlets.registration.to_template import Registration
 from sct_rootlets.report.page.entry import FORMAT, About, Entry, make_entry
 from sct_rootlets.report.page.registration import registration_entry
-from sct_rootlets.report.page.scan import Scan
+from sct_rootlets.subject import SubjectLevels
 
 #: How an ``index.html`` of ours is told from that of another program.
 MARK = '<meta name="generator" content="sct_rootlets">'
@@ -254,16 +254,16 @@ def add_registration(folder: Path, registration: Registration, about: About) -> 
     return add_entry(folder, registration_entry(registration, about))
 
 
-def add_scan(folder: Path, scan: Scan, about: About, at_most_every_s: float = 0.0) -> Path:
-    """Draw a scan and add it to the page in a folder, in place of an earlier result of the same scan.
+def add_levels(folder: Path, subject: SubjectLevels, about: About, at_most_every_s: float = 0.0) -> Path:
+    """Draw a subject's levels and add them to the page in a folder, in place of an earlier result of the same scan.
 
     Parameters
     ----------
     folder : Path
         Made if it is missing.
-    scan : Scan
+    subject : SubjectLevels
     about : About
-        Where it comes from.
+        Where the levels come from.
     at_most_every_s : float
         See `add_entry`.
 
@@ -279,4 +279,4 @@ def add_scan(folder: Path, scan: Scan, about: About, at_most_every_s: float = 0.
     SctRootletsError
         If a later version of this package made it.
     """
-    return add_entry(folder, make_entry(scan, about), at_most_every_s)
+    return add_entry(folder, make_entry(subject, about), at_most_every_s)
