@@ -23,7 +23,7 @@ from sct_rootlets.report.page.volume import viewer_volumes
 from sct_rootlets.subject import SubjectLevels
 
 #: Version of the facts of an entry; the page shows entries of lower versions too.
-FORMAT = 1
+FORMAT_VERSION = 1
 #: Quality of compressed pictures, 0 to 100.
 WEBP_QUALITY = 82
 
@@ -128,7 +128,7 @@ def make_entry(subject: SubjectLevels, about: About) -> Entry:
     views["axial"] = {**_view_facts(view), "title": TITLE, "cuts": [_cut_facts(subject, cut) for cut in cuts]}
     files["volume.js"] = volume_script(about.identifier, viewer_volumes(subject))
     facts = {
-        "format": FORMAT,
+        "format": FORMAT_VERSION,
         **asdict(about),
         "flags": {flag.key: _flag_facts(flag) for flag in level_flags(subject)},
         "method": None if subject.spinal is None else subject.spinal.method,

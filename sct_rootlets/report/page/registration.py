@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from sct_rootlets.measure.registration_quality import registration_flags
-from sct_rootlets.report.page.entry import FORMAT, WEBP_QUALITY, About, Entry
+from sct_rootlets.report.page.entry import FORMAT_VERSION, WEBP_QUALITY, About, Entry
 from sct_rootlets.report.registration import save_registration_figure
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def registration_entry(registration: Registration, about: About) -> Entry:
         packed = io.BytesIO()
         picture.convert("RGB").save(packed, "WEBP", quality=WEBP_QUALITY)
     facts = {
-        "format": FORMAT,
+        "format": FORMAT_VERSION,
         **asdict(about),
         "kind": "registration",
         "flags": {flag.key: asdict(flag) for flag in registration_flags(registration)},
