@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sct_rootlets import compute_spinal_levels
 from sct_rootlets.phantom import Phantom, cervical_anatomy, draw_phantom, phantom_grid, write_phantoms
-from sct_rootlets.subject import SubjectLevels, compute_spinal_levels
+from sct_rootlets.subject import SubjectLevels
 
 REPOSITORY = Path(__file__).parents[1]
 MODEL_LABELS = {"lvl1": 1, "lvl2": 2, "lvl3": 3}
