@@ -12,6 +12,7 @@ import numpy as np
 
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.image import Volume, VolumeLike
+from sct_rootlets.levels import Levels
 from sct_rootlets.models.weights import Weights
 from sct_rootlets.nifti import header_notes
 from sct_rootlets.segmentation.tasks import TASKS, Task
@@ -212,12 +213,20 @@ def compute_spinal_levels(
         subject,
         segmented=maps,
         sidecars=sidecars,
-        confidence={level.value: level.confidence or 0.0 for level in segmentation.spinal.levels}
-        if "rootlets" in maps
-        else {},
+        spinal=_with_confidence(subject.spinal, segmentation.spinal) if "rootlets" in maps else subject.spinal,
         settings={**subject.settings, "Model": _describe_model(segmenter)},
         name_sources=segmentation.name_sources if named else subject.name_sources,
         notes=(*segmentation.notes, *subject.notes),
+    )
+
+
+def _with_confidence(levels: Levels | None, named: Levels) -> Levels | None:
+    """Set the confidence of the names that a segmentation gave."""
+    if levels is None:
+        return None
+    confidence = {level.value: level.confidence for level in named.levels}
+    return replace(
+        levels, levels=tuple(replace(level, confidence=confidence.get(level.value)) for level in levels.levels)
     )
 
 
@@ -425,14 +434,15 @@ def _segment_file(
 
 
 def _add_to_page(inputs: Inputs, segmentation: Segmentation, page: PageOptions) -> Path:
-    from sct_rootlets.output.page import add_scan
+    from sct_rootlets.output.page import add_levels
     from sct_rootlets.report.page.entry import About
-    from sct_rootlets.report.page.scan import scan_of_segmentation
+    from sct_rootlets.segmentation.subject import subject_of_segmentation
 
     image = inputs.image
     assert image is not None
     about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset)
-    return add_scan(page.folder, scan_of_segmentation(image, segmentation, inputs.disc_points()), about)
+    subject = subject_of_segmentation(image, segmentation, inputs.disc_points())
+    return add_levels(page.folder, subject, about)
 
 
 def load_networks(settings: SegmentationSettings) -> Segmenter:

@@ -269,13 +269,14 @@ def _extent(run: _Rootlets, cord_length: float) -> Level:
     caudal = -caudal
     inside = run[(run.arc >= rostral) & (run.arc <= caudal)]
     counts = np.bincount(inside.root, minlength=len(ROOTS))
-    incomplete = []
-    if inside.at_edge.any() or rostral < CUT_MM or caudal > cord_length - CUT_MM:
-        incomplete.append(CUT_BY_VIEW)
-    if len(inside) < FEW_VOXELS:
-        incomplete.append(f"only {len(inside)} rootlet voxels near the cord")
-    elif np.count_nonzero(counts) == 1:
-        incomplete.append(f"rootlets of one root only ({ROOTS[int(counts.argmax())].replace('_', ' ')})")
+    incomplete = incomplete_reasons(
+        rostral,
+        caudal,
+        cord_length,
+        counts,
+        at_edge=bool(inside.at_edge.any()),
+        counted="rootlet voxels near the cord",
+    )
     return Level(
         int(run.value[0]),
         "spinal",
@@ -284,8 +285,47 @@ def _extent(run: _Rootlets, cord_length: float) -> Level:
         rostral_sd,
         caudal_sd,
         dict(zip(ROOTS, counts.tolist(), strict=True)),
-        tuple(incomplete),
+        incomplete,
     )
+
+
+def incomplete_reasons(
+    rostral_mm: float,
+    caudal_mm: float,
+    cord_length_mm: float,
+    n_voxels: np.ndarray,
+    *,
+    at_edge: bool = False,
+    counted: str = "rootlet voxels",
+) -> tuple[str, ...]:
+    """State why a level may be longer than the stretch along which its rootlets were found.
+
+    Parameters
+    ----------
+    rostral_mm, caudal_mm : float
+        Ends of the level in mm of arc length.
+    cord_length_mm : float
+        Arc length of the caudal end of the cord mask.
+    n_voxels : numpy.ndarray of int, shape (4,)
+        Number of rootlet voxels of each root, in the order of `ROOTS`.
+    at_edge : bool
+        Whether rootlet voxels lie on the first or last slice of the volume.
+    counted : str
+        Name of the voxels in the message about few of them.
+
+    Returns
+    -------
+    tuple of str
+        Empty for a complete level.
+    """
+    reasons = []
+    if at_edge or rostral_mm < CUT_MM or caudal_mm > cord_length_mm - CUT_MM:
+        reasons.append(CUT_BY_VIEW)
+    if n_voxels.sum() < FEW_VOXELS:
+        reasons.append(f"only {n_voxels.sum()} {counted}")
+    elif np.count_nonzero(n_voxels) == 1:
+        reasons.append(f"rootlets of one root only ({ROOTS[int(n_voxels.argmax())].replace('_', ' ')})")
+    return tuple(reasons)
 
 
 def _end(arc: np.ndarray, length: np.ndarray, root: np.ndarray) -> tuple[float, float]:

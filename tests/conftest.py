@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sct_rootlets import compute_spinal_levels
 from sct_rootlets.phantom import Phantom, cervical_anatomy, draw_phantom, phantom_grid, write_phantoms
+from sct_rootlets.subject import SubjectLevels
 
 REPOSITORY = Path(__file__).parents[1]
 MODEL_LABELS = {"lvl1": 1, "lvl2": 2, "lvl3": 3}
@@ -19,6 +21,19 @@ def phantom() -> Phantom:
     """The standard anatomy on 1 mm voxels, in the axis order of a sagittal scan."""
     anatomy = cervical_anatomy()
     return draw_phantom(anatomy, *phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16))
+
+
+@pytest.fixture(scope="session")
+def phantom_levels(phantom: Phantom) -> SubjectLevels:
+    """The levels of the phantom by the published method, with discs and PMJ."""
+    return compute_spinal_levels(
+        phantom.rootlets,
+        cord=phantom.cord,
+        discs=phantom.discs,
+        pmj=phantom.pmj,
+        image=phantom.image,
+        method="extent",
+    )
 
 
 @pytest.fixture(scope="session")

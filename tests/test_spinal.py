@@ -10,7 +10,7 @@ from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import LabelError
 from sct_rootlets.levels import level_name
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
-from sct_rootlets.spinal import spinal_levels
+from sct_rootlets.spinal import CUT_BY_VIEW, incomplete_reasons, spinal_levels
 
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
 SHAPE = (31, 31, 100)
@@ -178,6 +178,22 @@ def test_a_level_of_few_voxels_or_one_root_is_incomplete():
     assert found["C4"].incomplete == ("only 1 rootlet voxels near the cord",)
     assert found["C5"].incomplete == ("rootlets of one root only (right dorsal)",)
     assert found["C3"].incomplete == ()
+
+
+@pytest.mark.parametrize(
+    ("ends", "n_voxels", "at_edge", "expected"),
+    [
+        ((10, 20), [9, 9, 0, 0], False, ()),
+        ((1.9, 20), [9, 9, 0, 0], False, (CUT_BY_VIEW,)),
+        ((10, 98.1), [9, 9, 0, 0], False, (CUT_BY_VIEW,)),
+        ((10, 20), [9, 9, 0, 0], True, (CUT_BY_VIEW,)),
+        ((10, 20), [9, 0, 0, 0], False, ("only 9 rootlet voxels",)),
+        ((10, 20), [0, 0, 10, 0], False, ("rootlets of one root only (left ventral)",)),
+        ((1, 20), [5, 4, 0, 0], False, (CUT_BY_VIEW, "only 9 rootlet voxels")),
+    ],
+)
+def test_reasons_why_a_level_may_be_longer(ends, n_voxels, at_edge, expected):
+    assert incomplete_reasons(*ends, 100.0, np.array(n_voxels), at_edge=at_edge) == expected
 
 
 def test_thin_evidence_is_less_certain():

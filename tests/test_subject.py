@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -234,3 +235,42 @@ def test_whether_names_come_from_discs_is_handed_on(phantom_folder, tmp_path):
     sidecar = json.loads((tmp_path / "levels" / "t2_label-spinalLevels_dseg.json").read_text())
     assert sidecar["NamesFromDiscs"] is True
     assert any("come from the discs" in note for note in sidecar["Notes"])
+
+
+def test_it_shows_itself_as_small_tables(subject):
+    """Positions as in the tables, and nothing of the arrays."""
+    text = repr(subject)
+    lines = text.splitlines()
+    assert lines[0].endswith("in mm along the cord from: PMJ; spinal levels by method: extent")
+    assert lines[1].split() == ["kind", "level", "rostral", "caudal", "midpoint", "complete"]
+    table = subject.levels
+    assert len(lines) == 3 + len(table) + len(subject.shifted_pairs)
+    for row, line in zip(table.itertuples(), lines[2:], strict=False):
+        numbers = [f"{value:.1f}" for value in (row.rostral_mm, row.caudal_mm, row.midpoint_mm)]
+        assert line.split() == [row.kind, row.name, *numbers, "yes" if row.complete else "no"]
+    shifted = subject.correspondence[subject.correspondence.pairing == "shifted"]
+    for row, line in zip(shifted.itertuples(), lines[-len(shifted) :], strict=True):
+        assert line.split() == [row.vertebral_level, row.spinal_level, f"{row.difference_mm:+.1f}"]
+    assert "array" not in text
+
+
+def test_it_shows_itself_in_notebooks(subject):
+    shown = subject._repr_html_()
+    assert shown.count("<table") == 2
+    assert "spinal levels by method: extent" in shown
+    named = replace(subject, image=replace(subject.image, name="<b>t2.nii.gz"))
+    assert "&lt;b&gt;t2.nii.gz" in named._repr_html_()
+
+
+def test_one_kind_of_levels_is_shown_alone(subject):
+    alone = replace(subject, spinal=None)
+    assert "method" not in repr(alone)
+    assert "difference" not in repr(alone)
+    assert alone._repr_html_().count("<table") == 1
+
+
+def test_arc_length_of_rootlets_is_within_their_level(subject):
+    for level in subject.spinal.levels:
+        arc = subject.rootlet_arcs[level.value]
+        assert level.rostral_mm <= np.median(arc) <= level.caudal_mm + 5  # beyond 2.4 mm they run on caudally
+    assert replace(subject, rootlets=None).rootlet_arcs == {}

@@ -14,8 +14,7 @@ from sct_rootlets.errors import DatasetError
 from sct_rootlets.models.files import sha256_of
 from sct_rootlets.output.files import staged_outputs
 from sct_rootlets.output.levels import save_levels
-from sct_rootlets.output.page import add_scan
-from sct_rootlets.report.page.scan import scan_of_subject
+from sct_rootlets.output.page import add_levels
 
 if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmenter
@@ -70,7 +69,7 @@ def process_scan(job: Job, settings: CohortSettings, provenance: dict[str, Any],
         stale = job.folder / name
         if stale not in given.values():  # an output that was corrected by hand is an input now
             stale.unlink(missing_ok=True)
-    add_scan(job.page, scan_of_subject(subject), job.about, PAGE_INTERVAL_S)
+    add_levels(job.page, subject, job.about, PAGE_INTERVAL_S)
     replace(record, finished=True, earlier={}).save(job.record)
 
 

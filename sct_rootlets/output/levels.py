@@ -63,9 +63,9 @@ def save_levels(
         save_segmented(stage, prefix, subject.segmented, subject.sidecars)
         _save_tables(stage, prefix, subject, published)
         if figure:
-            from sct_rootlets.report.levels import save_levels_figure
+            from sct_rootlets.report.levels import save_level_figures
 
-            save_levels_figure(subject, stage / f"{prefix}_levels.png")
+            save_level_figures(subject, stage, prefix)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
 
@@ -124,7 +124,9 @@ def stale_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequence
     written : sequence of Path
         What the last run wrote.
     """
-    endings = ["levels.csv", "levels.png", "correspondence.csv", *PUBLISHED_ENDINGS.values()]
+    from sct_rootlets.report.levels import FIGURES
+
+    endings = ["levels.csv", *FIGURES, "correspondence.csv", *PUBLISHED_ENDINGS.values()]
     endings += [f"{LABEL_ENDINGS[kind]}.{ending}" for kind in SEGMENTED_KINDS for ending in ("nii.gz", "json")]
     endings += [f"label-{name}_dseg.{ending}" for name in LABEL_NAMES.values() for ending in ("nii.gz", "json", "tsv")]
     paths = [Path(folder) / f"{prefix}_{ending}" for ending in endings]

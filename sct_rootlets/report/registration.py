@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import level_color, level_name
-from sct_rootlets.report.levels import INK, standard_settings
+from sct_rootlets.report.style import INK, standard_settings
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.to_template import Registration

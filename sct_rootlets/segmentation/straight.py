@@ -17,6 +17,7 @@ from scipy.special import log_softmax
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.levels import ABOVE_C2, N_NAMES
 from sct_rootlets.models.model import Model
+from sct_rootlets.straighten import plane_points
 
 #: Distance between rows and between columns.
 PIXEL_MM = 2.0
@@ -52,14 +53,9 @@ def straighten(data: np.ndarray, affine: np.ndarray, line: Centerline, arc: np.n
     numpy.ndarray of float32, shape (N_SLABS, N, N_COLUMNS)
         Brightness; NaN outside the volume.
     """
-    _, right, anterior = line.frame(arc)
     columns = -BEHIND_MM + PIXEL_MM * (np.arange(N_COLUMNS) + 0.5)
     sheets = PIXEL_MM * (np.arange(3 * N_SLABS) - (3 * N_SLABS - 1) / 2)
-    points = (
-        line.position(arc)[None, :, None]
-        + sheets[:, None, None, None] * right[None, :, None]
-        + columns[None, None, :, None] * anterior[None, :, None]
-    )
+    points = plane_points(line, arc, columns, "sagittal", sheets)
     index = np.moveaxis(apply_affine(np.linalg.inv(affine), points), -1, 0)
     values = ndimage.map_coordinates(data, index, order=1, cval=np.nan, output=np.float32)
     slabs = values.reshape(N_SLABS, 3, len(arc), N_COLUMNS)

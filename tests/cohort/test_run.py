@@ -46,8 +46,12 @@ def here(monkeypatch):
 @pytest.fixture
 def unseen(here, monkeypatch):
     """No pictures: they take most of the time."""
-    monkeypatch.setattr("sct_rootlets.report.levels.save_levels_figure", lambda _, path: path.write_text("figure"))
-    monkeypatch.setattr("sct_rootlets.cohort.process.add_scan", lambda *_: None)
+
+    def save_without_drawing(_, folder, prefix):
+        (folder / f"{prefix}_levels.png").write_text("figure")
+
+    monkeypatch.setattr("sct_rootlets.report.levels.save_level_figures", save_without_drawing)
+    monkeypatch.setattr("sct_rootlets.cohort.process.add_levels", lambda *_: None)
     monkeypatch.setattr("sct_rootlets.cohort.job.has_entry", lambda *_: True)
 
 
