@@ -17,8 +17,9 @@ from sct_rootlets.levels import level_name
 from sct_rootlets.models.weights import Weights, find_model
 from sct_rootlets.nifti import header_notes, load_volume, save_labels
 from sct_rootlets.output.files import staged_outputs, write_json, write_table
-from sct_rootlets.registration.pam50 import Template, find_template
-from sct_rootlets.registration.to_template import Contrast, Landmarks, Registration, kinds_of, register, template_cord
+from sct_rootlets.registration.result import Contrast, Registration
+from sct_rootlets.registration.template_folder import TemplateFolder, find_template
+from sct_rootlets.registration.to_template import Landmarks, landmark_kinds, read_template_cord, register
 from sct_rootlets.segmentation.tasks import TASKS, Output, Task
 from sct_rootlets.sidecar import generated_by
 from sct_rootlets.spinal import DISTANCE_MM, Method
@@ -233,7 +234,7 @@ def register_image(
     cord: VolumeLike | None = None,
     rootlets: VolumeLike | None = None,
     discs: VolumeLike | None = None,
-    template: str | os.PathLike[str] | Template | None = None,
+    template: str | os.PathLike[str] | TemplateFolder | None = None,
     landmarks: Landmarks = "rootlets",
     contrast: Contrast = "t2",
     by_shape: bool = True,
@@ -263,7 +264,7 @@ def register_image(
     ImageError
         As for `register`; and if rootlets are needed and none are found.
     """
-    kinds = kinds_of(landmarks)
+    kinds = landmark_kinds(landmarks)
     if image is None and (cord is None or ("rootlets" in kinds and rootlets is None)):
         raise ImageError("without an image, cord and rootlets cannot be segmented: give them, or the image")
     if "discs" in kinds and discs is None:
@@ -273,8 +274,8 @@ def register_image(
     reference = volumes["image"] if image is not None else volumes["cord"]
     for volume in volumes.values():
         check_same_grid(reference, volume)
-    found_template = template if isinstance(template, Template) else find_template(template)
-    template_cord(found_template, kinds)  # a template that cannot be used is reported before minutes of segmentation
+    folder = template if isinstance(template, TemplateFolder) else find_template(template)
+    read_template_cord(folder, kinds)  # a template that cannot be used is reported before minutes of segmentation
     wanted = [name for name in ("cord", "rootlets") if name not in volumes and (name == "cord" or name in kinds)]
     maps: dict[str, Volume] = {}
     sidecars: dict[str, dict[str, Any]] = {}
@@ -288,7 +289,7 @@ def register_image(
     registration = register(
         volumes.get("image"),
         **labels,
-        template=found_template,
+        template=folder,
         landmarks=landmarks,
         contrast=contrast,
         by_shape=by_shape,
