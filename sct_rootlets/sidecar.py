@@ -44,4 +44,4 @@ def version() -> str:
 
 def generated_by() -> list[dict[str, str]]:
     """The BIDS field ``GeneratedBy`` of everything that the package writes."""
-    return [{"Name": "sct_rootlets", "Version": version()}]
+    return generated_by()
