@@ -20,8 +20,9 @@ from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import Inputs, SubjectLevels, levels_from_labels
 
 if TYPE_CHECKING:
-    from sct_rootlets.registration.pam50 import Template
-    from sct_rootlets.registration.to_template import Contrast, Landmarks, Registration
+    from sct_rootlets.registration.result import Contrast, Registration
+    from sct_rootlets.registration.template_folder import TemplateFolder
+    from sct_rootlets.registration.to_template import Landmarks
     from sct_rootlets.segmentation.segment import Segmentation, Segmenter
 
 #: Thicker slices do not show single rootlets.
@@ -274,7 +275,7 @@ def register_image(
     cord: VolumeLike | None = None,
     rootlets: VolumeLike | None = None,
     discs: VolumeLike | None = None,
-    template: str | os.PathLike[str] | Template | None = None,
+    template: str | os.PathLike[str] | TemplateFolder | None = None,
     landmarks: Landmarks = "rootlets",
     contrast: Contrast = "t2",
     by_shape: bool = True,
@@ -302,17 +303,17 @@ def register_image(
     ImageError
         As for `register`; and if rootlets are needed and none are found.
     """
-    from sct_rootlets.registration.pam50 import Template, find_template
-    from sct_rootlets.registration.to_template import kinds_of, register, template_cord
+    from sct_rootlets.registration.template_folder import TemplateFolder, find_template
+    from sct_rootlets.registration.to_template import landmark_kinds, read_template_cord, register
 
-    kinds = kinds_of(landmarks)
+    kinds = landmark_kinds(landmarks)
     if image is None and (cord is None or ("rootlets" in kinds and rootlets is None)):
         raise ImageError("without an image, cord and rootlets cannot be segmented: give them, or the image")
     if "discs" in kinds and discs is None:
         raise ImageError(f"landmarks {landmarks!r} need disc labels")
     inputs = Inputs.load(image=image, cord=cord, rootlets=rootlets, discs=discs)
-    found_template = template if isinstance(template, Template) else find_template(template)
-    template_cord(found_template, kinds)  # a template that cannot be used is reported before minutes of segmentation
+    folder = template if isinstance(template, TemplateFolder) else find_template(template)
+    read_template_cord(folder, kinds)  # a template that cannot be used is reported before minutes of segmentation
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
     missing = [name for name in missing if name == "cord" or name in kinds]
     maps: dict[str, Volume] = {}
@@ -331,7 +332,7 @@ def register_image(
         cord=complete.cord,
         rootlets=complete.rootlets,
         discs=inputs.discs,
-        template=found_template,
+        template=folder,
         landmarks=landmarks,
         contrast=contrast,
         by_shape=by_shape,

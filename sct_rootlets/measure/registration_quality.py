@@ -9,7 +9,7 @@ import numpy as np
 from sct_rootlets.measure.quality import DEVIATION_LIMITS_MM, Flag, grade
 
 if TYPE_CHECKING:
-    from sct_rootlets.registration.to_template import Registration
+    from sct_rootlets.registration.result import Registration
 
 # Limits of a value, for `sct_rootlets.measure.quality.grade`.
 #: Distance of a landmark from where the others predict it: beyond the second limit it is nearer to the place of a

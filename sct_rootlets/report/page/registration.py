@@ -13,7 +13,7 @@ from sct_rootlets.report.page.entry import FORMAT_VERSION, WEBP_QUALITY, About, 
 from sct_rootlets.report.registration import save_registration_figure
 
 if TYPE_CHECKING:
-    from sct_rootlets.registration.to_template import Registration
+    from sct_rootlets.registration.result import Registration
 
 
 def registration_entry(registration: Registration, about: About) -> Entry:
