@@ -1,4 +1,4 @@
-"""A cohort of phantoms and real scans: undisturbed, killed and resumed, and on one and two workers.
+"""Results of a cohort that is killed and resumed against an undisturbed run, and the speed of two workers against one.
 
     python benchmarks/cohort.py resume -data DIR      # 20 phantoms, four real scans, one broken; killed three times
     python benchmarks/cohort.py speed -n 8            # one worker of one thread against two
@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-m", "sct_rootlets.cli.main"]
 
 
 def make_cohort(folder: Path, n: int, data: Path | None) -> list[str]:
-    """Phantoms, real scans and one broken file, without labels; returns arguments for the command."""
+    """Write a BIDS folder of phantoms and real scans, without labels, and return arguments for the command."""
     bids = folder / "bids"
     subprocess.run([*COMMAND, "phantom", "-ofolder", bids, "-n", str(n), "-v", "0"], check=True)
     shutil.rmtree(bids / "derivatives")
@@ -35,14 +35,14 @@ def make_cohort(folder: Path, n: int, data: Path | None) -> list[str]:
     return ["bids", str(bids)]
 
 
-def state(out: Path) -> dict[str, bytes]:
-    """Every result with its content."""
+def read_results(out: Path) -> dict[str, bytes]:
+    """Read every result; logs and locks are left out."""
     files = (path for path in sorted(out.rglob("*")) if path.is_file() and "logs" not in path.parts)
     return {str(path.relative_to(out)): path.read_bytes() for path in files if path.name != ".lock"}
 
 
 def run(arguments: list[str], out: Path, workers: int) -> float:
-    """Run the command to its end; seconds."""
+    """Run the command to its end, and return its time in seconds."""
     begin = time.monotonic()
     subprocess.run([*COMMAND, *arguments, str(out), "participant", "-jobs", str(workers), "-v", "0"], check=False)
     return time.monotonic() - begin
@@ -65,21 +65,22 @@ def resume(folder: Path, n: int, data: Path | None, seed: int) -> None:
         process.wait()
         print(f"killed after {pause:.0f} s: {len(list(out.rglob('*_provenance.json')))} scans begun or done")
     run(arguments, out, 2)
-    one, other = state(folder / "undisturbed"), state(out)
-    different = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-    print(f"{len(one)} files, {len(different)} of them different {different[:5]}")
+    undisturbed, resumed = read_results(folder / "undisturbed"), read_results(out)
+    names = undisturbed.keys() | resumed.keys()
+    different = sorted(name for name in names if undisturbed.get(name) != resumed.get(name))
+    print(f"{len(undisturbed)} files, {len(different)} of them different {different[:5]}")
     print((out / "status.tsv").read_text().splitlines()[1])
 
 
 def speed(folder: Path, n: int) -> None:
-    """One worker of one thread against two."""
+    """Compare the times of one worker and of two, of one thread each."""
     arguments = make_cohort(folder, n, None)
     seconds = [run(arguments, folder / f"workers{workers}", workers) for workers in (1, 2)]
     print(f"{n} phantoms: one worker {seconds[0]:.0f} s, two {seconds[1]:.0f} s: {seconds[0] / seconds[1]:.2f} times")
 
 
 def main() -> None:
-    """Run it and print figures."""
+    """Run a benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("resume", "speed"))
     parser.add_argument("-n", type=int, default=20, help="phantoms")

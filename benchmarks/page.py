@@ -1,10 +1,10 @@
-"""How long the page of quality control takes to load with many scans, and how large it is.
+"""Measure how long the page of quality control takes to load with many scans, and how large it is.
 
     python benchmarks/page.py -scans 500
 
-Draws one phantom, lists it under as many names, and opens the page from disk in a headless Chromium (``playwright``,
-and a Chromium on the PATH). Time is from the call of the address until the table, and the pictures of the first scan,
-are there.
+One phantom is drawn and listed under as many names, and the page is opened from disk in a headless Chromium (needs
+``playwright`` and a Chromium on the PATH). The time is that from the call of the address until the table and the
+pictures of the first scan are complete.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "report" / "page"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 
 from browser import chromium
 
@@ -25,7 +25,6 @@ from sct_rootlets import compute_spinal_levels
 from sct_rootlets.output.page import add_entry, build_page
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
 from sct_rootlets.report.page.entry import About, Entry, make_entry
-from sct_rootlets.report.page.scan import scan_of_subject
 
 READY = (
     "document.querySelectorAll('#list tbody tr').length == {} && document.images.length > 0 && "
@@ -34,7 +33,7 @@ READY = (
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-scans", type=int, default=500)
     parser.add_argument("-runs", type=int, default=5, help="timed runs, after one that is not counted")
@@ -52,15 +51,14 @@ def main() -> None:
 
 
 def write_page(folder: Path, n_scans: int) -> tuple[float, float]:
-    """Write the page; returns the time that one scan took, and its size in MB."""
+    """Write the page; return the time that one scan took in seconds, and its size in MB."""
     anatomy = cervical_anatomy()
     phantom = draw_phantom(anatomy, *phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16))
     subject = compute_spinal_levels(
         phantom.rootlets, cord=phantom.cord, discs=phantom.discs, pmj=phantom.pmj, image=phantom.image
     )
-    scan = scan_of_subject(subject)
     start = time.perf_counter()
-    entry = make_entry(scan, About("sub-0000_T2w.nii.gz", "/data", "benchmark", "sub-0000"))
+    entry = make_entry(subject, About("sub-0000_T2w.nii.gz", "/data", "benchmark", "sub-0000"))
     add_entry(folder, entry)
     seconds = time.perf_counter() - start
     # The others by hand: adding them one by one would write the list each time.
@@ -79,7 +77,7 @@ def write_page(folder: Path, n_scans: int) -> tuple[float, float]:
 
 
 def load_times(address: str, n_scans: int, runs: int) -> list[float]:
-    """Seconds until the page is ready, each time in a fresh window."""
+    """Measure the seconds until the page is ready, each time in a fresh window."""
     seconds = []
     with chromium() as browser:
         for _ in range(runs + 1):

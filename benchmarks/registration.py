@@ -43,13 +43,15 @@ from sct_rootlets.phantom import (
     write_template,
 )
 from sct_rootlets.registration.align import Alignment, align
+from sct_rootlets.registration.axial_rotation import axial_rotation_of_roots, axial_rotation_of_sections
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
-from sct_rootlets.registration.fields import displacement_field, jacobian, resample, sample_field
-from sct_rootlets.registration.landmarks import errors
-from sct_rootlets.registration.pam50 import Template, find_template
-from sct_rootlets.registration.section import ARC_STEP_MM, angles, measure_sections
-from sct_rootlets.registration.to_template import Landmarks, Registration, register
-from sct_rootlets.registration.turn import turn_of_sections, turns_of_roots
+from sct_rootlets.registration.fields import displacement_field, jacobian, sample_field
+from sct_rootlets.registration.pairs import landmark_errors
+from sct_rootlets.registration.resample import resample
+from sct_rootlets.registration.result import Registration
+from sct_rootlets.registration.sections import SECTION_SPACING_MM, angles, measure_sections
+from sct_rootlets.registration.template_folder import TemplateFolder, find_template
+from sct_rootlets.registration.to_template import Landmarks, read_template_cord, register
 
 ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
 
@@ -70,27 +72,17 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
     return 2 * float((one & other).sum()) / float(one.sum() + other.sum())
 
 
-def cord_of(template: Template) -> LandmarkedCord:
-    """Read the template's cord with rootlets and discs."""
-    template.need("cord", "rootlets")
-    cord = template.volume("cord")
-    assert cord is not None
-    return landmarked_cord(
-        cord, template.volume("rootlets"), template.volume("discs") or template.volume("discs_in_cord")
-    )
-
-
 def part_of(template: LandmarkedCord, low_mm: float, high_mm: float) -> tuple[tuple[slice, ...], np.ndarray]:
-    """Grid of the template around a part of its cord: slices of its arrays, and the affine of what they cut out."""
+    """Cut the grid of the template around a part of its cord: slices of its arrays, and the affine of the part."""
     affine, mask = template.mask.affine, template.mask.data
     ends = template.space.points(np.array([[low_mm, 0, 0], [high_mm, 0, 0]]))
     index = np.sort(np.rint(apply_affine(np.linalg.inv(affine), ends)), axis=0)
     margin = np.array([12.0, 12.0, 0.0]) / template.mask.spacing
     low = np.clip(index[0] - margin, 0, mask.shape).astype(int)
     high = np.clip(index[1] + margin + 1, 0, mask.shape).astype(int)
-    moved = affine.copy()
-    moved[:3, 3] = apply_affine(affine, low)
-    return tuple(slice(a, b) for a, b in zip(low, high, strict=True)), moved
+    part_affine = affine.copy()
+    part_affine[:3, 3] = apply_affine(affine, low)
+    return tuple(slice(a, b) for a, b in zip(low, high, strict=True)), part_affine
 
 
 # ---- PAM50, deformed by a known map
@@ -100,7 +92,7 @@ def part_of(template: LandmarkedCord, low_mm: float, high_mm: float) -> tuple[tu
 class Bent:
     """A known smooth map: the straight template along a bent curve, stretched, turned, with levels shifted.
 
-    Written down here once more, without anything of what it is to test.
+    It is implemented here independently of the code that it tests.
     """
 
     axis: np.ndarray  # x and y of the template's cord
@@ -183,26 +175,26 @@ def deformed_subject(bent: Bent, template: LandmarkedCord, rootlets: Volume, vox
     return drawn[0], drawn[1]
 
 
-def deformed(template: Template, draws: int, voxel_mm: float, seed: int) -> None:
+def deformed(template: TemplateFolder, draws: int, voxel_mm: float, seed: int) -> None:
     """Table of PAM50 deformed and registered back."""
-    there = cord_of(template)
-    rootlets, fluid = template.volume("rootlets"), template.folder / "PAM50_csf.nii.gz"
+    template_cord = read_template_cord(template, ["rootlets"])
+    rootlets, fluid = template.load("rootlets"), template.folder / "PAM50_csf.nii.gz"
     assert rootlets is not None
-    levels = [one for one in there.landmarks if one.kind == "rootlets"]
-    part, affine = part_of(there, levels[0].arc_mm - 6, levels[-1].arc_mm + 6)
-    cord = there.mask.data[part]
+    levels = [one for one in template_cord.landmarks if one.kind == "rootlets"]
+    part, affine = part_of(template_cord, levels[0].arc_mm - 6, levels[-1].arc_mm + 6)
+    cord = template_cord.mask.data[part]
     canal = cord | (
         load_volume(fluid).data[part] > 0 if fluid.exists() else ndimage.binary_dilation(cord, iterations=6)
     )
     places = apply_affine(affine, np.argwhere(cord))[::7]
-    middles = there.space.points(np.array([[one.arc_mm, 0, 0] for one in levels]))
+    middles = template_cord.space.points(np.array([[one.arc_mm, 0, 0] for one in levels]))
     header("draw", "midpoints off, greatest (mm)", "cord Dice", "off the truth in the cord, median (95 %) (mm)",
            "inverse, 95 % (greatest) (mm)", "least Jacobian in the canal")  # fmt: skip
     table, near = [], 0
     for draw in range(draws):
-        bent = Bent.draw(np.random.default_rng((seed, draw)), there)
-        subject, roots = deformed_subject(bent, there, rootlets, voxel_mm)
-        warp = align(there, landmarked_cord(subject, roots)).warp
+        bent = Bent.draw(np.random.default_rng((seed, draw)), template_cord)
+        subject, roots = deformed_subject(bent, template_cord, rootlets, voxel_mm)
+        warp = align(template_cord, landmarked_cord(subject, roots)).warp
         forward = displacement_field(warp.to_subject, cord.shape, affine)
         backward = displacement_field(warp.to_template, subject.data.shape, subject.affine)
         back = resample(Volume(subject.data.astype(np.float32), subject.affine), forward, affine) >= 0.5
@@ -241,7 +233,7 @@ def shown(values: tuple[float, ...]) -> tuple[str, ...]:
 def there_and_back(
     points: np.ndarray, forward: np.ndarray, affine: np.ndarray, backward: np.ndarray, back_affine: np.ndarray
 ) -> np.ndarray:
-    """How far points miss themselves after both fields, as they are on their grids, shape (N, 3)."""
+    """Compute the displacement of points after both fields, forward and backward, shape (N, 3)."""
     moved = points + sample_field(forward, affine, points)
     return moved + sample_field(backward, back_affine, moved) - points
 
@@ -267,9 +259,9 @@ def subjects(data: Path) -> dict[str, tuple[Volume, Volume, Volume]]:
     return found  # type: ignore[return-value]
 
 
-def real(template: Template, data: Path) -> None:
-    """Tables of real scans: midpoints with each level, and without it; cord Dice; turns by two sources."""
-    there = cord_of(template)
+def real(template: TemplateFolder, data: Path) -> None:
+    """Print tables of real scans: middles of levels with each level and without it, cord Dice, and axial rotations."""
+    template_cord = read_template_cord(template, ["rootlets"])
     columns = (
         "scan",
         "used levels: off (mm)",
@@ -277,59 +269,58 @@ def real(template: Template, data: Path) -> None:
         "leaving one level out: off",
     )
     header(*columns, "cord Dice", "least Jacobian", "discs: off, by rootlets (mm)")
-    turns, ratios, below = [], [], {}
+    rotations, ratios, below = [], [], {}
     for name, (cord, rootlets, discs) in subjects(data).items():
-        own = landmarked_cord(cord, rootlets, discs)
-        found = align(there, own)
-        pairs = list(zip(found.pairs, errors(found.pairs), strict=True))
-        used = [(pair.subject.name, miss, without) for pair, (miss, without) in pairs if pair.used]
-        off = [f"{pair.subject.name} {miss:+.1f}" for pair, (miss, _) in pairs if pair.subject.kind == "discs"]
+        subject_cord = landmarked_cord(cord, rootlets, discs)
+        found = align(template_cord, subject_cord)
+        pairs = list(zip(found.pairs, landmark_errors(found.pairs), strict=True))
+        used = [(pair.subject.name, *errors) for pair, errors in pairs if pair.used]
+        off = [f"{pair.subject.name} {errors.error_mm:+.1f}" for pair, errors in pairs if pair.subject.kind == "discs"]
         middles = [
-            float(found.warp.along(pair.template.arc_mm)) - pair.subject.arc_mm
-            for pair in align(there, own, by_shape=False).pairs
+            float(found.warp.arc_map(pair.template.arc_mm)) - pair.subject.arc_mm
+            for pair in align(template_cord, subject_cord, by_shape=False).pairs
             if pair.used
         ]
-        overlap, least = in_template_space(there, own, found)
+        overlap, least = in_template_space(template_cord, subject_cord, found)
         row(
             name,
-            f"at most {max(abs(miss) for _, miss, _ in used):.2f}",
-            ", ".join(f"{level} {miss:+.1f}" for (level, _, _), miss in zip(used, middles, strict=True)),
-            ", ".join(f"{level} {without:+.1f}" for level, _, without in used),
+            f"at most {max(abs(error_mm) for _, error_mm, _ in used):.2f}",
+            ", ".join(f"{level} {error_mm:+.1f}" for (level, _, _), error_mm in zip(used, middles, strict=True)),
+            ", ".join(f"{level} {leave_one_out_mm:+.1f}" for level, _, leave_one_out_mm in used),
             f"{overlap:.3f}",
             f"{least:.2f}",
             ", ".join(off),
         )
-        turns.append((name, *turns_of(there, own, found)))
+        rotations.append((name, *axial_rotations(template_cord, subject_cord, found)))
         levels = {pair.subject.name: pair.subject.arc_mm for pair in found.pairs if pair.subject.kind == "rootlets"}
         if {"C3", "C8", "T1"} <= set(levels):
             below[name] = share_below(levels)
-        knots = found.warp.along
-        ratios += list(np.diff(knots.subject) / np.diff(knots.template))
+        knots = found.warp.arc_map
+        ratios += list(np.diff(knots.subject_mm) / np.diff(knots.template_mm))
     print(f"\nlength between neighbouring levels, subject over template: {min(ratios):.2f} to {max(ratios):.2f}")
-    print(
-        f"from C8 to T1, as a share of the way from C3 to C8: template {share_below(places(there)):.3f}, its ", end=""
-    )
-    print(f"proportional levels {share_below(proportional(template, there)):.3f}, scans", end=" ")
+    of_template = share_below(places(template_cord))
+    print(f"from C8 to T1, as a share of the way from C3 to C8: template {of_template:.3f}, its ", end="")
+    print(f"proportional levels {share_below(proportional(template, template_cord)):.3f}, scans", end=" ")
     print(", ".join(f"{name} {share:.3f}" for name, share in below.items()), end="\n\n")
     header(
         "scan", "turn by the mask's sections, mean (degrees)", "by pairs of roots, mean (SD; number)", "as estimated"
     )
-    for name, by_section, by_roots, estimated in turns:
+    for name, by_section, by_roots, estimated in rotations:
         roots = f"{np.mean(by_roots):+.1f} ({np.std(by_roots):.1f}; {len(by_roots)})"
         row(name, f"{by_section:+.1f}", roots, f"{estimated:+.1f}")
 
 
 def places(cord: LandmarkedCord) -> dict[str, float]:
-    """Middles of levels along a cord, mm, by name."""
+    """Return the middles of levels along a cord, mm by name."""
     return {one.name: one.arc_mm for one in cord.landmarks if one.kind == "rootlets"}
 
 
-def proportional(template: Template, there: LandmarkedCord) -> dict[str, float]:
-    """Middles of the template's proportional spinal levels along its cord, mm, by name."""
-    volume = template.volume("spinal_levels")
+def proportional(template: TemplateFolder, template_cord: LandmarkedCord) -> dict[str, float]:
+    """Compute the middles of the template's proportional spinal levels along its cord, mm by name."""
+    volume = template.load("spinal_levels")
     assert volume is not None
     index = np.argwhere(volume.data)[::20]
-    arc = there.space.coordinates(apply_affine(volume.affine, index))[:, 0]
+    arc = template_cord.space.coordinates(apply_affine(volume.affine, index))[:, 0]
     value = volume.data[tuple(index.T)]
     return {level_name(at, "spinal"): float(np.median(arc[value == at])) for at in range(2, 10)}
 
@@ -339,27 +330,32 @@ def share_below(levels: dict[str, float]) -> float:
     return (levels["T1"] - levels["C8"]) / (levels["C8"] - levels["C3"])
 
 
-def in_template_space(there: LandmarkedCord, own: LandmarkedCord, found: Alignment) -> tuple[float, float]:
-    """Dice of the cords in template space along the cord that both have, and the least Jacobian around it."""
-    low, high = found.warp.along.inverse(np.array([0.0, own.centerline.cord_length]))
-    part, affine = part_of(there, max(low, 0.0), min(high, there.centerline.cord_length))
-    cord = there.mask.data[part]
+def in_template_space(
+    template_cord: LandmarkedCord, subject_cord: LandmarkedCord, found: Alignment
+) -> tuple[float, float]:
+    """Compute Dice of the cords in template space along the part that both have, and the least Jacobian around it."""
+    low, high = found.warp.arc_map.inverse(np.array([0.0, subject_cord.centerline.cord_length]))
+    part, affine = part_of(template_cord, max(low, 0.0), min(high, template_cord.centerline.cord_length))
+    cord = template_cord.mask.data[part]
     field = displacement_field(found.warp.to_subject, cord.shape, affine)
-    moved = resample(Volume(own.mask.data.astype(np.float32), own.mask.affine), field, affine) >= 0.5
+    warped = resample(Volume(subject_cord.mask.data.astype(np.float32), subject_cord.mask.affine), field, affine) >= 0.5
     near = inner(ndimage.binary_dilation(cord, iterations=6))
-    return dice(moved, cord), float(jacobian(field, affine)[near].min())
+    return dice(warped, cord), float(jacobian(field, affine)[near].min())
 
 
-def turns_of(there: LandmarkedCord, own: LandmarkedCord, found: Alignment) -> tuple[float, np.ndarray, float]:
-    """Turn of a cord in degrees: by its sections, by its roots, and as the warp has it."""
-    across = found.warp.across
-    assert own.rootlets is not None
-    arc = across.first_mm + ARC_STEP_MM * np.arange(len(across.turn))
-    both = (measure_sections(there.mask, there.space, arc).radius,
-            measure_sections(own.mask, own.space, found.warp.along(arc)).radius)  # fmt: skip
-    turn, weight = turn_of_sections(*both, angles())
-    roots = turns_of_roots(own.rootlets)[1]
-    return float(np.degrees(np.average(turn, weights=weight))), np.degrees(roots), float(np.degrees(across.turn.mean()))
+def axial_rotations(
+    template_cord: LandmarkedCord, subject_cord: LandmarkedCord, found: Alignment
+) -> tuple[float, np.ndarray, float]:
+    """Compute the axial rotation of a cord in degrees: by its sections, by its roots, and as the warp has it."""
+    section_map = found.warp.section_map
+    assert subject_cord.rootlets is not None
+    arc = section_map.first_mm + SECTION_SPACING_MM * np.arange(len(section_map.axial_rotation))
+    both = (measure_sections(template_cord.mask, template_cord.space, arc).radius,
+            measure_sections(subject_cord.mask, subject_cord.space, found.warp.arc_map(arc)).radius)  # fmt: skip
+    rotation, weight = axial_rotation_of_sections(*both, angles())
+    by_sections = float(np.degrees(np.average(rotation, weights=weight)))
+    by_roots = np.degrees(axial_rotation_of_roots(subject_cord.rootlets)[1])
+    return by_sections, by_roots, float(np.degrees(section_map.axial_rotation.mean()))
 
 
 # ---- levels that drift against their vertebrae
@@ -421,8 +417,8 @@ def group(n_subjects: int, drift_mm: float) -> None:
         levels = load_volume(Path(folder) / "template" / "phantom_spinal_levels.nii.gz").data
         for drawn in drifting(n_subjects, drift_mm):
             for kind in kinds:
-                moved = by(kind, drawn, folder).into_template(Volume(activation(drawn), drawn.cord.affine))
-                means[kind].append(moved)
+                activity = Volume(activation(drawn), drawn.cord.affine)
+                means[kind].append(by(kind, drawn, folder).resample_to_template(activity))
     header("aligned by", "peak of the group's mean", "share of its activity in the cord at C5", "at C6", "at C7")
     for kind, maps in means.items():
         mean = np.mean(maps, axis=0)

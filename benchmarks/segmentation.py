@@ -33,7 +33,7 @@ from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume, superior_axis
 from sct_rootlets.levels import level_color, level_name
-from sct_rootlets.models.weights import FOLDER
+from sct_rootlets.models.manifest import BUNDLED_FOLDER
 from sct_rootlets.nifti import load_volume
 from sct_rootlets.segmentation.load import load_segmenter
 from sct_rootlets.segmentation.segment import Segmentation, Segmenter
@@ -367,7 +367,9 @@ def main() -> None:
     parser.add_argument("-subjects", type=int, default=20)
     parser.add_argument("-contrasts", default=",".join(CONTRASTS), help="some of the contrasts, between commas")
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
-    parser.add_argument("-bundle", type=Path, default=FOLDER, help="folder with the models overview and rootlets")
+    parser.add_argument(
+        "-bundle", type=Path, default=BUNDLED_FOLDER, help="folder with the models overview and rootlets"
+    )
     parser.add_argument("-scans", default=",".join(ERRSM), help="some of the four scans, between commas")
     parser.add_argument("-discs", action="store_true", help="let the discs of the four scans take part in naming")
     parser.add_argument("-o", type=Path, default=Path("worst.png"), help="picture of worst")

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from spinal_levels import SHAPE, measure, write_scan
 
-from sct_rootlets.models.weights import FOLDER
-from sct_rootlets.segmentation.segment import STEP
+from sct_rootlets.models.manifest import BUNDLED_FOLDER
+from sct_rootlets.segmentation.crop import TILE_STEP
 
 NNUNET = """
 import os, sys
@@ -55,8 +55,8 @@ def main() -> None:
               "-qc", folder / "qc"]),
         ]  # fmt: skip
         if arguments.nnunet_python:
-            (folder / "nnunet.py").write_text(NNUNET.replace("STEP", str(STEP)))
-            model = next((FOLDER / "rootlets").glob("nnUNetTrainer*"))
+            (folder / "nnunet.py").write_text(NNUNET.replace("STEP", str(TILE_STEP)))
+            model = next((BUNDLED_FOLDER / "rootlets").glob("nnUNetTrainer*"))
             rows.append(("nnU-Net, the same rootlets model",
                          [arguments.nnunet_python, folder / "nnunet.py", model, folder / "t2.nii.gz",
                           folder / "theirs.nii.gz"]))  # fmt: skip

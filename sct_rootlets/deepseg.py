@@ -12,6 +12,7 @@ import numpy as np
 
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.image import Volume, VolumeLike
+from sct_rootlets.levels import Levels
 from sct_rootlets.models.weights import Weights
 from sct_rootlets.nifti import header_notes
 from sct_rootlets.segmentation.tasks import TASKS, Task
@@ -19,8 +20,9 @@ from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import Inputs, SubjectLevels, levels_from_labels
 
 if TYPE_CHECKING:
-    from sct_rootlets.registration.pam50 import Template
-    from sct_rootlets.registration.to_template import Contrast, Landmarks, Registration
+    from sct_rootlets.registration.result import Contrast, Registration
+    from sct_rootlets.registration.template_folder import TemplateFolder
+    from sct_rootlets.registration.to_template import Landmarks
     from sct_rootlets.segmentation.segment import Segmentation, Segmenter
 
 #: Thicker slices do not show single rootlets.
@@ -212,12 +214,20 @@ def compute_spinal_levels(
         subject,
         segmented=maps,
         sidecars=sidecars,
-        confidence={level.value: level.confidence or 0.0 for level in segmentation.spinal.levels}
-        if "rootlets" in maps
-        else {},
+        spinal=_with_confidence(subject.spinal, segmentation.spinal) if "rootlets" in maps else subject.spinal,
         settings={**subject.settings, "Model": _describe_model(segmenter)},
         name_sources=segmentation.name_sources if named else subject.name_sources,
         notes=(*segmentation.notes, *subject.notes),
+    )
+
+
+def _with_confidence(levels: Levels | None, named: Levels) -> Levels | None:
+    """Set the confidence of the names that a segmentation gave."""
+    if levels is None:
+        return None
+    confidence = {level.value: level.confidence for level in named.levels}
+    return replace(
+        levels, levels=tuple(replace(level, confidence=confidence.get(level.value)) for level in levels.levels)
     )
 
 
@@ -265,7 +275,7 @@ def register_image(
     cord: VolumeLike | None = None,
     rootlets: VolumeLike | None = None,
     discs: VolumeLike | None = None,
-    template: str | os.PathLike[str] | Template | None = None,
+    template: str | os.PathLike[str] | TemplateFolder | None = None,
     landmarks: Landmarks = "rootlets",
     contrast: Contrast = "t2",
     by_shape: bool = True,
@@ -293,17 +303,17 @@ def register_image(
     ImageError
         As for `register`; and if rootlets are needed and none are found.
     """
-    from sct_rootlets.registration.pam50 import Template, find_template
-    from sct_rootlets.registration.to_template import kinds_of, register, template_cord
+    from sct_rootlets.registration.template_folder import TemplateFolder, find_template
+    from sct_rootlets.registration.to_template import landmark_kinds, read_template_cord, register
 
-    kinds = kinds_of(landmarks)
+    kinds = landmark_kinds(landmarks)
     if image is None and (cord is None or ("rootlets" in kinds and rootlets is None)):
         raise ImageError("without an image, cord and rootlets cannot be segmented: give them, or the image")
     if "discs" in kinds and discs is None:
         raise ImageError(f"landmarks {landmarks!r} need disc labels")
     inputs = Inputs.load(image=image, cord=cord, rootlets=rootlets, discs=discs)
-    found_template = template if isinstance(template, Template) else find_template(template)
-    template_cord(found_template, kinds)  # a template that cannot be used is reported before minutes of segmentation
+    folder = template if isinstance(template, TemplateFolder) else find_template(template)
+    read_template_cord(folder, kinds)  # a template that cannot be used is reported before minutes of segmentation
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
     missing = [name for name in missing if name == "cord" or name in kinds]
     maps: dict[str, Volume] = {}
@@ -322,7 +332,7 @@ def register_image(
         cord=complete.cord,
         rootlets=complete.rootlets,
         discs=inputs.discs,
-        template=found_template,
+        template=folder,
         landmarks=landmarks,
         contrast=contrast,
         by_shape=by_shape,
@@ -425,14 +435,15 @@ def _segment_file(
 
 
 def _add_to_page(inputs: Inputs, segmentation: Segmentation, page: PageOptions) -> Path:
-    from sct_rootlets.output.page import add_scan
+    from sct_rootlets.output.page import add_levels
     from sct_rootlets.report.page.entry import About
-    from sct_rootlets.report.page.scan import scan_of_segmentation
+    from sct_rootlets.segmentation.subject import subject_of_segmentation
 
     image = inputs.image
     assert image is not None
     about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset)
-    return add_scan(page.folder, scan_of_segmentation(image, segmentation, inputs.disc_points()), about)
+    subject = subject_of_segmentation(image, segmentation, inputs.disc_points())
+    return add_levels(page.folder, subject, about)
 
 
 def load_networks(settings: SegmentationSettings) -> Segmenter:

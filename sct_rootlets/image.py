@@ -1,6 +1,6 @@
-"""Volumes: NIfTI in and out, grids and orientations. Voxel indices live here; the rest works in RAS+ mm.
+"""Volumes in memory: their voxels, their grids and orientations.
 
-Nothing in this module knows what a level is. Output files appear whole or not at all (`staged_outputs`).
+Voxel indices are used here; all other modules work in RAS+ mm.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from scipy import ndimage
 
 from sct_rootlets.errors import ImageError, LabelError
 
-#: Two grids are the same if no corner of the one lies further than this from the other's: it forgives the
-#: rounding of header fields, and nothing that moves a voxel.
+#: Largest distance between the corners of two grids that count as the same: it allows for the rounding of header
+#: fields, and for nothing that moves a voxel.
 GRID_TOLERANCE_MM = 0.1
 
-#: What functions that take a volume accept: a path, a nibabel image, ``(array, affine)``, or a `Volume`.
+#: Sources of a volume that functions accept: a path, a nibabel image, ``(array, affine)``, or a `Volume`.
 VolumeLike = Union[str, "os.PathLike[str]", "Volume", tuple[np.ndarray, np.ndarray], Any]
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A 3D array with its place in the world.
+    """A 3D array and its affine.
 
     Attributes
     ----------
@@ -36,11 +36,11 @@ class Volume:
     affine : numpy.ndarray, shape (4, 4)
         Voxel indices to RAS+ mm.
     name : str
-        What messages call it: the file's name, or ``"array"``.
+        Name for messages: that of the file, or ``"array"``.
     header : nibabel.Nifti1Header, optional
-        The file's header; outputs on this grid inherit its spatial codes.
+        Header of the file; outputs on this grid inherit its spatial codes.
     path : pathlib.Path, optional
-        The file.
+        The file, if the volume was read from one.
     """
 
     data: np.ndarray
@@ -62,6 +62,23 @@ class Volume:
 
 
 def check_volume(volume: Volume) -> Volume:
+    """Check that a volume is 3D and holds plain numbers, and bring it into the form that other functions expect.
+
+    Trailing axes of length 1 are dropped, half precision becomes single precision, and bytes get the native order.
+
+    Parameters
+    ----------
+    volume : Volume
+
+    Returns
+    -------
+    Volume
+
+    Raises
+    ------
+    ImageError
+        If the array is not a single 3D volume, holds colours or complex numbers, or its affine is invalid.
+    """
     data, affine, name = volume.data, volume.affine, volume.name
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
@@ -84,15 +101,19 @@ def check_volume(volume: Volume) -> Volume:
 
 
 def check_same_grid(reference: Volume, other: Volume) -> None:
-    """Check that two volumes lie on the same voxels, in whatever axis order and direction.
+    """Check that two volumes have the same voxels, whatever the order and direction of their axes.
+
+    Parameters
+    ----------
+    reference, other : Volume
 
     Raises
     ------
     ImageError
-        If shapes or positions differ; the message names both volumes and says how.
+        If shapes or positions differ; the message names both volumes and the difference.
     """
-    ref_shape, ref_affine = _canonical_grid(reference)
-    shape, affine = _canonical_grid(other)
+    ref_shape, ref_affine = _ras_grid(reference)
+    shape, affine = _ras_grid(other)
     advice = f"resample {other.name} to the grid of {reference.name}"
     if ref_shape != shape:
         raise ImageError(f"{reference.describe()} and {other.describe()} have different shapes; {advice}")
@@ -105,8 +126,8 @@ def check_same_grid(reference: Volume, other: Volume) -> None:
         )
 
 
-def _canonical_grid(volume: Volume) -> tuple[tuple[int, ...], np.ndarray]:
-    """Shape and affine that the volume would have after reordering its axes to RAS+."""
+def _ras_grid(volume: Volume) -> tuple[tuple[int, ...], np.ndarray]:
+    """Return the shape and affine that a volume has after its axes are reordered to RAS+."""
     orientation = io_orientation(volume.affine)
     order = np.argsort(orientation[:, 0])
     shape = tuple(volume.data.shape[axis] for axis in order)
@@ -114,7 +135,7 @@ def _canonical_grid(volume: Volume) -> tuple[tuple[int, ...], np.ndarray]:
 
 
 def superior_axis(affine: np.ndarray) -> tuple[int, int]:
-    """The voxel axis that runs along the body, and its direction.
+    """Find the voxel axis that runs along the body, and its direction.
 
     Parameters
     ----------
@@ -133,7 +154,7 @@ def superior_axis(affine: np.ndarray) -> tuple[int, int]:
 
 
 def slice_range(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int]:
-    """The slices along the body whose centres lie between two points, as the Spinal Cord Toolbox counts them.
+    """Find the slices along the body whose centres lie between two points, as the Spinal Cord Toolbox counts them.
 
     Parameters
     ----------
@@ -151,7 +172,7 @@ def slice_range(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) 
     axis, direction = superior_axis(affine)
     index = apply_affine(np.linalg.inv(affine), points)[:, axis]
     index = np.sort(index if direction > 0 else shape[axis] - 1 - index)
-    # A point on the face between two slices belongs to the slice that it bounds, in spite of rounding.
+    # A point on the face between two slices belongs to the slice that it bounds; the tolerance allows for rounding.
     lowest, highest = int(np.ceil(index[0] - 1e-3)), int(np.floor(index[1] + 1e-3))
     if lowest > highest:  # both points within one slice
         lowest = highest = int(np.rint(index.mean()))
@@ -160,9 +181,9 @@ def slice_range(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) 
 
 
 def voxel_length(affine: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Length of a voxel in mm along unit vectors: the root sum of squares of its edges' components.
+    """Compute the length of a voxel in mm along unit vectors: the root sum of squares of its edges' components.
 
-    It is the edge length along an edge, and the same in every direction for a cube.
+    Along an edge it equals the edge length; for a cube it is the same in every direction.
 
     Parameters
     ----------
@@ -173,12 +194,17 @@ def voxel_length(affine: np.ndarray, directions: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, shape (...)
+        In mm.
     """
     return np.linalg.norm(np.asarray(directions) @ affine[:3, :3], axis=-1)
 
 
 def labelled_voxels(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
-    """Indices and whole-number values of the non-zero voxels of a label map.
+    """Return the indices and whole-number values of the non-zero voxels of a label map.
+
+    Parameters
+    ----------
+    volume : Volume
 
     Returns
     -------
@@ -206,9 +232,14 @@ def labelled_voxels(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
 
 
 def binary_mask(volume: Volume) -> tuple[np.ndarray, list[str]]:
-    """A mask as booleans, with a note of what was done to a volume that is not binary.
+    """Convert a mask to booleans, with a note if the volume is not binary.
 
-    Soft masks, with values between 0 and 1, are cut at 0.5; of label maps every non-zero voxel counts.
+    Soft masks, with values between 0 and 1, are thresholded at 0.5; in label maps, every non-zero voxel belongs to
+    the mask.
+
+    Parameters
+    ----------
+    volume : Volume
 
     Returns
     -------
@@ -246,7 +277,7 @@ def _check_finite(volume: Volume) -> None:
 
 
 def values_at(data: np.ndarray, affine: np.ndarray, points: np.ndarray, order: int = 1) -> np.ndarray:
-    """Values of a volume at points.
+    """Interpolate a volume at points.
 
     Parameters
     ----------
@@ -256,12 +287,12 @@ def values_at(data: np.ndarray, affine: np.ndarray, points: np.ndarray, order: i
     points : numpy.ndarray, shape (..., 3)
         RAS+ mm.
     order : int
-        0 for labels, 1 for intensities.
+        Order of the spline: 0 for labels, 1 for intensities.
 
     Returns
     -------
     numpy.ndarray of float32, shape (...)
-        0 beyond the volume.
+        0 outside the volume.
     """
     index = np.moveaxis(apply_affine(np.linalg.inv(affine), points), -1, 0)
     data = data.astype(np.uint8) if data.dtype == bool else data

@@ -191,8 +191,8 @@ class Levels:
     ----------
     kind : {"spinal", "vertebral"}
     method : str
-        Definition of the levels: ``"segment"``, ``"extent"``, ``"midgap"`` or ``"attachment"``; ``"discs"`` for
-        vertebrae.
+        ``"segment"``, ``"extent"`` or ``"midgap"`` (`sct_rootlets.spinal.spinal_levels`); ``"attachment"`` for the
+        segments along which a segmentation found rootlets to attach; ``"discs"`` for vertebrae.
     levels : tuple of Level
     notes : tuple of str
         What was left out or corrected, one line each.

@@ -1,4 +1,4 @@
-"""NIfTI files, read as volumes and written from arrays; same input, same bytes."""
+"""NIfTI files: how they are read as volumes, and written from arrays so that the same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ def load_volume(source: VolumeLike) -> Volume:
     Raises
     ------
     ImageError
-        If the file is missing, a folder, not NIfTI or truncated, not a single 3D volume, or has an affine that
-        maps to nowhere.
+        If the file is missing, a folder, not NIfTI or truncated, not a single 3D volume, or has an invalid affine.
     """
     if isinstance(source, Volume):
         return source
@@ -41,27 +40,27 @@ def load_volume(source: VolumeLike) -> Volume:
         data, affine = source
         return check_volume(Volume(np.asarray(data), np.asarray(affine, dtype=float)))
     if isinstance(source, (str, os.PathLike)):
-        return _read(Path(source))
+        return _load_file(Path(source))
     header = source.header if isinstance(source, nib.Nifti1Pair) else None
     return check_volume(Volume(np.asanyarray(source.dataobj), source.affine, "image", header))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Series:
-    """Volumes of one grid, such as those of fMRI, read one at a time.
+    """Volumes on one grid, such as those of fMRI, read one at a time.
 
     Attributes
     ----------
     shape : (int, int, int)
-        Of each.
+        Shape of each volume.
     affine : numpy.ndarray, shape (4, 4)
     name : str
     header : nibabel.Nifti1Header, optional
     path : pathlib.Path, optional
     length : int or None
-        Number of volumes; None for a single one that has no fourth dimension.
-    stored : object
-        What is indexed like an array of four dimensions, or three.
+        Number of volumes; None for a single volume without a fourth dimension.
+    stored : array-like
+        Values, in three or four dimensions or more of length 1; read when they are indexed.
     """
 
     shape: tuple[int, ...]
@@ -73,7 +72,11 @@ class Series:
     stored: Any
 
     def volumes(self) -> Iterator[np.ndarray]:
-        """The volumes, in order.
+        """Read the volumes, in order.
+
+        Yields
+        ------
+        numpy.ndarray, shape (I, J, K)
 
         Raises
         ------
@@ -84,18 +87,18 @@ class Series:
             yield load_volume(self.path or (np.asanyarray(self.stored), self.affine)).data
             return
         if self.path is not None and self.path.suffix.lower() == ".gz":
-            with _readable(self.path):
+            with _named_damage(self.path):
                 _check_gzip(self.path)
-        behind = (0,) * (len(self.stored.shape) - 4)  # of length 1
+        trailing = (0,) * (len(self.stored.shape) - 4)  # axes of length 1
         for index in range(self.length):
-            with _readable(self.path or self.name):
-                data = _as_stored(self.stored, (slice(None), slice(None), slice(None), index, *behind))
+            with _named_damage(self.path or self.name):
+                data = _read_part(self.stored, (slice(None), slice(None), slice(None), index, *trailing))
             data = data.reshape(self.shape)
             yield check_volume(Volume(data, self.affine, self.name)).data
 
 
 def load_series(source: VolumeLike) -> Series:
-    """Look at a 3D or 4D image; its volumes are read when they are asked for.
+    """Open a 3D or 4D image, whose volumes are read later, one at a time.
 
     Parameters
     ----------
@@ -104,12 +107,12 @@ def load_series(source: VolumeLike) -> Series:
     Raises
     ------
     ImageError
-        As `load_volume`; or if there are more than four dimensions.
+        As `load_volume`; or if the image has more than four dimensions.
     """
     path, header = None, None
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        image = _opened(path, keep=True)
+        image = _open(path, keep_open=True)
         stored, affine, name, header = image.dataobj, image.affine, path.name, image.header
     elif isinstance(source, Volume):
         stored, affine, name, header, path = source.data, source.affine, source.name, source.header, source.path
@@ -122,20 +125,23 @@ def load_series(source: VolumeLike) -> Series:
     if len(shape) > 4 and np.prod(shape[4:]) > 1:
         raise ImageError(f"{name} has {len(shape)} dimensions (a warp, or vectors?); give 3D or 4D images")
     length = shape[3] if len(shape) > 3 and shape[3] > 1 else None
-    empty = np.broadcast_to(np.zeros(1, dtype=stored.dtype), shape[:3])  # all but the values is checked
+    empty = np.broadcast_to(np.zeros(1, dtype=stored.dtype), shape[:3])  # to check all but the values
     affine = check_volume(Volume(empty, np.asarray(affine), name)).affine
-    return Series(shape[:3], affine, name, header, path, length, stored)
+    return Series(shape=shape[:3], affine=affine, name=name, header=header, path=path, length=length, stored=stored)
 
 
-def _opened(path: Path, keep: bool = False) -> Any:
-    """A NIfTI file, whose values are not read yet; kept open, parts of a compressed one are read in order."""
+def _open(path: Path, keep_open: bool = False) -> Any:
+    """Open a NIfTI file without reading its values.
+
+    If the file is kept open, successive parts of a compressed file are read without starting from its beginning.
+    """
     try:
         if path.is_dir():
             raise ImageError(f"{path} is a folder; give a NIfTI file (.nii or .nii.gz)")
         if not path.exists():
             raise ImageError(f"{path} does not exist; check the path")
         image: Any = nib.load(path)
-        if keep and isinstance(image, nib.Nifti1Pair):
+        if keep_open and isinstance(image, nib.Nifti1Pair):
             image = type(image).from_filename(path, keep_file_open=True)
     except ImageError:
         raise
@@ -149,34 +155,35 @@ def _opened(path: Path, keep: bool = False) -> Any:
 
 
 @contextlib.contextmanager
-def _readable(path: Path | str) -> Iterator[None]:
+def _named_damage(path: Path | str) -> Iterator[None]:
+    """Turn whatever a damaged file raises while it is read into an `ImageError` that names it."""
     try:
         yield
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ImageError(f"{path} is truncated or damaged; copy or create it again") from error
 
 
-def _as_stored(stored: Any, index: Any) -> np.ndarray:
-    """A part of what is stored, as it is; scaled integers become single precision."""
+def _read_part(stored: Any, index: Any) -> np.ndarray:
+    """Read a part of the stored values in their own data type; scaled integers become single precision."""
     values = np.asanyarray(stored[index])
     scaled = (getattr(stored, "slope", 1), getattr(stored, "inter", 0)) != (1, 0)
     return values.astype(np.float32) if scaled else values
 
 
-def _read(path: Path) -> Volume:
-    image = _opened(path)
-    with _readable(path):
+def _load_file(path: Path) -> Volume:
+    image = _open(path)
+    with _named_damage(path):
         if path.suffix.lower() == ".gz":
             _check_gzip(path)
         stored: Any = image.dataobj
         scaled = (stored.slope, stored.inter) != (1, 0)
-        # Never through eight bytes a voxel, as `_as_stored` may for a part.
+        # Scaled directly to single precision: double precision, as in `_read_part`, needs twice the memory.
         data = np.asanyarray(stored, dtype=np.float32) if scaled else np.asanyarray(stored)
     return check_volume(Volume(data, image.affine, path.name, image.header, path))
 
 
 def _check_gzip(path: Path) -> None:
-    """Read a file to its end, where its checksum is: NIfTI readers stop before."""
+    """Read a compressed file to its end, where its checksum is: NIfTI readers stop before it."""
     with gzip.open(path) as stream:
         while stream.read(1 << 20):
             pass
@@ -190,7 +197,7 @@ def save_labels(path: str | os.PathLike[str], labels: np.ndarray, like: Volume) 
     path : path
     labels : numpy.ndarray, shape (I, J, K)
     like : Volume
-        Gives the affine and the header's spatial codes.
+        Source of the affine and of the header's spatial codes.
     """
     save_volume(path, np.asarray(labels, dtype=np.uint8), like.affine, like.header)
 
@@ -204,18 +211,23 @@ def save_volume(path: str | os.PathLike[str], data: np.ndarray, affine: np.ndarr
     data : numpy.ndarray, shape (I, J, K)
     affine : numpy.ndarray, shape (4, 4)
     header : nibabel.Nifti1Header, optional
-        Its sform and qform codes and units are kept.
+        Source of the sform and qform codes and of the units.
     """
     image = nib.Nifti1Image(data, affine, dtype=data.dtype)
-    _like(image.header, affine, header)
+    _copy_spatial_codes(header, image.header, affine)
     buffer = io.BytesIO()
-    with _gzip(buffer, 6) as stream:
+    with _gzip_writer(buffer, 6) as stream:
         stream.write(image.to_bytes())
     Path(path).write_bytes(buffer.getvalue())
 
 
 def save_series(
-    path: str | os.PathLike[str], volumes: Iterable[np.ndarray], length: int, affine: np.ndarray, header: Any, time: Any
+    path: str | os.PathLike[str],
+    volumes: Iterable[np.ndarray],
+    length: int,
+    affine: np.ndarray,
+    header: Any,
+    time_header: Any,
 ) -> None:
     """Write volumes one after another as a 4D ``.nii.gz``; same input, same bytes.
 
@@ -223,51 +235,56 @@ def save_series(
     ----------
     path : path
     volumes : iterable of numpy.ndarray, shape (I, J, K) each
-        Of one data type; no more than one is held at a time.
+        All of one data type; no more than one is held in memory at a time.
     length : int
-        How many there are.
+        Number of volumes.
     affine : numpy.ndarray, shape (4, 4)
     header : nibabel.Nifti1Header or None
-        Its sform and qform codes and units are kept.
-    time : nibabel.Nifti1Header or None
-        The time between volumes, its unit, and where it begins are kept.
+        Source of the sform and qform codes and of the unit of length.
+    time_header : nibabel.Nifti1Header or None
+        Source of the time between volumes, its unit, and its offset.
     """
-    with Path(path).open("wb") as file, _gzip(file, 1) as stream:
+    with Path(path).open("wb") as file, _gzip_writer(file, 1) as stream:
         for number, data in enumerate(volumes):
             if number == 0:
                 empty = np.broadcast_to(np.zeros(1, dtype=data.dtype), (*data.shape, length))
                 image = nib.Nifti1Image(empty, affine, dtype=data.dtype)
-                _like(image.header, affine, header)
-                if time is not None and len(time.get_zooms()) > 3:
-                    image.header.set_zooms((*image.header.get_zooms()[:3], time.get_zooms()[3]))
-                    image.header.set_xyzt_units(image.header.get_xyzt_units()[0], time.get_xyzt_units()[1])
-                    image.header["toffset"] = time["toffset"]
+                _copy_spatial_codes(header, image.header, affine)
+                if time_header is not None and len(time_header.get_zooms()) > 3:
+                    image.header.set_zooms((*image.header.get_zooms()[:3], time_header.get_zooms()[3]))
+                    image.header.set_xyzt_units(image.header.get_xyzt_units()[0], time_header.get_xyzt_units()[1])
+                    image.header["toffset"] = time_header["toffset"]
                 image.header["magic"], image.header["vox_offset"] = b"n+1", 352
                 stream.write(image.header.binaryblock + bytes(4))  # no extensions
             for layer in range(data.shape[2]):
                 stream.write(data[:, :, layer].tobytes(order="F"))
 
 
-def _like(header: Any, affine: np.ndarray, model: Any) -> None:
-    """Give a header the codes and units of another one, and no scale."""
-    if model is not None and (model["sform_code"] or model["qform_code"]):
-        header.set_sform(affine, int(model["sform_code"]))
-        header.set_qform(affine, int(model["qform_code"]))
-        header.set_xyzt_units(*model.get_xyzt_units())
-    header["scl_slope"], header["scl_inter"] = 1, 0
+def _copy_spatial_codes(source: Any, target: Any, affine: np.ndarray) -> None:
+    """Copy the sform and qform codes and the units of a header to another one, which gets no scale."""
+    if source is not None and (source["sform_code"] or source["qform_code"]):
+        target.set_sform(affine, int(source["sform_code"]))
+        target.set_qform(affine, int(source["qform_code"]))
+        target.set_xyzt_units(*source.get_xyzt_units())
+    target["scl_slope"], target["scl_inter"] = 1, 0
 
 
-def _gzip(file: Any, level: int) -> gzip.GzipFile:
-    """No file name and no time in the gzip header: they would make every run's file differ."""
+def _gzip_writer(file: Any, level: int) -> gzip.GzipFile:
+    """Compress into a file, without name and time in the gzip header, which would differ from run to run."""
     return gzip.GzipFile(filename="", mode="wb", compresslevel=level, fileobj=file, mtime=0)
 
 
 def header_notes(volume: Volume | Series) -> list[str]:
-    """Note that a header places its image twice, in two places; other programs may take the other one.
+    """Report whether sform and qform of a header place its image differently: other programs may use the other one.
 
     Parameters
     ----------
     volume : Volume or Series
+
+    Returns
+    -------
+    list of str
+        Empty if the two agree, or the header has only one of them.
     """
     header = volume.header
     if header is None or not (header["sform_code"] and header["qform_code"]):
@@ -297,7 +314,7 @@ def save_field(path: str | os.PathLike[str], field: np.ndarray, affine: np.ndarr
     field : numpy.ndarray, shape (I, J, K, 3)
         RAS+ mm.
     affine : numpy.ndarray, shape (4, 4)
-        Of its grid.
+        Affine of the grid of the field.
     """
     data = field[:, :, :, None, :] * np.array([-1, -1, 1], dtype=np.float32)
     image = nib.Nifti1Image(data, affine)
@@ -305,15 +322,16 @@ def save_field(path: str | os.PathLike[str], field: np.ndarray, affine: np.ndarr
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, 1)
     image.set_qform(affine, 1)
-    with (
-        Path(path).open("wb") as file,
-        gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0) as stream,
-    ):
+    with Path(path).open("wb") as file, _gzip_writer(file, 1) as stream:
         image.to_stream(stream)
 
 
 def load_field(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Read what `save_field` writes, or ANTs and SCT do.
+    """Read a displacement field as `save_field`, ANTs and SCT write it.
+
+    Parameters
+    ----------
+    path : path
 
     Returns
     -------

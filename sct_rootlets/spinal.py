@@ -44,6 +44,8 @@ MAX_END_SD_MM = 3.0
 #: Rootlets attaching more than this angle ventral of the cord's widest line are ventral ones. The angle is that of
 #: the cross-section stretched to a circle; PAM50's rootlets leave a gap around it between dorsal and ventral.
 VENTRAL_DEG = 20.0
+#: About this number of a cord's voxels suffices to measure its half axes.
+_MAX_SECTION_VOXELS = 5000
 
 
 @dataclass(frozen=True)
@@ -167,32 +169,68 @@ def _near_cord(
     ijk, points = ijk[near], points[near]
     projection = centerline.project(points)
     caudal, right, anterior = centerline.frame(projection.arc)
+    to_right, to_anterior = (np.einsum("ij,ij->i", points - projection.foot, across) for across in (right, anterior))
     axis, _ = superior_axis(affine)
     return _Rootlets(
         value=values[near],
         arc=projection.arc,
         length=voxel_length(affine, caudal),
-        root=_roots(points - projection.foot, right, anterior, cord_mm, centerline),
+        root=classify_roots(to_right, to_anterior, *measure_half_axes(cord_mm, centerline)),
         at_edge=(ijk[:, axis] == 0) | (ijk[:, axis] == shape[axis] - 1),
     )
 
 
-def _roots(
-    offset: np.ndarray, right: np.ndarray, anterior: np.ndarray, cord_mm: np.ndarray, centerline: Centerline
-) -> np.ndarray:
-    """Which root each voxel near the cord belongs to (index into `ROOTS`), by the angle at which it attaches.
+def measure_half_axes(cord_mm: np.ndarray, centerline: Centerline) -> tuple[float, float]:
+    """Measure half of the width and half of the depth of a cord, along its whole length.
 
-    The plane through the centerline does not tell dorsal from ventral: dorsal rootlets attach near the widest
-    line of the cord and soon run ventrally.
+    Parameters
+    ----------
+    cord_mm : numpy.ndarray, shape (M, 3)
+        Centres of the voxels of the cord mask in RAS+ mm.
+    centerline : Centerline
+
+    Returns
+    -------
+    half_width_mm, half_depth_mm : float
+        Half axes of the ellipse whose area has the same spread as the voxels.
     """
-    cord = cord_mm[:: max(1, len(cord_mm) // 5000)]
-    cord_foot = centerline.project(cord)
-    _, cord_right, cord_anterior = centerline.frame(cord_foot.arc)
-    half_width, half_depth = (
-        2 * np.std(np.einsum("ij,ij->i", cord - cord_foot.foot, axes)) for axes in (cord_right, cord_anterior)
-    )  # twice the standard deviation of a filled ellipse is its half axis
-    to_right = np.einsum("ij,ij->i", offset, right) / half_width
-    to_anterior = np.einsum("ij,ij->i", offset, anterior) / half_depth
+    cord = cord_mm[:: max(1, len(cord_mm) // _MAX_SECTION_VOXELS)]
+    projection = centerline.project(cord)
+    _, right, anterior = centerline.frame(projection.arc)
+    offset = cord - projection.foot
+    # Twice the standard deviation of a filled ellipse is its half axis.
+    half_width, half_depth = (2 * np.std(np.einsum("ij,ij->i", offset, axis)) for axis in (right, anterior))
+    return float(half_width), float(half_depth)
+
+
+def classify_roots(
+    right_mm: np.ndarray, anterior_mm: np.ndarray, half_width_mm: float, half_depth_mm: float
+) -> np.ndarray:
+    """Tell which root voxels near the cord belong to, by the angle at which they attach.
+
+    Roots are ventral from `VENTRAL_DEG` ventral of the cord's widest line on, in the section stretched to a circle. The
+    plane through the centerline does not separate dorsal from ventral roots: dorsal rootlets attach near the widest
+    line of the cord and soon run ventrally.
+
+    Parameters
+    ----------
+    right_mm, anterior_mm : numpy.ndarray, shape (N,)
+        Offsets from the centerline, across the cord.
+    half_width_mm, half_depth_mm : float
+        Half axes of the cord's section (`measure_half_axes`).
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (N,)
+        Index into `sct_rootlets.levels.ROOTS`.
+
+    Examples
+    --------
+    >>> right, anterior = np.array([-6.0, 6.0, 6.0]), np.array([-1.0, 1.3, 1.4])
+    >>> [ROOTS[index] for index in classify_roots(right, anterior, 6.5, 4.0)]
+    ['left_dorsal', 'right_dorsal', 'right_ventral']
+    """
+    to_right, to_anterior = right_mm / half_width_mm, anterior_mm / half_depth_mm
     ventral = np.degrees(np.arctan2(to_anterior, np.abs(to_right))) > VENTRAL_DEG
     return 2 * ventral + (to_right > 0)
 
@@ -281,13 +319,14 @@ def _extent(run: _Rootlets, cord_length: float) -> Level:
     caudal = -caudal
     inside = run[(run.arc >= rostral) & (run.arc <= caudal)]
     counts = np.bincount(inside.root, minlength=len(ROOTS))
-    incomplete = []
-    if inside.at_edge.any() or rostral < CUT_MM or caudal > cord_length - CUT_MM:
-        incomplete.append(CUT_BY_VIEW)
-    if len(inside) < MIN_VOXELS:
-        incomplete.append(f"only {len(inside)} rootlet voxels near the cord")
-    elif np.count_nonzero(counts) == 1:
-        incomplete.append(f"rootlets of one root only ({ROOTS[int(counts.argmax())].replace('_', ' ')})")
+    incomplete = incomplete_reasons(
+        rostral,
+        caudal,
+        cord_length,
+        counts,
+        at_edge=bool(inside.at_edge.any()),
+        counted="rootlet voxels near the cord",
+    )
     return Level(
         int(run.value[0]),
         "spinal",
@@ -296,8 +335,47 @@ def _extent(run: _Rootlets, cord_length: float) -> Level:
         rostral_sd,
         caudal_sd,
         dict(zip(ROOTS, counts.tolist(), strict=True)),
-        tuple(incomplete),
+        incomplete,
     )
+
+
+def incomplete_reasons(
+    rostral_mm: float,
+    caudal_mm: float,
+    cord_length_mm: float,
+    n_voxels: np.ndarray,
+    *,
+    at_edge: bool = False,
+    counted: str = "rootlet voxels",
+) -> tuple[str, ...]:
+    """State why a level may be longer than the stretch along which its rootlets were found.
+
+    Parameters
+    ----------
+    rostral_mm, caudal_mm : float
+        Ends of the level in mm of arc length.
+    cord_length_mm : float
+        Arc length of the caudal end of the cord mask.
+    n_voxels : numpy.ndarray of int, shape (4,)
+        Number of rootlet voxels of each root, in the order of `ROOTS`.
+    at_edge : bool
+        Whether rootlet voxels lie on the first or last slice of the volume.
+    counted : str
+        Name of the voxels in the message about few of them.
+
+    Returns
+    -------
+    tuple of str
+        Empty for a complete level.
+    """
+    reasons = []
+    if at_edge or rostral_mm < CUT_MM or caudal_mm > cord_length_mm - CUT_MM:
+        reasons.append(CUT_BY_VIEW)
+    if n_voxels.sum() < MIN_VOXELS:
+        reasons.append(f"only {n_voxels.sum()} {counted}")
+    elif np.count_nonzero(n_voxels) == 1:
+        reasons.append(f"rootlets of one root only ({ROOTS[int(n_voxels.argmax())].replace('_', ' ')})")
+    return tuple(reasons)
 
 
 def _end(arc: np.ndarray, length: np.ndarray, root: np.ndarray) -> tuple[float, float]:

@@ -6,6 +6,7 @@ in order and writes what comes out.
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -74,8 +75,6 @@ class SubjectLevels:
         ``cord`` and ``rootlets``, as far as they were segmented and not given; saved with the rest.
     sidecars : dict of str to dict
         What their JSON sidecars say.
-    confidence : dict of int to float
-        Probability of the name of each spinal level, by value, where rootlets were segmented.
     """
 
     cord: Volume
@@ -92,7 +91,44 @@ class SubjectLevels:
     name_sources: tuple[str, ...] | None = None
     segmented: dict[str, Volume] = field(default_factory=dict)
     sidecars: dict[str, dict[str, object]] = field(default_factory=dict)
-    confidence: dict[int, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Levels and pairs as two small tables below a line about the whole; no arrays."""
+        return "\n".join([self._heading, *(table.to_string(index=False) for table in self._summary_tables())])
+
+    def _repr_html_(self) -> str:
+        """The same for notebooks."""
+        tables = (table.to_html(index=False, border=0) for table in self._summary_tables())
+        return "\n".join([f"<p>{html.escape(self._heading)}</p>", *tables])
+
+    @property
+    def _heading(self) -> str:
+        """The scan, the reference of positions, and the method of the spinal levels."""
+        heading = f"SubjectLevels of {(self.image or self.cord).name}, in mm along the cord from: {self.reference.name}"
+        return heading if self.spinal is None else f"{heading}; spinal levels by method: {self.spinal.method}"
+
+    def _summary_tables(self) -> list[pd.DataFrame]:
+        """Return the table of levels, and that of shifted pairs if there are any."""
+        import pandas as pd
+
+        start = self.reference.arc_mm
+        levels = [
+            {
+                "kind": level.kind,
+                "level": level.name,
+                "rostral": f"{level.rostral_mm - start:.1f}",
+                "caudal": f"{level.caudal_mm - start:.1f}",
+                "midpoint": f"{level.midpoint_mm - start:.1f}",
+                "complete": "no" if level.incomplete else "yes",
+            }
+            for kind in self.kinds
+            for level in kind.levels
+        ]
+        pairs = [
+            {"vertebra": pair.vertebral.name, "spinal": pair.spinal.name, "difference": f"{pair.difference_mm:+.1f}"}
+            for pair in self.shifted_pairs
+        ]
+        return [pd.DataFrame(rows) for rows in (levels, pairs) if rows]
 
     @property
     def kinds(self) -> list[Levels]:
@@ -110,6 +146,11 @@ class SubjectLevels:
         if self.spinal is None or self.vertebral is None:
             return []
         return correspond(self.spinal, self.vertebral)
+
+    @property
+    def shifted_pairs(self) -> list[Pair]:
+        """Pairs of vertebra and spinal level that the anatomy shifts against each other: those that figures show."""
+        return [pair for pair in self.pairs if pair.pairing == "shifted"]
 
     @property
     def levels(self) -> pd.DataFrame:
@@ -158,6 +199,15 @@ class SubjectLevels:
     def cord_arc(self) -> np.ndarray:
         """Arc length of each voxel of the cord, in array order."""
         return self.centerline.project(apply_affine(self.cord.affine, np.argwhere(self.cord.data))).arc
+
+    @cached_property
+    def rootlet_arcs(self) -> dict[int, np.ndarray]:
+        """Arc length of the rootlet voxels of each level in mm, by value; empty where there are no rootlets."""
+        if self.rootlets is None or not self.rootlets.data.any():
+            return {}
+        ijk, values = labelled_voxels(self.rootlets)
+        arc = self.centerline.project(apply_affine(self.rootlets.affine, ijk)).arc
+        return {int(value): arc[values == value] for value in np.unique(values)}
 
     def _slices(self, level: Level) -> tuple[int, int]:
         ends = self.centerline.position(np.array([level.rostral_mm, level.caudal_mm]))

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import nibabel as nib
+import numpy as np
 import pytest
 
+from sct_rootlets import compute_spinal_levels
 from sct_rootlets.phantom import Phantom, cervical_anatomy, draw_phantom, phantom_grid, write_phantoms
+from sct_rootlets.subject import SubjectLevels
+
+if TYPE_CHECKING:
+    from sct_rootlets.registration.result import Registration
 
 REPOSITORY = Path(__file__).parents[1]
 MODEL_LABELS = {"lvl1": 1, "lvl2": 2, "lvl3": 3}
@@ -19,6 +27,19 @@ def phantom() -> Phantom:
     """The standard anatomy on 1 mm voxels, in the axis order of a sagittal scan."""
     anatomy = cervical_anatomy()
     return draw_phantom(anatomy, *phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16))
+
+
+@pytest.fixture(scope="session")
+def phantom_levels(phantom: Phantom) -> SubjectLevels:
+    """The levels of the phantom by the published method, with discs and PMJ."""
+    return compute_spinal_levels(
+        phantom.rootlets,
+        cord=phantom.cord,
+        discs=phantom.discs,
+        pmj=phantom.pmj,
+        image=phantom.image,
+        method="extent",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +56,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
     from sct_rootlets.bundled.export import write_model_folder
-    from sct_rootlets.models.model import build_network, plain_unet
+    from sct_rootlets.models.architecture import build_network, plain_unet
 
     torch.manual_seed(0)
     architecture = plain_unet((4, 8, 8), convolutions=(1, 1, 1))
@@ -52,6 +73,55 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head.bias -= network(features).mean(dim=(0, 2, 3, 4))
     folder = tmp_path_factory.mktemp("model")
     return write_model_folder(folder, network, architecture, MODEL_LABELS, (1.1, 0.9, 0.9), (32, 32, 24))
+
+
+@pytest.fixture(scope="session")
+def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A template in SCT's layout, made of a straight phantom."""
+    from sct_rootlets.phantom import write_template
+
+    folder = tmp_path_factory.mktemp("template")
+    write_template(folder)
+    return folder
+
+
+@pytest.fixture
+def phantom_files(phantom_folder: Path) -> dict[str, Path]:
+    """Image and labels of the first phantom of testing_data/, by what they are."""
+    stem = "sub-phantom01_T2w"
+    labels = phantom_folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
+    names = {"cord": "SC_seg", "rootlets": "rootlets_dseg", "discs": "discs_dlabel"}
+    files = {key: labels / f"{stem}_label-{name}.nii.gz" for key, name in names.items()}
+    return {"image": phantom_folder / "sub-phantom01" / "anat" / f"{stem}.nii.gz", **files}
+
+
+@pytest.fixture(scope="session")
+def drifted_phantom() -> Phantom:
+    """A phantom that is bent another way, 8 % longer, and whose levels lie 5 mm lower against the vertebrae."""
+    anatomy = cervical_anatomy(bend_deg=14, sway_mm=4, scale=1.08, drift_mm=5)
+    return draw_phantom(anatomy, *phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16))
+
+
+@pytest.fixture(scope="session")
+def drifted_registration(drifted_phantom: Phantom, template_folder: Path) -> Registration:
+    """That phantom, registered to the template by its rootlets."""
+    from sct_rootlets.registration.to_template import register
+
+    drawn = drifted_phantom
+    return register(drawn.image, cord=drawn.cord, rootlets=drawn.rootlets, discs=drawn.discs, template=template_folder)
+
+
+@pytest.fixture
+def fmri(drifted_phantom: Phantom, tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray]:
+    """Five volumes of whole numbers on thick slices of that phantom, 2.5 s apart: file, data and affine."""
+    affine = drifted_phantom.cord.affine @ np.diag([4, 2, 2, 1])
+    shape = tuple(n // step for n, step in zip(drifted_phantom.cord.data.shape, (4, 2, 2), strict=True))
+    data = np.random.default_rng(1).integers(-300, 3000, (*shape, 5)).astype(np.int16)
+    image = nib.Nifti1Image(data, affine)
+    image.header.set_zooms((*image.header.get_zooms()[:3], 2.5))
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, tmp_path / "fmri.nii.gz")
+    return tmp_path / "fmri.nii.gz", data, affine
 
 
 @pytest.fixture

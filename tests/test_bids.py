@@ -1,29 +1,37 @@
-from pathlib import Path
-
 import pytest
 
-from sct_rootlets.bids import find_scans, parse_name
-from sct_rootlets.errors import DatasetError
+from sct_rootlets.bids import output_prefix, parse_name, stem
 
 SPINE_GENERIC = "sub-01_T2w_label-rootlets_dseg.nii.gz"
 
 
-def write(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.nii.gz", "a"),
+        ("a.nii", "a"),
+        ("A.NII.GZ", "A"),
+        ("a.b.nii", "a.b"),
+        ("a.nii.json", "a.nii.json"),
+        ("a", "a"),
+    ],
+)
+def test_stem(name, expected):
+    assert stem(name) == expected
 
 
-@pytest.fixture
-def bids(tmp_path):
-    def make(images, labels):
-        anat = [f"sub-01/anat/{name}" if "/" not in name else name for name in images]
-        labelled = [f"sub-01/anat/{name}" if "/" not in name else name for name in labels]
-        return write(tmp_path, *anat, *(f"derivatives/labels/{name}" for name in labelled), "derivatives/labels/x.json")
-
-    return make
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sub-01_T2w.nii.gz", "sub-01_T2w"),
+        ("sub-01_T2w_label-SC_seg.nii.gz", "sub-01_T2w"),
+        ("sub-01_T2w_label-rootlets_desc-manual_dseg.nii", "sub-01_T2w"),
+        ("t2_seg-manual.nii.gz", "t2"),
+        ("_seg.nii.gz", "_seg"),
+    ],
+)
+def test_output_prefix(name, expected):
+    assert output_prefix(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,114 +62,3 @@ def test_names(file, expected):
 )  # fmt: skip
 def test_what_is_no_name(file):
     assert parse_name(file) is None
-
-
-MP2RAGE = ["sub-01_inv-1_part-mag_MP2RAGE.nii.gz", "sub-01_inv-2_part-mag_MP2RAGE.nii.gz", "sub-01_UNIT1.nii.gz"]
-
-
-@pytest.mark.parametrize(
-    ("label", "stem"),
-    [
-        (SPINE_GENERIC, "sub-01_T2w"),
-        ("sub-01_UNIT1_label-rootlets_dseg.nii.gz", "sub-01_UNIT1"),
-        ("sub-01_inv-1_part-mag_MP2RAGE_label-rootlets_dseg.nii.gz", "sub-01_inv-1_part-mag_MP2RAGE"),
-        ("sub-01_inv-2_part-mag_label-rootlets_dseg.nii.gz", "sub-01_inv-2_part-mag_MP2RAGE"),
-        ("sub-01_inv-2_MP2RAGE_label-rootlets_desc-manual_dseg.nii.gz", "sub-01_inv-2_part-mag_MP2RAGE"),
-    ],
-)
-def test_labels_find_their_image_among_four(bids, label, stem):
-    scans, problems = find_scans(bids(["sub-01_T2w.nii.gz", *MP2RAGE], [label]))
-    assert problems == []
-    assert len(scans) == 4
-    assert [scan.image.stem for scan in scans if "rootlets" in scan.labels] == [stem]
-
-
-def test_a_label_that_names_an_image_exactly_is_of_no_other(bids):
-    """Images that differ by an entity: a label without it is of the image without it."""
-    images = ["sub-01_T2w.nii.gz", "sub-01_acq-sag_T2w.nii.gz"]
-    scans, problems = find_scans(bids(images, [SPINE_GENERIC, "sub-01_acq-sag_label-rootlets_dseg.nii.gz"]))
-    assert problems == []
-    for scan in scans:
-        assert scan.labels["rootlets"].name.startswith(scan.image.stem.removesuffix("_T2w"))
-        assert ("acq" in scan.image.entities) == ("acq" in scan.labels["rootlets"].name)
-
-
-def test_kinds_are_told_apart(bids):
-    labels = ["rootlets_dseg", "SC_seg", "discs_dlabel", "PMJ_dlabel", "lesion_mask"]
-    (scan,), problems = find_scans(
-        bids(["sub-01_T2w.nii.gz"], [f"sub-01_T2w_label-{label}.nii.gz" for label in labels])
-    )
-    assert set(scan.labels) == {"rootlets", "cord", "discs", "pmj"}
-    assert problems == []
-
-
-def test_sessions_are_kept_apart(bids):
-    images = [f"sub-01/ses-{n}/anat/sub-01_ses-{n}_T2w.nii.gz" for n in (1, 2)]
-    label = "sub-01/ses-2/anat/sub-01_ses-2_T2w_label-rootlets_dseg.nii.gz"
-    scans, problems = find_scans(bids(images, [label]))
-    assert problems == []
-    assert [(scan.image.session, len(scan.labels)) for scan in scans] == [("1", 0), ("2", 1)]
-
-
-def test_contrasts_are_chosen_whatever_the_capitals(bids):
-    root = bids(["sub-01_T2w.nii.gz", *MP2RAGE], [])
-    assert [scan.image.contrast for scan in find_scans(root, contrasts=["inv1", "t2W"])[0]] == ["T2w", "INV1"]
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "problem"),
-    [
-        (["sub-01_T2w.nii.gz", "sub-01_UNIT1.nii.gz"], ["sub-01_label-rootlets_dseg.nii.gz"],
-         "could belong to sub-01_T2w, sub-01_UNIT1; name it after its image, such as sub-01_T2w_label-rootlets_dseg"),
-        (["sub-01_T2w.nii.gz"], ["sub-01_UNIT1_label-rootlets_dseg.nii.gz"], "no image that it could belong to"),
-        (["sub-01_T2w.nii.gz"], [SPINE_GENERIC, "sub-01_T2w_label-rootlets_desc-2_dseg.nii"], "label of the same kind"),
-        (["sub-01_T2w.nii.gz", "T1w.nii.gz"], [], "its name is none of BIDS"),
-        (["sub-01_T2w.nii.gz", "sub-02_T2w.nii.gz"], [], "by its folder it belongs to sub-01, by its name it does not"),
-    ],
-)  # fmt: skip
-def test_what_is_left_out_is_said_in_one_line(bids, images, labels, problem):
-    _, problems = find_scans(bids(images, labels))
-    assert len(problems) == 1
-    assert problem in problems[0]
-    assert "\n" not in problems[0]
-
-
-def test_what_was_made_from_an_image_and_lies_beside_it_is_no_image(bids):
-    """As sct_deepseg writes it: labels still find the image, and nothing is done twice."""
-    beside = ["sub-01_T2w_seg.nii.gz", "sub-01_T2w_rootlets.nii.gz", "sub-01_T2w_label-discs_dlabel.nii.gz",
-              "sub-01_T2w_label-lesion_mask.nii.gz", "sub-01_T2w_RPI_r.nii", "sub-01_desc-n4_T2w.nii.gz"]  # fmt: skip
-    (scan,), problems = find_scans(bids(["sub-01_T2w.nii.gz", *beside], [SPINE_GENERIC]))
-    assert (scan.image.stem, set(scan.labels), problems) == ("sub-01_T2w", {"rootlets"}, [])
-
-
-def test_a_mask_without_its_image_is_said(bids):
-    scans, (problem,) = find_scans(bids(["sub-01_T2w.nii.gz", "sub-01_UNIT1_seg.nii.gz"], []))
-    assert len(scans) == 1
-    assert "sub-01_UNIT1_seg.nii.gz is left out: by its name it was made from an image, which is not there" in problem
-
-
-def test_a_link_to_nothing_is_said(bids):
-    root = bids(["sub-01_T2w.nii.gz"], [])
-    (root / "sub-01/anat/sub-01_UNIT1.nii.gz").symlink_to(".git/annex/objects/gone")
-    scans, problems = find_scans(root)
-    assert len(scans) == 1
-    assert "a link to nothing (git annex get" in problems[0]
-
-
-def test_labels_may_lie_elsewhere(bids, tmp_path):
-    root = bids(["sub-01_T2w.nii.gz"], [SPINE_GENERIC])
-    other = write(tmp_path / "other", f"sub-01/anat/{SPINE_GENERIC}")
-    for folders, expected in (([other], other), ([root / "derivatives/labels", other], root / "derivatives/labels")):
-        (scan,), _ = find_scans(root, folders)
-        assert scan.labels["rootlets"].is_relative_to(expected)
-
-
-def test_what_is_no_bids_folder(tmp_path):
-    with pytest.raises(DatasetError, match="is not a folder"):
-        find_scans(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="is it a BIDS folder"):
-        find_scans(tmp_path)
-    root = write(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz")
-    with pytest.raises(DatasetError, match=r"gone is not a folder; give one with labels"):
-        find_scans(root, [tmp_path / "gone"])
-    assert [scan.labels for scan in find_scans(root)[0]] == [{}]

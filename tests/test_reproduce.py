@@ -1,4 +1,4 @@
-"""The commands of docs/reproduce-the-paper.md, run by a shell: are they understood, and do what the page says?"""
+"""The commands of docs/reproduce-the-paper.md, run by a shell: they parse, and they do what the page says."""
 
 import csv
 import json
@@ -14,14 +14,14 @@ from sct_rootlets.cli import compute_spinal_levels, deepseg, evaluate, group, mo
 
 PAGE = Path(__file__).parents[1] / "docs" / "reproduce-the-paper.md"
 RECORD = "import json, sys; print(json.dumps(sys.argv[1:]))"
-#: In place of the network, which takes ten seconds a scan: the true labels, where the command would put what it finds.
+#: A stand-in for the network, which takes ten seconds a scan: it copies the true labels to the outputs of the command.
 SEGMENT = """sct_deepseg() { shift 2; for image in "$@"; do
     stem=${image%.nii.gz}
     labels=cohort/derivatives/labels/${stem#cohort/}_label
     cp "$labels-rootlets_dseg.nii.gz" "${stem}_rootlets.nii.gz"; cp "$labels-SC_seg.nii.gz" "${stem}_seg.nii.gz"
 done; }"""
 
-pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 
 
 def blocks(*marks: str) -> list[str]:
@@ -38,7 +38,7 @@ def bash(folder: Path, *script: str) -> str:
 
 
 def test_commands_of_the_page_are_understood(tmp_path):
-    """All of them, on a folder of empty files, by the parsers of the commands."""
+    """The parsers of the commands accept every line; scans are empty files."""
     for number in (1, 2):
         anat = tmp_path / "cohort" / f"sub-cohort{number:02d}" / "anat"
         anat.mkdir(parents=True)
@@ -77,22 +77,22 @@ def test_commands_of_the_page_are_understood(tmp_path):
 
 
 def test_commands_of_the_page_run(tmp_path):
-    """All but the network and the training, on two phantoms in place of twelve; and labels are found after all that."""
+    """All commands but network and training, on two phantoms in place of twelve; labels are still found afterwards."""
     script = "\n".join(blocks("run"))
     assert script.count("-n 12") == 1
     functions = [
         f"{name}() {{ '{sys.executable}' -m sct_rootlets.cli.{module} \"$@\" -v 0; }}"
         for name, module in (("sct_rootlets", "main"), ("sct_compute_spinal_levels", "compute_spinal_levels"))
     ]
-    again = "sct_rootlets train -i cohort -ofolder training -check -n-folds 2 -test-share 0"
-    bash(tmp_path, *functions, SEGMENT, script.replace("-n 12", "-n 2"), again)
+    check_again = "sct_rootlets train -i cohort -ofolder training -check -n-folds 2 -test-share 0"
+    bash(tmp_path, *functions, SEGMENT, script.replace("-n 12", "-n 2"), check_again)
     with (tmp_path / "evaluation" / "scans.csv").open() as file:
         assert [float(row["dice"]) for row in csv.DictReader(file)] == [1, 1]
     with (tmp_path / "group" / "group_agreement.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["pairing"] == "shifted"]
     assert [int(row["n"]) for row in rows] == [*[2] * 7, 14]
     first, last = float(rows[0]["median_mm"]), float(rows[6]["median_mm"])
-    assert (first, last) == pytest.approx((0, 8.15), abs=3 * 1.7)  # as planted, give or take 1.7 mm in each subject
+    assert (first, last) == pytest.approx((0, 8.15), abs=3 * 1.7)  # as planted, ± 1.7 mm in each subject
     assert (tmp_path / "group" / "group_bland-altman_shifted.svg").exists()
     assert {path.name for path in (tmp_path / "training" / "checks").iterdir()} == {
         f"sub-cohort0{number}_T2w.png" for number in (1, 2)

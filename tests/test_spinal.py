@@ -8,9 +8,9 @@ from skimage.morphology import ball
 
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import LabelError
-from sct_rootlets.levels import level_name
+from sct_rootlets.levels import ROOTS, level_name
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
-from sct_rootlets.spinal import spinal_levels
+from sct_rootlets.spinal import CUT_BY_VIEW, classify_roots, incomplete_reasons, measure_half_axes, spinal_levels
 
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
 SHAPE = (31, 31, 100)
@@ -180,6 +180,22 @@ def test_a_level_of_few_voxels_or_one_root_is_incomplete():
     assert found["C3"].incomplete == ()
 
 
+@pytest.mark.parametrize(
+    ("ends", "n_voxels", "at_edge", "expected"),
+    [
+        ((10, 20), [9, 9, 0, 0], False, ()),
+        ((1.9, 20), [9, 9, 0, 0], False, (CUT_BY_VIEW,)),
+        ((10, 98.1), [9, 9, 0, 0], False, (CUT_BY_VIEW,)),
+        ((10, 20), [9, 9, 0, 0], True, (CUT_BY_VIEW,)),
+        ((10, 20), [9, 0, 0, 0], False, ("only 9 rootlet voxels",)),
+        ((10, 20), [0, 0, 10, 0], False, ("rootlets of one root only (left ventral)",)),
+        ((1, 20), [5, 4, 0, 0], False, (CUT_BY_VIEW, "only 9 rootlet voxels")),
+    ],
+)
+def test_reasons_why_a_level_may_be_longer(ends, n_voxels, at_edge, expected):
+    assert incomplete_reasons(*ends, 100.0, np.array(n_voxels), at_edge=at_edge) == expected
+
+
 def test_thin_evidence_is_less_certain():
     data = rods(THREE)
     data[(data == 4) & (np.indices(SHAPE)[2] % 3 > 0)] = 0
@@ -336,3 +352,19 @@ def test_the_published_method_depends_on_resolution(resolutions):
     error = max(np.abs(ends[mm][name] - truth[name]).max() for mm in ends for name in NAMES)
     assert drift > 1.5
     assert error > 2.0
+
+
+@pytest.mark.parametrize(("half_width", "half_depth", "boundary_deg"), [(6.5, 4.0, 12.6), (5.0, 5.0, 20.0)])
+def test_ventral_begins_at_an_angle_of_the_section_stretched_to_a_circle(half_width, half_depth, boundary_deg):
+    """An angle of 20° of the circle is one of atan(tan 20° · depth / width) in mm."""
+    angle = np.radians([boundary_deg - 0.1, boundary_deg + 0.1, 180 - boundary_deg + 0.1, 180 - boundary_deg - 0.1])
+    roots = classify_roots(7 * np.cos(angle), 7 * np.sin(angle), half_width, half_depth)
+    assert [ROOTS[root] for root in roots] == ["right_dorsal", "right_ventral", "left_dorsal", "left_ventral"]
+
+
+def test_half_axes_are_those_of_an_ellipse():
+    x, y, _ = np.indices((61, 61, 120))
+    cord = ((x - 30) * 0.25 / 6.5) ** 2 + ((y - 30) * 0.25 / 4.0) ** 2 <= 1
+    affine = np.diag([0.25, 0.25, 0.5, 1.0])
+    line = fit_centerline(cord, affine)
+    assert measure_half_axes(apply_affine(affine, np.argwhere(cord)), line) == pytest.approx((6.5, 4.0), abs=0.1)

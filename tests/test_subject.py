@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -6,11 +7,9 @@ import pandas as pd
 import pytest
 
 from sct_rootlets import compute_spinal_levels, save_levels
-from sct_rootlets.bids import output_prefix
 from sct_rootlets.errors import ImageError, LabelError, SctRootletsError
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name, level_value
-from sct_rootlets.sidecar import read_name_sources
 
 
 @pytest.fixture(scope="module")
@@ -206,21 +205,6 @@ def test_other_grids_are_refused(phantom):
         compute_spinal_levels(cord=phantom.cord, discs=(phantom.discs.data, affine))
 
 
-@pytest.mark.parametrize(
-    ("name", "prefix"),
-    [
-        ("t2.nii.gz", "t2"),
-        ("t2_seg.nii.gz", "t2"),
-        ("t2_seg-manual.nii", "t2"),
-        ("sub-01_T2w_label-SC_seg.nii.gz", "sub-01_T2w"),
-        ("sub-01_T2w_desc-auto_label-SC_mask.nii.gz", "sub-01_T2w"),
-        ("seg.nii.gz", "seg"),
-    ],
-)
-def test_prefix(name, prefix):
-    assert output_prefix(name) == prefix
-
-
 def test_oblique_anisotropic_crop(phantom_folder):
     """The second phantom: oblique, anisotropic, cropped: names and lengths as in its truth."""
     labels = phantom_folder / "derivatives" / "labels" / "sub-phantom02" / "anat"
@@ -240,23 +224,6 @@ def test_oblique_anisotropic_crop(phantom_folder):
         np.testing.assert_allclose(ends, truth["extent_2.4mm"][name], atol=1.6)
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ('{"NamesFromDiscs": true}', ("discs",)),
-        ('{"NamesFromDiscs": false}', ()),
-        ('{"NamesFromDiscs": "maybe"}', None),
-        ("[]", None),
-        ("{", None),
-        (None, None),
-    ],
-)
-def test_whether_names_come_from_discs_is_read_from_the_sidecar(tmp_path, content, said):
-    if content is not None:
-        (tmp_path / "t2_rootlets.json").write_text(content)
-    assert read_name_sources(tmp_path / "t2_rootlets.nii.gz") == said
-
-
 def test_whether_names_come_from_discs_is_handed_on(phantom_folder, tmp_path):
     """From the sidecar of the rootlets, as `sct_deepseg` writes it, to that of the levels."""
     labels = phantom_folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
@@ -268,3 +235,42 @@ def test_whether_names_come_from_discs_is_handed_on(phantom_folder, tmp_path):
     sidecar = json.loads((tmp_path / "levels" / "t2_label-spinalLevels_dseg.json").read_text())
     assert sidecar["NamesFromDiscs"] is True
     assert any("come from the discs" in note for note in sidecar["Notes"])
+
+
+def test_it_shows_itself_as_small_tables(subject):
+    """Positions as in the tables, and nothing of the arrays."""
+    text = repr(subject)
+    lines = text.splitlines()
+    assert lines[0].endswith("in mm along the cord from: PMJ; spinal levels by method: extent")
+    assert lines[1].split() == ["kind", "level", "rostral", "caudal", "midpoint", "complete"]
+    table = subject.levels
+    assert len(lines) == 3 + len(table) + len(subject.shifted_pairs)
+    for row, line in zip(table.itertuples(), lines[2:], strict=False):
+        numbers = [f"{value:.1f}" for value in (row.rostral_mm, row.caudal_mm, row.midpoint_mm)]
+        assert line.split() == [row.kind, row.name, *numbers, "yes" if row.complete else "no"]
+    shifted = subject.correspondence[subject.correspondence.pairing == "shifted"]
+    for row, line in zip(shifted.itertuples(), lines[-len(shifted) :], strict=True):
+        assert line.split() == [row.vertebral_level, row.spinal_level, f"{row.difference_mm:+.1f}"]
+    assert "array" not in text
+
+
+def test_it_shows_itself_in_notebooks(subject):
+    shown = subject._repr_html_()
+    assert shown.count("<table") == 2
+    assert "spinal levels by method: extent" in shown
+    named = replace(subject, image=replace(subject.image, name="<b>t2.nii.gz"))
+    assert "&lt;b&gt;t2.nii.gz" in named._repr_html_()
+
+
+def test_one_kind_of_levels_is_shown_alone(subject):
+    alone = replace(subject, spinal=None)
+    assert "method" not in repr(alone)
+    assert "difference" not in repr(alone)
+    assert alone._repr_html_().count("<table") == 1
+
+
+def test_arc_length_of_rootlets_is_within_their_level(subject):
+    for level in subject.spinal.levels:
+        arc = subject.rootlet_arcs[level.value]
+        assert level.rostral_mm <= np.median(arc) <= level.caudal_mm + 5  # beyond 2.4 mm they run on caudally
+    assert replace(subject, rootlets=None).rootlet_arcs == {}

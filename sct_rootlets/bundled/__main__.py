@@ -7,7 +7,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from sct_rootlets.cli.common import add_misc, command_parser, run, say
+from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.run import run, say
 
 DESCRIPTION = """\
 Train on synthetic scans, and write the network as an nnU-Net v2 model folder. Run it again to go on from where it

@@ -8,8 +8,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from sct_rootlets.cli.common import add_misc, command_parser, run, say
-from sct_rootlets.models.weights import FOLDER, NAMES, sha256_of
+from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.run import run, say
+from sct_rootlets.models.files import sha256_of
+from sct_rootlets.models.manifest import BUNDLED_FOLDER, NETWORKS
 from sct_rootlets.plugin.register import NNUNET_MODEL
 
 NAME = "sct_rootlets synthetic"
@@ -31,7 +33,7 @@ def get_parser() -> argparse.ArgumentParser:
     mandatory.add_argument("-rootlets", required=True, metavar="<folder>", help="of the task rootlets")
     mandatory.add_argument("-model", required=True, metavar="<version>", help="version of the three together")
     parser.add_argument_group("OPTIONAL").add_argument(
-        "-ofolder", metavar="<folder>", default=str(FOLDER), help="where to (default: into the package)"
+        "-ofolder", metavar="<folder>", default=str(BUNDLED_FOLDER), help="where to (default: into the package)"
     )
     add_misc(parser)
     return parser
@@ -46,7 +48,7 @@ def _command(arguments: argparse.Namespace) -> None:
     from sct_rootlets.bundled.export import FOLDER_NAME
 
     folder = Path(arguments.ofolder)
-    for name in NAMES:
+    for name in NETWORKS:
         target = folder / name
         if target.exists():
             shutil.rmtree(target)

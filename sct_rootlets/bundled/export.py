@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sct_rootlets.levels import ABOVE_C2, BELOW_T1, FIRST_NAMED, LAST_NAMED, level_name
-from sct_rootlets.models.model import HEADS
+from sct_rootlets.models.files import HEADS_FILE
 
 FOLDER_NAME = "nnUNetTrainer__nnUNetPlans__3d_fullres"
 _RESAMPLING = "resample_data_or_seg_to_shape"
@@ -37,9 +37,9 @@ def write_model_folder(
     folder : path
         The trainer's folder, ``nnUNetTrainer__nnUNetPlans__3d_fullres``, is made in it.
     network : torch.nn.Module
-        Made by `sct_rootlets.models.model.build_network`; takes RAS images with reversed axes (S, A, R).
+        Made by `sct_rootlets.models.architecture.build_network`; takes RAS images with reversed axes (S, A, R).
     architecture : dict
-        Such as `sct_rootlets.models.model.plain_unet` describes.
+        Such as `sct_rootlets.models.architecture.plain_unet` describes.
     labels : dict of str to int
         Classes by name, background left out: ``lvl1``, ``lvl2``, … make SCT write one multi-level file.
     spacing_mm, patch : tuple
@@ -67,7 +67,7 @@ def write_model_folder(
     (folder / "plans.json").write_text(json.dumps(plans, indent=2) + "\n")
     (folder / "dataset.json").write_text(json.dumps(_dataset(labels, channels), indent=2) + "\n")
     if heads:
-        (folder / HEADS).write_text(json.dumps(heads) + "\n")
+        (folder / HEADS_FILE).write_text(json.dumps(heads) + "\n")
     checkpoint = {
         "network_weights": weights,
         "init_args": {"configuration": "3d_fullres"},

@@ -18,7 +18,7 @@ from sct_rootlets.centerline import fit_centerline
 from sct_rootlets.levels import BELOW_T1
 from sct_rootlets.nifti import load_volume
 from sct_rootlets.segmentation.evidence import evidence_from_discs
-from sct_rootlets.segmentation.grid import orient, reduced
+from sct_rootlets.segmentation.grid import downsample, orient
 from sct_rootlets.segmentation.straight import (
     AHEAD_MM,
     BEHIND_MM,
@@ -27,7 +27,7 @@ from sct_rootlets.segmentation.straight import (
     N_SLABS,
     PIXEL_MM,
     SLAB_MM,
-    equalised,
+    rank_normalize,
     straighten,
 )
 from sct_rootlets.synthesis.anatomy import TRAINING, AnatomyRanges, random_anatomy
@@ -71,7 +71,7 @@ def real_straight(folder: Path, subject: str) -> Straight:
     image, cord, discs = (load_volume(path) for path in paths_of(folder, subject))
     line = fit_centerline(cord.data > 0, cord.affine)
     arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
-    data, affine = reduced(orient(image), PIXEL_MM)
+    data, affine = downsample(orient(image), PIXEL_MM)
     placed, _ = place_discs(label_points(discs), line, discs.affine)
     names = evidence_from_discs(arc, {disc.value: disc.arc_mm for disc in placed}).log_probability.argmax(axis=1)
     return straighten(data, affine, line, arc), names
@@ -111,7 +111,7 @@ def view(slabs: np.ndarray, names: np.ndarray, rng: np.random.Generator, n_rows:
     part = part * np.exp(rng.uniform(0, 0.5) * waves)
     part = part + rng.uniform(0, 0.02) * rng.standard_normal(part.shape)
     image = np.zeros((N_SLABS, n_rows, N_COLUMNS), dtype=np.float32)
-    image[:, : len(rows)] = equalised(part)
+    image[:, : len(rows)] = rank_normalize(part)
     padded = np.zeros(n_rows, dtype=np.int64)
     padded[: len(rows)] = names[np.round(rows).astype(int)]
     return image, padded

@@ -21,7 +21,7 @@ from sct_rootlets.centerline import fit_centerline
 from sct_rootlets.errors import ImageError
 from sct_rootlets.nifti import load_volume
 from sct_rootlets.segmentation.evidence import evidence_from_discs
-from sct_rootlets.segmentation.grid import Resampling, orient, reduced
+from sct_rootlets.segmentation.grid import Resampling, downsample, orient
 from sct_rootlets.vertebral import label_points, place_discs
 
 #: Further than this from the cord there are none.
@@ -66,8 +66,8 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
     """
     image, cord, discs = (load_volume(path) for path in paths_of(folder, subject))
     if task == "overview":
-        values, affine = reduced(orient(image), spacing_mm)
-        share, _ = reduced(orient(cord), spacing_mm)
+        values, affine = downsample(orient(image), spacing_mm)
+        share, _ = downsample(orient(cord), spacing_mm)
         mask = share >= 0.5
         line = fit_centerline(mask, affine)
         placed, _ = place_discs(label_points(discs), line, affine)
@@ -85,14 +85,14 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
         low = np.maximum((inside.min(axis=0) - reach) / resampling.scale, 0).astype(int)
         high = np.minimum((inside.max(axis=0) + reach) / resampling.scale, resampling.target).astype(int)
         box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        values = resampling.cut(oriented.data, box, order=3)
-        mask = resampling.cut(mask_there.data.astype(np.float32), box, order=1) >= 0.5
+        values = resampling.crop(oriented.data, box, order=3)
+        mask = resampling.crop(mask_there.data.astype(np.float32), box, order=1) >= 0.5
         distance = ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
         levels = np.where((distance > 0) & (distance < NEAR_MM), UNKNOWN, 0).astype(np.uint8)
         roots = levels.copy()
         earlier = _labels_path(folder, subject, "roots_dseg")
         if earlier.exists():
-            found = resampling.cut(orient(load_volume(earlier)).data, box, order=0).astype(np.uint8)
+            found = resampling.crop(orient(load_volume(earlier)).data, box, order=0).astype(np.uint8)
             there = (found > 0) & ~mask
             # Beside them nobody can say; further away, what was not found is taken for absent.
             from_them = ndimage.distance_transform_edt(~there, sampling=spacing_mm)

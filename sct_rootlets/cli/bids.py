@@ -1,19 +1,19 @@
-"""``sct_rootlets bids``: a whole BIDS folder, scan by scan, and the page to look at in the morning."""
+"""``sct_rootlets bids``: spinal levels of all scans of a BIDS folder, and their comparison."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, command_parser, positive, run, say
+from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, command_parser, positive
+from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
-    from sct_rootlets.cohort.engine import Engine, State
-    from sct_rootlets.cohort.plan import CohortSettings, Filter, Plan
+    from sct_rootlets.cohort.engine import Engine, Progress
+    from sct_rootlets.cohort.plan import Plan
 
 DESCRIPTION = """\
 Segment rootlets and cord in all scans of a BIDS folder, and compute spinal and vertebral levels.
@@ -32,7 +32,7 @@ EXAMPLES = """\
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Arguments of the command."""
+    """Return the parser of the command's arguments."""
     parser = command_parser("sct_rootlets bids", DESCRIPTION, EXAMPLES)
     mandatory = parser.add_argument_group("MANDATORY")
     mandatory.add_argument("bids", metavar="BIDS_DIR", help="the BIDS folder")
@@ -81,7 +81,7 @@ def _pattern(text: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit status: 1 if a scan failed."""
+    """Run the command, and return its exit status: 1 if a scan failed."""
     parser = get_parser()
 
     def command(arguments: argparse.Namespace) -> None:
@@ -93,20 +93,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _participant(arguments: argparse.Namespace) -> None:
-    from sct_rootlets.cohort.plan import CohortSettings, make_plan
+    from sct_rootlets.cohort.job import CohortSettings
+    from sct_rootlets.cohort.plan import describe_pending
     from sct_rootlets.cohort.run import run_cohort
     from sct_rootlets.errors import SctRootletsError
 
     bids, out = Path(arguments.bids), Path(arguments.out)
-    plan = make_plan(bids, out, [Path(folder) for folder in arguments.labels], _filter(arguments))
+    plan = _plan(arguments)
     settings = CohortSettings(arguments.model, arguments.device, arguments.method)
     if arguments.v:
         say(*(f"note: {note}" for note in plan.notes))
     if arguments.dry_run:
-        say(*_what_would_be_done(plan, settings))
+        say(*describe_pending(plan, settings))
         return
-    with _Progress(bool(arguments.v)) as progress:
-        result = run_cohort(bids, out, plan, settings, _engine(arguments), progress)
+    with _ProgressBar(bool(arguments.v)) as progress_bar:
+        result = run_cohort(bids, out, plan, settings, _engine(arguments), progress_bar)
     if arguments.v:
         say(f"{result.n_done} scans done, {result.n_skipped} had been done before", f"  {result.status}",
             f"  {out / 'qc' / 'index.html'}")  # fmt: skip
@@ -115,94 +116,78 @@ def _participant(arguments: argparse.Namespace) -> None:
         raise SctRootletsError(f"{len(result.failed)} of {len(plan.jobs)} scans failed (see {result.status}):{reasons}")
 
 
-def _filter(arguments: argparse.Namespace) -> Filter:
-    from sct_rootlets.cohort.plan import CONTRASTS, Filter, read_lists
-    from sct_rootlets.errors import DatasetError
+def _group(arguments: argparse.Namespace) -> None:
+    from sct_rootlets.cohort.run import run_group
+    from sct_rootlets.output.group import text_summary
 
-    included = read_lists(arguments.include_list or ())
-    if arguments.include_list and not included:
-        raise DatasetError(f"{' '.join(arguments.include_list)} lists no scans; leave -include-list out to take all")
-    return Filter(
-        tuple(arguments.contrasts or CONTRASTS),
-        arguments.include,
-        arguments.exclude,
-        included,
-        read_lists(arguments.exclude_list or ()),
+    bids, out = Path(arguments.bids), Path(arguments.out)
+    participants = None if arguments.participants is None else Path(arguments.participants)
+    groups, page = run_group(bids, out, _plan(arguments), participants)
+    if arguments.v:
+        for contrast, group in groups.items():
+            say(f"{contrast}:", text_summary(group), f"  {out / 'group' / contrast}")
+        say(f"  {page}")
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    from sct_rootlets.cohort.plan import make_plan
+    from sct_rootlets.cohort.selection import read_filter
+
+    wanted = read_filter(
+        contrasts=arguments.contrasts,
+        include=arguments.include,
+        exclude=arguments.exclude,
+        include_list=arguments.include_list,
+        exclude_list=arguments.exclude_list,
     )
+    return make_plan(Path(arguments.bids), Path(arguments.out), [Path(folder) for folder in arguments.labels], wanted)
 
 
 def _engine(arguments: argparse.Namespace) -> Engine:
-    from sct_rootlets.cohort.engine import Engine
+    from sct_rootlets.cohort.engine import Engine, default_workers
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Engine(
-        arguments.engine,
-        arguments.jobs or max(1, cores // arguments.threads),
-        arguments.threads,
-        arguments.time,
-        arguments.memory,
-        arguments.partition,
-        dict(option.split("=", 1) for option in arguments.slurm),
+        name=arguments.engine,
+        workers=arguments.jobs or default_workers(arguments.threads),
+        threads=arguments.threads,
+        minutes=arguments.time,
+        memory_gb=arguments.memory,
+        partition=arguments.partition,
+        sbatch_options=dict(option.split("=", 1) for option in arguments.slurm),
     )
 
 
-def _what_would_be_done(plan: Plan, settings: CohortSettings) -> list[str]:
-    from sct_rootlets.cohort.run import sort_out
-
-    to_do, unreadable = sort_out(plan, settings)
-    waiting = {job.stem for job in to_do}
-    lines = []
-    for job in plan.jobs:
-        state = unreadable.get(job.stem) or ("to be done" if job.stem in waiting else "done")
-        given = ", ".join(sorted(job.scan.labels))
-        lines.append(f"{job.stem}: {state}" + (f" (with {given})" if given and job.stem in waiting else ""))
-    return [*lines, f"{len(plan.jobs)} scans, {len(to_do)} to be done"]
-
-
-class _Progress:
-    """A bar with scans done, running and failed, and the time left."""
+class _ProgressBar:
+    """A bar with the numbers of scans that are done, running and failed, and the remaining time."""
 
     def __init__(self, shown: bool) -> None:
         self.shown = shown
-        self.where = ""
+        self.queue = ""
         self.bar: Any = None
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> _ProgressBar:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()
 
-    def __call__(self, state: State) -> None:
+    def __call__(self, progress: Progress) -> None:
+        from sct_rootlets.cohort.attempt import Status
+
         if not self.shown:
             return
         if self.bar is None:
             from tqdm import tqdm
 
-            self.bar = tqdm(
-                total=len(state.reasons), unit="scan", mininterval=0.5 if sys.stderr.isatty() else 30
-            )  # a log is no screen
-        if state.where != self.where:  # such as why SLURM lets jobs wait
-            self.where = state.where
-            self.bar.set_description(state.where)
-        self.bar.set_postfix(running=state.running, failed=state.failed, refresh=False)
-        self.bar.update(state.done + state.failed - self.bar.n)
-
-
-def _group(arguments: argparse.Namespace) -> None:
-    from sct_rootlets.cohort.plan import make_plan
-    from sct_rootlets.cohort.run import run_group
-    from sct_rootlets.output.group import text_summary
-
-    bids, out = Path(arguments.bids), Path(arguments.out)
-    plan = make_plan(bids, out, [Path(folder) for folder in arguments.labels], _filter(arguments))
-    participants = None if arguments.participants is None else Path(arguments.participants)
-    groups, page = run_group(bids, out, plan, participants)
-    if arguments.v:
-        for contrast, group in groups.items():
-            say(f"{contrast}:", text_summary(group), f"  {out / 'group' / contrast}")
-        say(f"  {page}")
+            interval_s = 0.5 if sys.stderr.isatty() else 30  # few lines where the output is a log
+            self.bar = tqdm(total=len(progress.attempts), unit="scan", mininterval=interval_s)
+        if progress.queue != self.queue:  # such as why jobs of SLURM are waiting
+            self.queue = progress.queue
+            self.bar.set_description(progress.queue)
+        n_running, n_failed = progress.count(Status.RUNNING), progress.count(Status.FAILED)
+        self.bar.set_postfix(running=n_running, failed=n_failed, refresh=False)
+        self.bar.update(progress.count(Status.DONE) + n_failed - self.bar.n)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, add_qc, command_parser, run, say
+from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, command_parser
+from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.subject import SubjectLevels
@@ -198,15 +199,14 @@ def _subject(arguments: argparse.Namespace) -> SubjectLevels:
 
 
 def _add_to_page(arguments: argparse.Namespace, subject: SubjectLevels) -> Path:
-    from sct_rootlets.output.page import add_scan
+    from sct_rootlets.output.page import add_levels
     from sct_rootlets.report.page.entry import About
-    from sct_rootlets.report.page.scan import scan_of_subject
 
     shown = subject.image or subject.cord
     about = About.of_file(
         shown.path, shown.name, "sct_compute_spinal_levels", arguments.qc_subject, arguments.qc_dataset
     )
-    return add_scan(Path(arguments.qc), scan_of_subject(subject), about)
+    return add_levels(Path(arguments.qc), subject, about)
 
 
 def summary(subject: SubjectLevels) -> str:
@@ -221,7 +221,7 @@ def summary(subject: SubjectLevels) -> str:
                 f"  {level.name:<4}{level.rostral_mm - reference.arc_mm:7.1f} ± {level.rostral_sd_mm:.1f}  to"
                 f"{level.caudal_mm - reference.arc_mm:7.1f} ± {level.caudal_sd_mm:.1f}{remark}"
             )
-    shifted = [pair for pair in subject.pairs if pair.pairing == "shifted"]
+    shifted = subject.shifted_pairs
     if shifted:
         extent = subject.spinal is not None and subject.spinal.method == "extent"
         published = "" if extent else "; for comparison with published figures use -method extent"

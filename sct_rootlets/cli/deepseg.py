@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, add_qc, command_parser, page_options, positive, run, say
+from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, command_parser, page_options, positive
+from sct_rootlets.cli.run import run, say
 from sct_rootlets.segmentation.tasks import TASKS, Task
 
 EXAMPLES = """\

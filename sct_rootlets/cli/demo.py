@@ -1,4 +1,4 @@
-"""``sct_rootlets demo``: the main job on a phantom, from its image to levels, and to a template."""
+"""The command ``sct_rootlets demo``: the main job on a phantom, from its image to levels, and to a template."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 import shlex
 from pathlib import Path
 
-from sct_rootlets.cli.common import add_misc, command_parser, run, say
+from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.run import run, say
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Arguments of the command."""
+    """Build the parser of the command."""
     parser = command_parser(
         "sct_rootlets demo",
         "Write a phantom, segment its image, compare its spinal with its vertebral levels, register it to a\n"
@@ -25,7 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command and return its exit status."""
     return run(get_parser(), argv, _command)
 
 
@@ -39,31 +40,33 @@ def _command(arguments: argparse.Namespace) -> None:
     scan = "sub-phantom01_T2w"
     labels = folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
     levels = folder / "levels"
-    command = [
-        "-i",
-        str(folder / "sub-phantom01" / "anat" / f"{scan}.nii.gz"),
-        "-ldisc",
-        str(labels / f"{scan}_label-discs_dlabel.nii.gz"),
-        "-pmj",
-        str(labels / f"{scan}_label-PMJ_dlabel.nii.gz"),
-        "-ofolder",
-        str(levels),
-    ]
-    template, registered = folder / "template", folder / "registration"
+    image = folder / "sub-phantom01" / "anat" / f"{scan}.nii.gz"
+    to_levels = {
+        "-i": image,
+        "-ldisc": labels / f"{scan}_label-discs_dlabel.nii.gz",
+        "-pmj": labels / f"{scan}_label-PMJ_dlabel.nii.gz",
+        "-ofolder": levels,
+    }
+    template, registration = folder / "template", folder / "registration"
     write_template(template)
-    second = [*command[:2], "-s", str(levels / f"{scan}_label-SC_seg.nii.gz")]
-    second += ["-rootlets", str(levels / f"{scan}_label-rootlets_dseg.nii.gz")]
-    second += ["-template", str(template), "-ofolder", str(registered)]
+    to_register = {
+        "-i": image,
+        "-s": levels / f"{scan}_label-SC_seg.nii.gz",
+        "-rootlets": levels / f"{scan}_label-rootlets_dseg.nii.gz",
+        "-template": template,
+        "-ofolder": registration,
+    }
     steps = (
-        ("sct_compute_spinal_levels", compute_spinal_levels.main, command),
-        ("sct_rootlets register", register.main, second),
+        ("sct_compute_spinal_levels", compute_spinal_levels.main, to_levels),
+        ("sct_rootlets register", register.main, to_register),
     )
     for name, run_step, options in steps:
+        words = [str(word) for option in options.items() for word in option]
         if arguments.v:
-            say(f"{name} {shlex.join(options)}", "")
-        if run_step([*options, "-v", str(arguments.v)]):
+            say(f"{name} {shlex.join(words)}", "")
+        if run_step([*words, "-v", str(arguments.v)]):
             raise SctRootletsError("the demo did not finish; see the message above")
         if arguments.v:
             say("")
     if arguments.v:
-        say(f"look at {levels / f'{scan}_levels.png'}", f"and at {registered / 'registration.png'}")
+        say(f"look at {levels / f'{scan}_levels.png'}", f"and at {registration / 'registration.png'}")

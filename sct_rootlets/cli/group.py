@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sct_rootlets.cli.common import add_misc, command_parser, run, say
+from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.run import run, say
 
 DESCRIPTION = """\
 Collect the level tables of many subjects (as sct_compute_spinal_levels writes them) and say how their spinal and

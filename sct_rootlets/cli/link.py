@@ -1,28 +1,29 @@
-"""``sct_rootlets link``: see `sct_rootlets.sct.link`."""
+"""The command ``sct_rootlets link``: add our tasks and commands to an installed Spinal Cord Toolbox."""
 
 from __future__ import annotations
 
 import argparse
 
-from sct_rootlets.cli.common import run, say, toolbox_parser
+from sct_rootlets.cli.parsers import toolbox_parser
+from sct_rootlets.cli.run import run, say
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Arguments of the command."""
+    """Build the parser of the command."""
     return toolbox_parser(
         "link", "Add our tasks to the sct_deepseg of the Spinal Cord Toolbox here, and our commands to its PATH."
     )
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command and return its exit status."""
     return run(get_parser(), argv, _command)
 
 
 def _command(arguments: argparse.Namespace) -> None:
-    from sct_rootlets.sct.installation import environment, find_toolbox
+    from sct_rootlets.sct.installation import find_environment, find_toolbox
     from sct_rootlets.sct.link import link
 
-    lines = link(environment(), find_toolbox(arguments.sct_dir))
+    lines = link(find_environment(), find_toolbox(arguments.sct_dir))
     if arguments.v:
         say(*lines)

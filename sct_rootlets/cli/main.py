@@ -1,13 +1,13 @@
-"""``sct_rootlets``: hands over to one of its actions."""
+"""The command ``sct_rootlets``, which hands over to one of its actions."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-from sct_rootlets.cli.common import add_misc, command_parser
+from sct_rootlets.cli.parsers import add_misc, command_parser
 
-#: Actions in the order of the help: name, module with a ``main(argv)``, what it does.
+#: Actions in the order of the help: name, module with a function ``main(argv)``, description.
 ACTIONS = (
     ("demo", "sct_rootlets.cli.demo", "run the main job on a phantom and show what comes out"),
     ("bids", "sct_rootlets.cli.bids", "the main job on all scans of a BIDS folder"),
@@ -28,7 +28,7 @@ ACTIONS = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run an action; returns its exit status."""
+    """Run an action and return its exit status."""
     argv = sys.argv[1:] if argv is None else argv
     for name, module, _ in ACTIONS:
         if argv[:1] == [name]:

@@ -1,15 +1,12 @@
-"""``sct_rootlets models``: list, install, verify and remove models."""
+"""The command ``sct_rootlets models``: list, install, verify and remove models."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.common import add_misc, command_parser, run, say
-
-if TYPE_CHECKING:
-    from sct_rootlets.models.weights import Weights
+from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.run import run, say
 
 ACTIONS = {
     "list": "the models there are, and where they are installed (the default)",
@@ -28,7 +25,7 @@ EXAMPLES = """\
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Arguments of the command."""
+    """Build the parser of the command."""
     actions = "\n".join(f"  {name:<9}{text}" for name, text in ACTIONS.items())
     parser = command_parser(
         "sct_rootlets models",
@@ -57,84 +54,59 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command and return its exit status."""
     parser = get_parser()
-
-    def command(arguments: argparse.Namespace) -> None:
-        action, name = arguments.action, arguments.name
-        if action != "install" and (arguments.custom_url or arguments.force):
-            parser.error("-custom-url and -force go with install")
-        if action in ("install", "remove") and name is None:
-            parser.error(f"give the name of a model: sct_rootlets models {action} <name>")
-        if action == "list":
-            say(*table())
-        elif action == "install":
-            install(name, arguments.custom_url or (), arguments.force, bool(arguments.v))
-        elif action == "verify":
-            verify(name, bool(arguments.v))
-        elif action == "remove":
-            from sct_rootlets.models.install import remove
-
-            folder = remove(name)
-            if arguments.v:
-                say(f"{name} was removed from {folder}")
-        else:
-            path(name)
-
-    return run(parser, argv, command)
+    return run(parser, argv, lambda arguments: _command(parser, arguments))
 
 
-def table() -> list[str]:
-    """Lines of the list: what there is, and where."""
-    from sct_rootlets.models.weights import BUNDLED, catalogue, installed_names, model_folders
+def _command(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    action, name = arguments.action, arguments.name
+    if action != "install" and (arguments.custom_url or arguments.force):
+        parser.error("-custom-url and -force go with install")
+    if action in ("install", "remove") and name is None:
+        parser.error(f"give the name of a model: sct_rootlets models {action} <name>")
+    if action == "list":
+        from sct_rootlets.models.store import model_table
 
-    releases = catalogue()
-    rows = [("name", "version", "installed", "contrasts", "levels", "licence")]
-    for name in [*releases, *(other for other in installed_names() if other not in releases)]:
-        release, found = releases.get(name), _installed(name)
-        where = "yes" if name == BUNDLED else "no" if found is None else found if isinstance(found, str) else "yes"
-        version = release.version if release else "" if found is None or isinstance(found, str) else found.version or ""
-        facts = (", ".join(release.contrasts), release.levels, release.licence) if release else ("", "", "")
-        rows.append((name, version, where, *facts))
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    first, *rest = model_folders()
-    lines += ["", f"installed into: {first}", *(f"also read:      {folder}" for folder in rest)]
-    lines += [f"{name}: {release.citation}" for name, release in releases.items()]
-    return lines
+        say(*model_table())
+    elif action == "install":
+        install(name, arguments.custom_url or (), arguments.force, bool(arguments.v))
+    elif action == "verify":
+        _verify(name, bool(arguments.v))
+    elif action == "remove":
+        from sct_rootlets.models.install import remove
 
-
-def _installed(name: str) -> Weights | str | None:
-    """Find what is installed under a name; a word where it cannot be read."""
-    from sct_rootlets.errors import ModelError
-    from sct_rootlets.models.weights import find_installed
-
-    try:
-        return find_installed(name)
-    except ModelError:
-        return "damaged"
+        folder = remove(name)
+        if arguments.v:
+            say(f"{name} was removed from {folder}")
+    else:
+        _print_folders(name)
 
 
 def install(name: str | None, sources: Sequence[str] = (), force: bool = False, progress: bool = True) -> str:
-    """Install a model and say how it is used.
+    """Install a model and say how to use it.
 
     Parameters
     ----------
     name : str, optional
-        By default, the name that the first source suggests; without one, there is nothing to install.
+        Name of the model; by default, the one that the first source suggests, or without sources the bundled model.
     sources : sequence of str
-    force, progress : bool
+        Addresses, zip files or folders; see `sct_rootlets.models.install.install`.
+    force : bool
+        Install the model even if it differs from what was installed under this name before.
+    progress : bool
+        Show the progress, and print the result.
 
     Returns
     -------
     str
-        The name under which it is installed.
+        Name of the installed model.
     """
+    from sct_rootlets.models.catalogue import suggest_name
     from sct_rootlets.models.install import install as install_model
-    from sct_rootlets.models.install import suggested_name
-    from sct_rootlets.models.weights import BUNDLED
+    from sct_rootlets.models.manifest import BUNDLED
 
-    name = name or (suggested_name(sources[0]) if sources else BUNDLED)
+    name = name or (suggest_name(sources[0]) if sources else BUNDLED)
     weights, new = install_model(name, sources, force=force, progress=progress)
     if progress and weights.is_bundled:
         say("the bundled model comes with the package: nothing to install (-model names another one)")
@@ -144,19 +116,20 @@ def install(name: str | None, sources: Sequence[str] = (), force: bool = False, 
     return name
 
 
-def verify(name: str | None, verbose: bool) -> None:
-    """Say that the files of a model, or of all, are those that were installed."""
-    from sct_rootlets.models.weights import BUNDLED, verified
+def _verify(name: str | None, verbose: bool) -> None:
+    """Verify the files of a model, or of all models, and report each."""
+    from sct_rootlets.models.manifest import BUNDLED
+    from sct_rootlets.models.store import verify_models
 
-    for weights in verified(name):
+    for weights in verify_models(name):
         if verbose:
-            say(
-                f"{BUNDLED if weights.is_bundled else weights.name}: {len(weights.files)} files, as they were installed"
-            )
+            shown = BUNDLED if weights.is_bundled else weights.name
+            say(f"{shown}: {len(weights.files)} files, as they were installed")
 
 
-def path(name: str | None) -> None:
-    """Print where a model lies, or where models are looked for."""
-    from sct_rootlets.models.weights import model_folders, named
+def _print_folders(name: str | None) -> None:
+    """Print the folder of a model, or the folders of installed models."""
+    from sct_rootlets.models.installed import model_folders
+    from sct_rootlets.models.store import find_by_name
 
-    say(*map(str, model_folders() if name is None else [named(name).folder]))
+    say(*map(str, model_folders() if name is None else [find_by_name(name).folder]))

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.common import MODEL_HELP, add_misc, add_qc, command_parser, run, say
+from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, command_parser
+from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
-    from sct_rootlets.registration.to_template import Registration
+    from sct_rootlets.registration.result import Registration
 
 DESCRIPTION = """\
 Register a subject's spinal cord to the PAM50 template by its nerve rootlets, so that spinal levels, which discs do
@@ -57,7 +58,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="place levels by the shape of all their rootlets, not by the outermost ones alone (default: 1)",
     )  # fmt: skip
     optional.add_argument(
-        "-apply", type=files, default=(), metavar="<file,...>",
+        "-apply", type=parse_files, default=(), metavar="<file,...>",
         help="other images in the world of the scan, 3D or 4D, to be brought to the template as well",
     )  # fmt: skip
     optional.add_argument(
@@ -84,7 +85,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def files(text: str) -> tuple[str, ...]:
+def parse_files(text: str) -> tuple[str, ...]:
     """Parse file names between commas."""
     return tuple(name for name in text.split(",") if name)
 
@@ -101,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
         from sct_rootlets.deepseg import SegmentationSettings, register_image
         from sct_rootlets.output.registration import load_images_to_warp, save_registration
 
-        others = list(load_images_to_warp(arguments.apply).values())  # before anything takes time
+        to_warp = list(load_images_to_warp(arguments.apply).values())  # before anything takes time
         registration = register_image(
             arguments.i,
             cord=arguments.s,
@@ -114,10 +115,12 @@ def main(argv: list[str] | None = None) -> int:
             settings=SegmentationSettings(model=arguments.model, device=arguments.device),
         )
         if arguments.engine == "sct":
-            from sct_rootlets.sct.registration import by_toolbox
+            from sct_rootlets.sct.registration import register_by_sct
 
-            registration = by_toolbox(registration)
-        written = save_registration(registration, arguments.ofolder, others, arguments.x, figure=bool(arguments.figure))
+            registration = register_by_sct(registration)
+        written = save_registration(
+            registration, arguments.ofolder, to_warp, arguments.x, figure=bool(arguments.figure)
+        )
         if arguments.qc is not None:
             written.append(_add_to_page(arguments, registration))
         if arguments.v:
@@ -127,6 +130,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _add_to_page(arguments: argparse.Namespace, registration: Registration) -> Path:
+    """Add the registration to the page of quality control; returns the page."""
     from sct_rootlets.output.page import add_registration
     from sct_rootlets.report.page.entry import About
 
@@ -136,11 +140,11 @@ def _add_to_page(arguments: argparse.Namespace, registration: Registration) -> P
 
 
 def summary(registration: Registration) -> list[str]:
-    """What the command prints: landmarks with errors, and notes."""
+    """List the lines that the command prints: landmarks with errors, quality and notes."""
     lines = ["landmarks: mm along the subject's cord, and how far the map misses it without this landmark:"]
     for row in registration.rows:
-        without = row["left_out_error_mm"]
-        error = "" if without is None else f"{without:+7.1f}"
+        leave_one_out_mm = row["left_out_error_mm"]
+        error = "" if leave_one_out_mm is None else f"{leave_one_out_mm:+7.1f}"
         lines.append(f"  {row['name']:<6}{row['subject_mm']:7.1f}{error}{'' if row['used'] else '  (not used)'}")
     quality = registration.quality
     lines.append(f"cord Dice in the template {quality.cord_dice:.3f}, least Jacobian {quality.least_jacobian:.2f}")

@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.common import add_misc, command_parser, run, say
+from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
     import numpy as np
 
     from sct_rootlets.image import Volume
-    from sct_rootlets.nnunet.train import Settings
+    from sct_rootlets.nnunet.settings import TrainingSettings
 
 EXAMPLES = """\
   sct_rootlets train -i data -ofolder training -check            # labels, splits and pictures; no nnU-Net needed
@@ -23,7 +24,7 @@ EXAMPLES = """\
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Arguments of the command."""
+    """Return the parser of the command's arguments."""
     parser = command_parser(
         "sct_rootlets train",
         "Train a model of rootlets on labelled scans of a BIDS folder, by nnU-Net v2: all contrasts in one, split by\n"
@@ -55,14 +56,14 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def _add_actions(group: argparse._ArgumentGroup) -> None:
-    one = group.add_mutually_exclusive_group()
-    one.add_argument(
+    action = group.add_mutually_exclusive_group()
+    action.add_argument(
         "-check", action="store_true", help="check labels, make the split, draw a picture a scan, and stop"
     )
-    one.add_argument(
+    action.add_argument(
         "-export", metavar="<zip>", help="pack the finished folds of -ofolder for other people, and for SCT"
     )
-    one.add_argument(
+    action.add_argument(
         "-bootstrap",
         action="store_true",
         help="predict rootlets on scans without labels, bright and dark exchanged, for review; see docs/train.md",
@@ -120,7 +121,7 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command, and return its exit status."""
     parser = get_parser()
 
     def command(arguments: argparse.Namespace) -> None:
@@ -146,10 +147,10 @@ def main(argv: list[str] | None = None) -> int:
     return run(parser, argv, command, "the same command goes on where it was")
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
-    from sct_rootlets.nnunet.train import Settings
+def _settings(arguments: argparse.Namespace) -> TrainingSettings:
+    from sct_rootlets.nnunet.settings import TrainingSettings
 
-    return Settings(
+    return TrainingSettings(
         bids=tuple(Path(folder) for folder in arguments.i),
         labels=tuple(Path(folder) for folder in arguments.labels),
         contrasts=tuple(arguments.contrasts),
@@ -170,32 +171,22 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from sct_rootlets.nnunet.splits import summary
-    from sct_rootlets.nnunet.train import check, refuse_errors, split_of, write_split
+    from sct_rootlets.nnunet.preparation import check_only
 
-    settings, folder = _settings(arguments), Path(arguments.ofolder)
-    scans, problems = check(settings, folder)
-    for problem in problems if arguments.v else ():
-        say(str(problem))
-    refuse_errors(problems)
-    split, notes = split_of(settings, scans)
-    write_split(folder, scans, split)
-    if arguments.v:
-        say(f"{len(scans)} scans can be trained on; pictures are in {folder / 'checks'}", *notes, *summary(split))
+    check_only(_settings(arguments), Path(arguments.ofolder), say if arguments.v else _say_nothing)
 
 
 def _train(arguments: argparse.Namespace) -> None:
     from sct_rootlets.nnunet.train import train
 
     folder = Path(arguments.ofolder)
-
-    def tell(line: str) -> None:
-        if arguments.v:
-            say(line)
-
-    results = train(_settings(arguments), folder, tell)
+    results = train(_settings(arguments), folder, say if arguments.v else _say_nothing)
     if arguments.v:
         say(f"trained: {results}", f"pack it with: sct_rootlets train -ofolder {folder} -export <name>.zip")
+
+
+def _say_nothing(_: str) -> None:
+    """Leave out a line that `-v 0` does not show."""
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -203,9 +194,14 @@ def _export(arguments: argparse.Namespace) -> None:
 
     archive = Path(arguments.export)
     entry = export(
-        Path(arguments.ofolder), archive, arguments.version, arguments.folds, arguments.licence, arguments.citation,
-        arguments.url,
-    )  # fmt: skip
+        Path(arguments.ofolder),
+        archive,
+        version=arguments.version,
+        folds=arguments.folds,
+        licence=arguments.licence,
+        citation=arguments.citation,
+        url=arguments.url,
+    )
     if arguments.v:
         say(
             f"written: {archive}, and {entry} for a catalogue of models",
@@ -215,8 +211,8 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _bootstrap(arguments: argparse.Namespace) -> None:
     from sct_rootlets.deepseg import SegmentationSettings, load_networks, segment_rootlets
-    from sct_rootlets.models.weights import find_model
-    from sct_rootlets.nnunet.bootstrap import bootstrap
+    from sct_rootlets.models.store import find_model
+    from sct_rootlets.nnunet.first_labels import predict_first_labels
 
     model = find_model(arguments.model)
     settings = SegmentationSettings(model=model, device=arguments.device or "cpu", threads=arguments.threads)
@@ -225,7 +221,7 @@ def _bootstrap(arguments: argparse.Namespace) -> None:
     def predict(volume: Volume) -> np.ndarray:
         return segment_rootlets(volume, settings=settings, segmenter=segmenter).rootlets
 
-    found = bootstrap(
+    labels = predict_first_labels(
         arguments.i,
         Path(arguments.ofolder),
         predict,
@@ -235,5 +231,5 @@ def _bootstrap(arguments: argparse.Namespace) -> None:
         not arguments.no_invert,
     )
     if arguments.v:
-        say(*(f"{one.scan.image.stem}: {one.trouble or one.label}" for one in found))
+        say(*(f"{label.scan.image.stem}: {label.note or label.label}" for label in labels))
         say('correct them, set "Reviewed" to true in their sidecars (.json), and train with them: -labels')

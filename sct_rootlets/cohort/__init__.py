@@ -1,5 +1,6 @@
-"""A cohort: a BIDS folder in, a derivative dataset out, scan by scan, on several processes or a cluster.
+"""A cohort: from a BIDS folder to a derivative dataset, scan by scan, on several processes or a cluster.
 
-`plan` says what is to be done, `record` what has been done, `scan` does one scan, `worker` many, `engine` starts
-workers and waits for them, `dataset` writes what describes the whole, `run` calls them in order.
+`selection` and `plan` choose the scans, `job` knows the inputs and outputs of one, `record` what was written of it, and
+`attempt` how far it has come. `process` computes one scan, `worker` many, and `engine` starts workers (`slurm` asks the
+queue). `dataset` and `status` describe the results as a whole, and `run` calls all of these in order.
 """

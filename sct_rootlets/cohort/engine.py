@@ -1,4 +1,4 @@
-"""Starting workers and waiting for them: processes of this machine, or an array of SLURM jobs, both by ``submitit``."""
+"""The engine that runs workers: processes of this machine, or an array of SLURM jobs, both by ``submitit``."""
 
 from __future__ import annotations
 
@@ -17,40 +17,42 @@ from pathlib import Path
 from typing import Any
 
 from sct_rootlets.cohort import slurm
-from sct_rootlets.cohort.plan import CohortSettings, Job
-from sct_rootlets.cohort.worker import KILLED, Worker, read_attempt
+from sct_rootlets.cohort.attempt import Attempt, Status, read_attempt
+from sct_rootlets.cohort.job import CohortSettings, Job
+from sct_rootlets.cohort.worker import Worker
 from sct_rootlets.errors import SctRootletsError
 
-#: Between looks at what has been done.
-PAUSE_S = 0.5
-#: A worker that runs out of time is started again so often; each time it has done or failed a scan at least.
-MOST_REQUEUES = 100
-#: How long before the end of its time a worker is warned, at most, and of each minute that it has.
-#: That of processes of this machine is fixed by ``submitit``.
-WARNING_S, WARNING_OF_MINUTE_S, WARNING_LOCAL_S = 90.0, 15.0, 30
-#: How long processes of this machine may take to end when they are told to.
-ENDING_S = 10.0
+#: Time between two reports of the progress.
+POLL_INTERVAL_S = 0.5
+#: Largest number of times that a worker is started again because its time was over; each time, at least one scan ends.
+MAX_REQUEUES = 100
+#: How long before the end of its time a worker is warned: at most, and per minute of its time.
+MAX_WARNING_S, WARNING_S_PER_MINUTE = 90.0, 15.0
+#: How long before the end of its time a process of this machine is warned, as ``submitit`` fixes it.
+LOCAL_WARNING_S = 30
+#: Longest time to wait for processes of this machine to end when they are stopped.
+MAX_STOP_S = 10.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Engine:
-    """How workers run.
+    """How workers are run.
 
     Attributes
     ----------
     name : {"local", "slurm"}
     workers : int
-        At once.
+        Largest number of workers at a time.
     threads : int
-        Of each.
+        Threads of each worker.
     minutes : float
-        After which a worker is stopped and started again.
+        Time after which a worker is stopped and started again.
     memory_gb : float, optional
-        Of each (SLURM).
+        Memory of each worker (SLURM only).
     partition : str, optional
-        (SLURM)
-    more : dict of str to str
-        Further options of ``sbatch``.
+        Partition of the cluster (SLURM only).
+    sbatch_options : dict of str to str
+        Further options of ``sbatch`` (SLURM only).
     """
 
     name: str = "local"
@@ -59,87 +61,71 @@ class Engine:
     minutes: float = 24 * 60
     memory_gb: float | None = None
     partition: str | None = None
-    more: dict[str, str] = field(default_factory=dict)
+    sbatch_options: dict[str, str] = field(default_factory=dict)
 
     @property
     def limit_s(self) -> float:
-        """How long a worker runs at least before it is warned: SLURM does so up to a minute early."""
+        """The shortest time that a worker runs before it is warned: SLURM warns up to a minute early."""
         return max(0.0, 60 * max(self.minutes, 1) - self.warning_s - (60 if self.name == "slurm" else 0) - 5)
 
     @property
     def warning_s(self) -> int:
         """How long before the end of its time a worker is warned."""
         if self.name == "local":
-            return WARNING_LOCAL_S
-        return round(min(WARNING_S, WARNING_OF_MINUTE_S * max(self.minutes, 1)))
+            return LOCAL_WARNING_S
+        return round(min(MAX_WARNING_S, WARNING_S_PER_MINUTE * max(self.minutes, 1)))
 
 
 @dataclass(frozen=True)
-class State:
-    """How far it has come.
+class Progress:
+    """How far the scans of a run have come.
 
     Attributes
     ----------
-    reasons : dict of str to (str or None)
-        By stem: why a scan failed, empty if it is done, None if it was not begun; `KILLED` of those that are being
-        done.
-    over : bool
-        Whether workers have ended: what was being done is not any more.
-    where : str
-        What the engine says of itself; may be empty.
+    attempts : dict of str to Attempt
+        By stem.
+    queue : str
+        Description of the engine's queue; may be empty.
     """
 
-    reasons: dict[str, str | None]
-    over: bool = False
-    where: str = ""
+    attempts: dict[str, Attempt]
+    queue: str = ""
 
-    @property
-    def done(self) -> int:
-        """Number of scans."""
-        return self._count("")
+    def count(self, status: Status) -> int:
+        """Count the scans of a status."""
+        return sum(attempt.status is status for attempt in self.attempts.values())
 
-    @property
-    def waiting(self) -> int:
-        """Number of scans that were not begun."""
-        return self._count(None)
 
-    @property
-    def running(self) -> int:
-        """Number of scans that are being done."""
-        return 0 if self.over else self._count(KILLED)
-
-    @property
-    def failed(self) -> int:
-        """Number of scans."""
-        return len(self.reasons) - self.done - self.waiting - self.running
-
-    def _count(self, wanted: str | None) -> int:
-        return sum(reason == wanted for reason in self.reasons.values())
+def default_workers(threads: int) -> int:
+    """Return the number of workers for which each core of this machine has one thread."""
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, n_cores // threads)
 
 
 def run_workers(
     jobs: list[Job],
     settings: CohortSettings,
-    described: dict[str, Any],
+    provenance: dict[str, Any],
     engine: Engine,
-    report: Callable[[State], None] | None = None,
-) -> dict[str, str]:
-    """Do scans, and wait until all are done.
+    report: Callable[[Progress], None] | None = None,
+) -> dict[str, Attempt]:
+    """Process scans, and wait until all have ended.
 
     Parameters
     ----------
     jobs : list of Job
-        Those that are not done.
+        Scans to be processed.
     settings : CohortSettings
-    described : dict
+    provenance : dict
+        Result of `CohortSettings.describe`.
     engine : Engine
     report : callable, optional
-        Called about twice a second.
+        Function that is called with the progress about twice a second.
 
     Returns
     -------
-    dict of str to str
-        Why each scan failed, by its stem; empty for those that did not.
+    dict of str to Attempt
+        Whether each scan is done or failed, by its stem.
 
     Raises
     ------
@@ -147,18 +133,25 @@ def run_workers(
         If workers cannot be started.
     """
     run = uuid.uuid4().hex
-    folder = jobs[0].root / "logs" / "workers" / run  # another run may be beside this one
+    folder = jobs[0].root / "logs" / "workers" / run  # of its own, as several runs may share the output folder
     executor = _executor(engine, folder)
     n_workers = min(engine.workers, len(jobs))
     parent = (socket.gethostname(), os.getpid()) if engine.name == "local" else None
-    for _ in range(len(jobs) + 1):  # each round of workers does or fails one scan at least
-        left = [job for job in jobs if read_attempt(job, run) is None]
+    for _ in range(len(jobs) + 1):  # at least one scan ends in each round of workers
+        left = [job for job in jobs if read_attempt(job, run).status is Status.WAITING]
         if not left:
             break
         n_workers = min(n_workers, len(left))
         workers = [
             Worker(
-                left, settings, described, run, index * len(left) // n_workers, engine.threads, parent, engine.limit_s
+                jobs=left,
+                settings=settings,
+                provenance=provenance,
+                run=run,
+                first=index * len(left) // n_workers,
+                threads=engine.threads,
+                parent=parent,
+                limit_s=engine.limit_s,
             )
             for index in range(n_workers)
         ]
@@ -167,13 +160,14 @@ def run_workers(
             _wait(started, jobs, run, engine, report)
         finally:
             _stop(started, engine)
-        if all(read_attempt(job, run) is None for job in left):
-            raise SctRootletsError(f"no worker could start: {_why(started)}; see {folder}")
-    if not any(read_attempt(job, run) for job in jobs):
+        if all(read_attempt(job, run).status is Status.WAITING for job in left):
+            raise SctRootletsError(f"no worker could start: {_last_error(started)}; see {folder}")
+    attempts = {job.stem: read_attempt(job, run).after_workers_ended() for job in jobs}
+    if all(attempt.status is Status.DONE for attempt in attempts.values()):
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             folder.parent.rmdir()
-    return {job.stem: read_attempt(job, run) or "" for job in jobs}
+    return attempts
 
 
 def _executor(engine: Engine, folder: Path) -> Any:
@@ -184,8 +178,8 @@ def _executor(engine: Engine, folder: Path) -> Any:
     except ImportError as error:
         raise SctRootletsError('this needs submitit: python -m pip install "sct_rootlets[cohort]"') from error
     try:
-        often = {f"{engine.name}_max_num_timeout": MOST_REQUEUES}
-        executor = submitit.AutoExecutor(folder=folder, cluster=engine.name, **often)
+        requeues = {f"{engine.name}_max_num_timeout": MAX_REQUEUES}
+        executor = submitit.AutoExecutor(folder=folder, cluster=engine.name, **requeues)
         executor.update_parameters(timeout_min=max(1, round(engine.minutes)), name="sct_rootlets")
         if engine.name == "slurm":
             executor.update_parameters(**_slurm_parameters(engine))
@@ -195,50 +189,51 @@ def _executor(engine: Engine, folder: Path) -> Any:
 
 
 def _slurm_parameters(engine: Engine) -> dict[str, Any]:
-    more: dict[str, Any] = {"slurm_additional_parameters": engine.more} if engine.more else {}
-    if engine.partition:
-        more["slurm_partition"] = engine.partition
-    if engine.memory_gb:
-        more["mem_gb"] = engine.memory_gb
-    return {
+    parameters: dict[str, Any] = {
         "cpus_per_task": engine.threads,
-        "slurm_srun_args": [f"--cpus-per-task={engine.threads}"],  # since SLURM 22.05 it is not taken from the job
+        "slurm_srun_args": [f"--cpus-per-task={engine.threads}"],  # srun does not inherit it since SLURM 22.05
         "slurm_array_parallelism": engine.workers,
         "slurm_signal_delay_s": engine.warning_s,
-        **more,
     }
+    if engine.sbatch_options:
+        parameters["slurm_additional_parameters"] = engine.sbatch_options
+    if engine.partition:
+        parameters["slurm_partition"] = engine.partition
+    if engine.memory_gb:
+        parameters["mem_gb"] = engine.memory_gb
+    return parameters
 
 
 def _start(workers: list[Worker], executor: Any, engine: Engine, folder: Path) -> list[Any]:
-    """Start workers; what SLURM, or a process that watches over workers, writes is not for the user's screen."""
-    said = io.StringIO()
-    aside = contextlib.redirect_stderr(said) if engine.name == "slurm" else _errors_into(folder / "watchers.err")
+    """Start workers; messages of SLURM, and of processes that watch over workers, are kept off the user's screen."""
+    messages = io.StringIO()
+    redirected = contextlib.redirect_stderr(messages) if engine.name == "slurm" else _stderr_to(folder / "watchers.err")
     try:
-        with _threads(engine.threads), aside, executor.batch():
+        with _thread_environment(engine.threads), redirected, executor.batch():
             return [executor.submit(worker) for worker in workers]
-    except Exception as error:  # submitit shares none for what SLURM refuses
-        why = " ".join((said.getvalue() or str(error)).split())
-        raise SctRootletsError(f"jobs cannot be started: {why or type(error).__name__}") from error
+    except Exception as error:  # submitit has no common exception for jobs that SLURM refuses
+        reason = " ".join((messages.getvalue() or str(error)).split())
+        raise SctRootletsError(f"jobs cannot be started: {reason or type(error).__name__}") from error
 
 
 @contextmanager
-def _errors_into(path: Path) -> Iterator[None]:
-    """Let processes that are started write their errors into a file."""
+def _stderr_to(path: Path) -> Iterator[None]:
+    """Redirect the standard error of processes that are started to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
-    kept = os.dup(2)
+    original = os.dup(2)
     try:
         with path.open("ab") as file:
             os.dup2(file.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(original, 2)
+        os.close(original)
 
 
 @contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """Environment of workers, which take it from this process."""
+def _thread_environment(n: int) -> Iterator[None]:
+    """Set the number of threads in the environment, which workers inherit from this process."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, str(n)))
@@ -253,22 +248,23 @@ def _threads(n: int) -> Iterator[None]:
 
 
 def _wait(
-    started: list[Any], jobs: list[Job], run: str, engine: Engine, report: Callable[[State], None] | None
+    started: list[Any], jobs: list[Job], run: str, engine: Engine, report: Callable[[Progress], None] | None
 ) -> None:
-    """Wait for workers, and say how far they have come. SLURM's that still wait when all is done are not waited for."""
+    """Wait for workers, and report the progress; jobs of SLURM that are still queued in the end are not waited for."""
     queue = slurm.Queue([job.job_id for job in started]) if engine.name == "slurm" else None
-    reasons: dict[str, str | None] = {}
+    attempts = {job.stem: Attempt(Status.WAITING) for job in jobs}
     while True:
-        over = all(_has_ended(job, queue) for job in started)
+        workers_ended = all(_has_ended(job, queue) for job in started)
         for job in jobs:
-            if reasons.get(job.stem) in (None, KILLED):
-                reasons[job.stem] = read_attempt(job, run)
-        over = over or (queue is not None and not {None, KILLED} & set(reasons.values()))
+            if not attempts[job.stem].has_ended:
+                attempts[job.stem] = read_attempt(job, run)
+        if workers_ended:
+            attempts = {stem: attempt.after_workers_ended() for stem, attempt in attempts.items()}
         if report is not None:
-            report(State(dict(reasons), over, queue.describe() if queue else ""))
-        if over:
+            report(Progress(dict(attempts), queue.describe() if queue else ""))
+        if workers_ended or (queue is not None and all(attempt.has_ended for attempt in attempts.values())):
             return
-        time.sleep(PAUSE_S)
+        time.sleep(POLL_INTERVAL_S)
 
 
 def _has_ended(job: Any, queue: slurm.Queue | None) -> bool:
@@ -276,12 +272,12 @@ def _has_ended(job: Any, queue: slurm.Queue | None) -> bool:
         return bool(job.done())
     if job.paths.result_pickle.exists():
         return True
-    queue.look()
+    queue.update()
     return queue.has_left(job.job_id)
 
 
 def _stop(started: list[Any], engine: Engine) -> None:
-    """End workers that still run, when the command is interrupted."""
+    """End workers that still run when the command is interrupted."""
     if engine.name == "slurm":
         left = [job.job_id for job in started if not job.paths.result_pickle.exists()]
         if left:
@@ -290,13 +286,13 @@ def _stop(started: list[Any], engine: Engine) -> None:
     left = [job for job in started if not job.done()]
     for job in left:
         job.cancel()
-    end = time.monotonic() + ENDING_S
+    end = time.monotonic() + MAX_STOP_S
     while time.monotonic() < end and not all(job.done() for job in left):
         time.sleep(0.05)
 
 
-def _why(started: list[Any]) -> str:
-    """The last line that a worker wrote before it ended."""
+def _last_error(started: list[Any]) -> str:
+    """Return the last line that a worker wrote before it ended."""
     for job in started:
         lines = (job.stderr() or "").strip().splitlines()
         if lines:

@@ -1,37 +1,37 @@
-"""What is known of a scan's outputs, beside them: what they are made of, and what was written.
+"""The record of a scan's outputs, a file beside them: what they are made from, and what was written.
 
-A record is written twice: before the outputs appear, and after. Whatever is cut off at whatever moment, an output that
+A record is written twice: before the outputs appear, and after. If a run is interrupted at any moment, an output that
 is not in its record was put there by hand.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sct_rootlets.models.weights import sha256_of
-from sct_rootlets.output.files import STAGE_PREFIX
+from sct_rootlets.models.files import sha256_of
+from sct_rootlets.output.files import format_json, write_atomic
+from sct_rootlets.sidecar import generated_by
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """What is known of a scan's outputs.
 
     Attributes
     ----------
     fingerprint : str
-        Of all that they depend on.
+        Hash of everything that they depend on.
     finished : bool
-        Whether all of them are there.
+        Whether all of them are in place.
     written : dict of str to str
-        SHA-256 of each output by its name.
+        SHA-256 of each output, by its name.
     earlier : dict of str to list of str
-        Of the outputs that they replace, until all are there.
+        SHA-256 of the outputs that are being replaced, by name; empty when all new ones are in place.
     facts : dict
-        For readers: inputs, model, settings.
+        Inputs, model and settings, for readers of the file.
     """
 
     fingerprint: str
@@ -47,7 +47,7 @@ class Record:
 
     @property
     def digests(self) -> dict[str, list[str]]:
-        """SHA-256 that each output may have."""
+        """The possible SHA-256 of each output, by its name."""
         names = {**self.earlier, **self.written}
         return {
             name: sorted({*self.earlier.get(name, []), *([self.written[name]] if name in self.written else [])})
@@ -55,13 +55,13 @@ class Record:
         }
 
     def is_whole(self, folder: Path) -> bool:
-        """Whether all that was written is there; what was corrected by hand counts as there."""
+        """Whether all outputs exist; outputs that were corrected by hand count."""
         return all((folder / name).is_file() for name in self.written)
 
     def save(self, path: Path) -> None:
-        """Write it, whole, in place of an earlier one."""
+        """Write the record, in place of an earlier one."""
         content = {
-            "GeneratedBy": [{"Name": "sct_rootlets", "Version": self.facts.get("Version")}],
+            "GeneratedBy": generated_by(),
             **{key: value for key, value in self.facts.items() if key != "Version"},
             "Fingerprint": self.fingerprint,
             "Finished": self.finished,
@@ -69,23 +69,19 @@ class Record:
         }
         if self.earlier:
             content["Earlier"] = self.earlier
-        write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        write_atomic(path, format_json(content))
 
 
 def read_record(path: Path) -> Record | None:
-    """Read a record; None if there is none, or it is none."""
+    """Read a record; None if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Record(
-            content["Fingerprint"], content["Finished"], dict(content["Written"]), dict(content.get("Earlier", {})), {}
+            fingerprint=content["Fingerprint"],
+            finished=content["Finished"],
+            written=dict(content["Written"]),
+            earlier=dict(content.get("Earlier", {})),
+            facts={},
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{STAGE_PREFIX}{os.getpid()}-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

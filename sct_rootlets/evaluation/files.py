@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sct_rootlets.bids import files_below
+from sct_rootlets.bids import stem
+from sct_rootlets.bids_folder import files_below
 from sct_rootlets.errors import DatasetError
 
 #: What the files of a folder must be called to be of a kind; where no file is called so, all are taken.
@@ -50,15 +51,15 @@ def scan_of(path: Path) -> Scan:
         contrast of ``sub-01_inv-1_part-mag_MP2RAGE`` is ``inv-1_part-mag_MP2RAGE``. Other names are scans by
         themselves, without a contrast, less such a suffix.
     """
-    stem = re.sub(r"\.(nii(\.gz)?|csv)$", "", path.name, flags=re.IGNORECASE)
-    if not stem.startswith("sub-"):
-        parts = stem.split("_")
+    name = re.sub(r"\.csv$", "", stem(path.name), flags=re.IGNORECASE)
+    if not name.startswith("sub-"):
+        parts = name.split("_")
         while len(parts) > 1 and (_DERIVED.fullmatch(parts[-1]) or parts[-1].startswith(("label-", "desc-"))):
             parts.pop()
         return Scan("_".join(parts), "_".join(parts), "", {})
-    entities, suffix = _bids_parts(stem)
-    names = [f"{name}-{value}" for name, value in entities.items()]
-    contrast = [f"{name}-{value}" for name, value in entities.items() if name not in _NO_CONTRAST]
+    entities, suffix = _bids_parts(name)
+    names = [f"{key}-{value}" for key, value in entities.items()]
+    contrast = [f"{key}-{value}" for key, value in entities.items() if key not in _NO_CONTRAST]
     return Scan(
         "_".join([*names, suffix] if suffix else names),
         f"sub-{entities['sub']}",

@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sct_rootlets.bids import files_below
+from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
+from sct_rootlets.bids_folder import files_below
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.levels import Kind, level_value
-from sct_rootlets.output.levels import LABEL_NAMES
 from sct_rootlets.sidecar import read_name_sources
 
-#: What names of level tables end with.
-TABLE_ENDING = "_levels.csv"
 #: What a level table must have; it has more.
 COLUMNS = ("name", "kind", "method", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm", "reference", "complete")
 #: Heights that a person may have, in cm; outside, they are in another unit, or wrong.

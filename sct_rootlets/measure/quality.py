@@ -1,4 +1,7 @@
-"""What is unusual about a scan, as a row of a table: values to sort by, and whether a reviewer should look closer."""
+"""Flags of a subject's levels: values that a reviewer sorts scans by, and whether each asks for a closer look.
+
+The limits tell a reviewer where to look first. They are not validated as a test of anything.
+"""
 
 from __future__ import annotations
 
@@ -8,172 +11,217 @@ from typing import Literal
 
 import numpy as np
 
+from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import LEVEL_PITCH_MM, published_bias
+from sct_rootlets.image import Volume
 from sct_rootlets.levels import Level, level_name
-from sct_rootlets.report.page.scan import Scan, rootlet_arcs
 from sct_rootlets.straighten import surface_radius, unroll
+from sct_rootlets.subject import SubjectLevels
 
 State = Literal["ok", "look", "bad", "none"]
 
-#: Probability of a level's name from which it is trusted, and below which it is not.
-CONFIDENT, DOUBTFUL = 0.8, 0.5
-#: In shorter fields of view names become unreliable (docs/model-card.md: one in five is wrong at 60 mm).
-LONG_MM, SHORT_MM = 80.0, 50.0
-#: Levels this far from where they are expected are nearer to the place of a neighbour than to their own; beyond
-#: three quarters of the way they most likely bear a wrong name.
-FAR_MM, WRONG_MM = LEVEL_PITCH_MM / 2, 0.75 * LEVEL_PITCH_MM
-#: Brightness just outside the cord against inside, in standard deviations of the noise within a cut of the cord, from
-#: which rootlets can be expected to show.
-CLEAR, FAINT = 3.0, 1.5
-#: Where brightness is looked up: along the cord and around it, outside its surface, and within (shares of its radius).
-STEP_MM, STEP_DEG = 1.0, 15.0
-OUTSIDE_MM, INSIDE = 1.5, (0.25, 0.5)
+# Limits of a value, for `grade`: up to where it is fine, and beyond which it is bad.
+#: Probability of a level's name.
+CONFIDENCE_LIMITS = (0.8, 0.5)
+#: Length of cord in view: in shorter fields of view, names become unreliable (docs/model-card.md: one in five is wrong
+#: at 60 mm).
+CORD_LENGTH_LIMITS_MM = (80.0, 50.0)
+#: Distance of a level from where it is expected: beyond the first limit it is nearer to the place of a neighbour than
+#: to its own; beyond the second, three quarters of the way, its name is most likely wrong.
+DEVIATION_LIMITS_MM = (LEVEL_PITCH_MM / 2, 0.75 * LEVEL_PITCH_MM)
+#: Brightness just outside the cord minus inside, in standard deviations of the noise: rootlets show where they differ.
+CONTRAST_LIMITS_SD = (3.0, 1.5)
+
+#: Distances, along the cord and around it, between the samples of brightness.
+SAMPLING_MM, SAMPLING_DEG = 1.0, 15.0
+#: Distance of the samples outside the cord from its surface, and of those inside from its centerline, as shares of the
+#: radius.
+OUTSIDE_MM, INSIDE_RADIUS_SHARES = 1.5, (0.25, 0.5)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Flag:
     """One property of a scan.
 
     Attributes
     ----------
     key, title : str
+        Name of the flag in files, and on the page.
     value : float or None
-        To sort by.
+        Number that scans are sorted by.
     text : str
-        What the table shows.
+        Content of the flag's cell in the table.
     state : {"ok", "look", "bad", "none"}
-        ``none`` where it is not known.
+        Grade of the value; ``none`` if the value is not known.
     why : str
-        What the value is.
+        Meaning of the value.
     """
 
     key: str
     title: str
-    value: float | None
-    text: str
-    state: State
+    value: float | None = None
+    text: str = "–"
+    state: State = "none"
     why: str
 
 
-def scan_flags(scan: Scan) -> tuple[Flag, ...]:
-    """The flags of a scan, in the order of the table's columns."""
+def level_flags(subject: SubjectLevels) -> tuple[Flag, ...]:
+    """Compute the flags of a subject's levels, in the order of the table's columns.
+
+    Parameters
+    ----------
+    subject : SubjectLevels
+
+    Returns
+    -------
+    tuple of Flag
+    """
     return (
-        _levels(scan),
-        _order(scan),
-        _confidence(scan),
-        _complete(scan),
-        _length(scan),
-        _intensity(scan),
-        _deviation(scan),
+        _levels_flag(subject),
+        _order_flag(subject),
+        _confidence_flag(subject),
+        _complete_flag(subject),
+        _length_flag(subject),
+        _contrast_flag(subject),
+        _deviation_flag(subject),
     )
 
 
-def judged(value: float, good: float, poor: float) -> State:
-    """State of a value by two limits, of which the first may be the greater."""
+def grade(value: float, good: float, poor: float) -> State:
+    """Grade a value by two limits.
+
+    Parameters
+    ----------
+    value : float
+    good, poor : float
+        Limits of ``"ok"`` and of ``"look"``, themselves included. Low values are good if `good` is the lower limit,
+        else high values are.
+
+    Examples
+    --------
+    >>> grade(0.7, 0.8, 0.5), grade(12.0, 7.0, 11.0)
+    ('look', 'bad')
+    """
     if good > poor:
         value, good, poor = -value, -good, -poor
     return "ok" if value <= good else "look" if value <= poor else "bad"
 
 
-def _spinal(scan: Scan) -> tuple[Level, ...]:
-    return () if scan.spinal is None else scan.spinal.levels
+def _spinal(subject: SubjectLevels) -> tuple[Level, ...]:
+    return () if subject.spinal is None else subject.spinal.levels
 
 
-def _levels(scan: Scan) -> Flag:
-    levels = _spinal(scan)
+def _levels_flag(subject: SubjectLevels) -> Flag:
     key, title, why = "levels", "levels", "spinal levels found"
-    if not levels:
-        return Flag(key, title, 0.0, "none", "bad", why)
-    names = [level.name for level in levels]
-    return Flag(key, title, float(len(names)), f"{len(names)}  {names[0]}–{names[-1]}", "ok", why)
+    names = [level.name for level in _spinal(subject)]
+    if not names:
+        return Flag(key=key, title=title, value=0.0, text="none", state="bad", why=why)
+    text = f"{len(names)}  {names[0]}–{names[-1]}"
+    return Flag(key=key, title=title, value=float(len(names)), text=text, state="ok", why=why)
 
 
-def _order(scan: Scan) -> Flag:
-    """By the middle of each level's own rootlets where there are any, so that what was tidied up shows as well."""
+def _order_flag(subject: SubjectLevels) -> Flag:
+    """Compare the middles of the levels' own rootlets, if there are any: they show also what was corrected since."""
     key, title = "order", "order"
     why = "whether levels follow one another from rostral to caudal, none of them left out"
-    middles = {level.value: level.midpoint_mm for level in _spinal(scan)}
-    middles = {value: float(np.median(arc)) for value, arc in rootlet_arcs(scan).items()} or middles
-    values_in_order = sorted(middles)
-    if len(values_in_order) < 2:
-        return Flag(key, title, None, "–", "none", why)
-    names = {value: level_name(value, "spinal") for value in values_in_order}
-    wrong = [(a, b) for a, b in pairwise(values_in_order) if middles[b] <= middles[a]]
-    missing = sorted(set(range(values_in_order[0], values_in_order[-1])) - set(values_in_order))
-    problems = [f"{names[b]} above {names[a]}" for a, b in wrong]
+    middles = {level.value: level.midpoint_mm for level in _spinal(subject)}
+    middles = {value: float(np.median(arc)) for value, arc in subject.rootlet_arcs.items()} or middles
+    values = sorted(middles)
+    if len(values) < 2:
+        return Flag(key=key, title=title, why=why)
+    names = {value: level_name(value, "spinal") for value in values}
+    swapped = [(upper, lower) for upper, lower in pairwise(values) if middles[lower] <= middles[upper]]
+    missing = sorted(set(range(values[0], values[-1])) - set(values))
+    problems = [f"{names[lower]} above {names[upper]}" for upper, lower in swapped]
     problems += [f"no {level_name(value, 'spinal')}" for value in missing]
-    state: State = "bad" if wrong else "look" if missing else "ok"
-    return Flag(key, title, float(10 * len(wrong) + len(missing)), ", ".join(problems) or "in order", state, why)
-
-
-def _confidence(scan: Scan) -> Flag:
-    key, title, why = "confidence", "confidence", "lowest probability of a level's name"
-    if not scan.confidence:
-        return Flag(key, title, None, "–", "none", f"{why}; not known for rootlets that were given")
-    value, least = min(scan.confidence.items(), key=lambda item: item[1])
-    state = judged(least, CONFIDENT, DOUBTFUL)
-    return Flag(key, title, least, f"{least:.2f}  {level_name(value, 'spinal')}", state, why)
-
-
-def _complete(scan: Scan) -> Flag:
-    key, title = "complete", "complete"
-    why = "share of levels that are neither cut by the field of view nor known by few rootlets or one root only"
-    levels = _spinal(scan)
-    if not levels:
-        return Flag(key, title, None, "–", "none", why)
-    lacking = [level for level in levels if level.incomplete]
-    n_whole = len(levels) - len(lacking)
-    within = [level for level in lacking if level not in (levels[0], levels[-1])]  # ends are often cut
-    text = f"{n_whole}/{len(levels)}"
-    if lacking:
-        text += f"  not {', '.join(level.name for level in lacking)}"
-    return Flag(key, title, n_whole / len(levels), text, "look" if within else "ok", why)
-
-
-def _length(scan: Scan) -> Flag:
-    length = scan.centerline.cord_length
     return Flag(
-        "length",
-        "cord (mm)",
-        length,
-        f"{length:.0f}",
-        judged(length, LONG_MM, SHORT_MM),
-        f"length of the cord in view; below {LONG_MM:.0f} mm names become unreliable",
+        key=key,
+        title=title,
+        value=float(10 * len(swapped) + len(missing)),
+        text=", ".join(problems) or "in order",
+        state="bad" if swapped else "look" if missing else "ok",
+        why=why,
     )
 
 
-def _intensity(scan: Scan) -> Flag:
+def _confidence_flag(subject: SubjectLevels) -> Flag:
+    key, title, why = "confidence", "confidence", "lowest probability of a level's name"
+    named = [(level.confidence, level.name) for level in _spinal(subject) if level.confidence is not None]
+    if not named:
+        return Flag(key=key, title=title, why=f"{why}; not known for rootlets that were given")
+    lowest, name = min(named, key=lambda pair: pair[0])
+    state = grade(lowest, *CONFIDENCE_LIMITS)
+    return Flag(key=key, title=title, value=lowest, text=f"{lowest:.2f}  {name}", state=state, why=why)
+
+
+def _complete_flag(subject: SubjectLevels) -> Flag:
+    key, title = "complete", "complete"
+    why = "share of levels that are neither cut by the field of view nor known by few rootlets or one root only"
+    levels = _spinal(subject)
+    if not levels:
+        return Flag(key=key, title=title, why=why)
+    incomplete = [level for level in levels if level.incomplete]
+    n_complete = len(levels) - len(incomplete)
+    inner = [level for level in incomplete if level not in (levels[0], levels[-1])]  # the outer levels are often cut
+    text = f"{n_complete}/{len(levels)}"
+    if incomplete:
+        text += f"  not {', '.join(level.name for level in incomplete)}"
+    state: State = "look" if inner else "ok"
+    return Flag(key=key, title=title, value=n_complete / len(levels), text=text, state=state, why=why)
+
+
+def _length_flag(subject: SubjectLevels) -> Flag:
+    length = subject.centerline.cord_length
+    return Flag(
+        key="length",
+        title="cord (mm)",
+        value=length,
+        text=f"{length:.0f}",
+        state=grade(length, *CORD_LENGTH_LIMITS_MM),
+        why=f"length of the cord in view; below {CORD_LENGTH_LIMITS_MM[0]:.0f} mm names become unreliable",
+    )
+
+
+def _contrast_flag(subject: SubjectLevels) -> Flag:
     key, title = "contrast", "contrast"
     why = (
         "brightness just outside the cord against inside, in standard deviations of the noise in the cord "
         "(negative where fluid is darker); rootlets show where they differ"
     )
-    contrast = None if scan.image is None else contrast_of_fluid(scan)
+    image = subject.image
+    contrast = None if image is None else csf_cord_contrast(image, subject.cord, subject.centerline)
     if contrast is None:
-        return Flag(key, title, None, "–", "none", why)
-    return Flag(key, title, contrast, f"{contrast:+.1f}", judged(abs(contrast), CLEAR, FAINT), why)
+        return Flag(key=key, title=title, why=why)
+    state = grade(abs(contrast), *CONTRAST_LIMITS_SD)
+    return Flag(key=key, title=title, value=contrast, text=f"{contrast:+.1f}", state=state, why=why)
 
 
-def contrast_of_fluid(scan: Scan) -> float | None:
-    """Brightness just outside the cord minus inside, over the noise within cuts of the cord.
+def csf_cord_contrast(image: Volume, cord: Volume, line: Centerline) -> float | None:
+    """Measure the brightness of the fluid just outside the cord minus that of the cord, in units of the noise.
+
+    Parameters
+    ----------
+    image : Volume
+    cord : Volume
+        Cord mask, as booleans.
+    line : Centerline
 
     Returns
     -------
     float or None
-        Median along the cord; None where the image shows nothing.
+        Median difference along the cord over the standard deviation within cuts of the cord (1.4826 times the median
+        absolute deviation); None if there is no noise, as in an empty image.
     """
-    assert scan.image is not None
-    line, volume = scan.centerline, scan.image
-    arc = np.arange(0, line.cord_length, STEP_MM) + STEP_MM / 2
-    angle = np.arange(-180, 180, STEP_DEG)
-    radius = surface_radius(scan.cord.data, scan.cord.affine, line, arc, angle)
+    arc = np.arange(0, line.cord_length, SAMPLING_MM) + SAMPLING_MM / 2
+    angle = np.arange(-180, 180, SAMPLING_DEG)
+    radius = surface_radius(cord, line, arc, angle)
 
-    def around(tube: np.ndarray) -> np.ndarray:
+    def brightness(distance_mm: np.ndarray) -> np.ndarray:
         # The nearest voxel: interpolation would average the noise away.
-        return np.nan_to_num(unroll(volume.data, volume.affine, line, arc, angle, tube, order=0))
+        return np.nan_to_num(unroll(image, line, arc, angle, distance_mm, order=0))
 
-    outside = around(radius + OUTSIDE_MM)
-    inside = np.concatenate([around(share * radius) for share in INSIDE], axis=1)
+    outside = brightness(radius + OUTSIDE_MM)
+    inside = np.concatenate([brightness(share * radius) for share in INSIDE_RADIUS_SHARES], axis=1)
     middle = np.median(inside, axis=1, keepdims=True)
     noise = 1.4826 * float(np.median(np.abs(inside - middle)))
     if noise <= 0:
@@ -181,22 +229,33 @@ def contrast_of_fluid(scan: Scan) -> float | None:
     return float(np.median(np.median(outside, axis=1) - middle[:, 0])) / noise
 
 
-def _deviation(scan: Scan) -> Flag:
+def _deviation_flag(subject: SubjectLevels) -> Flag:
     key, title = "deviation", "deviation (mm)"
-    found = deviations(scan)
-    if not found:
-        return Flag(key, title, None, "–", "none", "how far level midpoints are from where they are expected")
-    name, far = max(found.items(), key=lambda item: abs(item[1]))
-    against = "vertebrae, as published" if scan.pairs else "their neighbours (no discs are known)"
-    why = f"largest distance of a level's midpoint from where it is expected by {against}; positive is more caudal"
-    return Flag(key, title, abs(far), f"{far:+.1f}  {name}", judged(abs(far), FAR_MM, WRONG_MM), why)
+    distances = deviations(subject)
+    if not distances:
+        return Flag(key=key, title=title, why="how far level midpoints are from where they are expected")
+    name, furthest = max(distances.items(), key=lambda item: abs(item[1]))
+    against = "vertebrae, as published" if subject.shifted_pairs else "their neighbours (no discs are known)"
+    return Flag(
+        key=key,
+        title=title,
+        value=abs(furthest),
+        text=f"{furthest:+.1f}  {name}",
+        state=grade(abs(furthest), *DEVIATION_LIMITS_MM),
+        why=f"largest distance of a level's midpoint from where it is expected by {against}; positive is more caudal",
+    )
 
 
-def deviations(scan: Scan) -> dict[str, float]:
-    """How far midpoints of spinal levels are from where they are expected.
+def deviations(subject: SubjectLevels) -> dict[str, float]:
+    """Measure how far midpoints of spinal levels are from where they are expected.
 
-    With vertebrae: from the published difference to the vertebra that they are compared with (`published_bias`, arXiv
-    2509.16255). Without: from the level above, by `LEVEL_PITCH_MM` a level.
+    With vertebrae, a level is expected at the published distance from the vertebra that it is compared with
+    (`sct_rootlets.correspondence.published_bias`, arXiv 2509.16255); without them, at `LEVEL_PITCH_MM` a level from the level
+    above it.
+
+    Parameters
+    ----------
+    subject : SubjectLevels
 
     Returns
     -------
@@ -204,12 +263,12 @@ def deviations(scan: Scan) -> dict[str, float]:
         mm by name, positive where a level lies more caudally.
     """
     expected = published_bias()
-    if scan.pairs:
-        named = [((pair.vertebral.name, pair.spinal.name), pair) for pair in scan.pairs]
-        return {names[1]: expected[names] - pair.difference_mm for names, pair in named if names in expected}
+    pairs = {(pair.vertebral.name, pair.spinal.name): pair for pair in subject.shifted_pairs}
+    if pairs:
+        return {names[1]: expected[names] - pair.difference_mm for names, pair in pairs.items() if names in expected}
     return {
         f"{above.name}–{below.name}": below.midpoint_mm
         - above.midpoint_mm
         - LEVEL_PITCH_MM * (below.value - above.value)
-        for above, below in pairwise(_spinal(scan))
+        for above, below in pairwise(_spinal(subject))
     }

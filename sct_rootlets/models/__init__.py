@@ -1,1 +1,1 @@
-"""The models there are: bundled, installed, or in a folder."""
+"""The store of models: finding, reading, installing and verifying them."""

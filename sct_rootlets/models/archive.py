@@ -1,4 +1,4 @@
-"""Take a model out of a zip file or a folder, neither of which is trusted.
+"""Copying a model out of a zip file or a folder that is not trusted.
 
 Everything is checked before anything is written: names, kinds, numbers and sizes of all members. Then the files of the
 one ``nnUNetTrainer...`` folder are copied, as plain files.
@@ -20,15 +20,19 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
 from sct_rootlets.errors import ModelError
+from sct_rootlets.models.files import REQUIRED_FILES
 
-#: An nnU-Net model with five folds of 250 MB stays below; so does any that a laptop can run.
+#: Largest size of an unpacked model: one with five folds of 250 MB stays below, and so do all that a laptop can run.
 MAX_BYTES = 4 * 2**30
 MAX_FILES = 2000
-#: Weights do not compress: an archive that unpacks to more than this many times its size is none of weights.
-MAX_RATIO = 100
-_SMALL_BYTES = 2**20
-TRAINER = "nnUNetTrainer"
-_DAMAGED = (
+#: Weights do not compress: an archive that unpacks to more than this many times its size does not hold weights.
+MAX_COMPRESSION_RATIO = 100
+#: Archives that unpack to no more than this are not checked for their ratio.
+_MIN_CHECKED_BYTES = 2**20
+#: Names of trainers' folders begin so.
+TRAINER_PREFIX = "nnUNetTrainer"
+#: Errors that zipfile raises for damaged files.
+_DAMAGE_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
@@ -42,6 +46,8 @@ _DAMAGED = (
 
 @dataclass(frozen=True)
 class _Member:
+    """A file in an archive or folder; `path` is relative to its top, and `size` is in bytes."""
+
     path: PurePosixPath
     size: int
     open: Callable[[], IO[bytes]]
@@ -54,9 +60,9 @@ def unpack(archive: Path, target: Path, shown: str) -> Path:
     ----------
     archive : Path
     target : Path
-        Exists, and is empty.
+        An empty folder.
     shown : str
-        What messages call the archive.
+        Name of the archive in messages.
 
     Returns
     -------
@@ -66,19 +72,19 @@ def unpack(archive: Path, target: Path, shown: str) -> Path:
     Raises
     ------
     ModelError
-        If it is no zip file, is damaged, holds what no archive of a model holds, or does not hold one model.
+        If it is no zip file, is damaged, has members that no archive of a model has, or does not hold one model.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             return _copy(_zip_members(opened, archive.stat().st_size, shown), target, shown)
-    except _DAMAGED as error:
+    except _DAMAGE_ERRORS as error:
         reason = "it is encrypted" if "password" in str(error) else str(error).partition("\n")[0].rstrip(".")
         raise ModelError(f"{shown} is no zip file that can be unpacked ({reason})") from error
 
 
 def copy_folder(folder: Path, target: Path) -> Path:
     """Copy the model in a folder to another one; parameters and errors are those of `unpack`."""
-    if folder.name.startswith(TRAINER) and (folder / "plans.json").is_file():
+    if folder.name.startswith(TRAINER_PREFIX) and (folder / "plans.json").is_file():
         members = _folder_members(folder, PurePosixPath(folder.name))
     else:
         members = _folder_members(folder, PurePosixPath())
@@ -98,12 +104,13 @@ def _zip_members(archive: zipfile.ZipFile, size: int, shown: str) -> list[_Membe
         if not info.is_dir():
             members.append(_Member(path, info.file_size, lambda info=info: archive.open(info)))  # type: ignore[misc]
     unpacked = _check_amount(members, shown)
-    if unpacked > max(MAX_RATIO * size, _SMALL_BYTES):
+    if unpacked > max(MAX_COMPRESSION_RATIO * size, _MIN_CHECKED_BYTES):
         raise ModelError(f"{shown} was refused: it unpacks to {unpacked // size} times its size, as no weights do")
     return members
 
 
 def _checked_path(name: str, shown: str) -> PurePosixPath:
+    """Return the path of a member, or raise a `ModelError` if no file of a model can have it."""
     path = PurePosixPath(name)
     outside = path.is_absolute() or ".." in path.parts or "\\" in name or re.match("[A-Za-z]:", name)
     if outside:
@@ -134,6 +141,7 @@ def _folder_members(folder: Path, prefix: PurePosixPath) -> list[_Member]:
 
 
 def _check_amount(members: list[_Member], shown: str) -> int:
+    """Return the unpacked size in bytes, or raise a `ModelError` if there are too many bytes or files."""
     total = sum(member.size for member in members)
     if total > MAX_BYTES:
         raise ModelError(
@@ -145,8 +153,8 @@ def _check_amount(members: list[_Member], shown: str) -> int:
 
 
 def _copy(members: list[_Member], target: Path, shown: str) -> Path:
-    """Write the files of the trainer's folder."""
-    depth, trainer = _trainer(members, shown)
+    """Write the files of the trainer's folder, and return it."""
+    depth, trainer = _find_trainer(members, shown)
     seen: set[str] = set()
     folders: set[str] = set()
     chosen = []
@@ -164,14 +172,14 @@ def _copy(members: list[_Member], target: Path, shown: str) -> Path:
     for inner, member in chosen:
         path = target.joinpath(*inner.parts)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _opened(member, shown) as source, path.open("xb") as file:
+        with _open_member(member, shown) as source, path.open("xb") as file:
             shutil.copyfileobj(source, file, 2**20)
             file.flush()
             os.fsync(file.fileno())
     return target / trainer[-1]
 
 
-def _opened(member: _Member, shown: str) -> IO[bytes]:
+def _open_member(member: _Member, shown: str) -> IO[bytes]:
     try:
         return member.open()
     except OSError as error:
@@ -179,44 +187,45 @@ def _opened(member: _Member, shown: str) -> IO[bytes]:
 
 
 def _is_litter(path: PurePath) -> bool:
-    """Whether a file is one that macOS adds to archives and folders."""
+    """Tell whether a file is one that macOS adds to archives and folders."""
     return "__MACOSX" in path.parts or path.name in (".DS_Store", "Icon\r") or path.name.startswith("._")
 
 
-def _trainer(members: list[_Member], shown: str) -> tuple[int, tuple[str, ...]]:
-    """Find the one trainer's folder: how deep it lies, and its path."""
-    found = set()
+def _find_trainer(members: list[_Member], shown: str) -> tuple[int, tuple[str, ...]]:
+    """Find the only trainer's folder; return the number of folders above it, and its path."""
+    trainers = set()
     for member in members:
-        depths = [n for n, part in enumerate(member.path.parts[:-1]) if part.startswith(TRAINER)]
+        depths = [n for n, part in enumerate(member.path.parts[:-1]) if part.startswith(TRAINER_PREFIX)]
         if depths:
-            found.add(member.path.parts[: depths[0] + 1])
-    if len(found) > 1:
-        names = ", ".join(sorted("/".join(parts) for parts in found))
-        raise ModelError(f"{shown} holds {len(found)} models ({names}); give one of them alone")
-    if not found:
+            trainers.add(member.path.parts[: depths[0] + 1])
+    if len(trainers) > 1:
+        names = ", ".join(sorted("/".join(parts) for parts in trainers))
+        raise ModelError(f"{shown} holds {len(trainers)} models ({names}); give one of them alone")
+    if not trainers:
         flat = any(member.path.name == "plans.json" for member in members)
         why = " around its plans.json; put the files into one, as nnU-Net does" if flat else ": it is no nnU-Net model"
-        raise ModelError(f"{shown} has no folder {TRAINER}...{why}")
-    trainer = found.pop()
+        raise ModelError(f"{shown} has no folder {TRAINER_PREFIX}...{why}")
+    trainer = trainers.pop()
     return len(trainer) - 1, trainer
 
 
 def _check_complete(paths: list[PurePosixPath], shown: str) -> None:
+    """Raise a `ModelError` if a file is missing among paths that begin with the trainer's folder."""
     inner = [PurePosixPath(*path.parts[1:]) for path in paths]
-    for pattern in ("plans.json", "dataset.json", "fold_*/checkpoint_final.pth"):
+    for pattern in REQUIRED_FILES:
         depth = pattern.count("/") + 1
         if not any(len(path.parts) == depth and path.match(pattern) for path in inner):
-            raise ModelError(f"{shown} is incomplete: it has no {pattern} in its {TRAINER}... folder")
+            raise ModelError(f"{shown} is incomplete: it has no {pattern} in its {TRAINER_PREFIX}... folder")
 
 
 def check_checkpoint(path: Path, shown: str) -> None:
-    """Refuse a checkpoint, itself a zip file, that unpacks to more than a model has."""
+    """Raise a `ModelError` if a checkpoint, which is a zip file itself, unpacks to more than any model has."""
     if not zipfile.is_zipfile(path):
         return
     try:
         with zipfile.ZipFile(path) as opened:
             total = sum(info.file_size for info in opened.infolist())
-    except _DAMAGED as error:
+    except _DAMAGE_ERRORS as error:
         raise ModelError(f"{shown} was refused: its {path.name} is damaged") from error
-    if total > min(MAX_BYTES, max(MAX_RATIO * path.stat().st_size, _SMALL_BYTES)):
+    if total > min(MAX_BYTES, max(MAX_COMPRESSION_RATIO * path.stat().st_size, _MIN_CHECKED_BYTES)):
         raise ModelError(f"{shown} was refused: its {path.name} unpacks to {total / 2**20:.0f} MiB")

@@ -1,7 +1,7 @@
-"""Read weights and plain values from a checkpoint with versions of torch that cannot be told what else to allow.
+"""Safe unpickling of nnU-Net's checkpoints with torch before 2.5, whose safe loader refuses numpy scalars.
 
 From 2.5 on, ``torch.load(weights_only=True)`` takes a list of further names, and this module is not used. SCT's torch
-is older, and nnU-Net's checkpoints hold numpy scalars. What is looked up here is what such a file needs, nothing else.
+is older, and nnU-Net's checkpoints hold numpy scalars. Only the names that such files need are looked up here.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import torch
 
 
 def _bytes(text: str, encoding: str) -> bytes:
-    """Bytes as the pickle protocol of 2003 writes them."""
+    """Return bytes for the text that the pickle protocol of 2003 writes for them."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes written as {encoding} are not allowed")
     return text.encode(encoding)
 
 
-_NAMES: dict[tuple[str, str], Any] = {
+#: The objects that a checkpoint may name, by module and name.
+_ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
     ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
@@ -42,25 +43,25 @@ def load(path: Path, scalar: Any) -> Any:
     ----------
     path : Path
     scalar : callable
-        That numpy makes its scalars by.
+        Constructor of numpy's scalars; see `sct_rootlets.models.checkpoint.numpy_scalar_constructor`.
 
     Raises
     ------
     Exception
-        Whatever comes up, if the file is damaged or asks for more.
+        Any, if the file is damaged or names other objects.
     """
     if any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(path).namelist()):
         raise pickle.UnpicklingError("a TorchScript archive holds code")
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
-            if (module, name) in _NAMES:
-                return _NAMES[module, name]
+            if (module, name) in _ALLOWED:
+                return _ALLOWED[module, name]
             if name == "scalar" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
                 return scalar
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
 
-    # torch takes these two from the module of this name, and derives from the first to read tensors
+    # torch uses these two attributes of its pickle module, and derives a class from the first to read tensors
     own = SimpleNamespace(__name__="weights_only", Unpickler=Unpickler, load=_refuse)
     return torch.load(path, map_location="cpu", pickle_module=own, weights_only=False)
 

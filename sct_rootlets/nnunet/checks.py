@@ -1,6 +1,6 @@
-"""Whether a rootlet map can be trained on: its grid, its values, their order along the cord, voxels that went astray.
+"""Checks whether a rootlet map can be trained on: its grid, its values, their order along the cord, stray voxels.
 
-An error is what would spoil the training; a warning is what somebody should look at.
+An error would spoil the training; a warning asks somebody to look.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume, binary_mask, check_same_grid, labelled_voxels
 from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, level_name
 
-#: Pieces of a level this far along the cord from the middle of its rootlets are not of it: twice the longest level
+#: Largest distance along the cord between a piece of a level and the middle of its rootlets: twice the longest level
 #: (about 15 mm; Kobayashi 2015, Eur Spine J 24:2828), to leave room for rootlets that descend.
-FAR_ALONG_MM = 30.0
-#: Rootlets further than this from the centerline are outside the canal, whose foramina are some 20 mm away.
-FAR_ACROSS_MM = 30.0
-#: Axes of a grid may deviate from a right angle by this cosine, which is what SimpleITK takes.
-_SHEAR = 1e-4
+MAX_ALONG_MM = 30.0
+#: Largest distance of rootlets from the centerline; the canal's foramina are some 20 mm away.
+MAX_ACROSS_MM = 30.0
+#: Largest cosine of the angle between two axes of a grid, as SimpleITK accepts it.
+_MAX_AXES_COSINE = 1e-4
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a scan.
+    """A problem of a scan.
 
     Attributes
     ----------
     scan : str
     severity : {"error", "warning"}
     text : str
-        One line: what is wrong, and where.
+        One line that tells the problem and its place.
     """
 
     scan: str
@@ -52,15 +52,14 @@ def check_scan(scan: str, image: Volume, label: Volume, cord: Volume | None = No
     Parameters
     ----------
     scan : str
-        What problems call it.
+        Name of the scan in the problems.
     image, label : Volume
     cord : Volume, optional
-        Mask of the spinal cord; positions are then taken along its centerline, else along the body.
+        Mask of the spinal cord, to measure positions along its centerline; without it, along the body.
 
     Returns
     -------
     list of Problem
-        Empty if there is nothing to say.
     """
     problems = [Problem(scan, "error", text) for text in _image_errors(image)]
     try:
@@ -78,9 +77,9 @@ def check_scan(scan: str, image: Volume, label: Volume, cord: Volume | None = No
     if line is None:
         along = -points[:, 2]
     else:
-        place = line.project(points)
-        along = place.arc
-        notes += _far_across(ijk, values, place.distance)
+        projection = line.project(points)
+        along = projection.arc
+        notes += _far_across(ijk, values, projection.distance)
     problems += [Problem(scan, "error", text) for text in _order_errors(values, along)]
     notes += _gaps(values) + _stray(ijk, values, along)
     return problems + [Problem(scan, "warning", text) for text in notes]
@@ -88,7 +87,7 @@ def check_scan(scan: str, image: Volume, label: Volume, cord: Volume | None = No
 
 def _image_errors(image: Volume) -> list[str]:
     axes = image.affine[:3, :3] / image.spacing
-    if np.abs(axes.T @ axes - np.eye(3)).max() > _SHEAR:
+    if np.abs(axes.T @ axes - np.eye(3)).max() > _MAX_AXES_COSINE:
         return [f"the voxel axes of {image.name} are not at right angles, which nnU-Net cannot read; resample it"]
     if not np.isfinite(image.data).all():
         return [f"{image.name} holds NaN or infinite values; replace them by 0"]
@@ -98,7 +97,7 @@ def _image_errors(image: Volume) -> list[str]:
 
 
 def _centerline(cord: Volume | None, label: Volume) -> tuple[Centerline | None, list[str]]:
-    """Fit a centerline to a cord mask, which need not be on the label's grid; and say why there is none."""
+    """Fit a centerline to a cord mask, on whatever grid; without a centerline, also return the reason."""
     if cord is None:
         return None, []
     try:
@@ -108,61 +107,68 @@ def _centerline(cord: Volume | None, label: Volume) -> tuple[Centerline | None, 
 
 
 def _order_errors(values: np.ndarray, along: np.ndarray) -> list[str]:
-    """Levels that do not follow one another from head to feet, by the medians of their positions."""
+    """Report levels that do not follow one another from head to feet, by the medians of their positions."""
     present = np.unique(values)
-    middle = {int(value): float(np.median(along[values == value])) for value in present}
+    medians = {int(value): float(np.median(along[values == value])) for value in present}
     errors = []
     for above, below in zip(present[:-1].tolist(), present[1:].tolist(), strict=True):
-        if middle[below] <= middle[above]:
-            off = middle[above] - middle[below]
-            names = level_name(above, "spinal"), level_name(below, "spinal")
-            errors.append(f"{names[1]} lies {off:.0f} mm above {names[0]}, not below it: are their values swapped?")
+        if medians[below] <= medians[above]:
+            distance_mm = medians[above] - medians[below]
+            upper, lower = level_name(above, "spinal"), level_name(below, "spinal")
+            errors.append(f"{lower} lies {distance_mm:.0f} mm above {upper}, not below it: are their values swapped?")
     return errors
 
 
 def _gaps(values: np.ndarray) -> list[str]:
+    """Report levels that are missing between others."""
     present = set(np.unique(values).tolist())
     missing = [value for value in range(min(present), max(present)) if value not in present]
     return [f"{level_name(value, 'spinal')} is missing between levels that are there" for value in missing]
 
 
 def _stray(ijk: np.ndarray, values: np.ndarray, along: np.ndarray) -> list[str]:
-    """Pieces of a level that lie beyond the middle of a neighbour, or far from the level's own."""
-    middle = {int(value): float(np.median(along[values == value])) for value in np.unique(values)}
+    """Report pieces of a level that lie beyond the middle of a neighbouring level, or far from their own level."""
+    medians = {int(value): float(np.median(along[values == value])) for value in np.unique(values)}
     notes = []
-    for value, own in middle.items():
-        above = max((place for place in middle.values() if place < own), default=-np.inf)
-        below = min((place for place in middle.values() if place > own), default=np.inf)
-        low, high = max(above, own - FAR_ALONG_MM), min(below, own + FAR_ALONG_MM)
-        mine = values == value
-        voxels, places = ijk[mine], along[mine]
-        pieces = _pieces(voxels)
+    for value, own in medians.items():
+        above = max((median for median in medians.values() if median < own), default=-np.inf)
+        below = min((median for median in medians.values() if median > own), default=np.inf)
+        low, high = max(above, own - MAX_ALONG_MM), min(below, own + MAX_ALONG_MM)
+        of_level = values == value
+        voxels, positions = ijk[of_level], along[of_level]
+        pieces = _number_pieces(voxels)
         sizes = np.bincount(pieces)
-        mean = np.bincount(pieces, weights=places) / np.maximum(sizes, 1)
-        astray = ((mean < low) | (mean > high))[pieces]
-        if astray.any():
-            off = np.abs(places[astray] - own).max()
-            where = ", ".join(map(str, voxels[astray][0]))
+        means = np.bincount(pieces, weights=positions) / np.maximum(sizes, 1)
+        stray = ((means < low) | (means > high))[pieces]
+        if stray.any():
+            distance_mm = np.abs(positions[stray] - own).max()
             notes.append(
-                f"{astray.sum()} voxels of {level_name(value, 'spinal')} lie up to {off:.0f} mm from its others along "
-                f"the cord (one is {where})"
+                f"{stray.sum()} voxels of {level_name(value, 'spinal')} lie up to {distance_mm:.0f} mm from its others "
+                f"along the cord (one is {_first(voxels[stray])})"
             )
     return notes
 
 
-def _pieces(voxels: np.ndarray) -> np.ndarray:
-    """Number of the connected piece of each voxel, from 0."""
+def _number_pieces(voxels: np.ndarray) -> np.ndarray:
+    """Return the number of the connected piece of each voxel, counted from 0."""
     low = voxels.min(axis=0)
     box = np.zeros(voxels.max(axis=0) - low + 1, dtype=bool)
     box[tuple((voxels - low).T)] = True
     return ndimage.label(box, np.ones((3, 3, 3)))[0][tuple((voxels - low).T)] - 1
 
 
-def _far_across(ijk: np.ndarray, values: np.ndarray, distance: np.ndarray) -> list[str]:
-    far = distance > FAR_ACROSS_MM
-    return [
-        f"{(far & (values == value)).sum()} voxels of {level_name(int(value), 'spinal')} lie up to "
-        f"{distance[far & (values == value)].max():.0f} mm from the cord (one is "
-        f"{', '.join(map(str, ijk[far & (values == value)][0]))})"
-        for value in np.unique(values[far])
-    ]
+def _far_across(ijk: np.ndarray, values: np.ndarray, distance_mm: np.ndarray) -> list[str]:
+    """Report voxels that are far from the cord."""
+    far = distance_mm > MAX_ACROSS_MM
+    notes = []
+    for value in np.unique(values[far]):
+        of_level = far & (values == value)
+        notes.append(
+            f"{of_level.sum()} voxels of {level_name(int(value), 'spinal')} lie up to "
+            f"{distance_mm[of_level].max():.0f} mm from the cord (one is {_first(ijk[of_level])})"
+        )
+    return notes
+
+
+def _first(voxels: np.ndarray) -> str:
+    return ", ".join(map(str, voxels[0]))

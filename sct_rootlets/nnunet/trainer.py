@@ -1,7 +1,8 @@
-"""nnU-Net's trainer with what rootlets need. Importing this module imports ``nnunetv2``.
+"""nnU-Net's trainer, adapted to rootlets; importing this module imports ``nnunetv2``.
 
-nnU-Net looks for trainers in its own package only; this one is not looked for but made (`make_trainer`), and its
-checkpoints are renamed on release. It works with ``nnunetv2`` 2.5 to 2.8, whose trainers differ in their arguments.
+nnU-Net finds trainers in its own package only. This trainer is therefore made by `make_trainer`, and its checkpoints
+get the name of nnU-Net's trainer on release. It works with ``nnunetv2`` 2.5 to 2.8, whose trainers differ in their
+arguments.
 """
 
 from __future__ import annotations
@@ -21,44 +22,45 @@ from sct_rootlets.errors import DatasetError
 from sct_rootlets.nnunet.dataset import PERSONS, SPLITS
 from sct_rootlets.nnunet.splits import check_sides
 
-#: How far a patch may be turned. nnU-Net turns flat ones by up to 180°: rostral would become caudal, and names wrong.
-MAX_TURN = np.radians(30.0)
-#: Share of patches that lie around a voxel of a level, each level of a scan as often as any other: thin ones are seen
-#: as often as thick ones. nnU-Net's own is a third.
-FOREGROUND = 0.75
-#: Epochs between the checkpoints that an interrupted training goes on from; nnU-Net's own is 50.
-SAVE_EVERY = 10
-#: Learning rate to begin with where the weights are those of another model, which nnU-Net's own (0.01) would spoil.
-RATE_OF_START = 1e-3
+#: Largest rotation of a patch in radians. nnU-Net rotates flat patches by up to 180°, which exchanges rostral and
+#: caudal and makes names wrong.
+MAX_ROTATION_RAD = np.radians(30.0)
+#: Share of patches around a voxel of a level. Each level of a scan is chosen equally often, so that the network sees
+#: thin levels as often as thick ones. nnU-Net's own share is a third.
+FOREGROUND_RATE = 0.75
+#: Number of epochs between the checkpoints from which an interrupted training continues; nnU-Net's own is 50.
+CHECKPOINT_EPOCHS = 10
+#: Initial learning rate for the weights of another model, which nnU-Net's own rate (0.01) would spoil.
+TRANSFER_LEARNING_RATE = 1e-3
 
 
 class RootletsTrainer(nnUNetTrainer):
-    """No mirroring, no turning upside down, more patches with rootlets, and people on one side of the split."""
+    """A trainer without mirroring and large rotations, with more patches around rootlets and a split by person."""
 
-    # No constructor of its own: nnU-Net's reads the names of its arguments from the signature of this one.
+    # It has no constructor: that of nnU-Net reads the names of its arguments from the signature of the subclass.
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:  # noqa: N802
-        """Limit what augmentation may do to where things lie; the name is nnU-Net's."""
+        """Limit the spatial augmentation; the name of the method is nnU-Net's."""
         _, flat, _, _ = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
-        turn = (-MAX_TURN, MAX_TURN)
+        rotation = (-MAX_ROTATION_RAD, MAX_ROTATION_RAD)
         patch = self.configuration_manager.patch_size
-        initial = get_patch_size(patch, turn, turn, turn, (0.85, 1.25))
+        initial = get_patch_size(patch, rotation, rotation, rotation, (0.85, 1.25))
         if flat:
             initial[0] = patch[0]
         self.inference_allowed_mirroring_axes = None
-        return turn, flat, initial, None
+        return rotation, flat, initial, None
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
-        """As in nnU-Net, whose own schedule does not work with torch since 2.7 before ``nnunetv2`` 2.6."""
+        """Return nnU-Net's optimizer and schedule; before ``nnunetv2`` 2.6, its own schedule fails with torch 2.7."""
         optimizer = torch.optim.SGD(
             self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay, momentum=0.99, nesterov=True
         )
         return optimizer, _PolynomialRate(optimizer, self.initial_lr, self.num_epochs)
 
     def do_split(self) -> tuple[list[str], list[str]]:
-        """Cases to train and to validate on: those of the file, never others, and never one person on both sides.
+        """Return the cases to train on and to validate on, which are those of the file; no person is on both sides.
 
-        (nnU-Net would make up a split by scans where the file is missing or has fewer folds.)
+        nnU-Net would make a split by scans if the file is missing or has fewer folds.
         """
         base = Path(self.preprocessed_dataset_folder_base)
         splits = json.loads((base / SPLITS).read_text(encoding="utf-8"))
@@ -73,7 +75,7 @@ class RootletsTrainer(nnUNetTrainer):
         return train, validation
 
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
-        """Stop where weights are no numbers any more: nnU-Net would go on to the end, and keep them."""
+        """Stop if weights are not finite: nnU-Net would continue to the end, and keep them."""
         if not all(torch.isfinite(values).all() for values in self.network.parameters()):
             raise DatasetError(
                 f"the weights of fold {self.fold} are no numbers any more in epoch {self.current_epoch}; check the "
@@ -82,21 +84,21 @@ class RootletsTrainer(nnUNetTrainer):
         super().on_train_epoch_end(train_outputs)
 
     def save_checkpoint(self, filename: str) -> None:
-        """Write a checkpoint so that a process that is killed leaves the old one, or the new one."""
+        """Write a checkpoint so that a process that is killed leaves either the old or the new one."""
         new = Path(f"{filename}.new")
         super().save_checkpoint(str(new))
         if new.exists():
             new.replace(filename)
 
     def load_checkpoint(self, filename_or_checkpoint: Any) -> None:
-        """Load a checkpoint; nnU-Net before 2.6 cannot with torch since 2.6, which refuses numpy's numbers in it."""
-        with _numbers_allowed():
+        """Load a checkpoint with numbers of numpy, which torch since 2.6 refuses to nnU-Net before 2.6."""
+        with _numpy_numbers_allowed():
             super().load_checkpoint(filename_or_checkpoint)
 
 
 @dataclass(frozen=True)
 class _PolynomialRate:
-    """The learning rate falls to 0 over the epochs, nearly in a line (power 0.9)."""
+    """A learning rate that falls to 0 over the epochs, with a power of 0.9."""
 
     optimizer: torch.optim.Optimizer
     initial: float
@@ -107,10 +109,10 @@ class _PolynomialRate:
             group["lr"] = self.initial * (1 - epoch / self.n_epochs) ** 0.9
 
 
-def _numbers_allowed() -> contextlib.AbstractContextManager[Any]:
-    if not hasattr(torch.serialization, "safe_globals"):  # before torch 2.5, which loads whatever there is
+def _numpy_numbers_allowed() -> contextlib.AbstractContextManager[Any]:
+    if not hasattr(torch.serialization, "safe_globals"):  # torch before 2.5 loads everything
         return contextlib.nullcontext()
-    from sct_rootlets.models.model import allowed_globals
+    from sct_rootlets.models.checkpoint import allowed_globals
 
     return torch.serialization.safe_globals(allowed_globals())
 
@@ -132,28 +134,28 @@ def make_trainer(
     fold : int
     epochs : int
     iterations : int, optional
-        Of an epoch; a fifth as many for validation. nnU-Net's 250 and 50 by default.
+        Iterations of an epoch, with a fifth as many for validation; nnU-Net's 250 and 50 by default.
     device : {"cpu", "cuda", "mps"}
     from_model : bool
-        Whether it starts from the weights of another model.
+        Whether the training starts from the weights of another model.
     """
     plans = json.loads((preprocessed / "nnUNetPlans.json").read_text(encoding="utf-8"))
     dataset = json.loads((preprocessed / "dataset.json").read_text(encoding="utf-8"))
-    plans["continue_training"] = False  # nnunetv2 2.8 takes this out of the plans; it says where its log goes
+    plans["continue_training"] = False  # decides where the log of nnunetv2 2.8 goes, which removes it
     trainer = RootletsTrainer(
         plans=plans, configuration="3d_fullres", fold=fold, dataset_json=dataset, device=torch.device(device)
     )
     plans.pop("continue_training", None)
-    # nnU-Net gives the coarsest output no weight: of two resolutions none is left, and the loss is 0 / 0.
+    # nnU-Net gives the coarsest output no weight: with two resolutions, no weight is left, and the loss is 0 / 0.
     trainer.enable_deep_supervision = len(trainer.configuration_manager.pool_op_kernel_sizes) > 2
     trainer.num_epochs = epochs
-    trainer.save_every = SAVE_EVERY
+    trainer.save_every = CHECKPOINT_EPOCHS
     if iterations is not None:
         trainer.num_iterations_per_epoch = iterations
         trainer.num_val_iterations_per_epoch = max(1, iterations // 5)
     if from_model:
-        trainer.initial_lr = RATE_OF_START
-    # Older trainers round the share to whole patches of a batch: with two in it, both are around rootlets.
-    trainer.oversample_foreground_percent = FOREGROUND
+        trainer.initial_lr = TRANSFER_LEARNING_RATE
+    # Older trainers round the share to whole patches of a batch: in a batch of two, both patches are around rootlets.
+    trainer.oversample_foreground_percent = FOREGROUND_RATE
     trainer.probabilistic_oversampling = True
     return trainer

@@ -1,7 +1,8 @@
-"""What runs in a process of its own, with nnU-Net's folders in its environment.
+"""The process in which a step of nnU-Net runs, with nnU-Net's folders in its environment.
 
-nnU-Net reads its folders when it is imported, starts processes that import the main module again, and holds on to
-memory: none of it is for the process of a user, who does not call this: ``python -m sct_rootlets.nnunet.worker``.
+nnU-Net reads its folders when it is imported, starts processes that import the main module again, and does not release
+memory. A process of its own keeps all of this away from the user's: ``python -m sct_rootlets.nnunet.worker``, which
+`sct_rootlets.nnunet.steps` starts.
 """
 
 from __future__ import annotations
@@ -15,23 +16,34 @@ from typing import IO, Any
 
 from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.nnunet.dataset import ID, NAME, PERSONS, SPLITS
+from sct_rootlets.output.files import write_json
 
-#: What a fold that is finished has in its folder, with the number of its epochs.
+#: File in the folder of a fold that is finished, with the number of its epochs.
 FINISHED = "finished.json"
+#: Parts of a configuration of the plans that are adopted from another model.
+ADOPTED_KEYS = (
+    "architecture",
+    "patch_size",
+    "spacing",
+    "batch_size",
+    "normalization_schemes",
+    "use_mask_for_norm",
+    "batch_dice",
+)
 
 
-def _folder(what: str) -> Path:
-    return Path(os.environ[f"nnUNet_{what}"]) / NAME
+def _dataset_folder(kind: str) -> Path:
+    return Path(os.environ[f"nnUNet_{kind}"]) / NAME
 
 
 def plan(settings: dict[str, Any]) -> None:
-    """Look at the data, plan, and preprocess.
+    """Extract the fingerprint of the dataset, plan, and preprocess.
 
     Parameters
     ----------
     settings : dict
-        ``threads``; ``like``, the plans of a model whose architecture, patch and spacing are taken, or None;
-        ``memory_gb`` of the GPU that nnU-Net plans for, or None.
+        ``threads``; ``like``, the path of the plans of a model whose architecture, patch and spacing are used, or None;
+        ``memory_gb``, memory of the GPU that nnU-Net plans for, or None.
     """
     from nnunetv2.experiment_planning.plan_and_preprocess_api import (
         extract_fingerprint_dataset,
@@ -40,39 +52,35 @@ def plan(settings: dict[str, Any]) -> None:
     )
 
     threads = int(settings["threads"])
-    raw, preprocessed = _folder("raw"), _folder("preprocessed")
+    raw, preprocessed = _dataset_folder("raw"), _dataset_folder("preprocessed")
     extract_fingerprint_dataset(ID, num_processes=threads, check_dataset_integrity=True)
     plan_experiment_dataset(ID, gpu_memory_target_in_gb=settings.get("memory_gb"))
     if settings.get("like"):
         path = preprocessed / "nnUNetPlans.json"
         own = json.loads(path.read_text(encoding="utf-8"))
         like = json.loads(Path(settings["like"]).read_text(encoding="utf-8"))
-        path.write_text(json.dumps(adopted(own, like), indent=4) + "\n", encoding="utf-8")
+        write_json(path, adopt_plans(own, like), indent=4)
     preprocess_dataset(ID, configurations=("3d_fullres",), num_processes=(threads,))
     for name in (SPLITS, PERSONS):
         (preprocessed / name).write_bytes((raw / name).read_bytes())
 
 
-def adopted(own: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
-    """Plans for own data with the network, patch, spacing and axes of another model."""
-    there = like["configurations"]["3d_fullres"]
-    here = own["configurations"]["3d_fullres"]
-    keys = (
-        "architecture",
-        "patch_size",
-        "spacing",
-        "batch_size",
-        "normalization_schemes",
-        "use_mask_for_norm",
-        "batch_dice",
-    )
-    here = here | {key: there[key] for key in keys if key in there}
+def adopt_plans(own: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
+    """Return plans for own data with the network, patch, spacing and axes of another model.
+
+    Parameters
+    ----------
+    own, like : dict
+        Contents of ``nnUNetPlans.json``, of the own data and of the other model.
+    """
+    configuration = like["configurations"]["3d_fullres"]
+    adopted = {key: configuration[key] for key in ADOPTED_KEYS if key in configuration}
     axes = {key: like[key] for key in ("transpose_forward", "transpose_backward")}
-    return own | axes | {"configurations": {"3d_fullres": here}}
+    return own | axes | {"configurations": {"3d_fullres": own["configurations"]["3d_fullres"] | adopted}}
 
 
 def train(settings: dict[str, Any]) -> None:
-    """Train a fold, or go on training it, and validate it.
+    """Train a fold, or continue its training, and validate it.
 
     Parameters
     ----------
@@ -82,20 +90,20 @@ def train(settings: dict[str, Any]) -> None:
     Raises
     ------
     DatasetError
-        If another process is at it: this one outlives the command that started it, where that was killed.
+        If another process is training the fold, such as one that outlives the command that started it.
     """
-    fold, results = settings["fold"], _folder("results")
+    fold, results = settings["fold"], _dataset_folder("results")
     results.mkdir(parents=True, exist_ok=True)
     with (results / f".fold_{fold}.lock").open("w") as lock:
-        if not _locked(lock):
+        if not _lock(lock):
             raise DatasetError(f"fold {fold} is being trained by another process; wait until it has ended, or end it")
         _train(settings)
 
 
-def _locked(file: IO[str]) -> bool:
-    """Lock a file until it is closed, or this process ends; False if another one has.
+def _lock(file: IO[str]) -> bool:
+    """Lock a file until it is closed, or this process ends; return False if another process holds the lock.
 
-    Not by ``filelock``, whose locks processes inherit: those that nnU-Net starts may outlive this one.
+    ``filelock`` will not do: processes inherit its locks, and those that nnU-Net starts may outlive this one.
     """
     try:
         import fcntl
@@ -104,7 +112,7 @@ def _locked(file: IO[str]) -> bool:
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return error.errno not in (errno.EACCES, errno.EAGAIN)  # else the file system has no locks
+        return error.errno not in (errno.EACCES, errno.EAGAIN)  # otherwise the file system has no locks
     return True
 
 
@@ -115,14 +123,13 @@ def _train(settings: dict[str, Any]) -> None:
 
     if settings["device"] == "cpu":
         torch.set_num_threads(int(settings["threads"]))
-    preprocessed = _folder("preprocessed")
     trainer = make_trainer(
-        preprocessed,
+        _dataset_folder("preprocessed"),
         settings["fold"],
-        settings["epochs"],
-        settings["iterations"],
-        settings["device"],
-        bool(settings.get("start")),
+        epochs=settings["epochs"],
+        iterations=settings["iterations"],
+        device=settings["device"],
+        from_model=bool(settings.get("start")),
     )
     trainer.initialize()
     folder = Path(trainer.output_folder)
@@ -133,18 +140,18 @@ def _train(settings: dict[str, Any]) -> None:
         print(f"going on from {checkpoint.name}, after {trainer.current_epoch} epochs")
     elif settings.get("start"):
         from sct_rootlets.models.model import load_model
-        from sct_rootlets.nnunet.start import transfer
+        from sct_rootlets.nnunet.transfer import transfer_weights
 
-        taken = transfer(trainer.network, load_model(settings["start"]).folds[0])
-        print(f"{taken} parameters are those of {settings['start']}")
+        n_transferred = transfer_weights(trainer.network, load_model(settings["start"]).folds[0])
+        print(f"{n_transferred} parameters are those of {settings['start']}")
     if checkpoint is None or trainer.current_epoch < trainer.num_epochs:
         trainer.run_training()
     trainer.perform_actual_validation(False)
-    (folder / FINISHED).write_text(json.dumps({"epochs": settings["epochs"]}) + "\n", encoding="utf-8")
+    write_json(folder / FINISHED, {"epochs": settings["epochs"]}, indent=None)
 
 
 def main(argv: list[str]) -> int:
-    """Run a step: its name, and a JSON file with its settings."""
+    """Run a step, given its name and a JSON file with its settings, and return the exit status."""
     step, path = argv
     settings = json.loads(Path(path).read_text(encoding="utf-8"))
     try:

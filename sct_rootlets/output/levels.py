@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sct_rootlets.bids import LABEL_ENDINGS, LABEL_NAMES, PUBLISHED_ENDINGS, SEGMENTED_KINDS, TABLE_ENDING
 from sct_rootlets.correspondence import PAIR_COLUMNS, PUBLISHED_COLUMNS, published_rows
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume
@@ -17,17 +18,6 @@ from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import staged_outputs, write_json, write_table
 from sct_rootlets.sidecar import generated_by
 from sct_rootlets.subject import SubjectLevels
-
-#: Endings of the tables in the columns of the published scripts.
-PUBLISHED_ENDINGS = {"spinal": "rootlets_pmj_distance.csv", "vertebral": "pmj_distance_vertebral_disc.csv"}
-
-
-#: Endings of label maps that were segmented on the way.
-SEGMENTED_ENDINGS = {"cord": "label-SC_seg.nii.gz", "rootlets": "label-rootlets_dseg.nii.gz"}
-
-
-#: Names of the label maps in BIDS file names.
-LABEL_NAMES: dict[str, str] = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
 
 
 def save_levels(
@@ -73,9 +63,9 @@ def save_levels(
         save_segmented(stage, prefix, subject.segmented, subject.sidecars)
         _save_tables(stage, prefix, subject, published)
         if figure:
-            from sct_rootlets.report.levels import save_levels_figure
+            from sct_rootlets.report.levels import save_level_figures
 
-            save_levels_figure(subject, stage / f"{prefix}_levels.png")
+            save_level_figures(subject, stage, prefix)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
 
@@ -113,7 +103,7 @@ def _save_tables(folder: Path, prefix: str, subject: SubjectLevels, published: b
     """Write the level table, the correspondence table, and the tables of the published scripts."""
     rows: dict[str, list[dict[str, object]]] = {levels.kind: subject.level_rows(levels) for levels in subject.kinds}
     everything = [row for kind_rows in rows.values() for row in kind_rows]
-    write_table(folder / f"{prefix}_levels.csv", tuple(everything[0]), everything)
+    write_table(folder / f"{prefix}{TABLE_ENDING}", tuple(everything[0]), everything)
     if len(subject.kinds) == 2:
         write_table(folder / f"{prefix}_correspondence.csv", PAIR_COLUMNS, subject.pair_rows())
     if published:
@@ -134,8 +124,10 @@ def stale_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequence
     written : sequence of Path
         What the last run wrote.
     """
-    endings = ["levels.csv", "levels.png", "correspondence.csv", *PUBLISHED_ENDINGS.values()]
-    endings += [name.replace(".nii.gz", end) for name in SEGMENTED_ENDINGS.values() for end in (".nii.gz", ".json")]
+    from sct_rootlets.report.levels import FIGURES
+
+    endings = ["levels.csv", *FIGURES, "correspondence.csv", *PUBLISHED_ENDINGS.values()]
+    endings += [f"{LABEL_ENDINGS[kind]}.{ending}" for kind in SEGMENTED_KINDS for ending in ("nii.gz", "json")]
     endings += [f"label-{name}_dseg.{ending}" for name in LABEL_NAMES.values() for ending in ("nii.gz", "json", "tsv")]
     paths = [Path(folder) / f"{prefix}_{ending}" for ending in endings]
     return [path for path in paths if path.exists() and path not in written]
@@ -146,6 +138,6 @@ def save_segmented(
 ) -> None:
     """Write maps that were segmented on the way, ``cord`` and ``rootlets``, with their sidecars."""
     for name, volume in segmented.items():
-        path = folder / f"{prefix}_{SEGMENTED_ENDINGS[name]}"
-        save_labels(path, volume.data, volume)
-        write_json(path.with_name(path.name.replace(".nii.gz", ".json")), sidecars[name])
+        stem = f"{prefix}_{LABEL_ENDINGS[name]}"
+        save_labels(folder / f"{stem}.nii.gz", volume.data, volume)
+        write_json(folder / f"{stem}.json", sidecars[name])

@@ -1,4 +1,4 @@
-"""The folder of the page: entries accumulate in it, from several commands at once, and it opens without a server.
+"""The folder of the page: entries accumulate in it from several commands at once, and it opens without a server.
 
 ::
 
@@ -6,13 +6,13 @@
     rootlets.html       the page
     rootlets/           all that belongs to it
         page.json       version of the folder
-        missing.json    scans that have no entry, and why, as far as that was said
-        entries.js      what the page loads first: facts of all entries
-        entries/        <entry>.json with an entry's facts, which names the folder of its pictures
+        missing.json    scans without an entry, and the reasons that commands gave
+        entries.js      facts of all entries, which the page loads first
+        entries/        <entry>.json with the facts of an entry, which names the folder of its pictures
         assets/         scripts and styles
 
-An entry's pictures are complete before its ``.json`` names them: whatever is cut off at whatever moment, an entry is
-there whole, or as it was before. Everything is written under a lock.
+The pictures of an entry are complete before its ``.json`` names them: if a command is killed, each entry is complete,
+or as it was before. Everything is written under a lock.
 """
 
 from __future__ import annotations
@@ -30,27 +30,59 @@ from filelock import FileLock, Timeout
 
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.output.files import staged_outputs
-from sct_rootlets.registration.to_template import Registration
-from sct_rootlets.report.page.entry import FORMAT, About, Entry, make_entry
+from sct_rootlets.registration.result import Registration
+from sct_rootlets.report.page.entry import FORMAT_VERSION, About, Entry, make_entry
 from sct_rootlets.report.page.registration import registration_entry
-from sct_rootlets.report.page.scan import Scan
+from sct_rootlets.subject import SubjectLevels
 
-#: How an ``index.html`` of ours is told from that of another program.
-MARK = '<meta name="generator" content="sct_rootlets">'
-#: How long to wait for others that write to the same folder.
-PATIENCE_S = 120.0
+#: Text by which an ``index.html`` of ours differs from that of another program.
+GENERATOR_TAG = '<meta name="generator" content="sct_rootlets">'
+#: Longest wait for other commands that write to the same folder.
+MAX_WAIT_S = 120.0
 
 
-def add_entry(folder: Path, entry: Entry, at_most_every_s: float = 0.0) -> Path:
-    """Add an entry to a page, in place of an earlier one of the same scan; makes the page if there is none.
+def add_levels(folder: Path, subject: SubjectLevels, about: About, at_most_every_s: float = 0.0) -> Path:
+    """Draw a subject's levels and add them to the page in a folder, in place of an earlier result of the same scan.
 
     Parameters
     ----------
     folder : Path
+        Folder of the page; made if it is missing.
+    subject : SubjectLevels
+    about : About
+        Where the levels come from.
+    at_most_every_s : float
+        See `add_entry`.
+
+    Returns
+    -------
+    Path
+        The page to open.
+
+    Raises
+    ------
+    ImageError, SctRootletsError
+        See `add_entry`.
+    """
+    return add_entry(folder, make_entry(subject, about), at_most_every_s)
+
+
+def add_registration(folder: Path, registration: Registration, about: About) -> Path:
+    """Draw a registration and add it to the page in a folder; parameters and errors are those of `add_levels`."""
+    return add_entry(folder, registration_entry(registration, about))
+
+
+def add_entry(folder: Path, entry: Entry, at_most_every_s: float = 0.0) -> Path:
+    """Add an entry to a page, in place of an earlier one of the same scan; make the page if there is none.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the page; made if it is missing.
     entry : Entry
     at_most_every_s : float
-        The list of entries is left as it is if it was written so short a while ago: it is read anew each time, which
-        takes long where there are thousands, and others wait. Whoever adds many calls `build_page` at the end.
+        Least time between two updates of the list of entries. An update reads all entries, which takes long where there
+        are thousands, while other commands wait. A command that adds many entries calls `build_page` at the end.
 
     Returns
     -------
@@ -85,7 +117,7 @@ def build_page(folder: Path, missing: Mapping[str, str] | None = None) -> Path:
     ----------
     folder : Path
     missing : dict of str to str, optional
-        Scans that have no entry, and why: the page says so. By default it says what it said before.
+        Scans without an entry, and the reasons, which the page shows; by default, those of the last call.
 
     Returns
     -------
@@ -106,7 +138,7 @@ def build_page(folder: Path, missing: Mapping[str, str] | None = None) -> Path:
 
 
 def has_entry(folder: Path, about: About) -> bool:
-    """Whether a page has an entry of a scan that can be read, and its pictures."""
+    """Return whether a page has a readable entry of a scan, and the pictures of it."""
     entries = folder / "rootlets" / "entries"
     try:
         facts = json.loads((entries / f"{about.identifier}.json").read_text(encoding="utf-8"))
@@ -117,15 +149,15 @@ def has_entry(folder: Path, about: About) -> bool:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[Path]:
-    """The page's own folder, to be written to by nobody else."""
+    """Lock the page's own folder against other commands."""
     own = folder / "rootlets"
     try:
         own.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(str(own / ".lock"), timeout=PATIENCE_S)
+        lock = FileLock(str(own / ".lock"), timeout=MAX_WAIT_S)
         lock.acquire()
     except Timeout as error:
         raise ImageError(
-            f"{own} has been written to by another command for {PATIENCE_S:.0f} s; try again when it has ended"
+            f"{own} has been written to by another command for {MAX_WAIT_S:.0f} s; try again when it has ended"
         ) from error
     except OSError as error:
         raise ImageError(f"cannot write to {own}: {error.strerror or error}; nothing was changed there") from error
@@ -137,20 +169,24 @@ def _locked(folder: Path) -> Iterator[Path]:
 
 
 def _check_version(own: Path) -> None:
+    """Raise an error if a later version of this package made the folder."""
     try:
         version = int(json.loads((own / "page.json").read_text(encoding="utf-8"))["format"])
     except (OSError, ValueError, KeyError, TypeError):
-        return  # a new folder, or one that was cut off: it is written anew
-    if version > FORMAT:
+        return  # a new folder, or an incomplete one: it is written anew
+    if version > FORMAT_VERSION:
         raise SctRootletsError(
-            f"{own} was made by a later version of sct_rootlets (format {version}, this one knows {FORMAT}); "
+            f"{own} was made by a later version of sct_rootlets (format {version}, this one knows {FORMAT_VERSION}); "
             "update sct_rootlets, or choose another folder (-qc)"
         )
 
 
 def _write_page(folder: Path, own: Path) -> Path:
+    """Write the page, its scripts and its list of entries; return the page to open."""
     entries, damaged = read_entries(own)
-    _tidy(own / "entries", {str(facts["files"]) for facts in entries if facts.get("files")} if not damaged else None)
+    _remove_unused(
+        own / "entries", {str(facts["files"]) for facts in entries if facts.get("files")} if not damaged else None
+    )
     assets = files("sct_rootlets") / "data" / "page"
     with staged_outputs(own / "assets") as stage:
         for asset in assets.iterdir():
@@ -158,10 +194,15 @@ def _write_page(folder: Path, own: Path) -> Path:
                 (stage / asset.name).write_bytes(asset.read_bytes())
     with staged_outputs(own) as stage:
         content = json.dumps(
-            {"format": FORMAT, "entries": entries, "damaged": damaged, "missing": _read_missing(own / "missing.json")}
+            {
+                "format": FORMAT_VERSION,
+                "entries": entries,
+                "damaged": damaged,
+                "missing": _read_missing(own / "missing.json"),
+            }
         )
         (stage / "entries.js").write_text(f"sctRootletsEntries({content});\n", encoding="utf-8")
-        (stage / "page.json").write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
+        (stage / "page.json").write_text(json.dumps({"format": FORMAT_VERSION}) + "\n", encoding="utf-8")
     page = (assets / "index.html").read_text(encoding="utf-8")
     ours = _is_ours(folder / "index.html")
     with staged_outputs(folder) as stage:
@@ -171,7 +212,7 @@ def _write_page(folder: Path, own: Path) -> Path:
 
 
 def _age_s(path: Path) -> float:
-    """Since a file was written; of one that is not there, or is of the future, it is infinite."""
+    """Return the time since a file was written; infinite if there is no such file, or its date is in the future."""
     try:
         age = time.time() - path.stat().st_mtime
     except OSError:
@@ -187,22 +228,28 @@ def _is_file_of(path: Path, content: bytes) -> bool:
 
 
 def _is_ours(index: Path) -> bool:
-    """Whether there is no page yet, or one of ours."""
+    """Return whether there is no page yet, or one of ours."""
     if not index.exists():
-        return not (index.parent / "_json").is_dir()  # where SCT's quality control writes, its page is to come
+        return not (index.parent / "_json").is_dir()  # SCT's quality control writes there, and will write its page
     try:
-        return MARK in index.read_text(encoding="utf-8", errors="replace")
+        return GENERATOR_TAG in index.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
 
 
 def read_entries(own: Path) -> tuple[list[dict[str, object]], list[str]]:
-    """Facts of all entries, by dataset, subject and file; and names of those that cannot be read.
+    """Read the facts of all entries, sorted by dataset, subject and file.
 
     Parameters
     ----------
     own : Path
         The page's own folder, ``rootlets``.
+
+    Returns
+    -------
+    entries : list of dict
+    damaged : list of str
+        Names of the files that cannot be read.
     """
     entries: list[dict[str, object]] = []
     damaged: list[str] = []
@@ -223,60 +270,10 @@ def _read_missing(path: Path) -> dict[str, str]:
         return {}
 
 
-def _tidy(entries: Path, wanted: set[str] | None) -> None:
-    """Remove pictures of earlier results, and what a command that was killed has left behind."""
+def _remove_unused(entries: Path, wanted: set[str] | None) -> None:
+    """Remove the pictures of earlier results, and incomplete ones of commands that were killed."""
     if wanted is None or not entries.is_dir():
         return
     for path in entries.iterdir():
         if path.is_dir() and path.name not in wanted:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def add_registration(folder: Path, registration: Registration, about: About) -> Path:
-    """Add a registration to the page in a folder, in place of an earlier one of the same scan.
-
-    Parameters
-    ----------
-    folder : Path
-    registration : Registration
-    about : About
-
-    Returns
-    -------
-    Path
-        The page to open.
-
-    Raises
-    ------
-    ImageError, SctRootletsError
-        See `sct_rootlets.output.page.add_entry`.
-    """
-    return add_entry(folder, registration_entry(registration, about))
-
-
-def add_scan(folder: Path, scan: Scan, about: About, at_most_every_s: float = 0.0) -> Path:
-    """Draw a scan and add it to the page in a folder, in place of an earlier result of the same scan.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if it is missing.
-    scan : Scan
-    about : About
-        Where it comes from.
-    at_most_every_s : float
-        See `add_entry`.
-
-    Returns
-    -------
-    Path
-        The page to open.
-
-    Raises
-    ------
-    ImageError
-        If the folder cannot be written to.
-    SctRootletsError
-        If a later version of this package made it.
-    """
-    return add_entry(folder, make_entry(scan, about), at_most_every_s)

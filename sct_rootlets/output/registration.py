@@ -1,4 +1,4 @@
-"""Files of a registration: warps, images and labels in the other's space, the table of landmarks, a picture."""
+"""Files of a registration: warps, images and labels in the other space, the table of landmarks, and a picture."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
-from sct_rootlets.bids import output_prefix
+from sct_rootlets.bids import output_prefix, stem
 from sct_rootlets.errors import ImageError
 from sct_rootlets.image import VolumeLike
 from sct_rootlets.nifti import Series, header_notes, load_series, save_field, save_labels, save_series, save_volume
 from sct_rootlets.output.files import staged_outputs, write_json, write_table
 from sct_rootlets.output.levels import save_segmented
-from sct_rootlets.registration.fields import resample_series
-from sct_rootlets.registration.to_template import COLUMNS, INTERPOLATIONS, Registration
+from sct_rootlets.registration.resample import SPLINE_ORDERS, resample_series
+from sct_rootlets.registration.result import LANDMARK_COLUMNS, Registration
 from sct_rootlets.sidecar import generated_by
 
-#: Labels of the template that are brought to the subject: name of the output, and of the template's file.
-LABELS = {
+#: Labels of the template that are resampled to the subject: name of the output, and contents of the template's file.
+TEMPLATE_LABELS = {
     "cord2anat": "cord",
     "rootlets2anat": "rootlets",
     "levels2anat": "levels",
     "spinal_levels2anat": "spinal_levels",
 }
-
-
-#: What the scan becomes.
-MOVED_SCAN = "anat2template.nii.gz"
+#: File names of the scan on the template's grid, and of the warps.
+WARPED_SCAN = "anat2template.nii.gz"
+ANAT2TEMPLATE, TEMPLATE2ANAT = "warp_anat2template.nii.gz", "warp_template2anat.nii.gz"
 
 
 def save_registration(
@@ -38,16 +37,16 @@ def save_registration(
     interpolation: str = "linear",
     figure: bool = True,
 ) -> list[Path]:
-    """Write warps, images, labels, the table, a sidecar and a picture into a folder; all of them or none.
+    """Write warps, images, labels, the table, a sidecar and a picture into a folder: all files, or none.
 
     Parameters
     ----------
     registration : Registration
     folder : path
     apply : sequence of volumes, or of Series
-        Other images of the subject, 3D or 4D, in the world of the scan, to be brought to the template.
+        Other images of the subject, 3D or 4D, in the world of the scan, which are resampled to the template.
     interpolation : {"linear", "nn", "spline"}
-        For these.
+        Interpolation of these images.
     figure : bool
         Draw the picture.
 
@@ -61,16 +60,16 @@ def save_registration(
     ImageError
         If the folder cannot be written to, or an image lies elsewhere.
     """
-    others = load_images_to_warp(apply)
-    paths = [volume.path for volume in registration.sources.values()] + [series.path for series in others.values()]
+    to_warp = load_images_to_warp(apply)
+    paths = [volume.path for volume in registration.sources.values()] + [series.path for series in to_warp.values()]
     inputs = [path for path in paths if path is not None]
     with staged_outputs(folder, keep=inputs) as stage:
         notes = list(registration.notes) + _save_images(stage, registration)
-        for name, series in others.items():
+        for name, series in to_warp.items():
             notes += header_notes(series)
-            _save_warped(stage / name, registration, series, INTERPOLATIONS[interpolation])
+            _save_warped(stage / name, registration, series, SPLINE_ORDERS[interpolation])
         save_segmented(stage, output_prefix(registration.image.name), registration.segmented, registration.sidecars)
-        write_table(stage / "registration.csv", COLUMNS, registration.rows)
+        write_table(stage / "registration.csv", LANDMARK_COLUMNS, registration.rows)
         write_json(stage / "registration.json", _sidecar(registration, notes))
         if figure:
             from sct_rootlets.report.registration import save_registration_figure
@@ -81,22 +80,22 @@ def save_registration(
 
 
 def _save_warped(path: Path, registration: Registration, series: Series, order: int) -> None:
-    """Bring an image to the template, 3D or 4D, one volume at a time."""
-    grid, field = registration.template_cord, registration.to_subject
-    shows = False
+    """Resample an image to the template, 3D or 4D, one volume at a time, and write it."""
+    grid, field = registration.template_mask, registration.warp_anat2template
+    any_signal = False
 
     def warped() -> Iterator[np.ndarray]:
-        nonlocal shows
+        nonlocal any_signal
         volumes = series.volumes()
         for volume in resample_series(volumes, series.shape, series.affine, field, grid.affine, order):
-            shows = shows or bool((np.isfinite(volume) & (volume != 0)).any())
+            any_signal = any_signal or bool((np.isfinite(volume) & (volume != 0)).any())
             yield volume
 
     if series.length is None:
         save_volume(path, next(warped()), grid.affine, grid.header)
     else:
         save_series(path, warped(), series.length, grid.affine, grid.header, series.header)
-    if not shows:
+    if not any_signal:
         raise ImageError(
             f"{series.name} does not lie where the cord of {registration.image.name} is, or shows nothing there; "
             "both must share one world space"
@@ -104,28 +103,30 @@ def _save_warped(path: Path, registration: Registration, series: Series, order: 
 
 
 def _save_images(stage: Path, registration: Registration) -> list[str]:
-    """Write warps, and each of the two images in the other's space; return notes of what is missing."""
-    image, template, grid = registration.image, registration.template, registration.template_cord
-    save_field(stage / "warp_anat2template.nii.gz", registration.to_subject, grid.affine)
-    save_field(stage / "warp_template2anat.nii.gz", registration.to_template, image.affine)
-    save_volume(stage / MOVED_SCAN, registration.into_template(image), grid.affine, grid.header)
+    """Write the warps, and images and labels in the other space; return notes of what the template lacks."""
+    image, template, grid = registration.image, registration.template, registration.template_mask
+    save_field(stage / ANAT2TEMPLATE, registration.warp_anat2template, grid.affine)
+    save_field(stage / TEMPLATE2ANAT, registration.warp_template2anat, image.affine)
+    save_volume(stage / WARPED_SCAN, registration.resample_to_template(image), grid.affine, grid.header)
     notes = []
-    picture = template.volume(registration.contrast)
-    if picture is None:
+    template_image = template.load(registration.contrast)
+    if template_image is None:
         missing = template.expected[registration.contrast].name
         notes.append(f"the template has no image of contrast {registration.contrast} ({missing}): no template2anat")
     else:
-        save_volume(stage / "template2anat.nii.gz", registration.into_subject(picture), image.affine, image.header)
-    for name, source in LABELS.items():
-        labels = template.volume(source)
+        warped = registration.resample_to_subject(template_image)
+        save_volume(stage / "template2anat.nii.gz", warped, image.affine, image.header)
+    for name, contents in TEMPLATE_LABELS.items():
+        labels = template.load(contents)
         if labels is None:
-            notes.append(f"the template has no {template.expected[source].name}: no {name}")
+            notes.append(f"the template has no {template.expected[contents].name}: no {name}")
         else:
-            save_labels(stage / f"{name}.nii.gz", registration.into_subject(labels, "nn"), image)
+            save_labels(stage / f"{name}.nii.gz", registration.resample_to_subject(labels, "nn"), image)
     return notes
 
 
 def _sidecar(registration: Registration, notes: list[str]) -> dict[str, object]:
+    """Describe the registration: inputs, settings, quality and notes."""
     return {
         "Description": "Registration of a spinal cord to a template: warps are ITK displacement fields (LPS, mm)",
         "GeneratedBy": generated_by(),
@@ -140,25 +141,31 @@ def _sidecar(registration: Registration, notes: list[str]) -> dict[str, object]:
 
 
 def load_images_to_warp(sources: Sequence[VolumeLike | Series]) -> dict[str, Series]:
-    """Look at images that are to be brought along, by the names of what they become.
+    """Open the images that are resampled to the template; voxels are read later.
+
+    Parameters
+    ----------
+    sources : sequence of volumes, or of Series
+
+    Returns
+    -------
+    dict of str to Series
+        By the names of the files that will be written.
 
     Raises
     ------
     ImageError
-        If one is missing or no image, or two would have the same name.
+        If a file is missing or not an image, or two outputs would have the same name.
     """
-    found = [one if isinstance(one, Series) else load_series(one) for one in sources]
-    named = {_applied_name(one): one for one in found}
-    if len(named) < len(found):
+    images = [source if isinstance(source, Series) else load_series(source) for source in sources]
+    by_output = {_applied_name(image): image for image in images}
+    if len(by_output) < len(images):
         raise ImageError("two of the images to apply the warp to have the same name; rename one of them")
-    for own, what in ((MOVED_SCAN, "the scan itself"), ("warp_anat2template.nii.gz", "the warp")):
-        if own in named:
-            raise ImageError(f"{named[own].name} would become {own}, as {what} does; rename it")
-    return named
+    for taken, what in ((WARPED_SCAN, "the scan itself"), (ANAT2TEMPLATE, "the warp")):
+        if taken in by_output:
+            raise ImageError(f"{by_output[taken].name} would become {taken}, as {what} does; rename it")
+    return by_output
 
 
 def _applied_name(series: Series) -> str:
-    stem = series.name
-    for ending in (".nii.gz", ".nii"):
-        stem = stem[: -len(ending)] if stem.lower().endswith(ending) else stem
-    return f"{stem}2template.nii.gz"
+    return f"{stem(series.name)}2template.nii.gz"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sct_rootlets.bids import stem
 from sct_rootlets.errors import ImageError
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name
@@ -34,19 +35,11 @@ def output_paths(image: Path, task: Task, output: Path | None) -> list[Path]:
         If the output is a folder.
     """
     if output is None:
-        return [image.with_name(f"{_stem(image)}{made.suffix}.nii.gz") for made in task.outputs]
+        return [image.with_name(f"{stem(image.name)}{made.suffix}.nii.gz") for made in task.outputs]
     if output.is_dir():
         raise ImageError(f"{output} is a folder; give a file name (-o)")
     suffixes = [made.suffix for made in task.outputs] if len(task.outputs) > 1 else [""]
-    return [output.with_name(f"{_stem(output)}{suffix}.nii.gz") for suffix in suffixes]
-
-
-def _stem(path: Path) -> str:
-    name = path.name
-    for ending in (".nii.gz", ".nii"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name
+    return [output.with_name(f"{stem(output.name)}{suffix}.nii.gz") for suffix in suffixes]
 
 
 def save_label_maps(
@@ -80,16 +73,16 @@ def save_label_maps(
     with staged_outputs(targets[0].parent, keep=keep) as stage:
         for target, output, values, content in zip(targets, outputs, maps, sidecars, strict=True):
             save_labels(stage / target.name, values, image)
-            stem = _stem(target)
+            name = stem(target.name)
             names = output.names()
             present = [int(value) for value in np.unique(values[values > 0])]
             write_table(
-                stage / f"{stem}.tsv",
+                stage / f"{name}.tsv",
                 ("index", "name", "color"),
                 [{"index": value, "name": names[value][0], "color": names[value][1]} for value in present],
                 separator="\t",
             )
-            write_json(stage / f"{stem}.json", content)
+            write_json(stage / f"{name}.json", content)
 
 
 def label_map_sidecar(

@@ -1,1 +1,1 @@
-"""What runs inside the Spinal Cord Toolbox."""
+"""Living inside the Spinal Cord Toolbox: our tasks in its ``sct_deepseg``."""

@@ -1,31 +1,31 @@
-"""Waits, in every Python of a linked environment, for SCT's tasks to be loaded, and costs next to nothing until then.
+"""The import hook that adds our tasks when the Spinal Cord Toolbox (SCT) loads its own.
 
-The ``.pth`` file that `sct_rootlets.sct.link` writes calls `install` at each start of Python: nothing but `sys` may be
-imported here before a module of SCT is.
+The ``.pth`` file that `sct_rootlets.sct.link` writes calls `install` at each start of Python in a linked environment.
+Starting must stay fast: before a module of SCT is imported, nothing but `sys` may be imported here.
 """
 
 import sys
 
-TYPE_CHECKING = False  # typing would have to be imported
+TYPE_CHECKING = False  # without importing typing
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-#: SCT's dictionaries of models and tasks.
-MODELS = "spinalcordtoolbox.deepseg.models"
-#: SCT's command, where it is imported; where it is run, it loads the former.
-SCRIPT = "spinalcordtoolbox.scripts.sct_deepseg"
+#: Module of SCT with its dictionaries of models and tasks.
+MODELS_MODULE = "spinalcordtoolbox.deepseg.models"
+#: Module of SCT's command, if it is imported; if it is run as a script, it imports `MODELS_MODULE`.
+SCRIPT_MODULE = "spinalcordtoolbox.scripts.sct_deepseg"
 
 _warned = False
 
 
 class Finder:
-    """A meta path finder that lets two modules of SCT load as ever, and acts when they have."""
+    """A meta path finder that lets two modules of SCT load unchanged, and extends them afterwards."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
-        """Find the two modules; all others are left to the finders that follow."""
-        if name not in (MODELS, SCRIPT):
+        """Find the two modules; leave all others to the next finders."""
+        if name not in (MODELS_MODULE, SCRIPT_MODULE):
             return None
         from importlib.machinery import PathFinder
 
@@ -42,12 +42,12 @@ class Finder:
 
 
 def extend(module: "ModuleType") -> None:
-    """Add our tasks to a module of SCT; whatever fails ends in a warning, and SCT goes on without them."""
+    """Add our tasks to a module of SCT; any failure becomes a warning, and SCT goes on without our tasks."""
     try:
         from sct_rootlets.plugin import register, run
 
         try:
-            if module.__name__ == MODELS:
+            if module.__name__ == MODELS_MODULE:
                 run.divert_main(module, warn)
                 register.add_tasks(module)
             else:
@@ -60,7 +60,7 @@ def extend(module: "ModuleType") -> None:
 
 
 def warn(error: Exception) -> None:
-    """Say, once a process, that our tasks are missing, and why."""
+    """Print, once a process, that our tasks are missing, and why."""
     global _warned
     if not _warned and sys.stderr is not None:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -69,6 +69,6 @@ def warn(error: Exception) -> None:
 
 
 def install() -> None:
-    """Begin to wait, once a process."""
+    """Put the finder first among the finders, once a process."""
     if Finder not in sys.meta_path:
         sys.meta_path.insert(0, Finder)

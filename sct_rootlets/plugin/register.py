@@ -1,36 +1,37 @@
-"""What we add to SCT's own lists of models and tasks, in the format of SCT 7, and how it is taken out again."""
+"""Our entries in SCT's own lists of models and tasks, in the format of SCT 7: adding and removing them."""
 
 from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
 
-from sct_rootlets.models.weights import FOLDER, manifest
+from sct_rootlets.models.manifest import BUNDLED_FOLDER, read_manifest
 from sct_rootlets.segmentation.tasks import TASKS
 
 #: The bundled model of rootlets alone, run by SCT's own nnU-Net code.
 NNUNET_TASK = "rootlets_synthetic"
-NNUNET_FOLDER = FOLDER / "rootlets"
-#: The name by which the model's ``source.json`` calls it: SCT looks it up among its models.
+NNUNET_FOLDER = BUNDLED_FOLDER / "rootlets"
+#: Name of the model in its ``source.json``: SCT looks it up among its models.
 NNUNET_MODEL = "sct_rootlets_synthetic"
-#: Where to read more; SCT asks for one with each task and each model.
+#: Address with more information, which SCT wants for each task and each model.
 URL = "https://doi.org/10.1162/imag_a_00218"
 _CONTRASTS = ["t2", "UNIT1", "T1w-INV1", "T1w-INV2"]
 _GROUP = "sct_rootlets"
 
-# SCT's dictionaries, and the keys in them that are ours in this process.
+# Our entries in this process: SCT's dictionary, and the key in it.
 _added: list[tuple[dict[str, Any], str]] = []
 
 
 def tasks() -> dict[str, dict[str, Any]]:
-    """The tasks by name, as SCT describes its own; ``rootlets`` is not among them: SCT has one."""
-    bundled = manifest()
-    model = f"The model, {bundled['name']} {bundled['version']}, comes with sct_rootlets: nothing has to be installed."
+    """Return our tasks by name, as SCT describes its own, without ``rootlets``, which SCT has itself."""
+    manifest = read_manifest()
+    version = f"{manifest['name']} {manifest['version']}"
+    model = f"The model, {version}, comes with sct_rootlets: nothing has to be installed."
     entries = {
         name: {
             "description": task.description,
             "long_description": f"{task.details} {model} Check the names of levels, or give disc labels (-ldisc).",
-            "models": [str(FOLDER)],
+            "models": [str(BUNDLED_FOLDER)],
         }
         for name, task in TASKS.items()
         if name != "rootlets"
@@ -46,21 +47,21 @@ def tasks() -> dict[str, dict[str, Any]]:
 
 
 def models() -> dict[str, dict[str, Any]]:
-    """The models by name; a name that is an absolute path is, for SCT, the folder itself."""
-    bundled = manifest()
+    """Return our models by name; SCT takes a name that is an absolute path as the folder of the model."""
+    manifest = read_manifest()
     entry = {
         "url": [URL],
-        "description": f"{bundled['name']} {bundled['version']}, bundled with sct_rootlets",
+        "description": f"{manifest['name']} {manifest['version']}, bundled with sct_rootlets",
         "contrasts": _CONTRASTS,
         "framework": "nnunetv2",
         "thr": None,  # labels, not probabilities
         "default": False,
     }
-    return {name: {**entry, "url": [URL]} for name in (str(FOLDER), str(NNUNET_FOLDER), NNUNET_MODEL)}
+    return {name: {**entry, "url": [URL]} for name in (str(BUNDLED_FOLDER), str(NNUNET_FOLDER), NNUNET_MODEL)}
 
 
 def add_tasks(module: ModuleType) -> None:
-    """Add models and tasks to SCT's; names that SCT has stay SCT's.
+    """Add our models and tasks to SCT's, except for names that SCT has itself.
 
     Parameters
     ----------
@@ -75,12 +76,12 @@ def add_tasks(module: ModuleType) -> None:
 
 
 def remove_tasks() -> None:
-    """Take out again what was added."""
+    """Remove all entries that were added."""
     while _added:
         theirs, name = _added.pop()
         theirs.pop(name, None)
 
 
 def added_tasks() -> list[str]:
-    """Names of the tasks that are ours in this process."""
+    """List the names of our tasks in this process, sorted."""
     return sorted(name for theirs, name in _added if "models" in theirs[name])

@@ -1,7 +1,7 @@
-"""Our tasks, where SCT's ``sct_deepseg`` is called with one: its options, its quality control, our segmentation.
+"""Running our tasks when SCT's ``sct_deepseg`` is called with one: with SCT's options, and its quality control.
 
-SCT's command is left to do everything else. The seam is one function, its ``main(argv)``: SCT's inference is not even
-imported for our tasks, so nothing of it is changed for SCT's own.
+Only one function of SCT is wrapped, ``main(argv)`` of its command. SCT's own tasks run unchanged: its inference is not
+even imported for ours.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sct_rootlets.cli.common import page_options, say
 from sct_rootlets.cli.deepseg import add_own_options, modern_spelling, piece_size
+from sct_rootlets.cli.parsers import page_options
+from sct_rootlets.cli.run import say
 from sct_rootlets.errors import LinkError, SctRootletsError
+from sct_rootlets.models.files import REQUIRED_FILES
+from sct_rootlets.models.installed import RECORD_FILE
 from sct_rootlets.plugin import register
 from sct_rootlets.segmentation.tasks import TASKS
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def divert(script: ModuleType) -> None:
-    """Wrap the ``main`` of SCT's script, so that it runs our tasks, and those spelled ``-task NAME``.
+    """Wrap the ``main`` of SCT's script, so that it runs our tasks, and understands ``-task NAME``.
 
     Parameters
     ----------
@@ -38,7 +41,7 @@ def divert(script: ModuleType) -> None:
     Raises
     ------
     LinkError
-        If the script is that of an SCT before version 7, whose tasks have no parsers of their own.
+        If SCT is older than version 7, in which tasks have no parsers of their own.
     """
     if not inspect.signature(script.get_parser).parameters:
         raise LinkError("this Spinal Cord Toolbox is too old; 7.0 or later is needed")
@@ -64,21 +67,21 @@ def divert(script: ModuleType) -> None:
 
 
 def divert_main(models: ModuleType, warn: Callable[[Exception], None]) -> None:
-    """Wrap ``main`` if this process is SCT's ``sct_deepseg``, whose script has just loaded the list of models.
+    """Wrap ``main`` if this process is SCT's ``sct_deepseg``, whose script has just imported the list of models.
 
-    The script is still being executed then, and has no ``main`` yet; it calls ``init_sct`` right before it.
+    The script is still being executed then, and has no ``main`` yet; it calls ``init_sct`` right before ``main``.
 
     Parameters
     ----------
     models : module
         ``spinalcordtoolbox.deepseg.models``.
     warn : callable
-        Says that our tasks are missing, and why.
+        Function that prints that our tasks are missing, and why.
     """
     script = sys.modules["__main__"]
-    place = Path(str(models.__file__)).parents[1] / "scripts" / "sct_deepseg.py"
+    expected = Path(str(models.__file__)).parents[1] / "scripts" / "sct_deepseg.py"
     running = getattr(script, "__file__", None)
-    if running is None or os.path.realpath(running) != os.path.realpath(place):
+    if running is None or os.path.realpath(running) != os.path.realpath(expected):
         return
     start: Callable[[], Any] = script.init_sct
 
@@ -94,8 +97,8 @@ def divert_main(models: ModuleType, warn: Callable[[Exception], None]) -> None:
 
 
 def check_folder(task: str) -> None:
-    """Stop if the folder that SCT is to run is not whole: SCT would delete it, and try to download another."""
-    names = ("source.json", "*/plans.json", "*/dataset.json", "*/fold_*/checkpoint_final.pth")
+    """Exit if the model folder for SCT is incomplete: SCT would delete it, and try to download another one."""
+    names = (RECORD_FILE, *(f"*/{pattern}" for pattern in REQUIRED_FILES))
     missing = [name for name in names if not any(register.NNUNET_FOLDER.glob(name))]
     if missing:
         sys.exit(
@@ -105,7 +108,7 @@ def check_folder(task: str) -> None:
 
 
 def install(task: str, argv: Sequence[str]) -> None:
-    """Answer ``-install``, which SCT would begin with by deleting the model folder: that of our package."""
+    """Answer ``-install`` instead of SCT, which would first delete the model folder of our package."""
     if "-custom-url" in argv:
         sys.exit(
             f"sct_deepseg {task}: error: the model of this task comes with sct_rootlets and is not replaced; "
@@ -116,22 +119,22 @@ def install(task: str, argv: Sequence[str]) -> None:
 
 
 def task_parser(script: ModuleType, task: str) -> ArgumentParser:
-    """SCT's own parser of a task, with our options added."""
+    """Return SCT's own parser of a task, with our options added."""
     parser: ArgumentParser = script.get_parser(task)
-    parser.prog = f"sct_deepseg {task}"  # SCT's has the examples of its help in it
+    parser.prog = f"sct_deepseg {task}"  # SCT puts the examples of the help into it
     add_own_options(parser.add_argument_group("\nSCT_ROOTLETS"))
     return parser
 
 
 def segment(script: ModuleType, argv: Sequence[str]) -> None:
-    """Run one of our tasks, as ``sct_deepseg`` would run its own.
+    """Run one of our tasks as ``sct_deepseg`` runs SCT's.
 
     Parameters
     ----------
     script : module
-        SCT's, for its parser and its reports.
+        Script of SCT, for its parser and its reports.
     argv : sequence of str
-        The task and its arguments.
+        Name of the task, and its arguments.
 
     Raises
     ------
@@ -141,7 +144,7 @@ def segment(script: ModuleType, argv: Sequence[str]) -> None:
     task = argv[0]
     parser = task_parser(script, task)
     arguments = parser.parse_args(argv[1:])
-    settings, clean_up = checked(script, parser, task, arguments)
+    settings, clean_up = checked_settings(script, parser, task, arguments)
     try:
         _segment(script, task, arguments, settings, clean_up, argv)
     except SctRootletsError as error:
@@ -150,10 +153,10 @@ def segment(script: ModuleType, argv: Sequence[str]) -> None:
         sys.exit(f"sct_deepseg {task}: error: {error}")
 
 
-def checked(
+def checked_settings(
     script: ModuleType, parser: ArgumentParser, task: str, arguments: Namespace
 ) -> tuple[SegmentationSettings, CleanUp]:
-    """Read settings from SCT's options and ours; options that make no sense for label maps are bad usage."""
+    """Return the settings that SCT's options and ours give; options that label maps cannot follow are bad usage."""
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings
 
     if not arguments.i:
@@ -169,7 +172,7 @@ def checked(
         small = None if arguments.remove_small is None else piece_size(arguments.remove_small[0])
     except ValueError:
         parser.error(f"-remove-small takes a size such as 1mm3 or 5vox, not {arguments.remove_small[0]}")
-    wants_gpu = "SCT_USE_GPU" in os.environ and script.cuda.is_available()  # as SCT decides it
+    wants_gpu = "SCT_USE_GPU" in os.environ and script.cuda.is_available()  # SCT decides so too
     settings = SegmentationSettings(
         model=arguments.model,
         device="cuda" if wants_gpu else arguments.device,
@@ -194,7 +197,7 @@ def _segment(
     page = page_options(arguments)
     shown: list[Path] = []
     if page is not None:
-        # The folder of SCT's own reports: our page sees by it that index.html is to be SCT's, and is rootlets.html.
+        # SCT's own reports lie in this folder. Where it exists, index.html is SCT's page, and ours is rootlets.html.
         with contextlib.suppress(OSError):
             (page.folder / "_json").mkdir(parents=True, exist_ok=True)
     for segmented in segment_files(
@@ -220,7 +223,7 @@ def _segment(
 
 
 def report(script: ModuleType, arguments: Namespace, segmented: SegmentedImage, argv: Sequence[str]) -> None:
-    """Add an image to SCT's quality control too, centred on the cord where the task writes it (as its last map)."""
+    """Add an image to SCT's quality control, centred on the cord if the task writes it (as its last map)."""
     first, *second = reversed(segmented.outputs)
     script.qc2.sct_deepseg(
         fname_input=str(segmented.image),

@@ -1,33 +1,36 @@
-"""A cord with what registration needs to know of it, whether it is a template's or a subject's."""
+"""A cord with everything that registration needs: mask, coordinates, landmarks and rootlets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+from nibabel.affines import apply_affine
 
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.image import Volume, binary_mask, superior_axis
 from sct_rootlets.registration.cordspace import CordSpace
 from sct_rootlets.registration.landmarks import Landmark, disc_landmarks, rootlet_landmarks
 from sct_rootlets.registration.rootlets import RootletVoxels
+from sct_rootlets.spinal import measure_half_axes
 from sct_rootlets.vertebral import label_points
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LandmarkedCord:
-    """A cord and its landmarks.
+    """A cord and its landmarks, of a template or of a subject.
 
     Attributes
     ----------
     mask : Volume
-        Of booleans.
+        Booleans.
     centerline : Centerline
     space : CordSpace
-        Along the centerline.
+        Coordinates along the centerline.
     landmarks : tuple of Landmark
     rootlets : RootletVoxels or None
     notes : tuple of str
+        What a user should know, one line each.
     """
 
     mask: Volume
@@ -57,22 +60,30 @@ def landmarked_cord(cord: Volume, rootlets: Volume | None = None, discs: Volume 
     """
     mask, notes = binary_mask(cord)
     centerline = fit_centerline(mask, cord.affine)
-    notes += [*centerline.notes, *_at_the_side(mask, cord.affine)]
+    notes += [*centerline.notes, *_side_notes(mask, cord.affine)]
     volume = replace(cord, data=mask)
     space = CordSpace.along(centerline)
     voxels = None
     landmarks: list[Landmark] = []
     if rootlets is not None:
-        voxels = RootletVoxels.of(rootlets, space)
-        found, more = rootlet_landmarks(rootlets, volume, centerline)
-        landmarks, notes = landmarks + found, [*notes, *more]
+        cord_mm = apply_affine(cord.affine, np.argwhere(mask))
+        voxels = RootletVoxels.from_volume(rootlets, space, measure_half_axes(cord_mm, centerline))
+        levels, more = rootlet_landmarks(rootlets, volume, centerline)
+        landmarks, notes = landmarks + levels, [*notes, *more]
     if discs is not None:
-        found, more = disc_landmarks(label_points(discs), discs.affine, centerline)
-        landmarks, notes = landmarks + found, [*notes, *more]
-    return LandmarkedCord(volume, centerline, space, tuple(landmarks), voxels, tuple(notes))
+        placed, more = disc_landmarks(label_points(discs), discs.affine, centerline)
+        landmarks, notes = landmarks + placed, [*notes, *more]
+    return LandmarkedCord(
+        mask=volume,
+        centerline=centerline,
+        space=space,
+        landmarks=tuple(landmarks),
+        rootlets=voxels,
+        notes=tuple(notes),
+    )
 
 
-def _at_the_side(mask: np.ndarray, affine: np.ndarray) -> list[str]:
+def _side_notes(mask: np.ndarray, affine: np.ndarray) -> list[str]:
     """Note that a cord leaves the field of view sideways."""
     along, _ = superior_axis(affine)
     for axis in set(range(3)) - {along}:

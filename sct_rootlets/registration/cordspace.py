@@ -16,20 +16,20 @@ from scipy.spatial import cKDTree
 
 from sct_rootlets.centerline import KNOT_SPACING_MM, Centerline
 
-#: Points of the curve among which the search for the nearest place starts.
-_START_MM = 1.0
-_STEPS = 4
-#: Points are handled in pieces of this number, to need little memory.
-_PIECE = 400_000
-#: A step of the search is at most this long.
-_LONGEST_MM = 20.0
+#: Distance between the points of the curve from which the search for the nearest position starts.
+_START_SPACING_MM = 1.0
+#: Iterations of Newton's method in that search, and the greatest length of each.
+_N_NEWTON_ITERATIONS, _MAX_STEP_MM = 4, 20.0
+#: Number of points that are handled at a time, to need little memory.
+_MAX_POINTS = 400_000
 
 
 @dataclass(frozen=True)
 class CordSpace:
-    """The cord's own coordinates, by a smooth curve through its middle, straight beyond its ends.
+    """The cord's own coordinates, by a smooth curve through its middle that goes on straight beyond its ends.
 
-    Unique within the radius of curvature of the cord (50 mm and more in necks); beyond, the nearest place counts.
+    Coordinates are unique within the radius of curvature of the cord (50 mm and more in necks); beyond it, a point has
+    the coordinates of the nearest position of the curve.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class CordSpace:
 
     @classmethod
     def along(cls, centerline: Centerline) -> CordSpace:
-        """Coordinates along a centerline: a cubic spline through a point every few millimetres."""
+        """Fit the curve, a cubic spline through a point every few millimetres of a centerline."""
         n_points = max(4, 1 + round((centerline.arc[-1] - centerline.arc[0]) / KNOT_SPACING_MM))
         arc = np.linspace(centerline.arc[0], centerline.arc[-1], n_points)
         return cls(CubicSpline(arc, centerline.position(arc)))
@@ -57,22 +57,23 @@ class CordSpace:
 
     @cached_property
     def _start(self) -> tuple[np.ndarray, cKDTree]:
+        """Arc lengths and points from which the search for the nearest position starts."""
         low, high = self.ends
-        arc = np.linspace(low, high, 2 + round((high - low) / _START_MM))
+        arc = np.linspace(low, high, 2 + round((high - low) / _START_SPACING_MM))
         return arc, cKDTree(self.curve(arc))
 
-    def _middle(self, arc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Points and directions (not quite unit vectors) of the curve and its straight continuation."""
+    def _line(self, arc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compute points and directions (not quite unit vectors) of the curve and its straight continuation."""
         inside = np.clip(arc, *self.ends)
         direction = self._derivatives[0](inside)
         return self.curve(inside) + (arc - inside)[:, None] * direction, direction
 
     def axes(self, arc: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Unit vectors to caudal, right and anterior, as `Centerline.frame` has them, shape (N, 3) each, RAS+."""
-        return _axes(self._middle(np.asarray(arc, dtype=float))[1])
+        """Compute unit vectors to caudal, right and anterior, as `Centerline.frame` does, shape (N, 3) each, RAS+."""
+        return _axes(self._line(np.asarray(arc, dtype=float))[1])
 
     def points(self, coordinates: np.ndarray) -> np.ndarray:
-        """World positions of the cord's coordinates.
+        """Compute world positions from the cord's coordinates.
 
         Parameters
         ----------
@@ -87,12 +88,12 @@ class CordSpace:
         return _in_pieces(self._points, coordinates)
 
     def _points(self, coordinates: np.ndarray) -> np.ndarray:
-        middle, direction = self._middle(coordinates[:, 0])
+        line, direction = self._line(coordinates[:, 0])
         _, right, anterior = _axes(direction)
-        return middle + coordinates[:, 1:2] * right + coordinates[:, 2:] * anterior
+        return line + coordinates[:, 1:2] * right + coordinates[:, 2:] * anterior
 
     def coordinates(self, points: np.ndarray) -> np.ndarray:
-        """The cord's coordinates of world positions, the inverse of `points`.
+        """Compute the cord's coordinates from world positions, the inverse of `points`.
 
         Parameters
         ----------
@@ -107,24 +108,26 @@ class CordSpace:
         return _in_pieces(self._coordinates, points)
 
     def _coordinates(self, points: np.ndarray) -> np.ndarray:
-        known, tree = self._start
-        arc = known[tree.query(points)[1]]
-        for _ in range(_STEPS):  # Newton's method for (point - curve) · direction = 0
-            middle, direction = self._middle(arc)
-            offset = points - middle
+        start, tree = self._start
+        arc = start[tree.query(points)[1]]
+        for _ in range(_N_NEWTON_ITERATIONS):  # for (point - curve) · direction = 0
+            line, direction = self._line(arc)
+            offset = points - line
             bend = np.einsum("ij,ij->i", offset, self._derivatives[1](np.clip(arc, *self.ends)))
-            bend[(arc < known[0]) | (arc > known[-1])] = 0
+            bend[(arc < start[0]) | (arc > start[-1])] = 0
             speed = np.einsum("ij,ij->i", direction, direction)
             step = np.einsum("ij,ij->i", offset, direction) / np.maximum(speed - bend, 0.25)
-            # Beyond the ends it is a line: from there, the first step is exact, however long.
-            arc = arc + np.where((arc <= known[0]) | (arc >= known[-1]), step, np.clip(step, -_LONGEST_MM, _LONGEST_MM))
-        middle, direction = self._middle(arc)
-        offset = points - middle
+            # Beyond the ends the curve is a line: from there, the first step is exact, however long.
+            straight = (arc <= start[0]) | (arc >= start[-1])
+            arc = arc + np.where(straight, step, np.clip(step, -_MAX_STEP_MM, _MAX_STEP_MM))
+        line, direction = self._line(arc)
+        offset = points - line
         _, right, anterior = _axes(direction)
         return np.stack([arc, *(np.einsum("ij,ij->i", offset, axis) for axis in (right, anterior))], axis=1)
 
 
 def _axes(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute unit vectors to caudal, right and anterior from the direction of the curve, shape (N, 3) each."""
     caudal = direction / np.linalg.norm(direction, axis=1, keepdims=True)
     right = np.array([1.0, 0.0, 0.0]) - caudal[:, :1] * caudal
     right /= np.linalg.norm(right, axis=1, keepdims=True)
@@ -132,8 +135,9 @@ def _axes(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _in_pieces(function: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
+    """Apply a function to `_MAX_POINTS` rows at a time."""
     values = np.asarray(values, dtype=float).reshape(-1, 3)
     result = np.empty_like(values)
-    for first in range(0, len(values), _PIECE):
-        result[first : first + _PIECE] = function(values[first : first + _PIECE])
+    for first in range(0, len(values), _MAX_POINTS):
+        result[first : first + _MAX_POINTS] = function(values[first : first + _MAX_POINTS])
     return result

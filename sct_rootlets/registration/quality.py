@@ -1,4 +1,4 @@
-"""How well a registration fits, in numbers that need no truth: the cords' overlap, and whether space folds."""
+"""Quality of a registration in numbers that need no truth: the overlap of the cords, and whether space folds."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from scipy import ndimage
 
 from sct_rootlets.image import Volume
 from sct_rootlets.registration.align import Alignment
-from sct_rootlets.registration.fields import jacobian, resample
+from sct_rootlets.registration.fields import jacobian
+from sct_rootlets.registration.resample import resample
 
-#: How far from the template's cord folds are looked for: the canal.
-CANAL_MM = 3.0
-#: The part of the template's grid that is looked at reaches this far from the middle of the cord.
-MARGIN_MM = 14.0
-#: Displacements beyond this are SCT's mark of places that its warps do not reach (100 m along each axis).
-NOWHERE_MM = 1e4
+#: Distance from the template's cord within which folds are looked for: the canal.
+CANAL_DISTANCE_MM = 3.0
+#: Distance from the middle of the cord to the sides of the part of the template's grid that is assessed.
+BOX_MARGIN_MM = 14.0
+#: Greater displacements mark places that the warps of SCT do not reach (SCT writes 100 m along each axis).
+MAX_DISPLACEMENT_MM = 1e4
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class Quality:
     Attributes
     ----------
     cord_dice : float
-        Of the template's cord and the subject's in template space, along the cord that both have, where the warp
-        reaches.
+        Dice of the template's cord and the subject's cord in template space, along the cord that both have, where the
+        warp reaches.
     least_jacobian : float
-        In the cord and `CANAL_MM` around it, there: at or below 0, space folds.
+        Least Jacobian in the same part of the cord and `CANAL_DISTANCE_MM` around it: at or below 0, space folds.
     """
 
     cord_dice: float
@@ -46,28 +47,36 @@ def assess(alignment: Alignment, field: np.ndarray) -> Quality:
     field : numpy.ndarray, shape (I, J, K, 3)
         Displacements on the template's grid, RAS+ mm.
     """
-    there, own = alignment.template, alignment.subject
-    low, high = alignment.warp.along.inverse(np.array([0.0, own.centerline.cord_length]))
-    low, high = max(float(low), 0.0), min(float(high), there.centerline.cord_length)
-    affine = there.mask.affine
+    template_cord, subject_cord = alignment.template_cord, alignment.subject_cord
+    low, high = alignment.warp.arc_map.inverse(np.array([0.0, subject_cord.centerline.cord_length]))
+    low, high = max(float(low), 0.0), min(float(high), template_cord.centerline.cord_length)
     line = np.arange(low, max(high, low + 1), 1.0)
-    index = apply_affine(np.linalg.inv(affine), there.space.points(np.column_stack([line, 0 * line, 0 * line])))
-    margin = MARGIN_MM / voxel_sizes(affine)
-    first = np.clip(np.floor(index.min(axis=0) - margin), 0, np.array(there.mask.data.shape) - 2).astype(int)
-    last = np.clip(np.ceil(index.max(axis=0) + margin), first + 2, there.mask.data.shape).astype(int)
-    box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
-    part = affine.copy()
-    part[:3, 3] = apply_affine(affine, first)
-    cord = there.mask.data[box]
-    moved = resample(Volume(own.mask.data.astype(np.float32), own.mask.affine), field[box], part) >= 0.5
-    canal = ndimage.distance_transform_edt(~cord, sampling=voxel_sizes(affine)) <= CANAL_MM
-    seen = np.argwhere(cord | moved | canal)
-    arc = there.space.coordinates(apply_affine(part, seen))[:, 0]
+    box, affine = _box_around(
+        template_cord.mask, template_cord.space.points(np.column_stack([line, 0 * line, 0 * line]))
+    )
+    field = field[box]
+    cord = template_cord.mask.data[box]
+    subject_mask = Volume(subject_cord.mask.data.astype(np.float32), subject_cord.mask.affine)
+    warped = resample(subject_mask, field, affine) >= 0.5
+    canal = ndimage.distance_transform_edt(~cord, sampling=voxel_sizes(affine)) <= CANAL_DISTANCE_MM
+    voxels = np.argwhere(cord | warped | canal)
+    arc = template_cord.space.coordinates(apply_affine(affine, voxels))[:, 0]
     shared = np.zeros(cord.shape, dtype=bool)
-    shared[tuple(seen[(arc >= low) & (arc <= high)].T)] = True
-    shared &= ~ndimage.binary_dilation(np.abs(field[box]).max(axis=-1) > NOWHERE_MM)
-    cord, moved = cord & shared, moved & shared
-    total = int(cord.sum()) + int(moved.sum())
-    around = (canal & shared)[1:-1, 1:-1, 1:-1]  # at its faces, differences are one-sided
-    least = jacobian(field[box], part)[1:-1, 1:-1, 1:-1][around].min(initial=np.inf)
-    return Quality(2 * int((cord & moved).sum()) / max(total, 1), float(least))
+    shared[tuple(voxels[(arc >= low) & (arc <= high)].T)] = True
+    shared &= ~ndimage.binary_dilation(np.abs(field).max(axis=-1) > MAX_DISPLACEMENT_MM)
+    cord, warped = cord & shared, warped & shared
+    total = int(cord.sum()) + int(warped.sum())
+    inner = (slice(1, -1),) * 3  # at the faces of the box, differences are one-sided
+    least = jacobian(field, affine)[inner][(canal & shared)[inner]].min(initial=np.inf)
+    return Quality(2 * int((cord & warped).sum()) / max(total, 1), float(least))
+
+
+def _box_around(mask: Volume, points: np.ndarray) -> tuple[tuple[slice, ...], np.ndarray]:
+    """Cut the grid of a mask around points; returns slices of its arrays, and the affine of the part."""
+    index = apply_affine(np.linalg.inv(mask.affine), points)
+    margin = BOX_MARGIN_MM / voxel_sizes(mask.affine)
+    first = np.clip(np.floor(index.min(axis=0) - margin), 0, np.array(mask.data.shape) - 2).astype(int)
+    last = np.clip(np.ceil(index.max(axis=0) + margin), first + 2, mask.data.shape).astype(int)
+    affine = mask.affine.copy()
+    affine[:3, 3] = apply_affine(mask.affine, first)
+    return tuple(slice(a, b) for a, b in zip(first, last, strict=True)), affine

@@ -1,4 +1,4 @@
-"""The voxels of a rootlet map in the cord's own coordinates, by level and by root."""
+"""Rootlet voxels in the cord's own coordinates, by level and by root."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from nibabel.affines import apply_affine
 
 from sct_rootlets.image import Volume, labelled_voxels
 from sct_rootlets.registration.cordspace import CordSpace
-from sct_rootlets.spinal import VENTRAL_DEG
+from sct_rootlets.spinal import classify_roots
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RootletVoxels:
     """The voxels of a rootlet map.
 
@@ -20,33 +20,40 @@ class RootletVoxels:
     ----------
     value : numpy.ndarray of int, shape (N,)
         Level, 2 for C2.
+    root : numpy.ndarray of int, shape (N,)
+        Index into `sct_rootlets.levels.ROOTS`.
     points : numpy.ndarray, shape (N, 3)
         RAS+ mm.
-    place : numpy.ndarray, shape (N, 3)
+    coordinates : numpy.ndarray, shape (N, 3)
         Arc length, right, anterior in mm.
     voxel_mm3 : float
     """
 
     value: np.ndarray
+    root: np.ndarray
     points: np.ndarray
-    place: np.ndarray
+    coordinates: np.ndarray
     voxel_mm3: float
 
     @classmethod
-    def of(cls, rootlets: Volume, space: CordSpace) -> RootletVoxels:
-        """Read a rootlet map."""
+    def from_volume(cls, rootlets: Volume, space: CordSpace, half_axes_mm: tuple[float, float]) -> RootletVoxels:
+        """Read a rootlet map.
+
+        Parameters
+        ----------
+        rootlets : Volume
+        space : CordSpace
+            Coordinates of the cord that the rootlets belong to.
+        half_axes_mm : (float, float)
+            Half of the width and half of the depth of that cord (`sct_rootlets.spinal.measure_half_axes`).
+        """
         ijk, value = labelled_voxels(rootlets)
         points = apply_affine(rootlets.affine, ijk)
-        volume = float(abs(np.linalg.det(rootlets.affine[:3, :3])))
-        return cls(value, points, space.coordinates(points), volume)
-
-    @property
-    def root(self) -> np.ndarray:
-        """Which root each voxel belongs to, by its angle: left and right, behind and in front, shape (N,)."""
-        return roots_of(self.place)
-
-
-def roots_of(place: np.ndarray) -> np.ndarray:
-    """Root of each place by its angle: 0 left dorsal, 1 right dorsal, 2 left ventral, 3 right ventral, shape (N,)."""
-    ventral = np.degrees(np.arctan2(place[:, 2], np.abs(place[:, 1]))) > VENTRAL_DEG
-    return 2 * ventral + (place[:, 1] > 0)
+        coordinates = space.coordinates(points)
+        return cls(
+            value=value,
+            root=classify_roots(coordinates[:, 1], coordinates[:, 2], *half_axes_mm),
+            points=points,
+            coordinates=coordinates,
+            voxel_mm3=float(abs(np.linalg.det(rootlets.affine[:3, :3]))),
+        )

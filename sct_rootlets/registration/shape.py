@@ -1,8 +1,8 @@
-"""The shape of the rootlets: where each root's voxels lie, compared between a template and a subject.
+"""Refinement of the positions of levels by the shape of their rootlets: all voxels of each root are compared.
 
-The middle between the outermost rootlets of a level rests on a few voxels; the mean of all of them is steadier. A mean
-by volume would follow the thickness of what was segmented, one voxel here and three there: each place along the cord
-counts by whether rootlets are there, and little by how much of them (`middle`).
+The middle between the outermost rootlets of a level rests on a few voxels; the mean of all voxels is steadier. A mean
+by volume would follow the thickness of the segmented rootlets, which varies by voxels. Therefore each place along the
+cord counts by whether rootlets cover it, and little by how many voxels they have there (`coverage_centroid`).
 """
 
 from __future__ import annotations
@@ -15,32 +15,33 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from sct_rootlets.registration.arcmap import ArcMap
-from sct_rootlets.registration.landmarks import Landmark, Pair, arc_map
+from sct_rootlets.registration.landmarks import Landmark
+from sct_rootlets.registration.pairs import Pair, map_through
 from sct_rootlets.registration.rootlets import RootletVoxels
 from sct_rootlets.registration.warp import CordWarp
 
-#: Voxels of a level further than this beyond its ends on the template, or from the centerline, are strays.
-BEYOND_MM, AWAY_MM = 5.0, 16.0
+#: Stray voxels of a level, which do not count, lie further than this beyond its ends on the template, or from the
+#: centerline.
+MAX_BEYOND_LEVEL_MM, MAX_FROM_CENTERLINE_MM = 5.0, 16.0
 #: Roots with fewer voxels are not compared.
-FEW_VOXELS = 4
-#: A landmark moves no further than this, whatever voxels there are.
-FURTHEST_MM = 4.0
-#: The positions are settled after so many rounds.
-ROUNDS = 3
-#: Rootlets of a root that are cut through at one place cover it, more or less, from this area on; places are told apart
-#: to this distance (SD of a Gaussian): a voxel.
-COVERED_MM2, BLUR_MM = 1.0, 1.0
-STEP_MM = 0.1
+MIN_COMPARED_VOXELS = 4
+#: Greatest distance by which a landmark is moved.
+MAX_REFINEMENT_MM = 4.0
+#: Number of rounds, after which positions no longer change.
+N_ROUNDS = 3
+#: Cross-sectional area of a root's rootlets at which a place along the cord counts half; places are told apart to a
+#: voxel (standard deviation of a Gaussian); and the width of the bins in which the area is computed.
+HALF_COVERED_MM2, COVERAGE_SD_MM, BIN_WIDTH_MM = 1.0, 1.0, 0.1
 
 
-def refine(
+def refine_by_shape(
     pairs: Sequence[Pair], warp: CordWarp, template: RootletVoxels, subject: RootletVoxels
 ) -> tuple[list[Pair], ArcMap]:
-    """Move the landmarks of levels such that the mean places of their roots agree.
+    """Move the landmarks of levels such that the centroids of their roots agree.
 
-    The subject's rootlets are brought into the template by the map as it is. What the middle of each root lies off
-    the template's, averaged over the roots of a level by the volume that both have, is added to the landmark, and the
-    map is made again.
+    The current map brings the subject's rootlets to the template. The offset between the centroids of each root,
+    averaged over the roots of a level by the volume that both have, is added to the landmark, and the map is fitted
+    again.
 
     Parameters
     ----------
@@ -51,80 +52,87 @@ def refine(
     Returns
     -------
     pairs : list of Pair
-    along : ArcMap
+    arc_map : ArcMap
     """
     pairs = list(pairs)
     start = [pair.subject.arc_mm for pair in pairs]
-    warp = replace(warp, along=_by_rootlets(pairs))
-    for _ in range(ROUNDS):
-        place = warp.template.coordinates(warp.to_template(subject.points))
-        # A stretch of the cord that became longer has more voxels than it had: each counts for less.
-        volume = subject.voxel_mm3 / warp.along.slope(place[:, 0])
+    warp = replace(warp, arc_map=_map_through_rootlets(pairs))
+    for _ in range(N_ROUNDS):
+        mapped = warp.template_space.coordinates(warp.to_template(subject.points))
+        # Where the subject's cord is stretched, it has more voxels for the same length: each counts for less.
+        volume = subject.voxel_mm3 / warp.arc_map.slope(mapped[:, 0])
         for index, pair in enumerate(pairs):
             if pair.subject.kind != "rootlets" or not pair.used:
                 continue
-            off = _off(template, subject.value, place, volume, pair.template)
-            moved = pair.subject.arc_mm + off * float(warp.along.slope(pair.template.arc_mm))
-            moved = float(np.clip(moved, start[index] - FURTHEST_MM, start[index] + FURTHEST_MM))
-            pairs[index] = replace(pair, subject=replace(pair.subject, arc_mm=moved))
-        warp = replace(warp, along=_by_rootlets(pairs))
-    return pairs, arc_map(pairs)
+            offset = _root_offset_mm(template, subject.value, mapped, volume, pair.template)
+            arc = pair.subject.arc_mm + offset * float(warp.arc_map.slope(pair.template.arc_mm))
+            arc = float(np.clip(arc, start[index] - MAX_REFINEMENT_MM, start[index] + MAX_REFINEMENT_MM))
+            pairs[index] = replace(pair, subject=replace(pair.subject, arc_mm=arc))
+        warp = replace(warp, arc_map=_map_through_rootlets(pairs))
+    return pairs, map_through(pairs)
 
 
-def _by_rootlets(pairs: Sequence[Pair]) -> ArcMap:
-    """The map by rootlets alone: discs, each a millimetre off, would stretch a level here and shrink it there."""
-    return arc_map([pair for pair in pairs if pair.subject.kind == "rootlets"])
+def _map_through_rootlets(pairs: Sequence[Pair]) -> ArcMap:
+    """Fit the map through rootlets alone: discs, each a millimetre off, would stretch one level and shrink the next."""
+    return map_through([pair for pair in pairs if pair.subject.kind == "rootlets"])
 
 
-def _off(
-    template: RootletVoxels, value: np.ndarray, place: np.ndarray, volume: np.ndarray, landmark: Landmark
+def _root_offset_mm(
+    template: RootletVoxels, value: np.ndarray, coordinates: np.ndarray, volume: np.ndarray, landmark: Landmark
 ) -> float:
-    """How much further caudally a subject's roots of a level lie than the template's, mm; 0 if none can be compared.
+    """Compute how much further caudally a subject's roots of a level lie than the template's; 0 if none are compared.
 
     Parameters
     ----------
     template : RootletVoxels
-    value, place, volume : numpy.ndarray, shape (N,), (N, 3), (N,)
-        The subject's voxels, brought into the template.
+    value, coordinates, volume : numpy.ndarray, shape (N,), (N, 3), (N,)
+        The subject's voxels, mapped to the template.
     landmark : Landmark
-        Of the template.
+        The level on the template.
     """
-    model, found = (_of_level(*voxels, landmark) for voxels in ((template.value, template.place), (value, place)))
-    if not (model.any() and found.any()):
+    of_template = _of_level(template.value, template.coordinates, landmark)
+    of_subject = _of_level(value, coordinates, landmark)
+    if not (of_template.any() and of_subject.any()):
         return 0.0
-    theirs, root = template.place[model], template.root[model]
-    ours, volume = place[found], volume[found]
-    # Dorsal and ventral roots lie apart, but an angle between them that suits all levels and cords there is not.
-    alike = root[cKDTree(theirs[:, 1:]).query(ours[:, 1:])[1]]
-    off, weight = 0.0, 0.0
-    for one in np.unique(alike):
-        there, here = theirs[root == one, 0], ours[alike == one, 0]
-        if min(len(there), len(here)) >= FEW_VOXELS:
-            whole = np.full(len(there), template.voxel_mm3)
-            both = min(whole.sum(), volume[alike == one].sum())
-            off += both * (middle(here, volume[alike == one]) - middle(there, whole))
-            weight += both
-    return off / weight if weight else 0.0
+    template_coordinates, template_root = template.coordinates[of_template], template.root[of_template]
+    subject_coordinates, volume = coordinates[of_subject], volume[of_subject]
+    # Each voxel takes the root of the template's nearest voxel, because no angle separates dorsal from ventral roots at
+    # this distance from the cord at all levels.
+    nearest = cKDTree(template_coordinates[:, 1:]).query(subject_coordinates[:, 1:])[1]
+    subject_root = template_root[nearest]
+    offset, weight = 0.0, 0.0
+    for root in np.unique(subject_root):
+        template_arc = template_coordinates[template_root == root, 0]
+        subject_arc, subject_volume = subject_coordinates[subject_root == root, 0], volume[subject_root == root]
+        if min(len(template_arc), len(subject_arc)) >= MIN_COMPARED_VOXELS:
+            template_volume = np.full(len(template_arc), template.voxel_mm3)
+            shared = min(template_volume.sum(), subject_volume.sum())
+            offset += shared * (
+                coverage_centroid(subject_arc, subject_volume) - coverage_centroid(template_arc, template_volume)
+            )
+            weight += shared
+    return offset / weight if weight else 0.0
 
 
-def middle(arc: np.ndarray, volume: np.ndarray) -> float:
-    """Mean place along the cord that voxels of one root cover, mm.
+def coverage_centroid(arc: np.ndarray, volume: np.ndarray) -> float:
+    """Compute the mean position along the cord that the voxels of a root cover, mm.
 
     Parameters
     ----------
     arc : numpy.ndarray, shape (N,)
-        Places of voxels, mm.
+        Arc lengths of the voxels, mm.
     volume : numpy.ndarray, shape (N,)
         mm³.
     """
-    first = arc.min() - 4 * BLUR_MM
-    bins = ((arc - first) / STEP_MM).astype(int)
-    area = np.bincount(bins, volume, minlength=int(bins.max() + 4 * BLUR_MM / STEP_MM)) / STEP_MM
-    area = ndimage.gaussian_filter1d(area, BLUR_MM / STEP_MM, mode="constant")
-    return float(np.average(arc, weights=volume / (area[bins] + COVERED_MM2)))
+    first = arc.min() - 4 * COVERAGE_SD_MM
+    bins = ((arc - first) / BIN_WIDTH_MM).astype(int)
+    area = np.bincount(bins, volume, minlength=int(bins.max() + 4 * COVERAGE_SD_MM / BIN_WIDTH_MM)) / BIN_WIDTH_MM
+    area = ndimage.gaussian_filter1d(area, COVERAGE_SD_MM / BIN_WIDTH_MM, mode="constant")
+    return float(np.average(arc, weights=volume / (area[bins] + HALF_COVERED_MM2)))
 
 
-def _of_level(value: np.ndarray, place: np.ndarray, landmark: Landmark) -> np.ndarray:
-    """Mark the voxels of a level but for strays, by their places on the template, shape (N,)."""
-    near = np.abs(place[:, 0] - landmark.arc_mm) <= landmark.half_length_mm + BEYOND_MM
-    return near & (value == landmark.value) & (np.hypot(place[:, 1], place[:, 2]) <= AWAY_MM)
+def _of_level(value: np.ndarray, coordinates: np.ndarray, landmark: Landmark) -> np.ndarray:
+    """Mark the voxels of a level except strays, by their coordinates on the template, shape (N,)."""
+    along = np.abs(coordinates[:, 0] - landmark.arc_mm) <= landmark.half_length_mm + MAX_BEYOND_LEVEL_MM
+    across = np.hypot(coordinates[:, 1], coordinates[:, 2]) <= MAX_FROM_CENTERLINE_MM
+    return along & (value == landmark.value) & across

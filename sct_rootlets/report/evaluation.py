@@ -16,7 +16,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from sct_rootlets.evaluation.compare import ALL_CONTRASTS, ALL_LEVELS, ANY_NAME, level_order
 from sct_rootlets.levels import level_color
-from sct_rootlets.report.levels import GRID, INK, standard_settings
+from sct_rootlets.report.style import GRID, INK, standard_settings
 
 if TYPE_CHECKING:
     from sct_rootlets.evaluation.study import Study

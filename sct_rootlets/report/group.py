@@ -20,7 +20,7 @@ from matplotlib.patheffects import Normal, Stroke
 
 from sct_rootlets.group.compare import COLUMN, POOLED, GroupLevels
 from sct_rootlets.levels import level_color, level_value
-from sct_rootlets.report.levels import GRID, INK, standard_settings
+from sct_rootlets.report.style import GRID, INK, standard_settings
 
 #: Up to so many subjects stand in one row, with the names of levels on their bars.
 NAMED_SUBJECTS = 40

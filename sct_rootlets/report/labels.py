@@ -1,8 +1,9 @@
-"""A picture of a labelled scan, for somebody who looks through many, to see whether levels are where they should be."""
+"""Figure of a label map on its image, with which a reviewer of many scans checks the levels."""
 
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import nibabel as nib
 import numpy as np
@@ -13,25 +14,24 @@ from nibabel.orientations import aff2axcodes
 
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, level_color, level_name
-from sct_rootlets.report.levels import INK, standard_settings
+from sct_rootlets.report.style import INK, save_png
 
-#: How much is shown around the labels.
+#: Width of the surroundings that are shown around the labels.
 MARGIN_MM = 15.0
 
 
 def save_labels_figure(image: Volume, labels: Volume, title: str, path: str | os.PathLike[str]) -> None:
     """Draw `labels_figure` into a PNG file; same input, same bytes."""
-    with standard_settings():
-        labels_figure(image, labels, title).savefig(path, dpi=110, metadata={"Software": None})
+    save_png(partial(labels_figure, image, labels, title), path)
 
 
 def labels_figure(image: Volume, labels: Volume, title: str) -> Figure:
-    """The image from the side and from the front, without and with all rootlets in front of it.
+    """Draw the image from the left and from behind, without and with the labels projected onto it.
 
     Parameters
     ----------
     image, labels : Volume
-        Of one grid. Where they are not, or nothing is labelled, the image is shown alone.
+        Image and labels on one grid. The image is shown alone if the grids differ or nothing is labelled.
     title : str
 
     Returns
@@ -78,7 +78,7 @@ def _upright(volume: Volume) -> nib.Nifti1Image:
 
 
 def _box(values: np.ndarray, spacing: np.ndarray) -> tuple[tuple[slice, ...], np.ndarray]:
-    """The part around the labels, all of it where there are none; and the middle of the labels in it."""
+    """Return the part of the grid around the labels (the whole grid without labels), and their middle in it."""
     places = np.argwhere(values)
     if not len(places):
         return tuple(slice(0, n) for n in values.shape), np.array(values.shape) // 2

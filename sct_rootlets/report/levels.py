@@ -2,61 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib import MatplotlibDeprecationWarning, rc_context, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sct_rootlets.image import values_at
-from sct_rootlets.levels import Level, Levels, disc_name, level_color, level_name
+from sct_rootlets.levels import Kind, Level, Levels, disc_name, level_color, level_name
+from sct_rootlets.report.style import GRID, INK, save_png
+from sct_rootlets.straighten import Plane, arc_around, project_labels, sample_plane
+from sct_rootlets.subject import SubjectLevels
 
-if TYPE_CHECKING:
-    from sct_rootlets.subject import SubjectLevels
-
-#: Sampling of the straightened views, and how far they reach from the centerline.
+#: Pixels of the straightened views, and their reach from the centerline: posterior to anterior, and left to right.
 STEP_MM = 0.5
 SAGITTAL_MM = (-15.0, 30.0)
 CORONAL_MM = (-20.0, 20.0)
 #: Rootlets this far in front of and behind the centerline are projected onto the coronal view.
 ROOTLET_DEPTH_MM = 8.0
-#: How much cord is shown above the first and below the last level.
+#: Length of cord that is shown above the first and below the last level.
 MARGIN_MM = 8.0
 #: Width of the rulers, in mm at the scale of the views beside them.
 RULERS_MM = 75.0
 INCH_PER_MM = 0.06
 MARGINS_INCH = (0.75, 0.15, 0.35, 0.55, 0.3)  # left, right, top, bottom, between panels
-INK, GRID = "#222222", "#BBBBBB"
 
 
-def save_levels_figure(subject: SubjectLevels, path: str | os.PathLike[str]) -> None:
-    """Draw `levels_figure` into a PNG file; same input, same bytes."""
-    with standard_settings():
-        levels_figure(subject).savefig(path, dpi=110, metadata={"Software": None})
-
-
-@contextlib.contextmanager
-def standard_settings() -> Iterator[None]:
-    """Matplotlib as it comes: a figure is the same whatever the user's own settings are."""
-    ours = {key: value for key, value in rcParamsDefault.items() if not key.startswith(("backend", "interactive"))}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MatplotlibDeprecationWarning)
-        with rc_context(ours):
-            yield
+def save_level_figures(subject: SubjectLevels, folder: Path, prefix: str) -> None:
+    """Draw every figure of `FIGURES` into a PNG file named by a prefix and the figure's ending."""
+    for ending, draw in FIGURES.items():
+        save_png(partial(draw, subject), folder / f"{prefix}_{ending}")
 
 
 def levels_figure(subject: SubjectLevels) -> Figure:
-    """Straightened views of the cord beside rulers of its spinal and vertebral levels.
+    """Draw straightened views of the cord beside rulers of its spinal and vertebral levels.
 
-    All panels share one vertical axis, mm along the cord from the reference, so that what stands side by side lies
-    at the same place of the cord.
+    All panels share one vertical axis, mm along the cord from the reference: things side by side lie at the same place
+    of the cord.
 
     Parameters
     ----------
@@ -82,7 +68,7 @@ def levels_figure(subject: SubjectLevels) -> Figure:
 
 
 def _panels(length_mm: float) -> tuple[Figure, list[Axes]]:
-    """A figure with three panels side by side, at one scale along and across the cord."""
+    """Make a figure with three panels side by side, at one scale along and across the cord."""
     widths = np.array([np.ptp(SAGITTAL_MM), np.ptp(CORONAL_MM), RULERS_MM]) * INCH_PER_MM
     height = length_mm * INCH_PER_MM
     left, right, top, bottom, gap = MARGINS_INCH
@@ -103,25 +89,14 @@ def _reference_text(name: str) -> str:
 
 
 def _shown_arc(subject: SubjectLevels) -> np.ndarray:
-    """Arc lengths of the rows of the straightened views."""
+    """Return the arc length of each row of the straightened views."""
     levels = [level for kind in subject.kinds for level in kind.levels]
-    cord = subject.centerline
-    first = max(min(level.rostral_mm for level in levels) - MARGIN_MM, cord.arc[0])
-    last = min(max(level.caudal_mm for level in levels) + MARGIN_MM, cord.cord_length)
-    return np.arange(first, last, STEP_MM)
+    return np.arange(*arc_around(levels, subject.centerline, MARGIN_MM), STEP_MM)
 
 
-def _plane(subject: SubjectLevels, arc: np.ndarray, across: np.ndarray, view: str, depth: float = 0.0) -> np.ndarray:
-    """Points of a straightened plane along the cord, shape (arc, across, 3), RAS+ mm."""
-    _, right, anterior = subject.centerline.frame(arc)
-    within, normal = (anterior, right) if view == "sagittal" else (right, anterior)
-    points = subject.centerline.position(arc) + depth * normal
-    return points[:, None] + across[None, :, None] * within[:, None]
-
-
-def _draw_view(axes: Axes, subject: SubjectLevels, arc: np.ndarray, across: np.ndarray, view: str) -> dict[str, Any]:
-    """Image (or a plain ground) and outline of the cord; returns where further layers go."""
-    points = _plane(subject, arc, across, view)
+def _draw_view(axes: Axes, subject: SubjectLevels, arc: np.ndarray, across: np.ndarray, plane: Plane) -> dict[str, Any]:
+    """Draw the image (or a plain ground) and the outline of the cord; return the place of further layers."""
+    line = subject.centerline
     rows = arc - subject.reference.arc_mm
     box: dict[str, Any] = {
         "extent": (across[0], across[-1], rows[-1], rows[0]),
@@ -129,12 +104,12 @@ def _draw_view(axes: Axes, subject: SubjectLevels, arc: np.ndarray, across: np.n
         "interpolation": "nearest",
     }
     if subject.image is not None:
-        values = np.nan_to_num(values_at(subject.image.data, subject.image.affine, points, order=1))
+        values = np.nan_to_num(sample_plane(subject.image, line, arc, across, plane))
         low, high = np.percentile(values, (1, 99.5))
         axes.imshow(values, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), **box)
     else:
         axes.set_facecolor("#EEEEEE")
-    cord = values_at(subject.cord.data, subject.cord.affine, points, order=1)
+    cord = sample_plane(subject.cord, line, arc, across, plane)
     if cord.max() >= 0.5 > cord.min():
         axes.contour(across, rows, cord, levels=[0.5], colors=[INK], linewidths=0.6)
     axes.set_xlim(across[0], across[-1])
@@ -142,12 +117,12 @@ def _draw_view(axes: Axes, subject: SubjectLevels, arc: np.ndarray, across: np.n
 
 
 def _draw_sagittal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
-    """Midsagittal plane, the cord coloured by spinal level (or by vertebral level where that is all there is)."""
+    """Draw the midsagittal plane, the cord coloured by spinal level, or by vertebral level if there are no others."""
     across = np.arange(*SAGITTAL_MM, STEP_MM)
     box = _draw_view(axes, subject, arc, across, "sagittal")
     levels = subject.spinal or subject.vertebral
     assert levels is not None  # a subject has at least one kind of levels
-    cord = values_at(subject.cord.data, subject.cord.affine, _plane(subject, arc, across, "sagittal"), order=0) > 0
+    cord = sample_plane(subject.cord, subject.centerline, arc, across, "sagittal", order=0) > 0
     labels = np.where(cord, levels.label(arc)[:, None], 0)
     _overlay(axes, labels, levels.kind, box, alpha=0.55)
     for disc in subject.discs:
@@ -166,21 +141,21 @@ def _draw_sagittal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
 
 
 def _draw_coronal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
-    """Coronal plane with the rootlets in front of and behind it projected onto it."""
+    """Draw the coronal plane, and project the rootlets in front of and behind it onto it."""
     across = np.arange(*CORONAL_MM, STEP_MM)
     box = _draw_view(axes, subject, arc, across, "coronal")
     if subject.rootlets is not None:
         step = max(STEP_MM, float(subject.rootlets.spacing.min()))  # no voxel is skipped
         depths = np.arange(-ROOTLET_DEPTH_MM, ROOTLET_DEPTH_MM + step, step)
-        planes = [_plane(subject, arc, across, "coronal", float(depth)) for depth in depths]
-        layers = [values_at(subject.rootlets.data, subject.rootlets.affine, plane, order=0) for plane in planes]
-        _overlay(axes, np.rint(np.max(layers, axis=0)).astype(int), "spinal", box, alpha=0.85)
+        labels = project_labels(subject.rootlets, subject.centerline, arc, across, "coronal", depths)
+        _overlay(axes, labels, "spinal", box, alpha=0.85)
     title = "coronal, straightened, with rootlets" if subject.rootlets is not None else "coronal, straightened"
     axes.set_title(title, fontsize=9, color=INK)
     axes.set_xlabel("left – right (mm)", fontsize=8, color=INK)
 
 
-def _overlay(axes: Axes, labels: np.ndarray, kind: Any, box: dict[str, Any], alpha: float) -> None:
+def _overlay(axes: Axes, labels: np.ndarray, kind: Kind, box: dict[str, Any], alpha: float) -> None:
+    """Draw labels in the colours of their levels."""
     values = np.unique(labels[labels > 0])
     colors = [level_color(level_name(int(value), kind)) for value in values]
     if len(values):
@@ -190,7 +165,7 @@ def _overlay(axes: Axes, labels: np.ndarray, kind: Any, box: dict[str, Any], alp
 
 
 def _draw_rulers(axes: Axes, subject: SubjectLevels) -> None:
-    """Spinal levels left, vertebral levels right, and the difference of the midpoints of shifted pairs between."""
+    """Draw spinal levels left, vertebral levels right, and between them the differences of shifted pairs."""
     axes.set_xlim(0, 10)
     axes.set_xticks([])
     axes.yaxis.grid(True, color=GRID, linewidth=0.5)
@@ -199,19 +174,18 @@ def _draw_rulers(axes: Axes, subject: SubjectLevels) -> None:
     for levels, x in ((subject.spinal, 0.6), (subject.vertebral, 6.6)):
         if levels is not None:
             _draw_ruler(axes, levels, x, offset)
-    for pair in subject.pairs:
-        if pair.pairing == "shifted":
-            ends = [pair.spinal.midpoint_mm - offset, pair.vertebral.midpoint_mm - offset]
-            axes.plot([3.4, 6.6], ends, color=INK, linewidth=0.9, linestyle=":")
-            axes.annotate(
-                f"{pair.difference_mm:+.1f}",
-                (5, sum(ends) / 2),
-                fontsize=7.5,
-                ha="center",
-                va="center",
-                color=INK,
-                bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
-            )
+    for pair in subject.shifted_pairs:
+        ends = [pair.spinal.midpoint_mm - offset, pair.vertebral.midpoint_mm - offset]
+        axes.plot([3.4, 6.6], ends, color=INK, linewidth=0.9, linestyle=":")
+        axes.annotate(
+            f"{pair.difference_mm:+.1f}",
+            (5, sum(ends) / 2),
+            fontsize=7.5,
+            ha="center",
+            va="center",
+            color=INK,
+            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
+        )
     axes.set_title(_rulers_title(subject), fontsize=9, color=INK)
     axes.set_xlabel("whiskers: ± 2 SD of an end; hatched: may be longer", fontsize=8, color=INK)
 
@@ -228,6 +202,7 @@ def _rulers_title(subject: SubjectLevels) -> str:
 
 
 def _draw_ruler(axes: Axes, levels: Levels, x: float, offset: float) -> None:
+    """Draw a bar for each level, with its name; levels that may be longer are hatched."""
     for level in levels.levels:
         top, color = level.rostral_mm - offset, level_color(level.name)
         axes.add_patch(
@@ -256,7 +231,7 @@ def _draw_ruler(axes: Axes, levels: Levels, x: float, offset: float) -> None:
 
 
 def _draw_uncertainty(axes: Axes, level: Level, x: float, offset: float) -> None:
-    """Whiskers of two standard deviations at both ends, on the two sides of the ruler."""
+    """Draw whiskers of two standard deviations at both ends, on the two sides of the ruler."""
     for end, sd, at in (
         (level.rostral_mm, level.rostral_sd_mm, x + 0.35),
         (level.caudal_mm, level.caudal_sd_mm, x + 2.45),
@@ -264,3 +239,7 @@ def _draw_uncertainty(axes: Axes, level: Level, x: float, offset: float) -> None
         axes.plot(
             [at, at], [end - offset - 2 * sd, end - offset + 2 * sd], color=INK, linewidth=1.1, solid_capstyle="butt"
         )
+
+
+#: Figures that are drawn of a subject, by the ending of their file names.
+FIGURES: dict[str, Callable[[SubjectLevels], Figure]] = {"levels.png": levels_figure}

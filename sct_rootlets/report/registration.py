@@ -1,4 +1,4 @@
-"""A picture of a registration: the subject before and after, and its rootlets against the template's."""
+"""The picture of a registration: the subject as scanned and in template space, with its rootlets."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from matplotlib.figure import Figure
 
 from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import level_color, level_name
-from sct_rootlets.report.levels import INK, standard_settings
+from sct_rootlets.report.style import INK, standard_settings
 
 if TYPE_CHECKING:
-    from sct_rootlets.registration.to_template import Registration
+    from sct_rootlets.registration.result import Registration
 
 PointMap = Callable[[np.ndarray], np.ndarray]
 
-#: Size of the pixels, how far views reach to either side, and beyond the outermost landmarks.
-PIXEL_MM, HALF_MM, MARGIN_MM = 0.5, 22.0, 15.0
-#: Rootlets this far in front of and behind the cord are projected onto coronal views.
-DEPTH_MM = 8.0
+#: Size of the pixels, half of the width of a view, and its margin beyond the outermost landmarks.
+PIXEL_MM, VIEW_HALF_WIDTH_MM, VIEW_MARGIN_MM = 0.5, 22.0, 15.0
+#: Rootlets within this distance in front of and behind the cord are projected onto coronal views.
+PROJECTION_DEPTH_MM = 8.0
+#: Scale of the views.
 INCH_PER_MM = 0.042
 
 
 def save_registration_figure(registration: Registration, path: str | os.PathLike[str] | IO[bytes]) -> None:
-    """Draw `registration_figure` into a PNG file, or stream; same input, same bytes."""
+    """Draw `registration_figure` into a PNG file or stream; the same input gives the same bytes."""
     with standard_settings():
         registration_figure(registration).savefig(path, dpi=110, format="png", metadata={"Software": None})
 
 
 def registration_figure(registration: Registration) -> Figure:
-    """Four views: the subject as scanned, and in template space, from the side and from the front.
+    """Draw four views: the subject as scanned, and in template space, from the side and from the front.
 
-    In template space the outline is the template's cord, and lines mark the middle of each of its levels: the
-    subject's rootlets, in colours, should lie around them.
+    In template space the outline is that of the template's cord, and lines mark the middle of each level of the
+    template: the subject's rootlets, in colours, should lie around the lines.
 
     Parameters
     ----------
@@ -47,29 +48,28 @@ def registration_figure(registration: Registration) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    found = registration.alignment
-    used = [pair for pair in found.pairs if pair.used]
-    before = _view(found.subject.space.points, [pair.subject.arc_mm for pair in used])
-    after = _view(found.template.space.points, [pair.template.arc_mm for pair in used])
+    template_cord, subject_cord = registration.alignment.template_cord, registration.alignment.subject_cord
+    used = [pair for pair in registration.alignment.pairs if pair.used]
+    before = _view(subject_cord.space.points, [pair.subject.arc_mm for pair in used])
+    after = _view(template_cord.space.points, [pair.template.arc_mm for pair in used])
     height = max(np.ptp(before[2]), np.ptp(after[2])) * INCH_PER_MM
-    width = (2 * HALF_MM + 1) * INCH_PER_MM
+    width = (2 * VIEW_HALF_WIDTH_MM + 1) * INCH_PER_MM
     figure = Figure(figsize=(4 * width + 2.0, height + 0.8), facecolor="white")
     axes = figure.subplots(1, 4)
     figure.subplots_adjust(left=0.05, right=0.99, top=1 - 0.4 / (height + 0.8), bottom=0.03, wspace=0.24)
     rootlets = {**registration.sources, **registration.segmented}.get("rootlets")
-    for line, name, view, warp in (
-        (axes[:2], "as scanned", before, None),
-        (axes[2:], "in template space", after, registration.in_subject),
+    for panels, name, view, outline, warp in (
+        (axes[:2], "as scanned", before, subject_cord.mask, None),
+        (axes[2:], "in template space", after, template_cord.mask, registration.map_to_subject),
     ):
-        for panel, plane in zip(line, ("sagittal", "coronal"), strict=True):
-            outline = found.subject.mask if warp is None else found.template.mask
+        for panel, plane in zip(panels, ("sagittal", "coronal"), strict=True):
             _draw(panel, plane, view, (registration.image, outline, rootlets), warp)
             panel.set_title(f"{plane}, {name}", fontsize=8, color=INK)
     for panel in axes[1::2]:
         panel.tick_params(labelleft=False)
     for panel in axes[2:]:
         for pair in used:
-            z = found.template.space.points(np.array([[pair.template.arc_mm, 0, 0]]))[0, 2]
+            z = template_cord.space.points(np.array([[pair.template.arc_mm, 0, 0]]))[0, 2]
             colour = level_color(pair.template.name) if pair.template.kind == "rootlets" else INK
             panel.axhline(z, color=colour, linewidth=0.8, linestyle=":")
             panel.annotate(pair.template.name, (0.01, z), xycoords=("axes fraction", "data"), fontsize=6.5,
@@ -78,10 +78,10 @@ def registration_figure(registration: Registration) -> Figure:
 
 
 def _view(points: PointMap, arcs: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Middle of what is shown (RAS+ mm), and pixel positions across and along z."""
+    """Place a view over the landmarks; returns its middle (RAS+ mm), and pixel positions across and along z."""
     line = points(np.array([[arc, 0.0, 0.0] for arc in (min(arcs), np.mean(arcs), max(arcs))]))
-    z = np.arange(line[:, 2].min() - MARGIN_MM, line[:, 2].max() + MARGIN_MM, PIXEL_MM)
-    return line[1], np.arange(-HALF_MM, HALF_MM + PIXEL_MM, PIXEL_MM), z
+    z = np.arange(line[:, 2].min() - VIEW_MARGIN_MM, line[:, 2].max() + VIEW_MARGIN_MM, PIXEL_MM)
+    return line[1], np.arange(-VIEW_HALF_WIDTH_MM, VIEW_HALF_WIDTH_MM + PIXEL_MM, PIXEL_MM), z
 
 
 def _draw(
@@ -91,7 +91,19 @@ def _draw(
     volumes: tuple[Volume, Volume, Volume | None],
     warp: PointMap | None,
 ) -> None:
-    """Image, outline of a cord, and rootlets; the outline is of the space that is shown."""
+    """Draw the image, the outline of a cord, and rootlets.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    plane : {"sagittal", "coronal"}
+    view : (numpy.ndarray, numpy.ndarray, numpy.ndarray)
+        See `_view`.
+    volumes : (Volume, Volume, Volume or None)
+        Image, outline and rootlets. The outline lies in the space that is shown, the others in the subject.
+    warp : callable, optional
+        Map from that space to the subject.
+    """
     centre, across, z = view
     image, outline, rootlets = volumes
     points = np.empty((len(z), len(across), 3))
@@ -109,7 +121,7 @@ def _draw(
     if rootlets is not None and plane == "coronal":
         depth = np.zeros(3)
         layers = []
-        for offset in np.arange(-DEPTH_MM, DEPTH_MM + 1, 1.0):
+        for offset in np.arange(-PROJECTION_DEPTH_MM, PROJECTION_DEPTH_MM + 1, 1.0):
             depth[normal] = offset
             layers.append(_sample(rootlets, points + depth, 0, warp))
         labels = np.rint(np.max(layers, axis=0)).astype(int)
@@ -124,6 +136,7 @@ def _draw(
 
 
 def _sample(volume: Volume, points: np.ndarray, order: int, warp: PointMap | None) -> np.ndarray:
+    """Sample a volume at points of shape (..., 3) in RAS+ mm, mapped by a warp if there is one."""
     if warp is not None:
         points = warp(points.reshape(-1, 3)).reshape(points.shape)
     return values_at(volume.data, volume.affine, points, order)

@@ -1,6 +1,6 @@
-"""Where the Spinal Cord Toolbox (SCT) is, where pip has put this package, and whether the two belong together.
+"""The installed Spinal Cord Toolbox (SCT) and this package beside it: where each is, and whether they belong together.
 
-Nothing is written in here.
+Nothing is written here.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 
 from sct_rootlets.errors import LinkError
 
-#: The command of ours that has the name of one of SCT's.
-SHARED = "sct_deepseg"
-#: What `install_sct` calls the environment that it makes.
-_PYTHONS = ("python/envs/venv_sct/bin/python", "venv_sct/bin/python")
+#: Our command that has the same name as a command of SCT.
+SHARED_COMMAND = "sct_deepseg"
+#: Paths of Python in the environments that SCT's installer makes.
+_PYTHON_PATHS = ("python/envs/venv_sct/bin/python", "venv_sct/bin/python")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Toolbox:
     Attributes
     ----------
     folder : Path
-        What SCT calls ``SCT_DIR``.
+        The folder that SCT calls ``SCT_DIR``.
     version : str
     """
 
@@ -43,7 +43,7 @@ class Toolbox:
 
 @dataclass(frozen=True)
 class Environment:
-    """The Python environment that runs, and what pip has installed of this package in it.
+    """The running Python environment, and this package as pip has installed it there.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Environment:
     def own_commands(self) -> list[str]:
         """Names of our commands that SCT does not have."""
         points = self.package.entry_points.select(group="console_scripts")
-        return sorted(point.name for point in points if point.name != SHARED)
+        return sorted(point.name for point in points if point.name != SHARED_COMMAND)
 
     @property
     def record(self) -> Path | None:
@@ -71,13 +71,13 @@ class Environment:
         return None
 
 
-def environment() -> Environment:
-    """The environment that runs.
+def find_environment() -> Environment:
+    """Find the running environment, and this package in it.
 
     Raises
     ------
     LinkError
-        If this package is not installed in it, or the system is Windows.
+        If this package is not installed there, or the system is Windows.
     """
     if os.name == "nt":
         raise LinkError("linking with the Spinal Cord Toolbox works on Linux and macOS (and in WSL), not on Windows")
@@ -92,42 +92,43 @@ def environment() -> Environment:
 
 
 def find_toolbox(folder: str | os.PathLike[str] | None = None) -> Toolbox:
-    """Find the SCT that this environment runs.
+    """Find the SCT that runs in this environment.
 
     Parameters
     ----------
     folder : path, optional
-        Where it must be; by default it is found by itself.
+        Folder in which SCT must be; by default it is found by importing it.
 
     Raises
     ------
     LinkError
-        If there is none, or it runs in another environment.
+        If there is no SCT, or it runs in another environment.
     """
     spec = find_spec("spinalcordtoolbox")
-    here = None if spec is None or spec.origin is None else Path(spec.origin).resolve().parents[1]
+    imported = None if spec is None or spec.origin is None else Path(spec.origin).resolve().parents[1]
     named = folder or os.environ.get("SCT_DIR")
     wanted = None if named is None else Path(named).resolve()
     if wanted is not None and folder is not None and not (wanted / "spinalcordtoolbox" / "version.txt").is_file():
         raise LinkError(
             f"{folder} is not the folder of a Spinal Cord Toolbox (it has no spinalcordtoolbox/version.txt)"
         )
-    if here is None or (folder is not None and here != wanted):
-        raise LinkError(_elsewhere(wanted))
+    if imported is None or (folder is not None and imported != wanted):
+        raise LinkError(_elsewhere_message(wanted))
     try:
-        version = (here / "spinalcordtoolbox" / "version.txt").read_text(encoding="utf-8").strip()
+        version = (imported / "spinalcordtoolbox" / "version.txt").read_text(encoding="utf-8").strip()
     except OSError:
         version = "of unknown version"
-    return Toolbox(here, version)
+    return Toolbox(imported, version)
 
 
-def _elsewhere(wanted: Path | None) -> str:
+def _elsewhere_message(wanted: Path | None) -> str:
+    """Say where SCT was expected, and what to do."""
     if wanted is None:
         return (
             f"no Spinal Cord Toolbox is found in {sys.prefix}; install sct_rootlets with SCT's own Python and link "
             "there, or name SCT's folder: -sct-dir <folder>"
         )
-    pythons = [wanted / python for python in _PYTHONS if (wanted / python).exists()]
+    pythons = [wanted / python for python in _PYTHON_PATHS if (wanted / python).exists()]
     python = pythons[0] if pythons else "<SCT's python>"
     return (
         f"the Spinal Cord Toolbox in {wanted} does not run in this environment ({sys.prefix}); install and link in its "
@@ -135,11 +136,31 @@ def _elsewhere(wanted: Path | None) -> str:
     )
 
 
-def nnunet_notes() -> list[str]:
-    """What is wrong with the nnU-Net that SCT runs; normally nothing.
+def commands_to_link(environment: Environment, toolbox: Toolbox) -> list[Path]:
+    """List our commands in the folder of SCT's; none if the environment's own folder is on the PATH instead."""
+    if not toolbox.commands.is_dir() or toolbox.commands.resolve() == environment.scripts.resolve():
+        return []
+    return [toolbox.commands / name for name in environment.own_commands]
 
-    ``nnunetv2`` and SCT's fork of it, ``nnunetv2-neuropoly``, put their files into the same folder: pip lets the one
-    overwrite the other without a word.
+
+def is_ours(command: Path, environment: Environment) -> bool:
+    """Tell whether a command is a link to ours, even a dangling one, or a copy of ours."""
+    if command.is_symlink():
+        target = os.path.normpath(command.parent.resolve() / command.readlink())
+        return target == os.path.normpath(environment.scripts.resolve() / command.name)
+    return command.is_file() and launches(command, "sct_rootlets")
+
+
+def launches(file: Path, package: str) -> bool:
+    """Tell whether a command, as pip writes it, runs a package."""
+    return f"from {package}".encode() in file.read_bytes()
+
+
+def nnunet_notes() -> list[str]:
+    """Report what is wrong with the nnU-Net that SCT runs; normally nothing.
+
+    ``nnunetv2`` and SCT's fork of it, ``nnunetv2-neuropoly``, put their files into the same folder: pip lets one
+    overwrite the other without a warning.
     """
     installed = []
     for name in ("nnunetv2", "nnunetv2-neuropoly"):

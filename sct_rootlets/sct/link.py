@@ -1,9 +1,9 @@
-"""Add our tasks and commands to an installed Spinal Cord Toolbox (SCT), take them out again, and say how things stand.
+"""Adding our tasks and commands to an installed Spinal Cord Toolbox (SCT), and removing them again.
 
-What is written: a ``.pth`` file, which lets each Python of SCT's environment wait for SCT's tasks to be loaded (see
-`sct_rootlets.plugin.hook`), and links to our commands in the folder that SCT has on the PATH. Nothing of SCT's is changed.
-One thing is put right: pip has written our ``sct_deepseg`` over SCT's in the environment (not the copy on the PATH).
-SCT's is put back, and struck off the lists of what pip deletes when it uninstalls this package.
+Two things are written: a ``.pth`` file, by which each Python of SCT's environment waits for SCT's tasks to be loaded
+(see `sct_rootlets.plugin.hook`), and links to our commands in the folder that SCT has on the PATH. No file of SCT is
+changed. One thing is repaired: pip has replaced the ``sct_deepseg`` of SCT in the environment by ours (but not the copy
+on the PATH). The command of SCT is put back, and removed from the list of files that pip deletes with this package.
 """
 
 from __future__ import annotations
@@ -24,16 +24,24 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from sct_rootlets.errors import LinkError
-from sct_rootlets.sct.installation import SHARED, Environment, Toolbox, nnunet_notes
+from sct_rootlets.sct.installation import (
+    SHARED_COMMAND,
+    Environment,
+    Toolbox,
+    commands_to_link,
+    is_ours,
+    launches,
+    nnunet_notes,
+)
 
-PTH = "sct_rootlets_link.pth"
-# One line, as site wants it; silent where the package has been uninstalled and this file has been left behind.
+PTH_FILE = "sct_rootlets_link.pth"
+# Python's site module wants one line; it does nothing where this file was left behind by an uninstalled package.
 _PTH_TEXT = (
     'import sys; exec("'
     r"try:\n from sct_rootlets.plugin import hook\n hook.install()\nexcept Exception:\n pass"
     '")\n'
 )
-_ASK = (
+_LIST_TASKS_CODE = (
     "import json, spinalcordtoolbox.scripts.sct_deepseg\n"
     "from sct_rootlets.plugin.register import added_tasks\n"
     "print(json.dumps(added_tasks()))"
@@ -41,7 +49,7 @@ _ASK = (
 
 
 def link(environment: Environment, toolbox: Toolbox) -> list[str]:
-    """Link; linking twice is linking once.
+    """Link our tasks and commands; linking again changes nothing.
 
     Parameters
     ----------
@@ -51,20 +59,20 @@ def link(environment: Environment, toolbox: Toolbox) -> list[str]:
     Returns
     -------
     list of str
-        What was done, and what to know.
+        Lines for the user: the linked tasks, and notes.
 
     Raises
     ------
     LinkError
-        If a file cannot be written, another program's is in the way, or SCT does not take the tasks; then nothing
-        is linked.
+        If a file cannot be written, a command of another program has the same name, or SCT does not take the tasks;
+        then nothing is linked.
     """
-    with ExitStack() as undo, _one_line():
+    with ExitStack() as undo, _one_line_errors():
         notes = restore_shared(environment, toolbox)
         for command in _missing_commands(environment, toolbox):
             _symlink(command, environment.scripts / command.name)
             undo.callback(command.unlink)
-        pth = environment.site_packages / PTH
+        pth = environment.site_packages / PTH_FILE
         if not pth.exists():
             undo.callback(pth.unlink, missing_ok=True)
         _write(pth, _PTH_TEXT.encode())
@@ -76,29 +84,29 @@ def link(environment: Environment, toolbox: Toolbox) -> list[str]:
 
 
 def unlink(environment: Environment, toolbox: Toolbox | None) -> list[str]:
-    """Take out what `link` has added, and see to it that uninstalling the package leaves SCT's commands alone.
+    """Remove what `link` has added, and make sure that uninstalling the package leaves SCT's commands in place.
 
     Parameters
     ----------
     environment : Environment
     toolbox : Toolbox, optional
-        None where it is gone.
+        None if SCT is gone.
 
     Returns
     -------
     list of str
-        What was done.
+        Lines for the user: the removed files, and notes.
 
     Raises
     ------
     LinkError
         If a file cannot be deleted.
     """
-    with _one_line():
-        pth = environment.site_packages / PTH
+    with _one_line_errors():
+        pth = environment.site_packages / PTH_FILE
         removed = [pth] if pth.exists() else []
         if toolbox is not None:
-            removed += [command for command in _commands(environment, toolbox) if _is_ours(command, environment)]
+            removed += [command for command in commands_to_link(environment, toolbox) if is_ours(command, environment)]
         for path in removed:
             path.unlink()
         notes = [] if toolbox is None else restore_shared(environment, toolbox)
@@ -106,16 +114,16 @@ def unlink(environment: Environment, toolbox: Toolbox | None) -> list[str]:
 
 
 def restore_shared(environment: Environment, toolbox: Toolbox) -> list[str]:
-    """Put SCT's ``sct_deepseg`` back into its environment, and have pip leave it there.
+    """Put SCT's ``sct_deepseg`` back into its environment, where pip will leave it.
 
     Returns
     -------
     list of str
-        A note, if SCT's own command is not to be found.
+        A note if SCT's own command was not found; otherwise empty.
     """
-    command = environment.scripts / SHARED
-    if not command.exists() or _mentions(command, "sct_rootlets"):
-        source = _own_launcher(environment, toolbox)
+    command = environment.scripts / SHARED_COMMAND
+    if not command.exists() or launches(command, "sct_rootlets"):
+        source = _find_launcher_of_sct(environment, toolbox)
         if source is None:
             return [
                 f"{command} is still ours (it hands over to SCT's): SCT's own copy is not in {toolbox.commands}; after "
@@ -123,7 +131,7 @@ def restore_shared(environment: Environment, toolbox: Toolbox) -> list[str]:
             ]
         with _staged(command) as stage:
             shutil.copy2(source, stage)
-    _strike_off(environment, command)
+    _keep_from_pip(environment, command)
     return []
 
 
@@ -134,10 +142,10 @@ def ask_toolbox(environment: Environment) -> tuple[list[str], str]:
     -------
     tasks : list of str
     trouble : str
-        Its last words, where it has none.
+        Last line of the errors if there are no tasks; otherwise empty.
     """
     done = subprocess.run(
-        [sys.executable, "-c", _ASK], capture_output=True, text=True, check=False, cwd=environment.prefix
+        [sys.executable, "-c", _LIST_TASKS_CODE], capture_output=True, text=True, check=False, cwd=environment.prefix
     )
     with contextlib.suppress(ValueError, IndexError):
         tasks = json.loads(done.stdout.splitlines()[-1])
@@ -146,103 +154,43 @@ def ask_toolbox(environment: Environment) -> tuple[list[str], str]:
     return [], (done.stderr.strip().splitlines() or ["it gives no reason"])[-1]
 
 
-def status(environment: Environment, toolbox: Toolbox) -> list[str]:
-    """What is linked, with which SCT, and which weights there are.
-
-    Returns
-    -------
-    list of str
-        Lines for a reader.
-    """
-    pth = environment.site_packages / PTH
-    tasks, trouble = ask_toolbox(environment) if pth.exists() else ([], "not linked: sct_rootlets link")
-    commands = [str(command) for command in _commands(environment, toolbox) if _is_ours(command, environment)]
-    if toolbox.commands == environment.scripts or not toolbox.commands.is_dir():
-        commands = [str(environment.scripts / name) for name in environment.own_commands]
-    shared = environment.scripts / SHARED
-    own = shared.exists() and not _mentions(shared, "sct_rootlets")
-    return [
-        f"sct_rootlets {environment.package.version} in {environment.prefix}",
-        f"Spinal Cord Toolbox {toolbox.version} in {toolbox.folder}",
-        f"tasks: {', '.join(tasks)}" if tasks else f"tasks: none ({trouble})",
-        f"linked by: {pth if pth.exists() else 'nothing'}",
-        f"commands: {', '.join(commands) or 'none on the PATH of SCT'}",
-        f"{shared}: {'of SCT' if own else 'ours, which hands over to that of SCT (sct_rootlets link puts it back)'}",
-        f"weights: {_weights()}",
-        *nnunet_notes(),
-    ]
-
-
-def _weights() -> str:
-    from sct_rootlets.models.weights import FOLDER, installed_names, manifest
-
-    try:
-        own = manifest()
-        bundled = f"{own['name']} {own['version']}, bundled, {own['bytes'] / 1e6:.1f} MB in {FOLDER}"
-    except (OSError, ValueError, KeyError):
-        return f"those in {FOLDER} are damaged; install sct_rootlets again"
-    try:
-        installed = installed_names()
-    except ImportError:  # without platformdirs there is no folder to look in
-        installed = []
-    return "; ".join([bundled, *(f"{name}, installed" for name in installed)])
-
-
-def _commands(environment: Environment, toolbox: Toolbox) -> list[Path]:
-    """Our commands where SCT's are; none if the environment's own folder is on the PATH instead."""
-    if not toolbox.commands.is_dir() or toolbox.commands.resolve() == environment.scripts.resolve():
-        return []
-    return [toolbox.commands / name for name in environment.own_commands]
-
-
 def _missing_commands(environment: Environment, toolbox: Toolbox) -> list[Path]:
-    missing = [command for command in _commands(environment, toolbox) if not _is_ours(command, environment)]
+    """List the commands that are still to be linked, or raise a `LinkError` if another program has such a command."""
+    missing = [command for command in commands_to_link(environment, toolbox) if not is_ours(command, environment)]
     for command in missing:
         if os.path.lexists(command):
             raise LinkError(f"{command} is there already and not ours; move it away")
     return missing
 
 
-def _is_ours(command: Path, environment: Environment) -> bool:
-    """Whether a command is a link to ours, even one that leads nowhere any more, or a copy of it."""
-    if command.is_symlink():
-        target = os.path.normpath(command.parent.resolve() / command.readlink())
-        return target == os.path.normpath(environment.scripts.resolve() / command.name)
-    return command.is_file() and _mentions(command, "sct_rootlets")
-
-
-def _own_launcher(environment: Environment, toolbox: Toolbox) -> Path | None:
-    """A copy of SCT's ``sct_deepseg``: that on the PATH, else another command of SCT's, as pip writes all alike."""
+def _find_launcher_of_sct(environment: Environment, toolbox: Toolbox) -> Path | None:
+    """Find a copy of SCT's ``sct_deepseg``: that on the PATH, or another command of SCT, as pip writes all alike."""
     others = [environment.scripts / name for name in ("sct_image", "sct_maths", "sct_version")]
-    for source in (toolbox.commands / SHARED, *others):
-        if source.is_file() and _mentions(source, "spinalcordtoolbox") and not _mentions(source, "sct_rootlets"):
+    for source in (toolbox.commands / SHARED_COMMAND, *others):
+        if source.is_file() and launches(source, "spinalcordtoolbox") and not launches(source, "sct_rootlets"):
             return source
     return None
 
 
-def _mentions(file: Path, package: str) -> bool:
-    return f"from {package}".encode() in file.read_bytes()
-
-
-def _strike_off(environment: Environment, command: Path) -> None:
-    """Take our ``sct_deepseg`` out of what pip deletes with the package: listed files, and commands by name."""
+def _keep_from_pip(environment: Environment, command: Path) -> None:
+    """Remove a command from the records by which pip deletes the package's files: RECORD, and the commands' names."""
     record = environment.record
     if record is None:
         return
-    points = record.with_name("entry_points.txt")
-    lines = points.read_bytes().splitlines(keepends=True)
-    commands = b"".join(line for line in lines if line.split(b"=")[0].strip() != SHARED.encode())
+    entry_points = record.with_name("entry_points.txt")
+    lines = entry_points.read_bytes().splitlines(keepends=True)
+    commands = b"".join(line for line in lines if line.split(b"=")[0].strip() != SHARED_COMMAND.encode())
     digest = base64.urlsafe_b64encode(hashlib.sha256(commands).digest()).rstrip(b"=").decode()
     files = []
     for name, *rest in csv.reader(io.StringIO(record.read_text(encoding="utf-8"))):
-        place = (environment.site_packages / name).resolve()
-        if place == points.resolve():
+        path = (environment.site_packages / name).resolve()
+        if path == entry_points.resolve():
             rest = [f"sha256={digest}", str(len(commands))]
-        if place != command.resolve():
+        if path != command.resolve():
             files.append([name, *rest])
     listing = io.StringIO()
     csv.writer(listing, lineterminator="\n").writerows(files)
-    for path, content in ((points, commands), (record, listing.getvalue().encode())):
+    for path, content in ((entry_points, commands), (record, listing.getvalue().encode())):
         if path.read_bytes() != content:
             _write(path, content)
 
@@ -254,13 +202,13 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _symlink(path: Path, target: Path) -> None:
-    """Link relatively, so that the folder may be moved as a whole."""
+    """Make a relative link, so that the folder may be moved as a whole."""
     path.symlink_to(os.path.relpath(target.parent.resolve() / target.name, path.parent.resolve()))
 
 
 @contextlib.contextmanager
 def _staged(path: Path) -> Iterator[Path]:
-    """Give a temporary file that takes the place of another one when all went well."""
+    """Give a temporary file that replaces another one at the end, unless an error occurs."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     os.close(handle)
     stage = Path(name)
@@ -272,7 +220,8 @@ def _staged(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _one_line() -> Iterator[None]:
+def _one_line_errors() -> Iterator[None]:
+    """Turn errors of reading and writing into a `LinkError`."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Find the spinal cord in a whole image, coarsely: where it runs, and which levels its surroundings look like."""
+"""Finding the spinal cord in a whole image, coarsely: its centerline, and the level names that the image suggests."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import ImageError, LabelError
 from sct_rootlets.image import Volume
 from sct_rootlets.models.model import Model
-from sct_rootlets.segmentation.grid import orient, reduced
+from sct_rootlets.segmentation.grid import downsample, orient
 from sct_rootlets.segmentation.predictor import tiled_logits
-from sct_rootlets.segmentation.straight import names_of_rows
+from sct_rootlets.segmentation.straight import predict_level_names
 
-#: Less of a cord than this is no cord.
-SHORTEST_MM = 20.0
-#: Coarse volumes up to so many voxels are looked at in one piece.
-ONE_PIECE = 3_000_000
-#: Sizes that the network can halve at each of its resolutions are multiples of this.
-STRIDE = 16
+#: Shorter pieces are not taken for a cord.
+MIN_CORD_LENGTH_MM = 20.0
+#: Coarse volumes of up to so many voxels are segmented in one tile.
+MAX_SINGLE_TILE_VOXELS = 3_000_000
+#: The size of a tile must be a multiple of this, so that the network can halve it at each of its resolutions.
+TILE_SIZE_FACTOR = 16
+#: Distance between tiles, as a share of their size.
+TILE_STEP = 0.75
 
 
 @dataclass(frozen=True)
-class CordSight:
-    """The cord as it was found.
+class CoarseCord:
+    """The cord as it was found in the coarse image.
 
     Attributes
     ----------
     centerline : Centerline
     arc : numpy.ndarray, shape (N,)
-        Positions along it in mm.
+        Positions along the centerline in mm.
     names : numpy.ndarray, shape (N, N_NAMES)
-        Log-probability of each level at these positions, by what vertebrae and cord look like.
+        Log-probability of each level at these positions, from the look of vertebrae and cord.
     """
 
     centerline: Centerline
@@ -42,15 +44,15 @@ class CordSight:
     names: np.ndarray
 
 
-def find_cord(model: Model, names_model: Model, volume: Volume, device: str | torch.device = "cpu") -> CordSight:
-    """Find the cord.
+def find_cord(model: Model, names_model: Model, volume: Volume, device: str | torch.device = "cpu") -> CoarseCord:
+    """Find the cord, and predict level names along it.
 
     Parameters
     ----------
     model : Model
-        Of the cord, on coarse isotropic voxels.
+        The network of the cord, for coarse isotropic voxels.
     names_model : Model
-        Of names, on the straightened spine.
+        The network of names, for straightened images.
     volume : Volume
     device : str or torch.device
 
@@ -59,7 +61,7 @@ def find_cord(model: Model, names_model: Model, volume: Volume, device: str | to
     ImageError
         If there is no cord in the image.
     """
-    data, affine = reduced(orient(volume, model.orientation, model.permutation), model.spacing_mm[0])
+    data, affine = downsample(orient(volume, model.orientation, model.permutation), model.spacing_mm[0])
     deviation = float(data.std())
     if not np.isfinite(deviation):
         raise ImageError(f"{volume.name} holds NaN or infinite values; replace them by 0")
@@ -67,30 +69,36 @@ def find_cord(model: Model, names_model: Model, volume: Volume, device: str | to
         raise ImageError(f"{volume.name} shows nothing: all its voxels are about {data.mean():g}")
     image = torch.from_numpy((data - data.mean()) / deviation)
     patch = model.patch
-    if image.numel() <= ONE_PIECE:
-        patch = tuple(int(np.ceil(n / STRIDE) * STRIDE) for n in image.shape)
-    logits = tiled_logits(model, image, patch, step=0.75, device=device)
-    probability = logits.softmax(0).numpy()
-    there = 1 - probability[0]
-    mask = largest_piece(there > 0.5, np.ones((3, 3, 3)))
+    if image.numel() <= MAX_SINGLE_TILE_VOXELS:
+        patch = tuple(int(np.ceil(n / TILE_SIZE_FACTOR) * TILE_SIZE_FACTOR) for n in image.shape)
+    logits = tiled_logits(model, image, patch, step=TILE_STEP, device=device)
+    background = logits.softmax(0).numpy()[0]
+    mask = largest_piece(1 - background > 0.5, np.ones((3, 3, 3)))
     try:
         if not mask.any():
             raise LabelError("nothing found")
         centerline = fit_centerline(mask, affine)
     except LabelError as error:
         raise ImageError(no_cord(volume)) from error
-    if centerline.cord_length < SHORTEST_MM:
+    if centerline.cord_length < MIN_CORD_LENGTH_MM:
         raise ImageError(no_cord(volume))
-    return CordSight(centerline, *names_of_rows(names_model, data, affine, centerline, device))
+    return CoarseCord(centerline, *predict_level_names(names_model, data, affine, centerline, device))
 
 
 def no_cord(volume: Volume) -> str:
-    """What to say where there is no cord."""
+    """Return the error message for an image without a cord."""
     return f"no spinal cord was found in {volume.name}; is it a T2w or MP2RAGE scan of the neck, and oriented rightly?"
 
 
 def largest_piece(mask: np.ndarray, structure: np.ndarray | None = None) -> np.ndarray:
-    """The largest connected piece of a mask; voxels touch by their faces unless a structure says otherwise."""
+    """Return the largest connected piece of a mask.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray of bool, shape (I, J, K)
+    structure : numpy.ndarray, shape (3, 3, 3), optional
+        Neighbours that count as connected; by default those that share a face.
+    """
     pieces, n_pieces = ndimage.label(mask, structure)
     if n_pieces < 2:
         return mask

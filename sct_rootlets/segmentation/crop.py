@@ -101,7 +101,7 @@ def crop_along_cord(volume: Volume, model: Model, centerline: Centerline) -> Cor
     low, high = starts.min(axis=0), starts.max(axis=0) + model.patch
     box = tuple(slice(int(a), int(min(b, n))) for a, b, n in zip(low, high, resampling.target, strict=True))
     mean, deviation = mean_and_deviation(oriented.data)
-    image = (resampling.cut(oriented.data, box, order=3) - mean) / max(deviation, 1e-8)
+    image = (resampling.crop(oriented.data, box, order=3) - mean) / max(deviation, 1e-8)
     affine[:3, 3] = apply_affine(affine, low)
     return CordCrop(
         image=np.pad(image, [(0, int(b) - part.stop) for b, part in zip(high, box, strict=True)]),

@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import LEVEL_PITCH_MM, spinal_middles
 from sct_rootlets.levels import ABOVE_C2, BELOW_T1, FIRST_NAMED, LAST_NAMED, N_NAMES, ROOTS
-from sct_rootlets.segmentation.cord import CordSight
+from sct_rootlets.segmentation.cord import CoarseCord
 from sct_rootlets.segmentation.prediction import Prediction
 from sct_rootlets.spinal import DISTANCE_MM
 
@@ -108,12 +108,12 @@ def evidence_from_rootlets(prediction: Prediction, near: NearCord) -> NameEviden
     return NameEvidence("rootlets", log_probability)
 
 
-def evidence_from_spine(coarse: CordSight, centerline: Centerline, n_cells: int) -> NameEvidence:
+def evidence_from_spine(coarse: CoarseCord, centerline: Centerline, n_cells: int) -> NameEvidence:
     """Interpolate what the network of names says of the straightened spine, to the cells along the cord.
 
     Parameters
     ----------
-    coarse : CordSight
+    coarse : CoarseCord
         The cord as it was found coarsely, with log-probabilities of names along its own centerline.
     centerline : Centerline
         Centerline along which the cells lie.

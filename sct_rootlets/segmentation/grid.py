@@ -1,4 +1,4 @@
-"""A volume as a network sees it: axes in the network's order, voxels of its size, read only where they are needed."""
+"""The voxel grid of a network: orientation, axis order and voxel size, and resampling between it and a volume."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from sct_rootlets.image import Volume
 
 Box = tuple[slice, ...]
 
-#: Voxels this much finer than wanted are smoothed before they are skipped over.
-SMOOTHED_FROM = 1.5
-#: What splines need around a region to be right within it, in voxels.
-MARGIN = 12
+#: Volumes whose voxels are this many times finer than the target's are smoothed first.
+MIN_SMOOTHED_RATIO = 1.5
+#: Standard deviation of a box of width 1, ``1 / sqrt(12)``: a Gaussian of this width replaces a mean over a voxel.
+_BOX_SD = 0.29
+#: Voxels around a region that splines need to be exact within it.
+SPLINE_MARGIN_VOXELS = 12
 
 
 @dataclass(frozen=True)
 class Oriented:
-    """A volume with its axes turned and reordered, without a copy.
+    """A volume with reoriented and reordered axes, without a copy.
 
     Attributes
     ----------
@@ -49,12 +51,12 @@ class Oriented:
         return voxel_sizes(self.affine)
 
     def restore(self, data: np.ndarray) -> np.ndarray:
-        """An array on this grid, in the axis order of the volume."""
+        """Return an array on this grid in the orientation and axis order of the volume."""
         return np.ascontiguousarray(apply_orientation(data.transpose(np.argsort(self._order)), self._back))
 
 
 def orient(volume: Volume, orientation: str = "RAS", permutation: tuple[int, ...] = (0, 1, 2)) -> Oriented:
-    """Turn a volume to an orientation, reverse its axes as nnU-Net does, then permute them.
+    """Reorient a volume, reverse its axes as nnU-Net does, then permute them.
 
     Parameters
     ----------
@@ -62,26 +64,26 @@ def orient(volume: Volume, orientation: str = "RAS", permutation: tuple[int, ...
     orientation : str
         nibabel's axis codes.
     permutation : tuple of int
-        Of the reversed axes.
+        Order of the reversed axes.
     """
-    there = ornt_transform(io_orientation(volume.affine), axcodes2ornt(orientation))
+    forth = ornt_transform(io_orientation(volume.affine), axcodes2ornt(orientation))
     back = ornt_transform(axcodes2ornt(orientation), io_orientation(volume.affine))
     order = tuple(2 - axis for axis in permutation)
-    affine = volume.affine @ inv_ornt_aff(there, volume.data.shape)
-    data = apply_orientation(volume.data, there).transpose(order)
+    affine = volume.affine @ inv_ornt_aff(forth, volume.data.shape)
+    data = apply_orientation(volume.data, forth).transpose(order)
     return Oriented(data, affine[:, [*order, 3]], back, order)
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """From the voxels of an oriented volume to voxels of another size over the same field of view.
+    """Resampling between the voxels of an oriented volume and target voxels over the same field of view.
 
     Attributes
     ----------
     shape : tuple of int
-        Of the volume.
+        Number of the volume's voxels along each axis.
     target : tuple of int
-        Number of the other voxels along each axis.
+        Number of the target voxels along each axis.
     """
 
     shape: tuple[int, ...]
@@ -89,92 +91,114 @@ class Resampling:
 
     @classmethod
     def to_spacing(cls, volume: Oriented, spacing_mm: tuple[float, ...]) -> Resampling:
-        """To voxels of about this size: their number is rounded, as in nnU-Net."""
+        """Choose target voxels of about a size: their number is rounded, as in nnU-Net."""
         shape = volume.data.shape
         target = [max(1, round(n * mm / to)) for n, mm, to in zip(shape, volume.spacing, spacing_mm, strict=True)]
         return cls(shape, tuple(target))
 
     @property
     def scale(self) -> np.ndarray:
-        """Voxels of the volume for each of the others, shape (3,)."""
+        """Size of the target voxels in voxels of the volume, shape (3,)."""
         return np.array(self.shape) / np.array(self.target)
 
     def affine(self, affine: np.ndarray) -> np.ndarray:
-        """Affine of the other voxels, from that of the volume."""
+        """Return the affine of the target voxels, given that of the volume."""
         matrix = np.diag([*self.scale, 1.0])
         matrix[:3, 3] = (self.scale - 1) / 2
         return affine @ matrix
 
-    def cut(self, data: np.ndarray, box: Box, order: int) -> np.ndarray:
-        """Values of the volume at the other voxels within a box, float32.
+    def crop(self, data: np.ndarray, box: Box, order: int) -> np.ndarray:
+        """Resample a box of the volume.
 
         Parameters
         ----------
         data : numpy.ndarray, shape ``shape``
+            Values at the volume's voxels.
         box : tuple of slice
-            Of the other voxels.
+            The box in target voxels.
         order : int
-            Of the spline, 0 to 3.
+            Order of the spline, 0 to 3.
+
+        Returns
+        -------
+        numpy.ndarray of float32
+            Values at the target voxels in the box.
         """
         scale = self.scale
         first = np.array([part.start for part in box])
         size = tuple(part.stop - part.start for part in box)
         low = (first + 0.5) * scale - 0.5
         high = (first + np.array(size) - 0.5) * scale - 0.5
-        begin = np.maximum(np.floor(low).astype(int) - MARGIN, 0)
-        end = np.minimum(np.ceil(high).astype(int) + MARGIN + 1, self.shape)
+        begin = np.maximum(np.floor(low).astype(int) - SPLINE_MARGIN_VOXELS, 0)
+        end = np.minimum(np.ceil(high).astype(int) + SPLINE_MARGIN_VOXELS + 1, self.shape)
         part = np.asarray(data[tuple(slice(a, b) for a, b in zip(begin, end, strict=True))], dtype=np.float32)
-        # Like a mean over the larger voxel; 0.29 is the standard deviation of a box of width 1.
-        width = [0.29 * np.sqrt(one**2 - 1) if one > SMOOTHED_FROM else 0.0 for one in scale]
-        if any(width):
-            part = ndimage.gaussian_filter(part, width)
+        # The Gaussian approximates a mean over the larger voxel.
+        sd = [_BOX_SD * np.sqrt(ratio**2 - 1) if ratio > MIN_SMOOTHED_RATIO else 0.0 for ratio in scale]
+        if any(sd):
+            part = ndimage.gaussian_filter(part, sd)
         if np.allclose(scale, 1):
             inner = tuple(slice(int(a - b), int(a - b) + n) for a, b, n in zip(first, begin, size, strict=True))
             return part[inner]
-        return _scaled(part, scale, low - begin, size, order)
+        return _resample(part, scale, low - begin, size, order)
 
-    def back(self, values: np.ndarray, box: Box) -> tuple[np.ndarray, Box]:
-        """Values known within a box of the other voxels, at the volume's voxels: linear, and the box there."""
+    def to_volume(self, values: np.ndarray, box: Box) -> tuple[np.ndarray, Box]:
+        """Resample a box of target voxels to the volume's voxels, linearly.
+
+        Parameters
+        ----------
+        values : numpy.ndarray
+            Values at the target voxels in the box.
+        box : tuple of slice
+            The box in target voxels.
+
+        Returns
+        -------
+        values : numpy.ndarray of float32
+            Values at the volume's voxels.
+        box : tuple of slice
+            The box in voxels of the volume.
+        """
         scale = self.scale
         first = np.array([part.start for part in box])
         stop = np.array([part.stop for part in box])
         begin = np.maximum(np.floor((first + 0.5) * scale - 0.5).astype(int), 0)
         end = np.minimum(np.ceil((stop - 0.5) * scale - 0.5).astype(int) + 1, self.shape)
         offset = (begin + 0.5) / scale - 0.5 - first
-        there = tuple(slice(int(a), int(b)) for a, b in zip(begin, end, strict=True))
+        volume_box = tuple(slice(int(a), int(b)) for a, b in zip(begin, end, strict=True))
         if np.allclose(scale, 1):
-            return values, there
-        return _scaled(values, 1 / scale, offset, tuple(end - begin), order=1), there
+            return values, volume_box
+        return _resample(values, 1 / scale, offset, tuple(end - begin), order=1), volume_box
 
 
-def _scaled(
+def _resample(
     values: np.ndarray, scale: np.ndarray, offset: np.ndarray, shape: tuple[int, ...], order: int
 ) -> np.ndarray:
-    """Values at ``scale * index + offset``, each axis by itself: scipy is fast at it, and warns of what it once did."""
+    """Interpolate at ``scale * index + offset``, axis by axis, which is fast in scipy."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", UserWarning)  # scipy warns that it once treated a diagonal otherwise
         return ndimage.affine_transform(
             values, scale, offset, output_shape=shape, output=np.float32, order=order, mode="nearest"
         )
 
 
 def mean_and_deviation(data: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation, slice by slice: no copy of the volume is made."""
+    """Compute mean and standard deviation slice by slice, without a copy of the volume."""
     sums = np.zeros(2)
-    for one in data:
-        values = one.astype(np.float64)
+    for plane in data:
+        values = plane.astype(np.float64)
         sums += values.sum(), (values**2).sum()
     mean = sums[0] / data.size
     return float(mean), float(np.sqrt(max(sums[1] / data.size - mean**2, 0)))
 
 
-def reduced(volume: Oriented, spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    """The whole volume on coarse isotropic voxels, each the mean of those in it.
+def downsample(volume: Oriented, spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    """Resample the whole volume to coarse isotropic voxels, each about the mean of the voxels in it.
 
     Parameters
     ----------
     volume : Oriented
     spacing_mm : float
+        Size of the coarse voxels.
 
     Returns
     -------
@@ -184,15 +208,15 @@ def reduced(volume: Oriented, spacing_mm: float) -> tuple[np.ndarray, np.ndarray
     factor = np.maximum(1, np.floor(spacing_mm / volume.spacing + 0.01).astype(int))
     factor = np.minimum(factor, volume.data.shape)
     size = np.array(volume.data.shape) // factor
-    kept = volume.data[tuple(slice(0, int(n * f)) for n, f in zip(size, factor, strict=True))]
+    whole_blocks = volume.data[tuple(slice(0, int(n * f)) for n, f in zip(size, factor, strict=True))]
     means = np.empty(size, dtype=np.float32)
     for index in range(size[0]):
-        slab = kept[index * factor[0] : (index + 1) * factor[0]].astype(np.float32).mean(axis=0)
+        slab = whole_blocks[index * factor[0] : (index + 1) * factor[0]].astype(np.float32).mean(axis=0)
         means[index] = slab.reshape(size[1], factor[1], size[2], factor[2]).mean(axis=(1, 3))
     grouping = np.diag([*factor.astype(float), 1.0])
     grouping[:3, 3] = (factor - 1) / 2
     affine = volume.affine @ grouping
     blocks = Oriented(means, affine, volume._back, volume._order)
     resampling = Resampling.to_spacing(blocks, (spacing_mm,) * 3)
-    whole = tuple(slice(0, n) for n in resampling.target)
-    return resampling.cut(means, whole, order=1), resampling.affine(affine)
+    everything = tuple(slice(0, n) for n in resampling.target)
+    return resampling.crop(means, everything, order=1), resampling.affine(affine)

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.errors import ModelError
-from sct_rootlets.models.weights import FOLDER, NAMES, Weights, check_classes, find_model, import_torch
+from sct_rootlets.models.manifest import BUNDLED_FOLDER, NETWORKS
+from sct_rootlets.models.requirements import check_classes, import_torch
+from sct_rootlets.models.store import find_model
+from sct_rootlets.models.weights import Weights
 
 if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmenter
 
 
 def load_segmenter(
-    model: str | os.PathLike[str] | Weights | None = None, device: str = "cpu", bundle: Path = FOLDER
+    model: str | os.PathLike[str] | Weights | None = None, device: str = "cpu", bundle: Path = BUNDLED_FOLDER
 ) -> Segmenter:
     """Load the networks.
 
@@ -44,5 +47,5 @@ def load_segmenter(
     if not chosen.is_bundled:
         rootlet_model = load_model(chosen.folder, device)
         check_classes(rootlet_model.labels, chosen.name)
-    overview, names, rootlets = (load_model(bundle / name, device) for name in NAMES)
+    overview, names, rootlets = (load_model(bundle / name, device) for name in NETWORKS)
     return Segmenter(overview, names, rootlets, rootlet_model, device, chosen)

@@ -1,6 +1,6 @@
-"""Run a model on a volume: normalise, resample, tile, blend, and put the result back on the volume's grid.
+"""Running a model on a volume, as nnU-Net v2 does: standardize, resample, tile, blend and resample back.
 
-It does what nnU-Net v2 does, step for step; labels differ only where nnU-Net sums in half precision and rounds.
+Labels differ from those of nnU-Net v2 only where it sums in half precision and rounds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from sct_rootlets.image import Volume
 from sct_rootlets.models.model import Model
 from sct_rootlets.segmentation.grid import orient
 
-#: Voxels this many times as long as wide are resampled slice by slice, as nnU-Net does.
-ANISOTROPY = 3.0
+#: Voxels longer than this many times their width are resampled slice by slice, as in nnU-Net.
+MAX_ISOTROPIC_RATIO = 3.0
 
 
 def predict(
@@ -32,7 +32,7 @@ def predict(
     ----------
     model : Model
     volume : Volume
-        In any axis order.
+        The image, in any axis order.
     step : float
         Distance between tiles, as a share of their size.
     mirror : bool
@@ -44,30 +44,30 @@ def predict(
     numpy.ndarray of uint8, shape (I, J, K)
         Class values on the grid of the volume.
     """
-    there = orient(volume, model.orientation, model.permutation)
-    image = there.data.astype(np.float32)
+    oriented = orient(volume, model.orientation, model.permutation)
+    image = oriented.data.astype(np.float32)
     labels = np.zeros(image.shape, dtype=np.uint8)
     if image.any():
         box = ndimage.find_objects(ndimage.binary_fill_holes(image != 0).astype(np.uint8))[0]
-        labels[box] = _predict_box(model, image[box], there.spacing, step, mirror, device)
-    return there.restore(labels)
+        labels[box] = _predict_box(model, image[box], oriented.spacing, step, mirror, device)
+    return oriented.restore(labels)
 
 
 def _predict_box(
     model: Model, image: np.ndarray, spacing: np.ndarray, step: float, mirror: bool, device: str | torch.device
 ) -> np.ndarray:
-    image = _standardised(image, model.mask_normalization)
+    image = _standardize(image, model.mask_normalization)
     target = np.array(model.spacing_mm)
     shape = tuple(round(n * mm / to) for n, mm, to in zip(image.shape, spacing, target, strict=True))
-    resampled = _resampled(image, shape, spacing, target, model.resampling["image"])
+    resampled = _resample_as_nnunet(image, shape, spacing, target, model.resampling["image"])
     tensor = torch.from_numpy(resampled.astype(np.float32))
     logits = tiled_logits(model, tensor, model.patch, step, mirror, device)[: len(model.labels) + 1].numpy()
     if logits.shape[1:] == image.shape:
         return logits.argmax(axis=0).astype(np.uint8)
-    # Class by class, so that memory holds two volumes on the image's grid and not one a class.
+    # Resampled class by class: memory then holds two volumes on the image's grid, and not one for each class.
     best, labels = None, np.zeros(image.shape, dtype=np.uint8)
     for value, channel in enumerate(logits):
-        score = _resampled(channel, image.shape, target, spacing, model.resampling["logits"], order=1)
+        score = _resample_as_nnunet(channel, image.shape, target, spacing, model.resampling["logits"], order=1)
         if best is None:
             best = score
             continue
@@ -77,8 +77,8 @@ def _predict_box(
     return labels
 
 
-def _standardised(image: np.ndarray, masked: bool) -> np.ndarray:
-    """Mean 0 and standard deviation 1, over the body or over everything."""
+def _standardize(image: np.ndarray, masked: bool) -> np.ndarray:
+    """Standardize to mean 0 and standard deviation 1, over the body or over all voxels."""
     if masked:
         inside = ndimage.binary_fill_holes(image != 0)
         values = image[inside]
@@ -88,7 +88,7 @@ def _standardised(image: np.ndarray, masked: bool) -> np.ndarray:
     return (image - image.mean()) / max(image.std(), 1e-8)
 
 
-def _resampled(
+def _resample_as_nnunet(
     data: np.ndarray,
     shape: tuple[int, ...],
     spacing: np.ndarray,
@@ -96,7 +96,7 @@ def _resampled(
     settings: dict[str, Any],
     order: int = 3,
 ) -> np.ndarray:
-    """Resample to a shape: splines in 3D, or slice by slice and to the nearest slice where voxels are long."""
+    """Resample to a shape by splines: in 3D, or, if voxels are long, slice by slice and to the nearest slice."""
     if data.shape == tuple(shape):
         return data
     order, order_z = settings.get("order", order), settings.get("order_z", 0)
@@ -105,7 +105,7 @@ def _resampled(
         return resize(data.astype(float), shape, order, mode="edge", anti_aliasing=False)
     data = np.moveaxis(data, axis, 0)
     plane = tuple(np.delete(shape, axis))
-    slices = np.stack([resize(one.astype(float), plane, order, mode="edge", anti_aliasing=False) for one in data])
+    slices = np.stack([resize(each.astype(float), plane, order, mode="edge", anti_aliasing=False) for each in data])
     if len(slices) != shape[axis]:
         position = (np.arange(shape[axis]) + 0.5) * len(slices) / shape[axis] - 0.5
         grid = np.meshgrid(position, *(np.arange(n) for n in plane), indexing="ij")
@@ -114,11 +114,11 @@ def _resampled(
 
 
 def _separate_axis(spacing: np.ndarray, target: np.ndarray, forced: bool | None) -> int | None:
-    """The axis along which to resample separately, if there is one."""
+    """Return the axis along which to resample separately, if there is one."""
     if forced is False:
         return None
     for candidate in (spacing, target):
-        if forced or candidate.max() / candidate.min() > ANISOTROPY:
+        if forced or candidate.max() / candidate.min() > MAX_ISOTROPIC_RATIO:
             longest = np.flatnonzero(candidate == candidate.max())
             return int(longest[0]) if len(longest) == 1 else None
     return None
@@ -132,15 +132,15 @@ def tiled_logits(
     mirror: bool = False,
     device: str | torch.device = "cpu",
 ) -> torch.Tensor:
-    """Logits of every voxel of an image, from evenly spaced tiles.
+    """Compute the logits of all voxels of an image from evenly spaced tiles.
 
     Parameters
     ----------
     model : Model
     image : torch.Tensor, shape (I, J, K)
-        Standardised, on the model's voxels; where it is smaller than a tile, zeros are put around it.
+        Standardized image on the model's voxels; if it is smaller than a tile, it is padded with zeros.
     patch : tuple of int
-        Size of a tile.
+        Size of a tile in voxels.
     step : float
         Distance between tiles, as a share of their size.
     mirror : bool
@@ -158,7 +158,7 @@ def tiled_logits(
     starts = [_starts(n, size, step) for n, size in zip(padded.shape, patch, strict=True)]
     total, weights = blended_logits(model, padded, patch, list(product(*starts)), mirror, device)
     total /= weights
-    return total[_every(_box(before, image.shape))]
+    return total[_all_channels(_box(before, image.shape))]
 
 
 def blended_logits(
@@ -176,6 +176,7 @@ def blended_logits(
     model : Model
     image : torch.Tensor, shape (I, J, K)
     patch : tuple of int
+        Size of a tile in voxels.
     starts : sequence of (int, int, int)
         First voxel of each tile.
     mirror : bool
@@ -185,7 +186,7 @@ def blended_logits(
     -------
     total : torch.Tensor, shape (channels, I, J, K)
     weights : torch.Tensor, shape (I, J, K)
-        0 where no tile was.
+        Sum of the weights; 0 outside all tiles.
     """
     weight = _gaussian(tuple(patch))
     total: torch.Tensor | None = None
@@ -203,7 +204,7 @@ def blended_logits(
                     logits = torch.flip(model.network(torch.flip(part, axes)), axes)[0].float().cpu()
                     if total is None:
                         total = torch.zeros((len(logits), *image.shape))
-                    total[_every(tile)] += logits * (weight / len(flips))
+                    total[_all_channels(tile)] += logits * (weight / len(flips))
     if total is None:
         raise ValueError("no tiles to run the network on")
     return total, weights
@@ -213,26 +214,26 @@ def _box(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
     return tuple(slice(first, first + n) for first, n in zip(start, size, strict=True))
 
 
-def _every(box: tuple[slice, ...]) -> tuple[slice, ...]:
-    """The same box in every class."""
+def _all_channels(box: tuple[slice, ...]) -> tuple[slice, ...]:
+    """Return the index of a box in all channels."""
     return (slice(None), *box)
 
 
 def _flips(axes: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Every combination of mirrored axes, as axes of a batch."""
+    """List all combinations of mirrored axes, as axes of a batch."""
     chosen = product((False, True), repeat=len(axes))
     return [tuple(axis + 2 for axis, flip in zip(axes, flags, strict=True) if flip) for flags in chosen]
 
 
 def _starts(length: int, size: int, step: float) -> list[int]:
-    """First voxels of evenly spaced tiles that cover a length, at most ``step`` of their size apart."""
+    """Return the first voxels of evenly spaced tiles that cover a length, at most ``step`` of their size apart."""
     n = int(np.ceil((length - size) / (size * step))) + 1
     return [round((length - size) / max(n - 1, 1) * i) for i in range(n)]
 
 
 @lru_cache(maxsize=2)
 def _gaussian(size: tuple[int, ...]) -> torch.Tensor:
-    """Weight of each voxel of a tile: most in its middle, standard deviation an eighth of its size."""
+    """Return the weight of each voxel of a tile: a Gaussian whose standard deviation is an eighth of the size."""
     point = np.zeros(size)
     point[tuple(n // 2 for n in size)] = 1
     weight = ndimage.gaussian_filter(point, [n / 8 for n in size], mode="constant")

@@ -18,7 +18,7 @@ from sct_rootlets.levels import Level, Levels
 from sct_rootlets.models.model import Model
 from sct_rootlets.models.weights import Weights
 from sct_rootlets.segmentation.assign import assign_levels
-from sct_rootlets.segmentation.cord import CordSight, find_cord, no_cord
+from sct_rootlets.segmentation.cord import CoarseCord, find_cord, no_cord
 from sct_rootlets.segmentation.decode import decode_levels
 from sct_rootlets.segmentation.evidence import (
     NameEvidence,
@@ -171,7 +171,7 @@ def name_levels(
     prediction: Prediction,
     cord: np.ndarray,
     centerline: Centerline,
-    coarse: CordSight,
+    coarse: CoarseCord,
     discs: dict[int, np.ndarray] | None = None,
 ) -> tuple[list[Level], tuple[str, ...]]:
     """Find where the roots of each level attach along the cord.
@@ -183,7 +183,7 @@ def name_levels(
         Cord mask on the voxels of the prediction.
     centerline : Centerline
         Centerline of that mask.
-    coarse : CordSight
+    coarse : CoarseCord
         The cord as it was found coarsely.
     discs : dict of int to numpy.ndarray, optional
         Position of each disc, RAS+ mm, by value.
@@ -239,10 +239,10 @@ def resample_to_image(
     oriented, resampling = prediction.oriented, prediction.resampling
     # The mask decides which component is the cord; the probability decides where its border runs.
     keep = ndimage.binary_dilation(cord, np.ones((3, 3, 3)))
-    probability, box = resampling.back(prediction.cord * keep, prediction.box)
+    probability, box = resampling.to_volume(prediction.cord * keep, prediction.box)
     cord_on_image = np.zeros(oriented.data.shape, dtype=bool)
     cord_on_image[box] = probability > CORD_THRESHOLD
-    probability, _ = resampling.back(prediction.rootlet, prediction.box)
+    probability, _ = resampling.to_volume(prediction.rootlet, prediction.box)
     found = (probability > ROOTLET_THRESHOLD) & ~cord_on_image[box]
     rootlets = np.zeros(oriented.data.shape, dtype=np.uint8)
     roots = np.zeros(oriented.data.shape, dtype=np.uint8)

@@ -1,7 +1,7 @@
-"""The spine straightened along the cord, coarsely, for naming its segments by what they look like.
+"""The level names that vertebrae and cord suggest, on a coarse image straightened along the cord.
 
-Rows lead along the cord, columns from posterior to anterior; channels are slabs from left to right. Posture is gone so:
-what is left to tell are the vertebrae, the cord, and what surrounds them.
+Rows of the image follow the cord, columns lead from posterior to anterior, and channels are slabs from left to right.
+Straightening removes the posture; vertebrae, cord and their surroundings remain.
 """
 
 from __future__ import annotations
@@ -17,19 +17,24 @@ from scipy.special import log_softmax
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.levels import ABOVE_C2, N_NAMES
 from sct_rootlets.models.model import Model
+from sct_rootlets.straighten import plane_points
 
+#: Distance between rows and between columns.
 PIXEL_MM = 2.0
-#: Columns behind and in front of the cord's middle, in mm.
+#: Extent of the image behind and in front of the middle of the cord.
 BEHIND_MM, AHEAD_MM = 46.0, 34.0
-#: Slabs, each the mean of three sheets `PIXEL_MM` apart.
+#: Thickness and number of the slabs, each the mean of three sheets `PIXEL_MM` apart.
 SLAB_MM, N_SLABS = 6.0, 5
 N_COLUMNS = round((BEHIND_MM + AHEAD_MM) / PIXEL_MM)
-#: Brightness is judged against that within about this distance.
-SURROUNDINGS_MM = 16.0
-#: Rows that the network sees at once; fewer are filled up.
-N_ROWS = 112
-#: What the spine looks like in windows of these numbers of rows: all count alike.
-WINDOW_ROWS = (112, 64, 40)
+#: Standard deviation of the neighbourhood whose mean brightness a pixel is compared with.
+NEIGHBOURHOOD_SD_MM = 16.0
+#: Length of cord in the images that the network was trained on; shorter ones are padded.
+TRAINED_LENGTH_MM = 224.0
+N_ROWS = round(TRAINED_LENGTH_MM / PIXEL_MM)
+#: Lengths of the windows in which the network sees the spine; their predictions have the same weight.
+WINDOWS_MM = (TRAINED_LENGTH_MM, 128.0, 80.0)
+#: Windows that the network predicts at once.
+_BATCH_SIZE = 8
 
 
 def straighten(data: np.ndarray, affine: np.ndarray, line: Centerline, arc: np.ndarray) -> np.ndarray:
@@ -41,21 +46,16 @@ def straighten(data: np.ndarray, affine: np.ndarray, line: Centerline, arc: np.n
     affine : numpy.ndarray, shape (4, 4)
     line : Centerline
     arc : numpy.ndarray, shape (N,)
-        Rows, mm.
+        Position of each row along the cord in mm.
 
     Returns
     -------
     numpy.ndarray of float32, shape (N_SLABS, N, N_COLUMNS)
-        NaN beyond the volume.
+        Brightness; NaN outside the volume.
     """
-    _, right, anterior = line.frame(arc)
     columns = -BEHIND_MM + PIXEL_MM * (np.arange(N_COLUMNS) + 0.5)
     sheets = PIXEL_MM * (np.arange(3 * N_SLABS) - (3 * N_SLABS - 1) / 2)
-    points = (
-        line.position(arc)[None, :, None]
-        + sheets[:, None, None, None] * right[None, :, None]
-        + columns[None, None, :, None] * anterior[None, :, None]
-    )
+    points = plane_points(line, arc, columns, "sagittal", sheets)
     index = np.moveaxis(apply_affine(np.linalg.inv(affine), points), -1, 0)
     values = ndimage.map_coordinates(data, index, order=1, cval=np.nan, output=np.float32)
     slabs = values.reshape(N_SLABS, 3, len(arc), N_COLUMNS)
@@ -64,87 +64,93 @@ def straighten(data: np.ndarray, affine: np.ndarray, line: Centerline, arc: np.n
     return np.where(known.any(axis=1), mean, np.nan).astype(np.float32)
 
 
-def equalised(slabs: np.ndarray) -> np.ndarray:
-    """Brightness by rank, against the brightness around: fluid and coils outshine bone and muscle no more.
+def rank_normalize(slabs: np.ndarray) -> np.ndarray:
+    """Normalize brightness by that of the neighbourhood, then replace it by its rank.
+
+    Bone and muscle so keep their contrast beside bright fluid, and far from the coil.
 
     Parameters
     ----------
     slabs : numpy.ndarray, shape (N_SLABS, N, N_COLUMNS)
-        NaN where nothing is known.
+        Brightness; NaN outside the volume.
 
     Returns
     -------
     numpy.ndarray of float32, same shape
-        Evenly distributed with mean 0 and standard deviation 1; 0 where nothing is known.
+        Uniformly distributed with mean 0 and standard deviation 1; 0 outside the volume.
     """
     known = np.isfinite(slabs)
     if not known.any():
         return np.zeros(slabs.shape, dtype=np.float32)
     low, high = np.percentile(slabs[known], [1, 80])
     values = np.where(known, np.maximum(slabs - low, 0), 0)
-    sigma = (0, SURROUNDINGS_MM / PIXEL_MM, SURROUNDINGS_MM / PIXEL_MM)
+    sigma = (0, NEIGHBOURHOOD_SD_MM / PIXEL_MM, NEIGHBOURHOOD_SD_MM / PIXEL_MM)
     around = ndimage.gaussian_filter(np.minimum(values, high - low), sigma)
     share = ndimage.gaussian_filter(known.astype(np.float32), sigma)
     around = around / np.maximum(share, 1e-3)
     values = values / np.maximum(around + 0.1 * around[known].mean(), 1e-6)
-    levels = np.unique(np.quantile(values[known], np.linspace(0, 1, 257)))
-    ranks = np.interp(values, levels, np.linspace(-np.sqrt(3), np.sqrt(3), len(levels)))
+    quantiles = np.unique(np.quantile(values[known], np.linspace(0, 1, 257)))
+    ranks = np.interp(values, quantiles, np.linspace(-np.sqrt(3), np.sqrt(3), len(quantiles)))
     return np.where(known, ranks, 0).astype(np.float32)
 
 
-def names_of_rows(
+def predict_level_names(
     model: Model, data: np.ndarray, affine: np.ndarray, line: Centerline, device: str | torch.device = "cpu"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probability of each level along the cord, by what its surroundings look like.
+    """Predict the level along the cord from the look of vertebrae and cord.
 
     Parameters
     ----------
     model : Model
-        Of names, on straightened images.
-    data, affine
-        A volume of about `PIXEL_MM`.
+        The network of names, for straightened images.
+    data : numpy.ndarray, shape (I, J, K)
+        A volume with voxels of about `PIXEL_MM`.
+    affine : numpy.ndarray, shape (4, 4)
     line : Centerline
     device : str or torch.device
 
     Returns
     -------
     arc : numpy.ndarray, shape (N,)
+        Positions along the cord in mm.
     names : numpy.ndarray, shape (N, N_NAMES)
+        Log-probability of each level at these positions.
     """
     arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
     slabs = straighten(data, affine, line, arc)
     logs = np.zeros((len(arc), N_NAMES - ABOVE_C2))
-    for size in WINDOW_ROWS:
-        windows = _windows(len(arc), size)
+    for length_mm in WINDOWS_MM:
+        windows = _windows(len(arc), round(length_mm / PIXEL_MM))
         total, times = np.zeros_like(logs), np.zeros((len(arc), 1))
-        for part, seen in zip(windows, _look_at(model, [slabs[:, part] for part in windows], device), strict=True):
-            total[part] += seen
-            times[part] += 1
+        predictions = _predict_windows(model, [slabs[:, window] for window in windows], device)
+        for window, predicted in zip(windows, predictions, strict=True):
+            total[window] += predicted
+            times[window] += 1
         logs += total / times
     names = np.full((len(arc), N_NAMES), -np.inf)
-    names[:, ABOVE_C2:] = log_softmax(logs / len(WINDOW_ROWS), axis=1)
+    names[:, ABOVE_C2:] = log_softmax(logs / len(WINDOWS_MM), axis=1)
     return arc, names
 
 
 def _windows(n_rows: int, size: int) -> list[slice]:
-    """Windows of a size that cover all rows, each beginning a quarter of it after the one before."""
+    """Return windows of a size in rows that cover all rows, each a quarter of the size after the one before."""
     starts = sorted({*range(0, max(n_rows - size, 0), size // 4), max(n_rows - size, 0)})
     return [slice(start, min(start + size, n_rows)) for start in starts]
 
 
-def _look_at(model: Model, parts: list[np.ndarray], device: str | torch.device, batch: int = 8) -> Iterator[np.ndarray]:
-    """Log-probabilities (rows, names) of parts of the spine, each as it is and mirrored from left to right."""
-    for first in range(0, len(parts), batch):
-        some = parts[first : first + batch]
-        # Filled up to as many rows as in training: the network's normalisation counts the empty ones.
-        images = [np.pad(equalised(part), [(0, 0), (0, N_ROWS - part.shape[1]), (0, 0)]) for part in some]
-        tensor = torch.from_numpy(np.stack(images)).to(device)
+def _predict_windows(model: Model, windows: list[np.ndarray], device: str | torch.device) -> Iterator[np.ndarray]:
+    """Predict log-probabilities (rows, names) of windows, averaged over each image and its left-right mirror image."""
+    for first in range(0, len(windows), _BATCH_SIZE):
+        batch = windows[first : first + _BATCH_SIZE]
+        # Padded to as many rows as in training: the network's normalisation includes the empty rows.
+        padded = [np.pad(rank_normalize(window), [(0, 0), (0, N_ROWS - window.shape[1]), (0, 0)]) for window in batch]
+        images = torch.from_numpy(np.stack(padded)).to(device)
         with torch.no_grad():
-            logs = [row_logits(model.network(one)).log_softmax(1).cpu().numpy() for one in (tensor, tensor.flip(1))]
-        for part, log in zip(some, (logs[0] + logs[1]) / 2, strict=True):
-            yield log.T[: part.shape[1]]
+            logs = [row_logits(model.network(each)).log_softmax(1).cpu().numpy() for each in (images, images.flip(1))]
+        for window, log in zip(batch, (logs[0] + logs[1]) / 2, strict=True):
+            yield log.T[: window.shape[1]]
 
 
 def row_logits(output: torch.Tensor) -> torch.Tensor:
-    """Logits of the names of each row, shape (B, names, rows), from the network's output of every pixel."""
+    """Average the network's output over the pixels of each row: logits of the names, shape (B, names, rows)."""
     return output[:, ABOVE_C2:].float().mean(dim=3)

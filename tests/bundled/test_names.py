@@ -6,9 +6,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
 
-from sct_rootlets.bundled.names import N_ROWS, random_straight, real_straight, view  # noqa: E402
+from sct_rootlets.bundled.names import random_straight, real_straight, view  # noqa: E402
 from sct_rootlets.models.model import load_model  # noqa: E402
-from sct_rootlets.segmentation.straight import N_COLUMNS, N_SLABS  # noqa: E402
+from sct_rootlets.segmentation.straight import (  # noqa: E402
+    N_COLUMNS,
+    N_ROWS,  # noqa: E402
+    N_SLABS,
+)
 
 
 def test_rows_are_named_from_head_to_foot():

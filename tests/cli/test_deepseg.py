@@ -160,7 +160,7 @@ def test_thick_slices_are_warned_of(image, tmp_path, capsys):
 
 def test_a_model_folder_of_another_task_is_refused(image, tmp_path, capsys, torch):
     from sct_rootlets.bundled.export import write_model_folder
-    from sct_rootlets.models.model import build_network, plain_unet
+    from sct_rootlets.models.architecture import build_network, plain_unet
 
     architecture = plain_unet((4, 8))
     network = build_network(architecture, 1, 3)

@@ -74,18 +74,3 @@ def test_help_offers_the_methods_there_are():
     arguments = {action.dest: action for action in compute_spinal_levels.get_parser()._actions}
     assert set(arguments["method"].choices) == set(METHODS)
     assert arguments["distance"].default == DISTANCE_MM
-
-
-def test_a_command_can_be_called_from_a_thread_and_leaves_signals_alone(tmp_path):
-    import signal
-    import threading
-
-    before = signal.getsignal(signal.SIGTERM)
-    command = ["phantom", "-ofolder", str(tmp_path), "-v", "0"]
-    status = []
-    thread = threading.Thread(target=lambda: status.append(main.main(command)))
-    thread.start()
-    thread.join()
-    status.append(main.main(command))
-    assert status == [0, 0]
-    assert signal.getsignal(signal.SIGTERM) is before

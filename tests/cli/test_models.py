@@ -6,12 +6,16 @@ import pytest
 
 from sct_rootlets.cli import deepseg
 from sct_rootlets.cli.models import main
-from sct_rootlets.models import weights
+from sct_rootlets.models.files import sha256_of
+from sct_rootlets.models.installed import FOLDERS_VARIABLE, installed_names
+from sct_rootlets.models.manifest import BUNDLED_FOLDER
+from sct_rootlets.models.store import find_model
+from sct_rootlets.models.weights import bundled_weights
 
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "models"))
+    monkeypatch.setenv(FOLDERS_VARIABLE, str(tmp_path / "models"))
     return tmp_path / "models"
 
 
@@ -40,7 +44,7 @@ def test_the_list_names_every_model(models, capsys, argv):
     assert main(argv) == 0
     lines = capsys.readouterr().out.splitlines()
     by_name = {line.split()[0]: line for line in lines if line}
-    assert by_name["bundled"].split()[1:3] == [weights.bundled().version, "yes"]
+    assert by_name["bundled"].split()[1:3] == [bundled_weights().version, "yes"]
     assert by_name["rootletseg-r20250318"].split()[1:3] == ["r20250318", "no"]
     assert "10.1162/imag_a_00218" in by_name["rootletseg-r20240730:"]
     assert f"installed into: {models}" in lines
@@ -56,7 +60,7 @@ def test_install_verify_path_remove(models, zipped, capsys):
     assert main(["list"]) == 0
     assert [line.split()[2] for line in capsys.readouterr().out.splitlines() if line.startswith("ours")] == ["yes"]
     assert main(["path", "ours"]) == 0
-    folder = weights.find_model("ours").folder
+    folder = find_model("ours").folder
     assert capsys.readouterr().out == f"{folder}\n"
     assert main(["verify"]) == 0
     assert capsys.readouterr().out.count("as they were installed") == 2
@@ -71,7 +75,7 @@ def test_install_verify_path_remove(models, zipped, capsys):
 def test_paths(models, capsys):
     assert main(["path"]) == 0
     assert main(["path", "bundled"]) == 0
-    assert capsys.readouterr().out == f"{models}\n{weights.FOLDER}\n"
+    assert capsys.readouterr().out == f"{models}\n{BUNDLED_FOLDER}\n"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_sct_deepseg_installs_in_the_spelling_of_sct(models, zipped, capsys):
     assert "-model our-model" in capsys.readouterr().out
     assert deepseg.main(["rootlets", "-install", "-model", "ours", "-custom-url", zipped.as_uri(), "-v", "0"]) == 0
     assert capsys.readouterr().out == ""
-    assert weights.installed_names() == ["our-model", "ours"]
+    assert installed_names() == ["our-model", "ours"]
     with pytest.raises(SystemExit, match="2"):
         deepseg.main(["rootlets", "-i", "t2.nii.gz", "-custom-url", str(zipped)])
 
@@ -137,8 +141,8 @@ def test_an_installed_model_segments_and_is_named_in_the_sidecar(models, zipped,
     command = ["rootlets_cord", "-i", str(image), "-o", str(target), "-model", "ours", "-v", "0"]
     assert deepseg.main(command) == 0
     model = json.loads((tmp_path / "out_seg.json").read_text())["Model"]
-    installed = weights.find_model("ours")
+    installed = find_model("ours")
     assert (model["Name"], model["Version"], model["Source"]) == ("ours", installed.version, "our-model.zip")
-    assert model["ArchiveSHA256"] == weights.sha256_of(zipped)
+    assert model["ArchiveSHA256"] == sha256_of(zipped)
     assert set(model["SHA256"].values()) == set(installed.files.values())
-    assert model["CordAndRoots"]["Name"] == weights.bundled().name
+    assert model["CordAndRoots"]["Name"] == bundled_weights().name

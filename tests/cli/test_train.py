@@ -3,6 +3,7 @@ import shutil
 import pytest
 
 from sct_rootlets.cli import train
+from sct_rootlets.nnunet import steps
 from sct_rootlets.nnunet import train as module
 
 
@@ -50,7 +51,7 @@ def test_too_few_subjects_are_one_line(bids, tmp_path, capsys):
 
 
 def test_training_without_nnunet_is_one_line(bids, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(steps, "find_spec", lambda name: None)
     status, _, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", "-device", "cpu")
     assert status == 1
     assert err == (

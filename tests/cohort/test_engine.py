@@ -6,8 +6,10 @@ import textwrap
 
 import pytest
 
+from sct_rootlets.cohort.attempt import Attempt, Status
 from sct_rootlets.cohort.engine import Engine, run_workers
-from sct_rootlets.cohort.plan import CohortSettings, make_plan
+from sct_rootlets.cohort.job import CohortSettings
+from sct_rootlets.cohort.plan import make_plan
 from sct_rootlets.cohort.slurm import Queue
 from sct_rootlets.errors import SctRootletsError
 
@@ -69,9 +71,15 @@ def slurm(tmp_path, monkeypatch):
 def test_workers_are_an_array_of_jobs(bids, out, slurm):
     jobs = make_plan(bids, out).jobs
     engine = Engine(
-        "slurm", workers=2, threads=3, minutes=90, memory_gb=4, partition="short", more={"account": "def-lab"}
+        name="slurm",
+        workers=2,
+        threads=3,
+        minutes=90,
+        memory_gb=4,
+        partition="short",
+        sbatch_options={"account": "def-lab"},
     )
-    assert run_workers(jobs, SETTINGS, SETTINGS.describe(), engine) == {job.stem: "" for job in jobs}
+    assert run_workers(jobs, SETTINGS, SETTINGS.describe(), engine) == {job.stem: Attempt(Status.DONE) for job in jobs}
     script = (slurm / "script").read_text()
     for option in (
         "--array=0-1%2",
@@ -90,7 +98,7 @@ def test_workers_are_an_array_of_jobs(bids, out, slurm):
 def test_without_slurm_it_says_so(bids, out, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SctRootletsError, match="the engine slurm cannot be used here"):
-        run_workers(make_plan(bids, out).jobs, SETTINGS, {}, Engine("slurm"))
+        run_workers(make_plan(bids, out).jobs, SETTINGS, {}, Engine(name="slurm"))
 
 
 def test_without_submitit_it_says_what_to_install(bids, out, monkeypatch):
@@ -102,7 +110,7 @@ def test_without_submitit_it_says_what_to_install(bids, out, monkeypatch):
 def test_what_slurm_refuses_is_one_line(bids, out, slurm):
     (slurm / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: nope' >&2\nexit 1\n")
     with pytest.raises(SctRootletsError, match=r"^jobs cannot be started: sbatch: error: invalid partition .*: nope$"):
-        run_workers(make_plan(bids, out).jobs, SETTINGS, SETTINGS.describe(), Engine("slurm"))
+        run_workers(make_plan(bids, out).jobs, SETTINGS, SETTINGS.describe(), Engine(name="slurm"))
 
 
 def test_an_interrupt_takes_jobs_out_of_the_queue(bids, out, slurm):
@@ -110,13 +118,15 @@ def test_an_interrupt_takes_jobs_out_of_the_queue(bids, out, slurm):
     (slurm / "squeue").write_text("#!/bin/sh\nprintf '7_0|PENDING|PartitionTimeLimit\\n7_1|PENDING|Priority\\n'\n")
     seen = []
 
-    def interrupt(state):
-        seen.append(state.where)
+    def interrupt(progress):
+        seen.append(progress.queue)
         if len(seen) > 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_workers(make_plan(bids, out).jobs, SETTINGS, SETTINGS.describe(), Engine("slurm", workers=2), interrupt)
+        run_workers(
+            make_plan(bids, out).jobs, SETTINGS, SETTINGS.describe(), Engine(name="slurm", workers=2), interrupt
+        )
     assert seen[-1] == "SLURM 7: 1 waiting (PartitionTimeLimit), 1 waiting (Priority)"
     assert (slurm / "cancelled").read_text() == "7_0 7_1"
 
@@ -126,26 +136,26 @@ def test_jobs_that_still_wait_when_all_is_done_are_taken_out_of_the_queue(bids, 
     code = (slurm / "sbatch").read_text().replace("range(first, last + 1)", "range(first, last)")
     (slurm / "sbatch").write_text(code)
     jobs = make_plan(bids, out).jobs
-    reasons = run_workers(jobs, SETTINGS, SETTINGS.describe(), Engine("slurm", workers=2))
-    assert reasons == {job.stem: "" for job in jobs}
+    attempts = run_workers(jobs, SETTINGS, SETTINGS.describe(), Engine(name="slurm", workers=2))
+    assert attempts == {job.stem: Attempt(Status.DONE) for job in jobs}
     assert "7_1" in (slurm / "cancelled").read_text().split()
 
 
 def test_jobs_that_vanish_from_the_queue_have_ended(slurm, monkeypatch):
     """Without the database that ``sacct`` needs: at the second look, as a job may come into the queue a little late."""
-    monkeypatch.setattr("sct_rootlets.cohort.slurm.LEAST_PAUSE_S", 0)
-    monkeypatch.setattr("sct_rootlets.cohort.slurm.SHARE", 0)
+    monkeypatch.setattr("sct_rootlets.cohort.slurm.MIN_PAUSE_S", 0)
+    monkeypatch.setattr("sct_rootlets.cohort.slurm.PAUSE_SHARE", 0)
     queue = Queue(["7_0", "7_1"])
 
     def look(code):
         (slurm / "squeue").write_text(f"#!/bin/sh\n{code}\n")
-        queue.look()
+        queue.update()
         return [queue.has_left(name) for name in queue.names]
 
     assert look("echo '7_0|RUNNING|None'") == [False, False]
     assert look("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1") == [False, False]
     assert look("echo '7_0|RUNNING|None'") == [False, False]  # the other one may still come
-    monkeypatch.setattr("sct_rootlets.cohort.slurm.LATE_S", 0)
+    monkeypatch.setattr("sct_rootlets.cohort.slurm.MAX_DELAY_S", 0)
     assert look("echo '7_0|RUNNING|None'") == [False, True]
     assert look("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1") == [False, True]
     assert look("echo '7_0|RUNNING|None'") == [False, True]  # it was overlooked once
@@ -158,5 +168,5 @@ def test_jobs_that_vanish_from_the_queue_have_ended(slurm, monkeypatch):
     [("slurm", 1440, 90, 86245), ("slurm", 2, 30, 25), ("slurm", 1, 15, 0), ("local", 2, 30, 85)],
 )
 def test_workers_are_warned_before_their_time_is_over(name, minutes, warning, limit):
-    engine = Engine(name, minutes=minutes)
+    engine = Engine(name=name, minutes=minutes)
     assert (engine.warning_s, engine.limit_s) == (warning, limit)

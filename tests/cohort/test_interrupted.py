@@ -1,5 +1,6 @@
 """Ctrl-C, and what ends a command otherwise, in the middle of a scan."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from sct_rootlets.bids import files_below
+from sct_rootlets.bids_folder import files_below
 
 #: Processes of workers take about two seconds to start; a busy machine takes longer.
 PATIENCE_S = 120
@@ -28,9 +29,9 @@ def state(out):
 
 
 def begun(out):
-    """Scans whose worker has begun, and not written the record that they are finished."""
+    """Scans that a worker has begun, and not ended."""
     attempts = (out / "logs" / "attempts").glob("[!.]*.json")
-    return [path.stem for path in attempts if "killed" in path.read_text(encoding="utf-8")]
+    return [path.stem for path in attempts if json.loads(path.read_text(encoding="utf-8"))["Status"] == "running"]
 
 
 def left_over(group):

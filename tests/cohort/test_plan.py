@@ -1,49 +1,10 @@
 import pytest
 
-from sct_rootlets.bids import Scan, parse_name
-from sct_rootlets.cohort.plan import Filter, make_plan, read_lists
+from sct_rootlets.cohort.job import CohortSettings
+from sct_rootlets.cohort.plan import describe_pending, find_pending, make_plan
+from sct_rootlets.cohort.record import Record
+from sct_rootlets.cohort.selection import Filter
 from sct_rootlets.errors import DatasetError
-
-
-def wanted(names, **options):
-    return [name for name in names if Filter(**options).wants(Scan(None, parse_name(f"{name}_T2w.nii.gz")))]
-
-
-NAMES = ["sub-01", "sub-02_ses-a", "sub-02_ses-b", "sub-10"]
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({}, NAMES),
-        ({"include": "sub-0"}, NAMES[:3]),
-        ({"include": "sub-0", "exclude": "ses-b"}, NAMES[:2]),
-        ({"include_list": ("sub-02",)}, NAMES[1:3]),
-        ({"include_list": ("sub-02/ses-b", "sub-01")}, ["sub-01", "sub-02_ses-b"]),
-        ({"exclude_list": ("ses-a", "sub-1")}, ["sub-01", "sub-02_ses-b", "sub-10"]),
-        ({"exclude_list": ("sub-10_T2w.nii.gz",)}, NAMES[:3]),
-    ],
-)
-def test_scans_are_chosen_as_in_sct_run_batch(options, expected):
-    assert wanted(NAMES, **options) == expected
-
-
-def test_lists_may_be_files(tmp_path):
-    (tmp_path / "exclude.yml").write_text("# by Jan\n- sub-01\n- 'sub-02/ses-a'  # moved\n")
-    (tmp_path / "failed.tsv").write_text("sub-03_T2w.nii.gz\tfail\n\n")
-    assert read_lists(["sub-9", str(tmp_path / "exclude.yml"), str(tmp_path / "failed.tsv")]) == (
-        "sub-9", "sub-01", "sub-02/ses-a", "sub-03_T2w.nii.gz",
-    )  # fmt: skip
-    (tmp_path / "none_failed.yml").write_text("[]\n")  # as the page exports it
-    assert read_lists([str(tmp_path / "none_failed.yml")]) == ()
-    (tmp_path / "verdicts.tsv").write_text(  # as the page exports it, of a cohort without a name
-        "dataset\tsubject\tfile\tfolder\tverdict\tnote\n"
-        '\tsub-01\tsub-01_T2w.nii.gz\tsub-01\tpass\t\n\tsub-02\tsub-02_T2w.nii.gz\tsub-02\tfail\t"C5\n'
-        "\tsub-10\tsub-10_T2w.nii.gz\tsub-10\t\t\n"
-    )
-    assert read_lists([str(tmp_path / "verdicts.tsv")]) == ("sub-02_T2w.nii.gz",)
-    with pytest.raises(DatasetError, match=r"none\.yml cannot be read"):
-        read_lists([str(tmp_path / "none.yml")])
 
 
 def test_the_scans_of_a_folder_with_their_labels(bids, out):
@@ -78,3 +39,23 @@ def test_results_do_not_go_among_the_scans(bids):
 def test_labels_are_not_needed(bids, out):
     (bids / "derivatives").rename(bids / "code")
     assert set(make_plan(bids, out).jobs[0].inputs(None)) == {"image"}
+
+
+def test_scans_that_are_pending_are_told_from_those_that_cannot_be_read(bids, out, monkeypatch):
+    monkeypatch.setattr("sct_rootlets.cohort.job.has_entry", lambda *_: True)
+    plan, settings = make_plan(bids, out), CohortSettings()
+    for number, job in enumerate(plan.jobs[:2]):
+        fingerprint = job.fingerprint(job.inputs(None), settings.describe())
+        job.folder.mkdir(parents=True)
+        Record(fingerprint=fingerprint, finished=True, written={}, earlier={}, facts={}).save(job.record)
+        if number == 1:
+            job.scan.image.path.unlink()
+    pending, unreadable = find_pending(plan, settings)
+    assert pending == plan.jobs[2:]
+    assert unreadable == {"sub-02_ses-a_T2w": f"{plan.jobs[1].scan.image.path}: No such file or directory"}
+    assert describe_pending(plan, settings) == [
+        "sub-01_T2w: done",
+        f"sub-02_ses-a_T2w: {unreadable['sub-02_ses-a_T2w']}",
+        "sub-02_ses-b_T2w: to be done (with cord, discs, pmj, rootlets)",
+        "3 scans, 1 to be done",
+    ]

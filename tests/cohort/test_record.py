@@ -1,5 +1,5 @@
 from sct_rootlets.cohort.record import Record, read_record
-from sct_rootlets.models.weights import sha256_of
+from sct_rootlets.models.files import sha256_of
 
 
 def test_what_was_written_is_told_from_what_was_changed(tmp_path):
@@ -9,7 +9,13 @@ def test_what_was_written_is_told_from_what_was_changed(tmp_path):
         path.parent.mkdir()
         path.write_text(path.parent.name)
     facts = {"Version": "1", "Sources": {"image": "bids::a"}}
-    record = Record("f", False, {"a.nii.gz": sha256_of(new)}, {"a.nii.gz": [sha256_of(old)]}, facts)
+    record = Record(
+        fingerprint="f",
+        finished=False,
+        written={"a.nii.gz": sha256_of(new)},
+        earlier={"a.nii.gz": [sha256_of(old)]},
+        facts=facts,
+    )
     record.save(tmp_path / "record.json")
     again = read_record(tmp_path / "record.json")
     assert [again.wrote(path) for path in (old, new, other)] == [True, True, False]

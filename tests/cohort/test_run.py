@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,24 +16,28 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from sct_rootlets.bids import files_below
+from sct_rootlets.bids_folder import files_below
 from sct_rootlets.cohort import run
+from sct_rootlets.cohort.attempt import Attempt, Status, read_attempt, write_attempt
 from sct_rootlets.cohort.engine import Engine, run_workers
-from sct_rootlets.cohort.plan import CohortSettings, make_plan
-from sct_rootlets.cohort.worker import KILLED, TOO_LONG, Worker, read_attempt, write_attempt
+from sct_rootlets.cohort.job import CohortSettings
+from sct_rootlets.cohort.plan import make_plan
+from sct_rootlets.cohort.selection import Filter
+from sct_rootlets.cohort.worker import TOO_LONG, Worker
 from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.errors import DatasetError
 
 SETTINGS = CohortSettings()
+WAITING, RUNNING, DONE = (Attempt(status) for status in (Status.WAITING, Status.RUNNING, Status.DONE))
 
 
 @pytest.fixture
 def here(monkeypatch):
     """Workers that run in this process."""
 
-    def run_here(jobs, settings, described, engine, report=None):
+    def run_here(jobs, settings, provenance, engine, report=None):
         number = str(time.monotonic_ns())
-        Worker(jobs, settings, described, number)()
+        Worker(jobs=jobs, settings=settings, provenance=provenance, run=number)()
         return {job.stem: read_attempt(job, number) for job in jobs}
 
     monkeypatch.setattr(run, "run_workers", run_here)
@@ -41,9 +46,17 @@ def here(monkeypatch):
 @pytest.fixture
 def unseen(here, monkeypatch):
     """No pictures: they take most of the time."""
-    monkeypatch.setattr("sct_rootlets.report.levels.save_levels_figure", lambda _, path: path.write_text("figure"))
-    monkeypatch.setattr("sct_rootlets.cohort.scan.add_scan", lambda *_: None)
-    monkeypatch.setattr("sct_rootlets.cohort.plan.has_entry", lambda *_: True)
+
+    def save_without_drawing(_, folder, prefix):
+        (folder / f"{prefix}_levels.png").write_text("figure")
+
+    monkeypatch.setattr("sct_rootlets.report.levels.save_level_figures", save_without_drawing)
+    monkeypatch.setattr("sct_rootlets.cohort.process.add_levels", lambda *_: None)
+    monkeypatch.setattr("sct_rootlets.cohort.job.has_entry", lambda *_: True)
+
+
+def worker_of(jobs, number, provenance=None, **options):
+    return Worker(jobs=jobs, settings=SETTINGS, provenance=provenance or {}, run=number, **options)
 
 
 def go(bids, out, settings=SETTINGS):
@@ -130,7 +143,7 @@ def test_a_correction_that_is_saved_while_the_scan_is_being_done_is_kept(bids, o
         change(label(bids, "rootlets"), corrected)
         return compute_spinal_levels(*arguments, **options)
 
-    monkeypatch.setattr("sct_rootlets.cohort.scan.compute_spinal_levels", compute_slowly)
+    monkeypatch.setattr("sct_rootlets.cohort.process.compute_spinal_levels", compute_slowly)
     result = go(bids, out)
     assert list(result.failed) == ["sub-01_T2w"]
     assert "changed while it was being done" in result.failed["sub-01_T2w"]
@@ -182,30 +195,32 @@ def test_one_broken_file_is_reported_and_the_rest_done(bids, out, unseen):
 def test_a_scan_that_kills_its_worker_is_left_to_itself(bids, out, unseen):
     """Within a run nobody tries it again; the next run does."""
     jobs = make_plan(bids, out).jobs
-    write_attempt(jobs[0], "this", KILLED)
-    Worker(jobs, SETTINGS, SETTINGS.describe(), "this")()
-    assert [read_attempt(job, "this") for job in jobs] == [KILLED, "", ""]
-    Worker(jobs, SETTINGS, SETTINGS.describe(), "next")()
-    assert read_attempt(jobs[0], "next") == ""
+    write_attempt(jobs[0], "this", RUNNING)
+    worker_of(jobs, "this", SETTINGS.describe())()
+    assert [read_attempt(job, "this") for job in jobs] == [RUNNING, DONE, DONE]
+    worker_of(jobs, "next", SETTINGS.describe())()
+    assert read_attempt(jobs[0], "next") == DONE
 
 
 def test_a_timeout_begins_the_scan_anew(bids, out):
-    worker = Worker(make_plan(bids, out).jobs, SETTINGS, {}, "this")
+    worker = worker_of(make_plan(bids, out).jobs, "this")
     worker.current = worker.jobs[0]
-    write_attempt(worker.current, "this", KILLED)
+    write_attempt(worker.current, "this", RUNNING)
     again = worker.checkpoint()
     assert again.function is worker
-    assert read_attempt(worker.jobs[0], "this") is None
+    assert read_attempt(worker.jobs[0], "this") == WAITING
 
 
-@pytest.mark.parametrize(("n_ended", "seconds", "reason"), [(0, 100, TOO_LONG), (1, 100, None), (0, 10, None)])
-def test_a_scan_that_takes_longer_than_a_job_may_is_not_begun_forever(bids, out, n_ended, seconds, reason):
+@pytest.mark.parametrize(
+    ("n_ended", "seconds", "attempt"), [(0, 100, Attempt(Status.FAILED, TOO_LONG)), (1, 100, WAITING), (0, 10, WAITING)]
+)
+def test_a_scan_that_takes_longer_than_a_job_may_is_not_begun_forever(bids, out, n_ended, seconds, attempt):
     """It had all of the job's time; a job that was ended earlier (to let others in) says nothing about it."""
-    worker = Worker(make_plan(bids, out).jobs, SETTINGS, {}, "this", limit_s=60)
+    worker = worker_of(make_plan(bids, out).jobs, "this", limit_s=60)
     worker.current, worker.n_ended, worker.begin = worker.jobs[0], n_ended, time.monotonic() - seconds
-    write_attempt(worker.current, "this", KILLED)
+    write_attempt(worker.current, "this", RUNNING)
     worker.checkpoint()
-    assert read_attempt(worker.jobs[0], "this") == reason
+    assert read_attempt(worker.jobs[0], "this") == attempt
 
 
 def test_what_a_job_had_begun_is_begun_anew_when_its_node_failed(bids, out, unseen, monkeypatch):
@@ -213,26 +228,25 @@ def test_what_a_job_had_begun_is_begun_anew_when_its_node_failed(bids, out, unse
     jobs = make_plan(bids, out).jobs
     for job, number in zip(jobs, ("71", "72"), strict=False):
         monkeypatch.setenv("SLURM_JOB_ID", number)
-        write_attempt(job, "this", KILLED)
-    Worker(jobs, SETTINGS, SETTINGS.describe(), "this")()
-    assert [read_attempt(job, "this") for job in jobs] == [KILLED, "", ""]
+        write_attempt(job, "this", RUNNING)
+    worker_of(jobs, "this", SETTINGS.describe())()
+    assert [read_attempt(job, "this") for job in jobs] == [RUNNING, DONE, DONE]
 
 
 def test_without_its_parent_a_worker_begins_nothing(bids, out):
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    import socket
-
-    Worker(make_plan(bids, out).jobs, SETTINGS, {}, "this", parent=(socket.gethostname(), child.pid))()
+    worker_of(make_plan(bids, out).jobs, "this", parent=(socket.gethostname(), child.pid))()
     assert not out.exists()
 
 
 def test_processes_report_how_far_they_have_come(bids, out):
     jobs = make_plan(bids, out).jobs[:1]
     seen = []
-    reasons = run_workers(jobs, SETTINGS, SETTINGS.describe(), Engine(workers=2), seen.append)
-    assert reasons == {"sub-01_T2w": ""}
-    assert (seen[0].waiting, seen[-1].done, seen[-1].running, seen[-1].failed) == (1, 1, 0, 0)
+    attempts = run_workers(jobs, SETTINGS, SETTINGS.describe(), Engine(workers=2), seen.append)
+    assert attempts == {"sub-01_T2w": DONE}
+    assert seen[0].count(Status.WAITING) == 1
+    assert [seen[-1].count(status) for status in (Status.DONE, Status.RUNNING, Status.FAILED)] == [1, 0, 0]
     assert not (out / "logs" / "workers").exists()
 
 
@@ -279,8 +293,6 @@ def test_the_group_is_compared_by_contrast(bids, out, here):
     go(bids, out)
     with pytest.raises(DatasetError, match="sub-02"):  # two sessions of one subject
         run.run_group(bids, out, make_plan(bids, out))
-    from sct_rootlets.cohort.plan import Filter
-
     groups, page = run.run_group(bids, out, make_plan(bids, out, wanted=Filter(exclude="ses-b")))
     assert list(groups) == ["T2w"]
     assert (out / "group" / "T2w" / "group_agreement.csv").is_file()

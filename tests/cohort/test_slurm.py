@@ -6,8 +6,10 @@ import subprocess
 import pytest
 from filelock import FileLock
 
+from sct_rootlets.cohort.attempt import Attempt, Status
 from sct_rootlets.cohort.engine import Engine, run_workers
-from sct_rootlets.cohort.plan import CohortSettings, make_plan
+from sct_rootlets.cohort.job import CohortSettings
+from sct_rootlets.cohort.plan import make_plan
 
 SETTINGS = CohortSettings()
 
@@ -33,9 +35,11 @@ def cluster(tmp_path_factory):
 def test_an_array_of_jobs_does_all_scans(bids, out):
     jobs = make_plan(bids, out).jobs
     seen = []
-    engine = Engine("slurm", workers=2, minutes=10, memory_gb=2)
-    assert run_workers(jobs, SETTINGS, SETTINGS.describe(), engine, seen.append) == {job.stem: "" for job in jobs}
-    assert seen[-1].where.startswith("SLURM ")
+    engine = Engine(name="slurm", workers=2, minutes=10, memory_gb=2)
+    assert run_workers(jobs, SETTINGS, SETTINGS.describe(), engine, seen.append) == {
+        job.stem: Attempt(Status.DONE) for job in jobs
+    }
+    assert seen[-1].queue.startswith("SLURM ")
     assert all((job.folder / f"{job.stem}_levels.csv").is_file() for job in jobs)
 
 
@@ -47,14 +51,16 @@ def test_a_job_that_is_killed_is_noticed_and_another_does_the_rest(bids, out):
     lock.acquire()
     killed = []
 
-    def kill_once(state):
-        number = state.where.removeprefix("SLURM ").partition(":")[0]
-        if state.done == 2 and not killed:
+    def kill_once(progress):
+        number = progress.queue.removeprefix("SLURM ").partition(":")[0]
+        if progress.count(Status.DONE) == 2 and not killed:
             killed.append(number)
             subprocess.run(["scancel", "--signal=KILL", number], check=True)
         elif killed and number != killed[0]:
             lock.release()
 
-    engine = Engine("slurm", minutes=10, memory_gb=2)
-    assert run_workers(jobs, SETTINGS, SETTINGS.describe(), engine, kill_once) == {job.stem: "" for job in jobs}
+    engine = Engine(name="slurm", minutes=10, memory_gb=2)
+    assert run_workers(jobs, SETTINGS, SETTINGS.describe(), engine, kill_once) == {
+        job.stem: Attempt(Status.DONE) for job in jobs
+    }
     assert len(killed) == 1

@@ -15,7 +15,7 @@ def write_model(folder, seed=0, labels=None):
     import torch
 
     from sct_rootlets.bundled.export import write_model_folder
-    from sct_rootlets.models.model import build_network, plain_unet
+    from sct_rootlets.models.architecture import build_network, plain_unet
 
     torch.manual_seed(seed)
     labels = LABELS if labels is None else labels

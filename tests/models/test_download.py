@@ -8,7 +8,7 @@ requests = pytest.importorskip("requests", reason="requests is not installed")
 from published import Server  # noqa: E402
 
 from sct_rootlets.errors import ModelError  # noqa: E402
-from sct_rootlets.models.download import Patience, download, shown  # noqa: E402
+from sct_rootlets.models.download import Patience, download, without_secrets  # noqa: E402
 
 CONTENT = bytes(range(256)) * 1024
 CHUNK = 2**14
@@ -152,4 +152,4 @@ def test_a_folder_that_is_none(server, tmp_path):
 
 
 def test_secrets_are_not_shown():
-    assert shown("https://me:secret@example.org:8443/a/b.zip?token=x#y") == "https://example.org:8443/a/b.zip"
+    assert without_secrets("https://me:secret@example.org:8443/a/b.zip?token=x#y") == "https://example.org:8443/a/b.zip"

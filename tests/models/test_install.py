@@ -18,11 +18,14 @@ from published import Server, write_model, zip_folder  # noqa: E402
 
 from sct_rootlets.errors import ModelError  # noqa: E402
 from sct_rootlets.models import install as module  # noqa: E402
-from sct_rootlets.models import weights  # noqa: E402
+from sct_rootlets.models import installed as records  # noqa: E402
+from sct_rootlets.models.catalogue import Release  # noqa: E402
 from sct_rootlets.models.download import Patience  # noqa: E402
-from sct_rootlets.models.install import install, remove, suggested_name  # noqa: E402
+from sct_rootlets.models.files import sha256_of  # noqa: E402
+from sct_rootlets.models.install import install, remove  # noqa: E402
+from sct_rootlets.models.installed import FOLDERS_VARIABLE, find_installed, installed_names  # noqa: E402
 from sct_rootlets.models.model import load_model  # noqa: E402
-from sct_rootlets.models.weights import Release, find_installed, find_model, sha256_of  # noqa: E402
+from sct_rootlets.models.store import find_model  # noqa: E402
 
 NAME = "ours"
 QUICK = Patience(timeout_s=0.5, attempts=2, pause_s=0.0)
@@ -39,12 +42,6 @@ def trainers(tmp_path_factory):
 def zips(trainers, tmp_path_factory):
     folder = tmp_path_factory.mktemp("zips")
     return [zip_folder(trainer, folder / f"model-r{n}.zip") for n, trainer in enumerate(trainers)]
-
-
-@pytest.fixture
-def models(tmp_path, monkeypatch):
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "models"))
-    return tmp_path / "models"
 
 
 @pytest.fixture
@@ -67,6 +64,19 @@ def is_whole(trainer):
 
 def left_in(home):
     return sorted(path.name for path in home.iterdir() if path.name != ".lock")
+
+
+def release_at(url, **facts):
+    return Release(
+        name="ours",
+        version="r7",
+        contrasts=("T2w",),
+        levels="C2-T1",
+        licence="MIT",
+        citation="a paper",
+        mirrors=(url,),
+        **facts,
+    )
 
 
 def copies(source, target):
@@ -151,8 +161,8 @@ def test_a_part_of_a_download_outlives_a_failure_but_not_success(models, zips, s
 
 def test_names_of_the_catalogue(models, trainers, server, monkeypatch):
     digest = sha256_of_bytes(server.content)
-    release = Release("ours", "r7", ("T2w",), "C2-T1", "MIT", "a paper", (server.url,), digest, len(server.content))
-    monkeypatch.setattr(module, "catalogue", lambda: {"ours": release})
+    release = release_at(server.url, sha256=digest, bytes=len(server.content))
+    monkeypatch.setattr(module, "read_catalogue", lambda: {"ours": release})
     with pytest.raises(ModelError, match="theirs is no model that can be installed by its name; there are ours"):
         install("theirs")
     installed, _ = install("ours", patience=QUICK)
@@ -170,8 +180,8 @@ def sha256_of_bytes(content):
 
 @pytest.mark.parametrize("local", [True, False])
 def test_a_published_hash_is_not_overruled(models, zips, server, monkeypatch, local):
-    release = Release("ours", "r7", ("T2w",), "C2-T1", "MIT", "a paper", (server.url,), sha256_of(zips[1]))
-    monkeypatch.setattr(module, "catalogue", lambda: {"ours": release})
+    release = release_at(server.url, sha256=sha256_of(zips[1]))
+    monkeypatch.setattr(module, "read_catalogue", lambda: {"ours": release})
     with pytest.raises(ModelError, match="is not the file that was published: its SHA-256 differs"):
         install("ours", [str(zips[0])] if local else (), force=True, patience=QUICK)
     assert find_installed("ours") is None
@@ -197,7 +207,7 @@ def test_a_hash_is_recorded_once_and_checked_ever_after(models, trainers, zips):
 @pytest.mark.parametrize("damaged", ["the record", "the pointer"])
 def test_a_recorded_hash_outlives_damage(models, trainers, zips, damaged, removed):
     installed, _ = install(NAME, [str(zips[0])])
-    path = installed.folder / weights.RECORD if damaged == "the record" else models / NAME / weights.POINTER
+    path = installed.folder / records.RECORD_FILE if damaged == "the record" else models / NAME / records.POINTER_FILE
     path.write_text("")
     if removed:
         remove(NAME)
@@ -219,7 +229,7 @@ def test_a_model_that_is_replaced_while_it_is_looked_for(models, trainers, zips,
             install(NAME, [str(zips[1])], force=True)
         return content
 
-    monkeypatch.setattr(weights.json, "loads", replace_it)
+    monkeypatch.setattr(records.json, "loads", replace_it)
     assert find_model(NAME).folder.is_dir()
     assert replaced
     assert is_whole(trainers[1])
@@ -235,7 +245,7 @@ def test_folders_of_others_are_passed_over(models, zips, monkeypatch):
     """As where SCT_ROOTLETS_MODELS names a folder that another group alone may enter."""
     install(NAME, [str(zips[0])])
     private = models.with_name("private")
-    monkeypatch.setenv(weights.VARIABLE, os.pathsep.join([str(private), str(models), "~nosuchuser/models"]))
+    monkeypatch.setenv(FOLDERS_VARIABLE, os.pathsep.join([str(private), str(models), "~nosuchuser/models"]))
 
     def refused(path):
         raise PermissionError(13, "Permission denied", str(path))
@@ -247,7 +257,7 @@ def test_folders_of_others_are_passed_over(models, zips, monkeypatch):
 
     for name in ("glob", "is_file", "exists", "is_dir", "stat"):
         monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
-    assert weights.installed_names() == [NAME]
+    assert installed_names() == [NAME]
     assert find_model(NAME).name == NAME
     with pytest.raises(ModelError, match=r"private/m cannot be read \(Permission denied\)"):
         find_model(str(private / "m"))
@@ -532,7 +542,7 @@ def test_two_at_once(models, trainers, server):
 def test_a_process_that_waits_too_long(models, zips, monkeypatch):
     import filelock
 
-    monkeypatch.setattr(module, "_LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(module, "_MAX_LOCK_WAIT_S", 0.1)
     (models / NAME).mkdir(parents=True)
     with (
         filelock.FileLock(models / NAME / ".lock"),
@@ -543,15 +553,15 @@ def test_a_process_that_waits_too_long(models, zips, monkeypatch):
 
 def test_a_shared_folder_that_cannot_be_written_to(tmp_path, monkeypatch, trainers, zips):
     shared, mine = tmp_path / "shared", tmp_path / "mine"
-    monkeypatch.setenv(weights.VARIABLE, str(shared))
+    monkeypatch.setenv(FOLDERS_VARIABLE, str(shared))
     install(NAME, [str(zips[0])])
     refuse_writing(monkeypatch, shared)
     assert is_whole(trainers[0])
     with pytest.raises(
-        ModelError, match=f"shared cannot be written to .*; begin {weights.VARIABLE} with a folder of yours"
+        ModelError, match=f"shared cannot be written to .*; begin {FOLDERS_VARIABLE} with a folder of yours"
     ):
         install("another", [str(zips[1])])
-    monkeypatch.setenv(weights.VARIABLE, os.pathsep.join([str(mine), str(shared)]))
+    monkeypatch.setenv(FOLDERS_VARIABLE, os.pathsep.join([str(mine), str(shared)]))
     install("another", [str(zips[1])])
     assert find_model("another").folder.is_relative_to(mine)
     assert find_model(NAME).folder.is_relative_to(shared)
@@ -672,11 +682,3 @@ def test_the_published_layout(models, trainers, tmp_path):
     assert len(installed.files) == 8
     assert weights_of.__wrapped__(installed.folder) == weights_of(trainers[0])
     assert load_model(installed.folder).mirror_axes == (0, 1, 2)
-
-
-def test_the_published_file_has_the_published_name():
-    url = "https://mirror.example.org/model-spinal-rootlets-multicon-r20250318.zip?signature=abc"
-    assert suggested_name(url) == "rootletseg-r20250318"
-    assert suggested_name("C:\\models\\Our model (2).zip") == "Our-model-2"
-    assert suggested_name("https://example.org/") == "example.org"
-    assert suggested_name("/") == "custom"

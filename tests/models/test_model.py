@@ -1,6 +1,4 @@
 import json
-import os
-import pickle
 import shutil
 
 import pytest
@@ -74,27 +72,9 @@ def test_sct_orientation_codes(spoilt):
     assert load_model(spoilt).orientation == "LAS"
 
 
-class Evil:
-    def __reduce__(self):
-        return os.mkdir, (os.environ["EVIL_FOLDER"],)
-
-
-def test_code_in_a_checkpoint_does_not_run(spoilt, tmp_path, monkeypatch):
-    monkeypatch.setenv("EVIL_FOLDER", str(tmp_path / "evil"))
-    path = spoilt / "fold_0" / "checkpoint_final.pth"
-    for in_zip in (True, False):
-        if in_zip:
-            torch.save({"network_weights": Evil()}, path)
-        else:
-            path.write_bytes(pickle.dumps(Evil()))
-        with pytest.raises(ModelError, match="damaged, or holds more than weights"):
-            load_model(spoilt)
-        assert not (tmp_path / "evil").exists()
-
-
 def test_half_precision_on_disk_is_full_precision_in_use(model_folder, tmp_path):
     from sct_rootlets.bundled.export import write_model_folder
-    from sct_rootlets.models.model import plain_unet
+    from sct_rootlets.models.architecture import plain_unet
 
     model = load_model(model_folder)
     folder = write_model_folder(

@@ -47,10 +47,10 @@ def test_the_same_weights(model_folder, tmp_path, monkeypatch, older_torch):
 
 def test_numbers_of_numpy(tmp_path):
     from sct_rootlets.models import unpickling
-    from sct_rootlets.models.model import _numpy_scalar
+    from sct_rootlets.models.checkpoint import numpy_scalar_constructor
 
     torch.save(like_nnunet({}), tmp_path / "c.pth")
-    log = unpickling.load(tmp_path / "c.pth", _numpy_scalar())["logging"]
+    log = unpickling.load(tmp_path / "c.pth", numpy_scalar_constructor())["logging"]
     assert log == {"ema_fg_dice": [0.5], "train_losses": [-0.25], "n": 3}
 
 

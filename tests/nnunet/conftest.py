@@ -1,9 +1,17 @@
 """A small BIDS folder of labelled phantoms: four subjects, T2w (spine-generic names) and UNIT1, two sessions of one."""
 
+import json
+
 import numpy as np
 import pytest
 
 from sct_rootlets.nifti import save_volume
+from sct_rootlets.nnunet import preparation
+from sct_rootlets.nnunet import train as module
+from sct_rootlets.nnunet.dataset import NAME
+from sct_rootlets.nnunet.settings import TrainingSettings
+from sct_rootlets.nnunet.train import results_folder
+from sct_rootlets.nnunet.worker import FINISHED
 from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
 
 AXES = {"01": "RAS", "02": "PSR", "03": "LIA", "04": "RPI"}
@@ -29,3 +37,31 @@ def bids(tmp_path_factory):
                 label = f"{stem}_{contrast}_label-rootlets_dseg.nii.gz"
                 save_volume(labels / label, phantom.rootlets.data, phantom.rootlets.affine)
     return root
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Steps that were run, with their arguments; each leaves behind the files of the real one."""
+    run = []
+
+    def stand_in(folder, step, arguments, settings, suffix=""):
+        run.append((step, arguments))
+        fold = results_folder(folder) / f"fold_{arguments.get('fold')}"
+        target = folder / "nnUNet_preprocessed" / NAME if step == "plan" else fold
+        target.mkdir(parents=True, exist_ok=True)
+        if step == "train":
+            (fold / FINISHED).write_text(json.dumps({"epochs": arguments["epochs"]}))
+            (fold / "validation").mkdir(exist_ok=True)
+            mean = {"4": {"Dice": 0.456}, "5": {"Dice": float("nan")}}
+            (fold / "validation" / "summary.json").write_text(json.dumps({"mean": mean}))
+
+    check = preparation.check_scans
+    monkeypatch.setattr(module, "run_step", stand_in)
+    monkeypatch.setattr(module, "require_nnunet", lambda device: None)
+    monkeypatch.setattr(preparation, "check_scans", lambda settings, folder, pictures: check(settings, folder, False))
+    return run
+
+
+@pytest.fixture
+def settings(bids):
+    return TrainingSettings(bids=(bids,), n_folds=3, epochs=5, device="cpu", threads=1, contrasts=("T2w",))

@@ -14,11 +14,14 @@ import torch
 
 from sct_rootlets.bundled.export import write_model_folder
 from sct_rootlets.errors import DatasetError, ModelError
+from sct_rootlets.models.architecture import build_network, plain_unet
 from sct_rootlets.models.install import install
-from sct_rootlets.models.model import build_network, load_model, plain_unet
+from sct_rootlets.models.model import load_model
 from sct_rootlets.nnunet.dataset import NAME, dataset_json
 from sct_rootlets.nnunet.release import export
-from sct_rootlets.nnunet.train import Settings, require_nnunet, train
+from sct_rootlets.nnunet.settings import TrainingSettings
+from sct_rootlets.nnunet.steps import require_nnunet
+from sct_rootlets.nnunet.train import train
 
 PATCH = (32, 16, 16)
 
@@ -36,7 +39,7 @@ def trained(bids, tmp_path_factory):
     tiny = write_model_folder(
         folder / "tiny", build_network(architecture, 1, 10), architecture, labels, (2, 2, 2), PATCH
     )
-    settings = Settings(
+    settings = TrainingSettings(
         bids=(bids,), n_folds=3, folds=(1,), epochs=1, iterations=2, device="cpu", threads=1, start=str(tiny)
     )
     lines = []

@@ -10,12 +10,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from sct_rootlets.bundled.export import write_model_folder  # noqa: E402
 from sct_rootlets.errors import ModelError  # noqa: E402
+from sct_rootlets.models.architecture import build_network, plain_unet  # noqa: E402
+from sct_rootlets.models.catalogue import Release  # noqa: E402
+from sct_rootlets.models.files import sha256_of  # noqa: E402
 from sct_rootlets.models.install import install  # noqa: E402
-from sct_rootlets.models.model import build_network, load_model, plain_unet  # noqa: E402
-from sct_rootlets.models.weights import Release, sha256_of  # noqa: E402
+from sct_rootlets.models.model import load_model  # noqa: E402
 from sct_rootlets.nnunet.dataset import NAME, dataset_json  # noqa: E402
 from sct_rootlets.nnunet.release import TRAINER, export  # noqa: E402
-from sct_rootlets.nnunet.train import RESULTS  # noqa: E402
+from sct_rootlets.nnunet.train import results_folder  # noqa: E402
 
 SOURCES = "case\tside\tcontrast\tlevels\na\ttrain\tT2w\t3 4\nb\ttrain\tINV1\t4 5\nc\ttest\tUNIT1\t2 3\n"
 
@@ -30,7 +32,7 @@ def finished(tmp_path_factory):
         torch.manual_seed(fold)
         network = build_network(architecture, 1, len(labels) + 1)
         written = write_model_folder(folder / str(fold), network, architecture, labels, (1, 1, 1), (16, 16, 16))
-        target = folder / "nnUNet_results" / NAME / RESULTS
+        target = results_folder(folder)
         if fold == 0:
             shutil.copytree(written, target)
         checkpoint = torch.load(written / "fold_0" / "checkpoint_final.pth", weights_only=True)
@@ -58,7 +60,7 @@ def test_the_zip_is_installed_and_gives_the_same_weights(finished, tmp_path, mon
     assert model.labels == {f"lvl{n}": n for n in range(1, 6)}
     assert len(model.folds) == 2
     for number, fold in enumerate(model.folds):
-        path = finished / "nnUNet_results" / NAME / RESULTS / f"fold_{number}" / "checkpoint_final.pth"
+        path = results_folder(finished) / f"fold_{number}" / "checkpoint_final.pth"
         trained = torch.load(path, weights_only=False)["network_weights"]
         assert fold.keys() == trained.keys()
         assert all(torch.equal(fold[key], trained[key]) for key in trained)
@@ -124,7 +126,7 @@ def test_a_training_that_has_not_finished(tmp_path):
 
 def test_a_damaged_checkpoint_leaves_no_file(finished, tmp_path):
     broken = Path(shutil.copytree(finished, tmp_path / "broken"))
-    (broken / "nnUNet_results" / NAME / RESULTS / "fold_1/checkpoint_final.pth").write_bytes(b"x")
+    (results_folder(broken) / "fold_1/checkpoint_final.pth").write_bytes(b"x")
     (tmp_path / "out").mkdir()
     with pytest.raises(ModelError, match="is damaged"):
         export(broken, tmp_path / "out" / "ours.zip")

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from sct_rootlets.errors import ImageError, SctRootletsError
-from sct_rootlets.output.page import MARK, add_entry, build_page, has_entry
-from sct_rootlets.report.page.entry import FORMAT, About, Entry
+from sct_rootlets.output.page import GENERATOR_TAG, add_entry, build_page, has_entry
+from sct_rootlets.report.page.entry import FORMAT_VERSION, About, Entry
 
 WRITER = """
 import sys
@@ -24,7 +24,9 @@ for i in range(4):
 
 def entry(file="t2.nii.gz", folder="", **more):
     about = About(file, folder, "test")
-    return Entry(about.identifier, {"format": FORMAT, "file": file, "folder": folder, **more}, {"a.webp": b"picture"})
+    return Entry(
+        about.identifier, {"format": FORMAT_VERSION, "file": file, "folder": folder, **more}, {"a.webp": b"picture"}
+    )
 
 
 def listed(folder):
@@ -169,12 +171,12 @@ def test_entries_of_an_older_version_are_kept(tmp_path):
     assert files_of(tmp_path) == {"t2.nii.gz", "old.nii.gz", "new.nii.gz"}
     assert "sctRootletsEntries" in (own / "assets" / "page.js").read_text(encoding="utf-8")
     assert (tmp_path / "t2_rootlets.png").exists()
-    assert json.loads((own / "page.json").read_text())["format"] == FORMAT
+    assert json.loads((own / "page.json").read_text())["format"] == FORMAT_VERSION
 
 
 def test_a_folder_of_a_later_version_is_left_alone(tmp_path):
     add_entry(tmp_path, entry())
-    (tmp_path / "rootlets" / "page.json").write_text(json.dumps({"format": FORMAT + 1}))
+    (tmp_path / "rootlets" / "page.json").write_text(json.dumps({"format": FORMAT_VERSION + 1}))
     with pytest.raises(SctRootletsError, match="later version"):
         add_entry(tmp_path, entry("new.nii.gz"))
     assert files_of(tmp_path) == {"t2.nii.gz"}
@@ -185,7 +187,7 @@ def test_the_page_of_sct_is_not_replaced(tmp_path):
     (tmp_path / "index.html").write_text("SCT's page")
     assert add_entry(tmp_path, entry()) == tmp_path / "rootlets.html"
     assert (tmp_path / "index.html").read_text() == "SCT's page"
-    assert MARK in (tmp_path / "rootlets.html").read_text(encoding="utf-8")
+    assert GENERATOR_TAG in (tmp_path / "rootlets.html").read_text(encoding="utf-8")
     other = tmp_path / "other"
     (other / "_json").mkdir(parents=True)
     assert add_entry(other, entry()) == other / "rootlets.html"

@@ -30,7 +30,7 @@ def test_every_model_of_a_task_is_a_folder_that_is_there(theirs):
     register.add_tasks(theirs)
     for name in register.added_tasks():
         for model in theirs.TASKS[name]["models"]:
-            assert any((theirs.MODELS[model] and register.FOLDER / model).rglob("*.pth"))
+            assert any((theirs.MODELS[model] and register.BUNDLED_FOLDER / model).rglob("*.pth"))
 
 
 def test_the_model_for_nnunet_has_what_sct_asks_of_a_folder(theirs):

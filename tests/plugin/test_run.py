@@ -52,7 +52,7 @@ def test_a_folder_that_is_not_whole_never_reaches_sct(script, monkeypatch, tmp_p
 
 def test_without_our_tasks_nothing_of_ours_is_looked_at(script, monkeypatch):
     register.remove_tasks()
-    monkeypatch.setattr(register, "manifest", None)
+    monkeypatch.setattr(register, "read_manifest", None)
     script.main(["-task", "spinal_levels", "-install"])
     assert script.calls == [["spinal_levels", "-install"]]
 

@@ -34,7 +34,7 @@ def test_by_the_identity_cords_overlap_as_their_areas_do():
     assert found.least_jacobian == pytest.approx(1.0, abs=0.01)
 
 
-def test_places_that_a_warp_of_sct_does_not_reach_do_not_count():
+def test_places_that_a_warp_of_sct_does_not_reach_are_left_out():
     alignment = align(tube(4), tube(4))
     field = displacement_field(lambda points: points, SHAPE, AFFINE)
     field[:, :, :12] = 1e5

@@ -8,7 +8,7 @@ from sct_rootlets.group.collect import collect
 from sct_rootlets.group.compare import compare
 from sct_rootlets.levels import level_color
 from sct_rootlets.report.group import bland_altman_figure, lengths_figure, save_group_figures, subjects_figure
-from sct_rootlets.report.levels import standard_settings
+from sct_rootlets.report.style import standard_settings
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from sct_rootlets import compute_spinal_levels
 from sct_rootlets.levels import level_color
-from sct_rootlets.report.levels import levels_figure, save_levels_figure
+from sct_rootlets.output.levels import stale_outputs
+from sct_rootlets.report.levels import FIGURES, levels_figure, save_level_figures
 from sct_rootlets.subject import Inputs, levels_from_labels
 
 
@@ -60,7 +62,15 @@ def test_draws_what_there_is(phantom):
 def test_the_user_s_settings_do_not_matter(subject, tmp_path):
     import matplotlib
 
-    save_levels_figure(subject, tmp_path / "ours.png")
+    save_level_figures(subject, tmp_path, "ours")
     with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "black", "font.size": 30}):
-        save_levels_figure(subject, tmp_path / "theirs.png")
-    assert (tmp_path / "ours.png").read_bytes() == (tmp_path / "theirs.png").read_bytes()
+        save_level_figures(subject, tmp_path, "theirs")
+    assert (tmp_path / "ours_levels.png").read_bytes() == (tmp_path / "theirs_levels.png").read_bytes()
+
+
+def test_a_new_figure_is_one_entry_of_the_table(subject, tmp_path, monkeypatch):
+    monkeypatch.setitem(FIGURES, "new.png", lambda _: Figure())
+    save_level_figures(subject, tmp_path, "t2")
+    drawn = [tmp_path / "t2_levels.png", tmp_path / "t2_new.png"]
+    assert sorted(tmp_path.iterdir()) == drawn
+    assert stale_outputs(tmp_path, "t2", []) == drawn  # where a later run does not draw them

@@ -40,7 +40,7 @@ def test_an_sct_that_runs_elsewhere_is_named_with_its_python(nowhere, monkeypatc
 def test_not_installed_in_this_environment(monkeypatch, tmp_path):
     monkeypatch.setattr(installation.sysconfig, "get_path", lambda name: str(tmp_path))
     with pytest.raises(LinkError, match=f"not installed in {sys.prefix}"):
-        installation.environment()
+        installation.find_environment()
 
 
 def test_nothing_but_the_extra_for_training_brings_an_nnunet():

@@ -60,39 +60,6 @@ def test_without_a_copy_on_the_path_another_command_of_sct_is_copied(miniature):
     assert (miniature.scripts / "sct_deepseg").read_bytes() == content
 
 
-def test_status_names_what_is_linked_where_and_the_weights(miniature):
-    before = miniature.run("sct_rootlets", "status").stdout
-    assert "tasks: none (not linked: sct_rootlets link)" in before
-    miniature.run("sct_rootlets", "link")
-    shown = miniature.run("sct_rootlets", "status").stdout
-    for text in (
-        "sct_rootlets 9.9",
-        f"Spinal Cord Toolbox 7.9 in {miniature.folder}",
-        f"tasks: {', '.join(LINKED)}",
-        str(miniature.site_packages / "sct_rootlets_link.pth"),
-        str(miniature.folder / "bin" / "sct_compute_spinal_levels"),
-        "sct_deepseg: of SCT",
-        "weights: sct_rootlets synthetic",
-    ):
-        assert text in shown
-
-
-def test_status_tells_of_damaged_weights(monkeypatch, tmp_path):
-    from sct_rootlets.sct.link import _weights
-
-    monkeypatch.setattr("sct_rootlets.models.weights.FOLDER", tmp_path)
-    assert _weights() == f"those in {tmp_path} are damaged; install sct_rootlets again"
-
-
-def test_status_names_installed_weights(monkeypatch, tmp_path):
-    from sct_rootlets.sct.link import _weights
-
-    (tmp_path / "ours").mkdir()
-    (tmp_path / "ours" / "current.json").write_text("{}")
-    monkeypatch.setenv("SCT_ROOTLETS_MODELS", str(tmp_path))
-    assert _weights().endswith("; ours, installed")
-
-
 @pytest.mark.parametrize("kind", ["no tasks", "old"])
 def test_an_sct_that_cannot_take_the_tasks_is_not_linked(miniature, kind):
     before = miniature.state()
@@ -122,15 +89,6 @@ def test_what_cannot_be_written_is_one_line_and_nothing_is_linked(miniature):
     assert done.stderr.startswith("sct_rootlets link: error: cannot write")
     assert done.stderr.count("\n") == 1
     assert not (miniature.folder / "bin" / "sct_rootlets").is_symlink()
-
-
-def test_nnunet_over_the_fork_of_sct_is_reported(miniature):
-    for name in ("nnunetv2", "nnunetv2_neuropoly"):
-        info = miniature.site_packages / f"{name}-2.6.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 2.6\n")
-        shown = miniature.run("sct_rootlets", "status").stdout
-        assert ("over nnunetv2-neuropoly" in shown) == (name == "nnunetv2_neuropoly")
 
 
 def test_the_record_stays_true(miniature):

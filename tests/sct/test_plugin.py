@@ -132,7 +132,7 @@ def test_install_leaves_the_package_data_where_it_is(python):
 
 
 def test_when_ours_fails_sct_goes_on_with_one_warning(python):
-    broken = f"{HOOK}from sct_rootlets.plugin import register\nregister.manifest = None\n"
+    broken = f"{HOOK}from sct_rootlets.plugin import register\nregister.read_manifest = None\n"
     done = python(SCRIPT, "-h", start=broken)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     assert "lesion_ms" in done.stdout

@@ -1,4 +1,4 @@
-"""SCT's own registration in place of ours, with a stand-in for its command: what it gets, and what becomes of it."""
+"""SCT's own registration in place of ours, with a stand-in for its command: its inputs, and its warps as results."""
 
 import os
 import stat

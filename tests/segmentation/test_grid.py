@@ -4,7 +4,7 @@ import pytest
 from nibabel.affines import apply_affine
 
 from sct_rootlets.image import Volume
-from sct_rootlets.segmentation.grid import Resampling, mean_and_deviation, orient, reduced
+from sct_rootlets.segmentation.grid import Resampling, downsample, mean_and_deviation, orient
 
 
 def field(points):
@@ -45,11 +45,11 @@ def test_a_box_is_cut_where_the_affine_says(spacing):
     seen = orient(volume_of((40, 44, 48), (1.0, 0.9, 1.2)))
     resampling = Resampling.to_spacing(seen, (spacing,) * 3)
     box = tuple(slice(n // 3, n // 3 + 6) for n in resampling.target)
-    cut = resampling.cut(seen.data, box, order=3)
+    cut = resampling.crop(seen.data, box, order=3)
     index = np.moveaxis(np.mgrid[box], 0, -1)
     expected = field(apply_affine(resampling.affine(seen.affine), index))
     np.testing.assert_allclose(cut, expected, atol=1e-3 * np.ptp(seen.data))
-    back, there = resampling.back(cut, box)
+    back, there = resampling.to_volume(cut, box)
     at = np.moveaxis(np.mgrid[there], 0, -1)
     within = (at + 0.5) / resampling.scale - 0.5 - [part.start for part in box]
     known = ((within >= 0) & (within <= 5)).all(axis=-1)
@@ -66,13 +66,13 @@ def test_fine_voxels_are_averaged_and_not_skipped():
     rng = np.random.default_rng(0)
     seen = orient(Volume(rng.standard_normal((60, 60, 60)).astype(np.float32), np.diag([0.25, 0.25, 0.25, 1])))
     resampling = Resampling.to_spacing(seen, (1.0, 1.0, 1.0))
-    cut = resampling.cut(seen.data, tuple(slice(3, 12) for _ in range(3)), order=3)
+    cut = resampling.crop(seen.data, tuple(slice(3, 12) for _ in range(3)), order=3)
     assert cut.std() < 0.3  # skipping would leave it at 1; the mean of 64 voxels has 0.125
 
 
 def test_the_reduced_volume_is_a_mean_in_the_right_place():
     volume = volume_of((41, 44, 48), (0.9, 0.6, 1.2), "PSR")
-    data, affine = reduced(orient(volume), 2.0)
+    data, affine = downsample(orient(volume), 2.0)
     np.testing.assert_allclose(nib.affines.voxel_sizes(affine), 2, atol=0.12)
     inner = tuple(slice(2, n - 2) for n in data.shape)
     points = apply_affine(affine, np.moveaxis(np.indices(data.shape), 0, -1))

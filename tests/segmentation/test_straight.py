@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from sct_rootlets.centerline import Centerline  # noqa: E402
-from sct_rootlets.segmentation.decode import N_NAMES  # noqa: E402
+from sct_rootlets.levels import N_NAMES  # noqa: E402
 from sct_rootlets.segmentation.straight import (  # noqa: E402
     BEHIND_MM,
     N_COLUMNS,
@@ -14,8 +14,8 @@ from sct_rootlets.segmentation.straight import (  # noqa: E402
     N_SLABS,
     PIXEL_MM,
     SLAB_MM,
-    equalised,
-    names_of_rows,
+    predict_level_names,
+    rank_normalize,
     straighten,
 )
 
@@ -50,7 +50,7 @@ def test_beyond_the_volume_nothing_is_known(line):
     slabs = straighten(np.ones((10, 10, 10)), np.diag([2.0, 2.0, 2.0, 1.0]), line, np.arange(0.0, 100.0, PIXEL_MM))
     assert np.isnan(slabs).any()
     assert np.nanmax(slabs) == np.nanmin(slabs) == 1
-    image = equalised(slabs)
+    image = rank_normalize(slabs)
     assert np.isfinite(image).all()
     assert not image[np.isnan(slabs)].any()
 
@@ -60,8 +60,8 @@ def test_brightness_is_evenly_distributed_whatever_the_coil_and_the_fluid():
     rng = np.random.default_rng(0)
     tissue = rng.uniform(0, 120, (N_SLABS, 60, N_COLUMNS))
     tissue[:, :, 20:26] = 1000
-    image = equalised(tissue)
-    image_of_coil = equalised(tissue * np.exp(np.linspace(0, 1, 60))[None, :, None])
+    image = rank_normalize(tissue)
+    image_of_coil = rank_normalize(tissue * np.exp(np.linspace(0, 1, 60))[None, :, None])
     fluid = np.zeros(tissue.shape, dtype=bool)
     fluid[:, :, 20:26] = True
     for one in (image, image_of_coil):
@@ -69,13 +69,13 @@ def test_brightness_is_evenly_distributed_whatever_the_coil_and_the_fluid():
         assert one.std() == pytest.approx(1, abs=0.1)
         assert one[fluid].min() > one[~fluid].max() - 0.01
     assert np.corrcoef(image[~fluid], image_of_coil[~fluid])[0, 1] > 0.95
-    np.testing.assert_array_equal(equalised(5 * tissue + 300), image)  # brightness as such does not matter
+    np.testing.assert_array_equal(rank_normalize(5 * tissue + 300), image)  # brightness as such does not matter
 
 
 def test_what_is_not_known_stays_out():
     slabs = np.random.default_rng(0).normal(300, 40, (N_SLABS, 40, N_COLUMNS)).astype(np.float32)
     slabs[:, 30:] = np.nan
-    image = equalised(slabs)
+    image = rank_normalize(slabs)
     assert not image[:, 30:].any()
     assert image[:, :30].std() == pytest.approx(1, abs=0.05)
 
@@ -99,7 +99,7 @@ def test_the_network_is_given_as_many_rows_as_in_training(length):
     heights = affine[2, 3] + 2.0 * np.arange(data.shape[2])
     marked = (heights // 10) % 2 == 0  # of every other 10 mm, what lies furthest behind is bright
     data[:, :10, marked], data[:, :10, ~marked] = 200, 0
-    arc, names = names_of_rows(SimpleNamespace(network=network), data, affine, line)
+    arc, names = predict_level_names(SimpleNamespace(network=network), data, affine, line)
     assert set(shapes) == {(N_SLABS, N_ROWS, N_COLUMNS)}
     inner = np.abs((-arc) % 10 - 5) < 4  # rows between two borders
     assert ((names.argmax(axis=1) == 4) == ((-arc) // 10 % 2 == 0))[inner].mean() > 0.95

@@ -9,6 +9,7 @@
   const SIGNS = { ok: "✓", look: "!", bad: "✗", none: "·" };
   const WORSE = { none: 0, ok: 0, look: 1, bad: 2 };
   const PX_PER_MM = 4.6;
+  const PX_PER_UNIT = { mm: PX_PER_MM, deg: 0.75 }; // across views along the cord
   const STORE = "sct_rootlets:" + location.host + location.pathname.replace(/(index|rootlets)\.html$/, "");
 
   let entries = [];
@@ -267,8 +268,8 @@
     const views = entry.views || {};
     if (views.registration) parts.push(make("h3", {}, "Before and after"), drawRegistration(entry));
     else parts.push(drawLegend(entry));
-    if (views.axial) parts.push(make("h3", {}, "Across the cord (left of the picture: the patient's left)"), drawAxial(entry));
-    if (views.sagittal) parts.push(make("h3", {}, "Along the cord"), drawAlong(entry));
+    if (views.axial) parts.push(make("h3", {}, views.axial.title), drawAxial(entry));
+    if (viewsAlong(entry).length) parts.push(make("h3", {}, "Along the cord"), drawAlong(entry));
     if (entry.kind !== "registration") parts.push(make("h3", {}, "Viewer"), drawViewerBox());
     by("scan").replaceChildren(...parts);
     drawVerdict();
@@ -276,13 +277,14 @@
 
   function drawTop(entry) {
     const where = [entry.subject, entry.dataset, entry.folder].filter(Boolean).join(" · ");
+    const method = entry.method ? make("span", { id: "method" }, `spinal levels by method: ${entry.method}`) : null;
     const note = make("input", {
       type: "text", id: "note", placeholder: "Note ( n )", "aria-label": "Note",
       oninput: (event) => record(entry, { note: event.target.value }),
     });
     return make(
       "div", { class: "top" },
-      make("h2", {}, entry.file), make("span", { class: "where" }, where),
+      make("h2", {}, entry.file), make("span", { class: "where" }, where), method,
       make(
         "div", { class: "verdict" },
         make("button", { onclick: () => step(-1), title: "previous (k)", "aria-label": "previous scan" }, "◂"),
@@ -365,29 +367,28 @@
     return make("div", { class: "scroll" }, make("div", { class: "axial", style: `max-width:${190 * nColumns}px;min-width:${Math.min(108 * nColumns, 1500)}px` }, names, box));
   }
 
+  /** Views along the cord, which share their rows, by name. */
+  const viewsAlong = (entry) => Object.entries(entry.views || {}).filter(([, view]) => view.ends);
+
   function drawAlong(entry) {
-    const views = entry.views;
-    const [first, last] = views.sagittal.rows;
+    const views = viewsAlong(entry);
+    const [first, last] = views[0][1].rows;
     const height = (last - first) * PX_PER_MM;
     const y = (arc) => (arc - first) * PX_PER_MM;
     const along = make("div", { class: "along" });
-    const panel = (name, caption, ends, labels) => {
-      const view = views[name];
+    const panel = (name, view, caption, labels) => {
       const [left, right] = view.columns;
-      const width = name === "unrolled" ? 270 : (right - left) * PX_PER_MM;
+      const width = (right - left) * PX_PER_UNIT[view.unit];
       const box = picture(entry, name, `${width}px`, `${height}px`, labels);
-      if (name === "sagittal") box.append(drawDiscs(entry, view, width, height, y));
-      const foot = make("div", { class: "ends" }, ...ends.map((end) => make("span", {}, end)));
+      if (view.showsDiscs) box.append(drawDiscs(entry, view, width, height, y));
+      const foot = make("div", { class: "ends" }, ...view.ends.map((end) => make("span", {}, end)));
       along.append(make("figure", {}, make("figcaption", {}, caption), box, foot));
     };
-    panel("sagittal", "midsagittal, straightened", ["posterior", "anterior"], true);
-    along.append(drawRulers(entry, first, last, height, y));
-    panel("coronal", "coronal, with rootlets", ["left", "right"], true);
-    if (views.unrolled) {
-      const ends = ["front", "left", "back", "right", "front"];
-      panel("unrolled", "surface of the cord, unrolled", ends, false);
-      panel("unrolled", "the same, with labels", ends, true);
-    }
+    views.forEach(([name, view], at) => {
+      if (view.titleWithoutLabels) panel(name, view, view.titleWithoutLabels, false);
+      panel(name, view, view.title, true);
+      if (at === 0) along.append(drawRulers(entry, first, last, height, y)); // beside the first view
+    });
     along.append(drawCursor(entry, along, first, last));
     return make("div", { class: "scroll" }, along);
   }

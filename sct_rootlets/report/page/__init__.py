@@ -1,1 +1,1 @@
-"""The page of quality control: its views, and the entries made of them."""
+"""The page of quality control: views of a subject's levels, and the entries that hold them."""

@@ -1,4 +1,4 @@
-"""An entry of the page: a scan's facts for the table, and its pictures as files."""
+"""An entry of the page: the facts of a scan for the table, and its pictures as files."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sct_rootlets.bids import stem
 from sct_rootlets.levels import Level, disc_name, level_color
-from sct_rootlets.measure.quality import scan_flags
-from sct_rootlets.report.page.scan import Scan
-from sct_rootlets.report.page.views import View, mosaic, views_along
+from sct_rootlets.measure.quality import Flag, level_flags
+from sct_rootlets.report.page.mosaic import TITLE, Cut, mosaic
+from sct_rootlets.report.page.picture import View
+from sct_rootlets.report.page.views import VIEWS, views_along
 from sct_rootlets.report.page.volume import viewer_volumes
+from sct_rootlets.subject import SubjectLevels
 
-#: Version of what is written into entries; the page shows those of lower ones too.
-FORMAT = 1
-#: Quality of compressed pictures.
-QUALITY = 82
+#: Version of the facts of an entry; the page shows entries of lower versions too.
+FORMAT_VERSION = 1
+#: Quality of compressed pictures, 0 to 100.
+WEBP_QUALITY = 82
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,13 @@ class About:
     Attributes
     ----------
     file : str
-        Name of the image, or of the mask where there is none.
+        Name of the image, or of the cord mask if there is no image.
     folder : str
-        Where it lies; scans of one name in two folders are two entries.
+        Folder of the file; scans of one name in two folders are two entries.
     command : str
-        What was run.
+        Command that was run.
     subject, dataset : str
-        As the user says, or as the file is named; may be empty.
+        Names that the user gave, or that the file name tells; may be empty.
     """
 
     file: str
@@ -52,21 +55,21 @@ class About:
     def of_file(
         cls, path: Path | None, name: str, command: str, subject: str | None = None, dataset: str | None = None
     ) -> About:
-        """Of a file, or of an array that a name was given; the subject is read from names such as ``sub-01_T2w``."""
+        """Describe a file, or an array of a given name; the subject is read from names such as ``sub-01_T2w``."""
         folder = "" if path is None else str(path.resolve().parent)
         return cls(name if path is None else path.name, folder, command, subject or bids_subject(name), dataset or "")
 
     @property
     def identifier(self) -> str:
-        """Name of the entry's files: letters that every file system and address has, and different for each scan."""
-        plain = unicodedata.normalize("NFKD", re.sub(r"\.nii(\.gz)?$", "", self.file, flags=re.IGNORECASE))
+        """Name of the entry's files: letters that all file systems and addresses allow, and different for each scan."""
+        plain = unicodedata.normalize("NFKD", stem(self.file))
         plain = re.sub(r"[^A-Za-z0-9_-]+", "_", plain.encode("ascii", "ignore").decode()).strip("_")[:60]
-        whole = "\n".join((self.dataset, self.subject, self.folder, self.file))
-        return f"{plain or 'scan'}-{hashlib.sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+        source = "\n".join((self.dataset, self.subject, self.folder, self.file))
+        return f"{plain or 'scan'}-{hashlib.sha256(source.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def bids_subject(name: str) -> str:
-    """Subject, and session if there is one, of a BIDS file name, as `sct_run_batch` lists them.
+    """Read the subject, and the session if there is one, from a BIDS file name, as `sct_run_batch` lists them.
 
     Examples
     --------
@@ -84,11 +87,11 @@ class Entry:
     Attributes
     ----------
     identifier : str
-        An entry replaces an earlier one of the same identifier.
+        Name of the entry; it replaces an earlier entry of the same name.
     facts : dict
-        What the page's table and figures need, fit for JSON.
+        Values that the page's table and figures show, fit for JSON.
     files : dict of str to bytes
-        Pictures, and the volume for the viewer, by file name.
+        Pictures, and the volumes of the viewer, by file name.
     """
 
     identifier: str
@@ -97,19 +100,19 @@ class Entry:
 
     @property
     def fingerprint(self) -> str:
-        """Of everything in it: a verdict on other pictures than these no longer counts."""
+        """Digest of facts and files: a verdict on other pictures than these no longer counts."""
         digest = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode())
         for name in sorted(self.files):
             digest.update(name.encode() + b"\0" + self.files[name])
         return digest.hexdigest()[:12]
 
 
-def make_entry(scan: Scan, about: About) -> Entry:
-    """Draw a scan's pictures and collect its facts; the same bytes for the same scan.
+def make_entry(subject: SubjectLevels, about: About) -> Entry:
+    """Draw the pictures of a subject's levels and collect the facts; the same bytes for the same levels.
 
     Parameters
     ----------
-    scan : Scan
+    subject : SubjectLevels
     about : About
 
     Returns
@@ -118,91 +121,106 @@ def make_entry(scan: Scan, about: About) -> Entry:
     """
     files: dict[str, bytes] = {}
     views: dict[str, object] = {}
-    for name, view in views_along(scan).items():
+    for name, view in views_along(subject).items():
         files |= _pictures(name, view)
-        views[name] = _described(view)
-    cuts_view, cuts = mosaic(scan)
-    files |= _pictures("axial", cuts_view)
-    views["axial"] = {**_described(cuts_view), "cuts": [_position(scan, asdict(cut)) for cut in cuts]}
-    files["volume.js"] = volume_script(about.identifier, viewer_volumes(scan))
+        views[name] = {**_view_facts(view), **_along_facts(name)}
+    view, cuts = mosaic(subject)
+    files |= _pictures("axial", view)
+    views["axial"] = {**_view_facts(view), "title": TITLE, "cuts": [_cut_facts(subject, cut) for cut in cuts]}
+    files["volume.js"] = volume_script(about.identifier, viewer_volumes(subject))
     facts = {
-        "format": FORMAT,
+        "format": FORMAT_VERSION,
         **asdict(about),
-        "flags": {flag.key: _flag(asdict(flag)) for flag in scan_flags(scan)},
-        "reference": scan.reference.name,
-        "referenceArc": _mm(scan.reference.arc_mm),
-        "levels": [_level(scan, level) for kind in scan.kinds for level in kind.levels],
-        "discs": [{"name": disc_name(disc.value), "arc": _mm(disc.arc_mm)} for disc in scan.discs],
+        "flags": {flag.key: _flag_facts(flag) for flag in level_flags(subject)},
+        "method": None if subject.spinal is None else subject.spinal.method,
+        "reference": subject.reference.name,
+        "referenceArc": _round_mm(subject.reference.arc_mm),
+        "levels": [_level_facts(level) for levels in subject.kinds for level in levels.levels],
+        "discs": [{"name": disc_name(disc.value), "arc": _round_mm(disc.arc_mm)} for disc in subject.discs],
         "pairs": [
             {
-                "spinal": _mm(pair.spinal.midpoint_mm),
-                "vertebral": _mm(pair.vertebral.midpoint_mm),
-                "difference": _mm(pair.difference_mm),
+                "spinal": _round_mm(pair.spinal.midpoint_mm),
+                "vertebral": _round_mm(pair.vertebral.midpoint_mm),
+                "difference": _round_mm(pair.difference_mm),
             }
-            for pair in scan.pairs
+            for pair in subject.shifted_pairs
         ],
         "views": views,
-        "notes": list(scan.notes),
+        "notes": list(subject.notes),
     }
     return Entry(about.identifier, facts, files)
 
 
-def _mm(value: float) -> float:
+def _round_mm(value: float) -> float:
     return round(float(value), 2)
 
 
-def _flag(flag: dict[str, object]) -> dict[str, object]:
-    value = flag["value"]
-    return {**flag, "value": round(value, 3) if isinstance(value, float) and np.isfinite(value) else None}
+def _flag_facts(flag: Flag) -> dict[str, object]:
+    """Describe a flag for JSON, which has no infinite values."""
+    value = flag.value
+    return {**asdict(flag), "value": None if value is None or not np.isfinite(value) else round(value, 3)}
 
 
-def _position(scan: Scan, cut: dict[str, object]) -> dict[str, object]:
-    """A cut with its position from the reference, as the tables have it."""
-    arc = float(cut.pop("arc_mm"))  # type: ignore[arg-type]
-    return {**cut, "mm": round(arc - scan.reference.arc_mm, 1)}
+def _cut_facts(subject: SubjectLevels, cut: Cut) -> dict[str, object]:
+    """Describe a cut of the mosaic, its position counted from the reference as in the tables."""
+    position = round(cut.arc_mm - subject.reference.arc_mm, 1)
+    return {"level": cut.level, "column": cut.column, "row": cut.row, "mm": position}
 
 
-def _level(scan: Scan, level: Level) -> dict[str, object]:
-    confidence = scan.confidence.get(level.value) if level.kind == "spinal" else None
+def _level_facts(level: Level) -> dict[str, object]:
     return {
         "value": level.value,
         "name": level.name,
         "kind": level.kind,
         "color": level_color(level.name),
-        "rostral": _mm(level.rostral_mm),
-        "caudal": _mm(level.caudal_mm),
-        "rostralSD": _mm(level.rostral_sd_mm),
-        "caudalSD": _mm(level.caudal_sd_mm),
+        "rostral": _round_mm(level.rostral_mm),
+        "caudal": _round_mm(level.caudal_mm),
+        "rostralSD": _round_mm(level.rostral_sd_mm),
+        "caudalSD": _round_mm(level.caudal_sd_mm),
         "incomplete": list(level.incomplete),
-        "confidence": None if confidence is None else round(confidence, 3),
+        "confidence": None if level.confidence is None else round(level.confidence, 3),
     }
 
 
-def _described(view: View) -> dict[str, object]:
+def _view_facts(view: View) -> dict[str, object]:
+    """Describe the pixels of a view."""
     height, width = view.gray.shape
     return {
         "width": width,
         "height": height,
-        "rows": [_mm(at) for at in view.rows],
-        "columns": [_mm(at) for at in view.columns],
+        "rows": [_round_mm(end) for end in view.rows],
+        "columns": [_round_mm(end) for end in view.columns],
+    }
+
+
+def _along_facts(name: str) -> dict[str, object]:
+    """Describe how the page shows a view along the cord."""
+    view = VIEWS[name]
+    return {
+        "title": view.title,
+        "titleWithoutLabels": view.title_without_labels,
+        "ends": list(view.ends),
+        "unit": view.unit,
+        "showsDiscs": view.shows_discs,
     }
 
 
 def _pictures(name: str, view: View) -> dict[str, bytes]:
+    """Compress a view into two files: grey values, and labels above them."""
     return {f"{name}.webp": _picture(view.gray), f"{name}_labels.webp": _picture(view.overlay())}
 
 
 def _picture(pixels: np.ndarray) -> bytes:
-    """WebP: grey pictures compressed as the eye does not see, labels exactly."""
+    """Compress a picture as WebP: grey values with losses that the eye does not see, labels exactly."""
     stream = io.BytesIO()
     if pixels.ndim == 2:
-        Image.fromarray(pixels).convert("RGB").save(stream, "WEBP", quality=QUALITY)
+        Image.fromarray(pixels).convert("RGB").save(stream, "WEBP", quality=WEBP_QUALITY)
     else:
         Image.fromarray(pixels).save(stream, "WEBP", lossless=True, exact=False)
     return stream.getvalue()
 
 
 def volume_script(identifier: str, volumes: dict[str, bytes]) -> bytes:
-    """Volumes as a script: a page that is opened from disk may load no other kind of file."""
+    """Write volumes as a script: a page that is opened from disk may load no other kind of file."""
     content = {name: base64.b64encode(data).decode() for name, data in volumes.items()}
     return f"sctRootletsVolume({json.dumps(identifier)}, {json.dumps(content)});\n".encode()

@@ -1,20 +1,20 @@
-"""A phantom's levels as a scan on the page."""
+"""A phantom that differs between left and right, and between front and back."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from sct_rootlets import compute_spinal_levels
-from sct_rootlets.report.page.scan import Scan, scan_of_subject
+from sct_rootlets.subject import SubjectLevels
 
 
 @pytest.fixture(scope="session")
-def page_scan(phantom) -> Scan:
-    return scan_of_subject(
-        compute_spinal_levels(
-            phantom.rootlets,
-            cord=phantom.cord,
-            discs=phantom.discs,
-            pmj=phantom.pmj,
-            image=phantom.image,
-            method="extent",
-        )
-    )
+def right_dorsal(phantom, phantom_levels) -> SubjectLevels:
+    """The phantom with only its right dorsal rootlets left."""
+    only = np.zeros_like(phantom.rootlets.data)
+    ijk = np.argwhere(phantom.rootlets.data > 0)
+    points = ijk @ phantom.rootlets.affine[:3, :3].T + phantom.rootlets.affine[:3, 3]
+    foot = phantom_levels.centerline.project(points).foot
+    keep = tuple(ijk[(points[:, 0] > foot[:, 0] + 2) & (points[:, 1] < foot[:, 1] + 1)].T)
+    only[keep] = phantom.rootlets.data[keep]
+    return replace(phantom_levels, rootlets=replace(phantom.rootlets, data=only))

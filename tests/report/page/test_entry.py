@@ -14,14 +14,14 @@ from PIL import Image
 
 from sct_rootlets.image import Volume
 from sct_rootlets.report.page.entry import About, bids_subject, make_entry
-from sct_rootlets.report.page.volume import MOST_VOXELS, viewer_volumes
+from sct_rootlets.report.page.volume import MAX_VOXELS, viewer_volumes
 
 ABOUT = About("sub-01_T2w.nii.gz", "/data/sub-01/anat", "sct_deepseg", "sub-01")
 
 
 @pytest.fixture(scope="module")
-def entry(page_scan):
-    return make_entry(page_scan, ABOUT)
+def entry(phantom_levels):
+    return make_entry(phantom_levels, ABOUT)
 
 
 def test_names_of_entries():
@@ -51,11 +51,11 @@ def test_facts_are_json_and_pictures_have_their_size(entry):
                 assert picture.size == (view["width"], view["height"])
 
 
-def test_same_scan_same_bytes(entry, page_scan):
-    again = make_entry(page_scan, ABOUT)
+def test_same_scan_same_bytes(entry, phantom_levels):
+    again = make_entry(phantom_levels, ABOUT)
     assert again.files == entry.files
     assert again.fingerprint == entry.fingerprint
-    assert make_entry(replace(page_scan, notes=("other",)), ABOUT).fingerprint != entry.fingerprint
+    assert make_entry(replace(phantom_levels, notes=("other",)), ABOUT).fingerprint != entry.fingerprint
 
 
 def volumes_of(entry):
@@ -66,12 +66,12 @@ def volumes_of(entry):
     return {name: nib.Nifti1Image.from_bytes(data) for name, data in decoded.items()}
 
 
-def test_the_viewer_s_volumes_lie_where_the_scan_does(entry, page_scan, phantom):
+def test_the_viewer_s_volumes_lie_where_the_scan_does(entry, phantom_levels, phantom):
     """At points along the cord, and at rootlets, they hold what the scan holds there."""
     volumes = volumes_of(entry)
     assert list(volumes) == ["image", "rootlets", "levels"]
-    levels = page_scan.spinal.levels
-    middles = page_scan.centerline.position(np.array([level.midpoint_mm for level in levels]))
+    levels = phantom_levels.spinal.levels
+    middles = phantom_levels.centerline.position(np.array([level.midpoint_mm for level in levels]))
 
     def at(name, points):
         index = np.rint(apply_affine(np.linalg.inv(volumes[name].affine), points)).astype(int)
@@ -81,24 +81,24 @@ def test_the_viewer_s_volumes_lie_where_the_scan_does(entry, page_scan, phantom)
     rootlets = np.argwhere(phantom.rootlets.data > 0)
     values = phantom.rootlets.data[tuple(rootlets.T)]
     assert (at("rootlets", apply_affine(phantom.rootlets.affine, rootlets)) == values).mean() > 0.75
-    right = page_scan.centerline.frame(np.array([levels[3].caudal_mm + 2]))[1]
-    fluid = page_scan.centerline.position(np.array([levels[3].caudal_mm + 2])) + 9 * right
+    right = phantom_levels.centerline.frame(np.array([levels[3].caudal_mm + 2]))[1]
+    fluid = phantom_levels.centerline.position(np.array([levels[3].caudal_mm + 2])) + 9 * right
     assert at("image", fluid)[0] > 1.5 * at("image", middles)[0]
 
 
-def test_large_noisy_scans_stay_below_2_mb(page_scan, phantom):
+def test_large_noisy_scans_stay_below_2_mb(phantom_levels, phantom):
     """Four times as many voxels along each axis, of noise that cannot be compressed."""
     affine = phantom.image.affine @ np.diag([0.5, 0.5, 0.5, 1])
     shape = tuple(2 * n for n in phantom.image.data.shape)
     noise = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
-    scan = replace(page_scan, image=Volume(noise, affine))
+    scan = replace(phantom_levels, image=Volume(noise, affine))
     entry = make_entry(scan, ABOUT)
     assert sum(map(len, entry.files.values())) + len(json.dumps(entry.facts)) < 2_000_000
-    assert np.prod(volumes_of(entry)["image"].shape) <= MOST_VOXELS
+    assert np.prod(volumes_of(entry)["image"].shape) <= MAX_VOXELS
 
 
-def test_without_image_the_viewer_shows_the_cord(page_scan):
-    volumes = viewer_volumes(replace(page_scan, image=None, rootlets=None, spinal=None, vertebral=None))
+def test_without_image_the_viewer_shows_the_cord(phantom_levels):
+    volumes = viewer_volumes(replace(phantom_levels, image=None, rootlets=None, spinal=None, vertebral=None))
     assert list(volumes) == ["image"]
 
 

@@ -12,13 +12,18 @@ from PIL import Image
 from sct_rootlets.levels import level_color
 from sct_rootlets.output.page import add_entry, build_page
 from sct_rootlets.report.page.entry import About, Entry, make_entry
+from sct_rootlets.report.page.mosaic import TITLE
 from sct_rootlets.report.page.views import views_along
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
 from browser import chromium, chromium_path
+from subjects import with_confidence
 
 if chromium_path() is None:
     pytest.skip("no Chromium on the PATH (apt-get install chromium, or set CHROMIUM)", allow_module_level=True)
+
+
+PICTURES_ARE_THERE = "Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)"
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +33,16 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def folder(page_scan, tmp_path_factory):
+def folder(phantom_levels, tmp_path_factory):
     """Three scans of a phantom, with different flags, in a folder with a space and letters beyond ASCII."""
     folder = tmp_path_factory.mktemp("pages") / "Qualität der Würzelchen"
-    sure = {level.value: 0.95 for level in page_scan.spinal.levels}
-    unsure = {**sure, 6: 0.3}
-    cut = replace(page_scan.spinal, levels=page_scan.spinal.levels[2:6])
+    sure = {level.value: 0.95 for level in phantom_levels.spinal.levels}
+    certain = with_confidence(phantom_levels, sure)
+    cut = replace(certain.spinal, method="attachment", levels=certain.spinal.levels[2:6])
     scans = [
-        ("sub-01_T2w.nii.gz", replace(page_scan, confidence=sure)),
-        ("sub-02_T2w <b>größer</b> & schöner.nii.gz", replace(page_scan, confidence=unsure)),
-        ("sub-10_T2w.nii.gz", replace(page_scan, confidence=sure, spinal=cut, vertebral=None, discs=[])),
+        ("sub-01_T2w.nii.gz", certain),
+        ("sub-02_T2w <b>größer</b> & schöner.nii.gz", with_confidence(phantom_levels, {**sure, 6: 0.3})),
+        ("sub-10_T2w.nii.gz", replace(certain, spinal=cut, vertebral=None, discs=[])),
     ]
     for name, scan in scans:
         add_entry(folder, make_entry(scan, About(name, "/data", "test", name[:6])))
@@ -87,24 +92,46 @@ def test_opens_from_disk_with_everything_in_it(page):
     assert names(page) == ["sub-01", "sub-02", "sub-10"]
     assert all(url.startswith(("file://", "data:", "blob:")) for url in page.requested)
     assert not any("niivue" in url or "volume.js" in url for url in page.requested)  # only when asked for
-    page.wait_for_function("Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)")
+    page.wait_for_function(PICTURES_ARE_THERE)
     assert len(page.query_selector_all("#scan img")) == 9
     page.click("#list tbody tr:nth-child(2)")
     assert page.inner_text("#scan h2") == "sub-02_T2w <b>größer</b> & schöner.nii.gz"
-    page.wait_for_function("Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)")
+    page.wait_for_function(PICTURES_ARE_THERE)
 
 
-def test_levels_lie_where_the_page_shows_them(page, page_scan):
+def test_levels_lie_where_the_page_shows_them(page, phantom_levels):
     """Rulers and pictures, in pixels of the screen, against mm along the cord."""
     picture = page.query_selector("[data-view=sagittal]").bounding_box()
-    assert len(page.query_selector_all(".ruler rect")) == len(page_scan.spinal.levels) + len(page_scan.vertebral.levels)
-    rostral, caudal = views_along(page_scan)["sagittal"].rows
-    for level in page_scan.spinal.levels:
+    assert len(page.query_selector_all(".ruler rect")) == len(phantom_levels.spinal.levels) + len(
+        phantom_levels.vertebral.levels
+    )
+    rostral, caudal = views_along(phantom_levels)["sagittal"].rows
+    for level in phantom_levels.spinal.levels:
         bar = page.query_selector(f"rect[data-kind=spinal][data-level={level.name}]")
         assert bar.get_attribute("fill") == level_color(level.name)
         box = bar.bounding_box()
         middle = (box["y"] + box["height"] / 2 - picture["y"]) / picture["height"]
         assert middle == pytest.approx((level.midpoint_mm - rostral) / (caudal - rostral), abs=0.003)
+
+
+def test_the_method_of_the_levels_is_told(page):
+    """What sct_deepseg found is not to be mistaken for levels by another definition."""
+    assert page.inner_text("#method") == "spinal levels by method: extent"
+    page.click("#list tbody tr:nth-child(3)")
+    assert page.inner_text("#method") == "spinal levels by method: attachment"
+
+
+def test_views_bear_the_titles_of_their_entry(page):
+    titles = page.eval_on_selector_all("#scan .along figcaption", "nodes => nodes.map(node => node.textContent)")
+    assert titles == [
+        "midsagittal, straightened",
+        "spinal | vertebral (mm)",
+        "coronal, with rootlets",
+        "surface of the cord, unrolled",
+        "the same, with labels",
+    ]
+    assert TITLE in page.eval_on_selector_all("#scan h3", "nodes => nodes.map(node => node.textContent)")
+    assert page.query_selector("[data-view=unrolled]").bounding_box()["width"] == pytest.approx(270)
 
 
 def test_the_legend_names_each_level_once_in_its_colour(page):
@@ -221,13 +248,13 @@ def test_what_failed_is_named(browser, folder, tmp_path):
     context.close()
 
 
-def test_a_verdict_on_another_result_is_marked(page, folder, browser, page_scan, tmp_path):
+def test_a_verdict_on_another_result_is_marked(page, folder, browser, phantom_levels, tmp_path):
     copy = tmp_path / "qc"
     shutil.copytree(folder, copy)
     page.goto((copy / "index.html").as_uri())
     page.wait_for_selector("#list tbody tr")
     page.keyboard.press("p")
-    scan = replace(page_scan, notes=("done again",))
+    scan = replace(phantom_levels, notes=("done again",))
     add_entry(copy, make_entry(scan, About("sub-01_T2w.nii.gz", "/data", "test", "sub-01")))
     page.reload()
     page.wait_for_selector("#list tbody tr")
@@ -430,6 +457,7 @@ def test_pages_in_two_folders_keep_their_own_verdicts(browser, folder, tmp_path)
 
 def test_damaged_verdicts_and_addresses_are_no_end(page):
     page.keyboard.press("p")
+    page.wait_for_function(PICTURES_ARE_THERE)  # a reload would cut off those of the next scan
     page.evaluate("for (const key of Object.keys(localStorage)) localStorage.setItem(key, '{')")
     page.goto(page.url.partition("#")[0] + "#%E0%A4%A")
     page.reload()
@@ -463,7 +491,7 @@ def test_entries_of_older_versions_and_damaged_ones(browser, folder, tmp_path):
     context.close()
 
 
-def test_a_registration_shows_before_and_after_with_flags_of_its_own(browser, page_scan, phantom, tmp_path):
+def test_a_registration_shows_before_and_after_with_flags_of_its_own(browser, phantom_levels, phantom, tmp_path):
     from sct_rootlets.output.page import add_registration
     from sct_rootlets.phantom import write_template
     from sct_rootlets.registration.to_template import register
@@ -471,7 +499,7 @@ def test_a_registration_shows_before_and_after_with_flags_of_its_own(browser, pa
     write_template(tmp_path / "template")
     found = register(phantom.image, cord=phantom.cord, rootlets=phantom.rootlets, template=tmp_path / "template")
     about = About("sub-01_T2w.nii.gz", "/data", "test", "sub-01")
-    add_entry(tmp_path / "qc", make_entry(page_scan, about))
+    add_entry(tmp_path / "qc", make_entry(phantom_levels, about))
     shown = add_registration(tmp_path / "qc", found, about)
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     problems = []

@@ -1,19 +1,15 @@
-"""The page's entry of a registration: its flags, its picture, and that it stands beside that of the scan."""
+"""The page's entry of a registration: its picture, and that it stands beside that of the scan."""
 
 import io
-import json
-from dataclasses import replace
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from sct_rootlets.output.page import add_registration, add_scan, read_entries
+from sct_rootlets.output.page import add_levels, add_registration, read_entries
 from sct_rootlets.phantom import write_template
-from sct_rootlets.registration.quality import Quality
 from sct_rootlets.registration.to_template import register
 from sct_rootlets.report.page.entry import About
-from sct_rootlets.report.page.registration import registration_entry, registration_flags
+from sct_rootlets.report.page.registration import registration_entry
 
 ABOUT = About("sub-01_T2w.nii.gz", "/data", "sct_rootlets register", "sub-01")
 
@@ -25,43 +21,8 @@ def registered(phantom, tmp_path_factory):
     return register(phantom.image, cord=phantom.cord, rootlets=phantom.rootlets, template=folder)
 
 
-def with_quality(registered, dice, jacobian):
-    found = replace(registered)
-    found.__dict__["quality"] = Quality(dice, jacobian)
-    return found
-
-
-def test_a_good_registration_has_no_flag(registered):
-    flags = {flag.key: flag for flag in registration_flags(registered)}
-    assert {flag.state for flag in flags.values()} == {"ok"}
-    worst = max((row["left_out_error_mm"] for row in registered.rows), key=abs)
-    assert flags["leftout"].value == pytest.approx(abs(worst), abs=0.01)
-    assert flags["dice"].value == pytest.approx(registered.quality.cord_dice, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("dice", "jacobian", "states"),
-    [
-        (0.95, 0.5, ["ok", "ok"]),
-        (0.85, 0.05, ["look", "look"]),
-        (0.5, 0.0, ["bad", "bad"]),
-        (0.9, np.inf, ["ok", "ok"]),
-    ],
-)
-def test_poor_ones_have(registered, dice, jacobian, states):
-    flags = registration_flags(with_quality(registered, dice, jacobian))[1:]
-    assert [flag.state for flag in flags] == states
-    json.dumps([flag.value for flag in flags], allow_nan=False)
-
-
-def test_a_single_landmark_predicts_nothing(registered):
-    found = replace(registered)
-    found.__dict__["rows"] = [{**registered.rows[0], "left_out_error_mm": None}]
-    assert registration_flags(found)[0].state == "none"
-
-
-def test_it_stands_beside_the_entry_of_the_scan_and_replaces_an_earlier_one(registered, page_scan, tmp_path):
-    add_scan(tmp_path, page_scan, ABOUT)
+def test_it_stands_beside_the_entry_of_the_scan_and_replaces_an_earlier_one(registered, phantom_levels, tmp_path):
+    add_levels(tmp_path, phantom_levels, ABOUT)
     for _ in range(2):
         add_registration(tmp_path, registered, ABOUT)
     entries, damaged = read_entries(tmp_path / "rootlets")

@@ -4,15 +4,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 
-from sct_rootlets.levels import level_color, level_name, level_value
-from sct_rootlets.report.page.views import CUT_MM, CUT_PIXEL_MM, PIXEL_MM, View, edges, mosaic, shown_arc, views_along
+from sct_rootlets.levels import level_value
+from sct_rootlets.report.page.entry import About, make_entry
+from sct_rootlets.report.page.picture import View
+from sct_rootlets.report.page.views import (
+    PIXEL_MM,
+    VIEWS,
+    ViewAlong,
+    normalize_local_intensity,
+    shown_arc,
+    views_along,
+)
 
 
 @pytest.fixture(scope="module")
-def views(page_scan) -> dict[str, View]:
-    return views_along(page_scan)
+def views(phantom_levels) -> dict[str, View]:
+    return views_along(phantom_levels)
 
 
 def row_of(view, arc):
@@ -28,8 +36,8 @@ def arc_of(view, rows):
     return view.rows[0] + (np.asarray(rows) + 0.5) / view.gray.shape[0] * (view.rows[1] - view.rows[0])
 
 
-def test_views_stand_side_by_side(views, page_scan):
-    first, last = shown_arc(page_scan)
+def test_views_stand_side_by_side(views, phantom_levels):
+    first, last = shown_arc(phantom_levels)
     for view in views.values():
         assert view.rows == views["sagittal"].rows
         assert view.rows[0] == first
@@ -37,10 +45,10 @@ def test_views_stand_side_by_side(views, page_scan):
         assert view.labels.shape == view.gray.shape == view.cord_edge.shape
 
 
-def test_the_cord_is_coloured_between_the_ends_of_each_level(views, page_scan):
+def test_the_cord_is_coloured_between_the_ends_of_each_level(views, phantom_levels):
     view = views["sagittal"]
     column = view.labels[:, column_of(view, 0.0)]
-    for level in page_scan.spinal.levels:
+    for level in phantom_levels.spinal.levels:
         arc = arc_of(view, np.flatnonzero(column == level.value))
         assert abs(arc.min() - level.rostral_mm) <= PIXEL_MM
         assert abs(arc.max() - level.caudal_mm) <= PIXEL_MM
@@ -77,76 +85,50 @@ def test_rootlets_are_dark_on_the_unrolled_surface(views):
     assert np.median(view.gray[view.labels > 0]) < 0.5 * np.median(view.gray[view.labels == 0])
 
 
-def test_cuts_show_their_own_level_at_its_place(page_scan):
-    view, cuts = mosaic(page_scan)
-    assert [cut.level for cut in cuts[::3]] == [level.value for level in page_scan.spinal.levels]
-    height, width = (round(2 * half / CUT_PIXEL_MM) for half in reversed(CUT_MM))
-    for cut in cuts:
-        tile = (slice(cut.row * height, (cut.row + 1) * height), slice(cut.column * width, (cut.column + 1) * width))
-        assert set(np.unique(view.labels[tile])) <= {0, cut.level}
-        level = next(one for one in page_scan.spinal.levels if one.value == cut.level)
-        assert level.rostral_mm <= cut.arc_mm <= level.caudal_mm
-        # The cord's outline is as wide as the phantom's cord, and in the middle.
-        columns = np.flatnonzero(view.cord_edge[tile].any(axis=0)) * CUT_PIXEL_MM - CUT_MM[0]
-        assert columns.min() == pytest.approx(-6.5, abs=0.8)
-        assert columns.max() == pytest.approx(6.5, abs=0.8)
-    seen = {cut.level for cut in cuts if (view.labels[:, cut.column * width : (cut.column + 1) * width]).any()}
-    assert seen == {level.value for level in page_scan.spinal.levels}
+def test_an_image_with_holes_is_drawn(phantom_levels, phantom):
+    broken = phantom.image.data.astype(np.float32)
+    broken[::7] = np.nan
+    scan = replace(phantom_levels, image=replace(phantom.image, data=broken))
+    assert views_along(scan)["unrolled"].gray.dtype == np.uint8
 
 
-def test_right_is_right_and_anterior_is_up(page_scan, phantom):
-    """With only the right dorsal rootlets left, they lie right of the middle, below it."""
-    only = np.zeros_like(phantom.rootlets.data)
-    ijk = np.argwhere(phantom.rootlets.data > 0)
-    points = ijk @ phantom.rootlets.affine[:3, :3].T + phantom.rootlets.affine[:3, 3]
-    foot = page_scan.centerline.project(points).foot
-    keep = tuple(ijk[(points[:, 0] > foot[:, 0] + 2) & (points[:, 1] < foot[:, 1] + 1)].T)
-    only[keep] = phantom.rootlets.data[keep]
-    scan = replace(page_scan, rootlets=replace(phantom.rootlets, data=only))
-    view, _ = mosaic(scan)
-    height, width = (round(2 * half / CUT_PIXEL_MM) for half in reversed(CUT_MM))
-    rows, columns = np.nonzero(view.labels)
-    assert len(rows) > 100
-    assert (columns % width > width / 2).all()
-    assert (rows % height).mean() > 0.4 * height
-    along = views_along(scan)
+def test_right_is_right_and_dorsal_is_behind(right_dorsal):
+    """With only the right dorsal rootlets left, they lie right of the middle, behind it."""
+    along = views_along(right_dorsal)
     for name in ("coronal", "unrolled"):
         _, columns = np.nonzero(along[name].labels)
         assert (columns > along[name].labels.shape[1] / 2).all()
     assert np.nonzero(along["unrolled"].labels)[1].max() < column_of(along["unrolled"], 120.0)  # dorsal
 
 
-def test_colours_are_those_of_the_levels(views):
-    view = views["coronal"]
-    picture = view.overlay()
-    for value in np.unique(view.labels[view.labels > 0]):
-        [color] = np.unique(picture[view.labels == value][:, :3], axis=0)
-        expected = 255 * np.array(to_rgb(level_color(level_name(int(value), "spinal"))))
-        np.testing.assert_allclose(color, expected, atol=1)
-    assert (picture[(view.labels == 0) & ~view.cord_edge] == 0).all()
-
-
-def test_edges_are_one_pixel_wide():
-    labels = np.zeros((9, 9), dtype=np.uint8)
-    labels[2:7, 2:7] = 3
-    assert edges(labels).sum() == 16
-
-
-def test_what_is_missing_is_not_drawn(page_scan):
-    bare = replace(page_scan, image=None, rootlets=None, spinal=None, vertebral=None, discs=[])
+def test_what_is_missing_is_not_drawn(phantom_levels):
+    bare = replace(phantom_levels, image=None, rootlets=None, spinal=None, vertebral=None, discs=[])
+    assert list(views_along(bare)) == ["sagittal", "coronal"]
     for view in views_along(bare).values():
         assert not view.labels.any()
         assert len(np.unique(view.gray)) == 1
-    view, cuts = mosaic(bare)
-    assert len(cuts) == 8
-    assert view.cord_edge.any()
-    only_vertebrae = views_along(replace(page_scan, spinal=None))["sagittal"]
+    only_vertebrae = views_along(replace(phantom_levels, spinal=None))["sagittal"]
     assert only_vertebrae.kind == "vertebral"
-    assert {level.value for level in page_scan.vertebral.levels} >= set(np.unique(only_vertebrae.labels)) - {0}
+    assert {level.value for level in phantom_levels.vertebral.levels} >= set(np.unique(only_vertebrae.labels)) - {0}
 
 
-def test_an_image_with_holes_is_drawn(page_scan, phantom):
-    broken = phantom.image.data.astype(np.float32)
-    broken[::7] = np.nan
-    scan = replace(page_scan, image=replace(phantom.image, data=broken))
-    assert views_along(scan)["unrolled"].gray.dtype == np.uint8
+def test_a_new_view_is_one_entry_of_the_table(phantom_levels, monkeypatch):
+    def draw(subject, rows):
+        empty = np.zeros((len(rows.arc), 4), dtype=np.uint8)
+        return View(gray=empty, labels=empty, cord_edge=empty > 0, rows=rows.ends, columns=(0.0, 1.0))
+
+    monkeypatch.setitem(VIEWS, "new", ViewAlong(title="a new view", ends=("here", "there"), draw=draw))
+    entry = make_entry(phantom_levels, About("sub-01_T2w.nii.gz", "/data", "test"))
+    assert entry.facts["views"]["new"]["title"] == "a new view"
+    assert {"new.webp", "new_labels.webp"} <= set(entry.files)
+
+
+@pytest.mark.parametrize("brightness", [1.0, 40.0])
+def test_local_intensity_is_that_of_the_place_against_its_surroundings(brightness):
+    """Brightness that changes slowly goes; a fine line stays."""
+    slow = brightness * np.linspace(1, 3, 600)[:, None] * np.ones(180)
+    values = slow.copy()
+    values[:, 90] *= 0.5
+    found = normalize_local_intensity(values)
+    assert np.median(np.abs(found[100:-100] - 1)) < 0.05
+    assert np.allclose(found[100:-100, 90], 0.5, atol=0.05)

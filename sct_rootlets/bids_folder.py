@@ -1,0 +1,190 @@
+"""Scans of a BIDS folder and their labels, found by the names of the files; no file is opened here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sct_rootlets.bids import Name, parse_name, stem
+from sct_rootlets.errors import DatasetError
+
+#: Where labels lie in a BIDS folder.
+LABELS_FOLDER = "derivatives/labels"
+#: Entities of a label that say nothing about the image it belongs to.
+_LABEL_ENTITIES = ("label", "desc", "space", "seg", "res", "den")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """An image and its labels.
+
+    Attributes
+    ----------
+    root : Path
+        The BIDS folder.
+    image : Name
+    labels : dict of str to Path
+        By kind, a key of `sct_rootlets.bids.LABEL_VALUES`.
+    """
+
+    root: Path
+    image: Name
+    labels: dict[str, Path] = field(default_factory=dict)
+
+
+def find_scans(
+    root: str | os.PathLike[str], labels: Sequence[str | os.PathLike[str]] = (), contrasts: Iterable[str] = ()
+) -> tuple[list[Scan], list[str]]:
+    """Find the anatomical images of a BIDS folder, and their labels.
+
+    Parameters
+    ----------
+    root : path
+    labels : sequence of path
+        Folders with labels, in place of `LABELS_FOLDER` in `root`. If an image has labels of one kind in several of
+        them, the first folder takes precedence.
+    contrasts : iterable of str
+        Contrasts to keep, such as ``("T2w", "INV1")``, in capitals or small letters; all by default.
+
+    Returns
+    -------
+    scans : list of Scan
+        In the order of their names.
+    problems : list of str
+        Names that could not be read, labels without an image, and labels that may belong to several.
+
+    Raises
+    ------
+    DatasetError
+        If a folder does not exist, or `root` has no ``sub-`` folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a folder; give the BIDS folder, which holds folders named sub-...")
+    names, problems = _read_names(root)
+    if not names and not problems:
+        raise DatasetError(f"{root} has no sub-*/anat/*.nii.gz (or sub-*/ses-*/anat/*.nii.gz); is it a BIDS folder?")
+    images = [name for name in names if not name.derived]
+    problems += [
+        f"{name.path} is left out: by its name it was made from an image, which is not there"
+        for name in names
+        if name.derived and not any(_may_derive_from(name, image) for image in images)
+    ]
+    labels_of: dict[Path, dict[str, Path]] = {image.path: {} for image in images}
+    for folder in [Path(folder) for folder in labels] or [root / LABELS_FOLDER]:
+        if labels and not folder.is_dir():
+            raise DatasetError(
+                f"{folder} is not a folder; give one with labels, laid out as {LABELS_FOLDER} of a BIDS folder"
+            )
+        assigned, unassigned = _assign_labels(folder, images)
+        problems += unassigned
+        for (path, kind), label in assigned.items():
+            labels_of[path].setdefault(kind, label)
+    wanted = {contrast.lower() for contrast in contrasts}
+    scans = [
+        Scan(root, image, labels_of[image.path])
+        for image in sorted(images, key=lambda image: image.path.name)
+        if not wanted or image.contrast.lower() in wanted
+    ]
+    return scans, problems
+
+
+def _read_names(root: Path) -> tuple[list[Name], list[str]]:
+    """Read the names of the NIfTI files in a folder laid out as BIDS is; also return what is wrong with them."""
+    names, problems = [], []
+    paths = (path for pattern in ("sub-*/anat/*.nii*", "sub-*/ses-*/anat/*.nii*") for path in root.glob(pattern))
+    for path in sorted(paths):
+        if stem(path.name) == path.name:
+            continue
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            problems.append(f"{str(path)!a} is left out: its name is no text (UTF-8); rename it")
+            continue
+        name = parse_name(path)
+        folders = path.relative_to(root).parts[:-2]
+        if name is None:
+            problems.append(f"{path} is left out: its name is none of BIDS (sub-01_T2w.nii.gz, ...)")
+        elif folders != tuple(
+            f"{key}-{value}" for key, value in (("sub", name.subject), ("ses", name.session)) if value
+        ):
+            problems.append(
+                f"{path} is left out: by its folder it belongs to {' '.join(folders)}, by its name it does not"
+            )
+        elif not path.exists():
+            problems.append(f"{path} is left out: a link to nothing (git annex get, or datalad get, brings the file)")
+        else:
+            names.append(name)
+    return names, problems
+
+
+def _may_derive_from(derived: Name, image: Name) -> bool:
+    """Whether a file may have been made from an image, by their names."""
+    same_subject = (derived.subject, derived.session) == (image.subject, image.session)
+    return same_subject and derived.suffix in (None, image.suffix)
+
+
+def _assign_labels(folder: Path, images: list[Name]) -> tuple[dict[tuple[Path, str], Path], list[str]]:
+    """Give each label in a folder to its image; return labels by image and kind, and what is wrong."""
+    names, problems = _read_names(folder)
+    assigned: dict[tuple[Path, str], Path] = {}
+    for label in names:
+        if label.kind is None:
+            continue
+        image, problem = _find_image(label, images)
+        if image is None:
+            problems.append(problem)
+            continue
+        key = (image.path, label.kind)
+        first = assigned.setdefault(key, label.path)
+        if first != label.path:
+            assigned[key] = min(first, label.path)
+            problems.append(
+                f"{max(first, label.path)} is left out: {assigned[key].name} is a label of the same kind of the same "
+                "image"
+            )
+    return assigned, problems
+
+
+def _find_image(label: Name, images: list[Name]) -> tuple[Name | None, str]:
+    """Find the image that a label belongs to; None, with the reason, if there is none, or more than one."""
+    entities = {key: value for key, value in label.entities.items() if key not in _LABEL_ENTITIES}
+    fitting = [
+        image
+        for image in images
+        if (image.subject, image.session) == (label.subject, label.session)
+        and label.suffix in (None, image.suffix)
+        and entities.items() <= image.entities.items()
+    ]
+    fitting = [image for image in fitting if image.entities == entities] or fitting
+    if not fitting:
+        return None, f"{label.path} is left out: there is no image that it could belong to"
+    if len(fitting) > 1:
+        names = ", ".join(image.stem for image in fitting)
+        example = f"{fitting[0].stem}_label-{label.entities['label']}_dseg.nii.gz"
+        problem = f"{label.path} is left out: it could belong to {names}; name it after its image, such as {example}"
+        return None, problem
+    return fitting[0], ""
+
+
+def files_below(folder: str | os.PathLike[str]) -> list[Path]:
+    """List the files in a folder and its subfolders, sorted, also while another process writes there.
+
+    Hidden folders are left out, because outputs wait in them until all are complete
+    (`sct_rootlets.output.files.staged_outputs`). Folders that vanish meanwhile, or cannot be read, are left out too.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    list of Path
+    """
+    paths: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths += [path for path in (Path(parent, name) for name in names) if path.is_file()]
+    return sorted(paths)

@@ -1,0 +1,91 @@
+"""The parsers of the commands, in the manner of the Spinal Cord Toolbox, and the arguments that they share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sct_rootlets.deepseg import PageOptions
+
+MODEL_HELP = (
+    "name of an installed model of rootlets (sct_rootlets models list), or an nnU-Net model folder with classes lvl1, "
+    "lvl2, ..., in place of the bundled model"
+)
+
+
+def command_parser(prog: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """Build a parser in the manner of the Spinal Cord Toolbox, without arguments yet.
+
+    Parameters
+    ----------
+    prog : str
+        Name of the command.
+    description : str
+    examples : str
+        Command lines, shown unchanged at the end of the help.
+    """
+    return argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog=f"examples:\n{examples}",
+        add_help=False,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def toolbox_parser(action: str, description: str) -> argparse.ArgumentParser:
+    """Build the complete parser of an action on an installed Spinal Cord Toolbox."""
+    prog = f"sct_rootlets {action}"
+    parser = command_parser(prog, description, f"  {prog}\n  {prog} -sct-dir ~/sct_7.4")
+    parser.add_argument_group("OPTIONAL").add_argument(
+        "-sct-dir", metavar="<folder>", help="folder of the Spinal Cord Toolbox (default: the one of this environment)"
+    )
+    add_misc(parser)
+    return parser
+
+
+def add_misc(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the group of arguments that every command has, ``-v`` and ``-h``, and return it."""
+    misc = parser.add_argument_group("MISC")
+    misc.add_argument(
+        "-v",
+        type=int,
+        choices=(0, 1, 2),
+        default=1,
+        metavar="<0|1|2>",
+        help="what is printed: 0 errors, 1 results and notes, 2 also where an error came from (default: 1)",
+    )
+    misc.add_argument("-h", "--help", action="help", help="show this help and exit")
+    return misc
+
+
+def add_qc(group: argparse._ArgumentGroup) -> None:
+    """Add the arguments of the page of quality control, as SCT's commands have them."""
+    group.add_argument(
+        "-qc",
+        metavar="<folder>",
+        help="add the result to the page in this folder: open its index.html. Results of several runs accumulate there",
+    )
+    group.add_argument("-qc-dataset", metavar="<name>", help="what the page calls the dataset")
+    group.add_argument(
+        "-qc-subject", metavar="<name>", help="what the page calls the subject (default: sub-... of the file's name)"
+    )
+
+
+def page_options(arguments: argparse.Namespace) -> PageOptions | None:
+    """Read where the result goes on the page of quality control, from the arguments of `add_qc`; None without -qc."""
+    from sct_rootlets.deepseg import PageOptions
+
+    if arguments.qc is None:
+        return None
+    return PageOptions(folder=Path(arguments.qc), dataset=arguments.qc_dataset, subject=arguments.qc_subject)
+
+
+def positive(text: str) -> int:
+    """Parse a whole number from 1 up."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return int(text)

@@ -1,0 +1,81 @@
+"""Processing of one scan: from its image and labels to its outputs and its entry on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sct_rootlets.cohort.job import CohortSettings, Job
+from sct_rootlets.cohort.record import Record, read_record
+from sct_rootlets.deepseg import SegmentationSettings, compute_spinal_levels
+from sct_rootlets.errors import DatasetError
+from sct_rootlets.models.files import sha256_of
+from sct_rootlets.output.files import staged_outputs
+from sct_rootlets.output.levels import save_levels
+from sct_rootlets.output.page import add_levels
+
+if TYPE_CHECKING:
+    from sct_rootlets.segmentation.segment import Segmenter
+
+#: Shortest time between two updates of the page's list while scans are being added; it is complete in the end.
+PAGE_INTERVAL_S = 30.0
+
+
+def process_scan(job: Job, settings: CohortSettings, provenance: dict[str, Any], load: Callable[[], Segmenter]) -> None:
+    """Process one scan: write its outputs, its entry of the page, and its record.
+
+    Parameters
+    ----------
+    job : Job
+    settings : CohortSettings
+    provenance : dict
+        Result of `CohortSettings.describe`, which reads model files and is therefore called once for many scans.
+    load : callable
+        Function that returns the networks; called only if something is to be segmented.
+
+    Raises
+    ------
+    SctRootletsError
+        If the scan cannot be processed.
+    """
+    earlier = read_record(job.record)
+    inputs = job.inputs(earlier)
+    fingerprint = job.fingerprint(inputs, provenance)
+    given = {kind: path for kind, path in inputs.items() if kind != "image"}
+    subject = compute_spinal_levels(
+        image=inputs["image"],
+        **given,
+        method=settings.method,
+        distance_mm=settings.distance_mm,
+        settings=SegmentationSettings(model=settings.model, device=settings.device),
+        segmenter=None if {"cord", "rootlets"} <= given.keys() else load(),
+    )
+    earlier_digests = {} if earlier is None else earlier.digests
+    with staged_outputs(job.folder, keep=given.values()) as stage:
+        paths = save_levels(subject, stage, prefix=job.stem)
+        if job.inputs(earlier) != inputs or job.fingerprint(inputs, provenance) != fingerprint:
+            raise DatasetError("its image or labels were changed while it was being done; run again")
+        record = Record(
+            fingerprint=fingerprint,
+            finished=False,
+            written={path.name: sha256_of(path) for path in paths},
+            earlier=earlier_digests,
+            facts={**provenance, "Sources": {kind: _public_path(path, job) for kind, path in inputs.items()}},
+        )
+        record.save(job.record)
+    for name in earlier_digests.keys() - record.written.keys():
+        stale = job.folder / name
+        if stale not in given.values():  # an output that was corrected by hand is an input now
+            stale.unlink(missing_ok=True)
+    add_levels(job.page, subject, job.about, PAGE_INTERVAL_S)
+    replace(record, finished=True, earlier={}).save(job.record)
+
+
+def _public_path(path: Path, job: Job) -> str:
+    """Return a path fit for a published record: relative to the dataset, or the name alone."""
+    for name, root in (("bids::", job.scan.root), ("", job.root)):
+        if path.is_relative_to(root):
+            return name + path.relative_to(root).as_posix()
+    return path.name

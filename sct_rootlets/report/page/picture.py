@@ -1,0 +1,105 @@
+"""One picture of the page as arrays: grey values, and on the same pixels the levels and outlines above them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ImageColor
+from scipy import ndimage
+
+from sct_rootlets.levels import Kind, level_color, level_name
+
+#: Percentiles of brightness that are shown as black and as white.
+WINDOW_PERCENTILES = (1.0, 99.5)
+#: Grey value of pictures without an image.
+NO_IMAGE_GRAY = 60
+#: Opacity (of 255) of areas, of outlines of levels, which hide the image below, and of the outline of the cord.
+AREA_OPACITY, OUTLINE_OPACITY, CORD_OPACITY = 110, 255, 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A picture and the meaning of its pixels.
+
+    Attributes
+    ----------
+    gray : numpy.ndarray of uint8, shape (H, W)
+    labels : numpy.ndarray of uint8, shape (H, W)
+        Values of levels.
+    kind : {"spinal", "vertebral"}
+        Kind of the levels.
+    cord_edge : numpy.ndarray of bool, shape (H, W)
+        Outline of the cord.
+    rows, columns : (float, float)
+        Positions of the upper and lower edge, and of the left and right edge: mm, or degrees around the cord.
+    filled : bool
+        Whether labels are shown as areas with outlines, or as outlines only.
+    """
+
+    gray: np.ndarray
+    labels: np.ndarray
+    kind: Kind = "spinal"
+    cord_edge: np.ndarray
+    rows: tuple[float, float]
+    columns: tuple[float, float]
+    filled: bool = True
+
+    def overlay(self) -> np.ndarray:
+        """Draw labels in the colours of their levels, and the outline of the cord.
+
+        Returns
+        -------
+        numpy.ndarray of uint8, shape (H, W, 4)
+            RGBA, transparent elsewhere.
+        """
+        picture = np.zeros((*self.labels.shape, 4), dtype=np.uint8)
+        picture[self.cord_edge] = (255, 255, 255, CORD_OPACITY)
+        edge = edges(self.labels)
+        for value in np.unique(self.labels[self.labels > 0]):
+            color = ImageColor.getrgb(level_color(level_name(int(value), self.kind)))
+            if self.filled:
+                picture[self.labels == value] = (*color, AREA_OPACITY)
+            picture[edge & (self.labels == value)] = (*color, OUTLINE_OPACITY)
+        return picture
+
+
+def pixel_centers(first: float, last: float, pixel: float) -> np.ndarray:
+    """Return the centres of pixels that fill an interval from its beginning; at least one."""
+    return first + pixel * (np.arange(max(round((last - first) / pixel), 1)) + 0.5)
+
+
+def edges(labels: np.ndarray) -> np.ndarray:
+    """Find the pixels of labels that have a neighbour of another value.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray, shape (H, W)
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (H, W)
+    """
+    cross = ndimage.generate_binary_structure(2, 1)
+    low, high = (filtered(labels, footprint=cross) for filtered in (ndimage.minimum_filter, ndimage.maximum_filter))
+    return (labels > 0) & ((low != labels) | (high != labels))
+
+
+def window(values: np.ndarray, percentiles: Sequence[float] = WINDOW_PERCENTILES) -> np.ndarray:
+    """Scale brightness to 0 to 255.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Brightness; NaN counts as 0.
+    percentiles : (float, float)
+        Percentiles of the brightness that become 0 and 255.
+
+    Returns
+    -------
+    numpy.ndarray of uint8, same shape
+    """
+    values = np.nan_to_num(values)
+    low, high = np.percentile(values, percentiles)
+    return np.rint(255 * np.clip((values - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)

@@ -1,0 +1,80 @@
+"""How the levels of a segmentation become those of a subject, which figures, tables and the page show."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sct_rootlets.correspondence import choose_reference
+from sct_rootlets.errors import LabelError
+from sct_rootlets.image import Volume
+from sct_rootlets.levels import ROOTS, Level, Levels
+from sct_rootlets.spinal import incomplete_reasons
+from sct_rootlets.subject import SubjectLevels
+from sct_rootlets.vertebral import Disc, place_discs, vertebral_levels
+
+if TYPE_CHECKING:
+    from sct_rootlets.segmentation.segment import Segmentation
+
+
+def subject_of_segmentation(
+    volume: Volume, segmentation: Segmentation, disc_points: dict[int, np.ndarray] | None = None
+) -> SubjectLevels:
+    """Describe what a segmentation found as the levels of a subject.
+
+    Spinal levels are the segments of cord along which rootlets attach (method ``"attachment"``); the definitions of
+    `sct_rootlets.spinal.spinal_levels` do not apply.
+
+    Parameters
+    ----------
+    volume : Volume
+        Image that was segmented.
+    segmentation : Segmentation
+    disc_points : dict of int to numpy.ndarray, shape (3,), optional
+        Posterior tips of discs by value, RAS+ mm. Vertebral levels are left out where no two discs are neighbours.
+
+    Returns
+    -------
+    SubjectLevels
+        Positions count from disc C2/C3 if it is known, else from the top of the cord.
+
+    Raises
+    ------
+    LabelError
+        If the discs make no sense: see `sct_rootlets.vertebral.place_discs`.
+    """
+    line = segmentation.centerline
+    discs: list[Disc] = []
+    vertebral = None
+    if disc_points:
+        discs, notes = place_discs(disc_points, line, volume.affine)
+        with contextlib.suppress(LabelError):
+            vertebral = vertebral_levels(discs, line.cord_length, notes)
+    levels = tuple(_with_evidence(level, segmentation) for level in segmentation.spinal.levels)
+    return SubjectLevels(
+        cord=replace(volume, data=segmentation.cord, name="cord", path=None),
+        centerline=line,
+        reference=choose_reference(None, discs),
+        spinal=Levels("spinal", "attachment", levels) if levels else None,
+        vertebral=vertebral,
+        discs=discs,
+        rootlets=replace(volume, data=segmentation.rootlets, name="rootlets", path=None),
+        image=volume,
+        sources={"image": volume},
+        settings={"Method": "attachment"},
+        notes=segmentation.notes,
+    )
+
+
+def _with_evidence(level: Level, segmentation: Segmentation) -> Level:
+    """Count the rootlet voxels of a level by root, and state why the level may be longer."""
+    roots = segmentation.roots[segmentation.rootlets == level.value]
+    n_voxels = np.bincount(roots[roots > 0] - 1, minlength=len(ROOTS))
+    return replace(
+        level,
+        roots=dict(zip(ROOTS, n_voxels.tolist(), strict=True)),
+        incomplete=incomplete_reasons(level.rostral_mm, level.caudal_mm, segmentation.centerline.cord_length, n_voxels),
+    )

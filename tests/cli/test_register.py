@@ -1,0 +1,197 @@
+"""The command `sct_rootlets register`: its files, and its errors in one line."""
+
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from known_levels import level_middles, position
+from nibabel.affines import apply_affine
+
+from sct_rootlets.cli.register import main
+from sct_rootlets.nifti import load_volume, save_volume
+from sct_rootlets.phantom import cervical_anatomy
+
+
+def options(phantom_files, template_folder, folder, *more):
+    return [
+        *(
+            "-i",
+            str(phantom_files["image"]),
+            "-s",
+            str(phantom_files["cord"]),
+            "-rootlets",
+            str(phantom_files["rootlets"]),
+        ),
+        *("-template", str(template_folder), "-ofolder", str(folder), *map(str, more)),
+    ]
+
+
+def test_the_command_writes_everything(phantom_files, template_folder, tmp_path, capsys):
+    fmri = tmp_path / "fmri_mean.nii.gz"
+    image = load_volume(phantom_files["image"])
+    every_other = image.affine @ np.diag([2, 2, 2, 1])
+    save_volume(fmri, image.data[::2, ::2, ::2].astype(np.float32), every_other)
+    folder = tmp_path / "reg"
+    more = ["-ldisc", phantom_files["discs"], "-apply", fmri, "-qc", tmp_path / "qc"]
+    assert main(options(phantom_files, template_folder, folder, *more)) == 0
+    said = capsys.readouterr().out
+    assert "C5" in said
+    names = {"warp_anat2template", "warp_template2anat", "anat2template", "template2anat", "cord2anat", "levels2anat",
+             "spinal_levels2anat", "rootlets2anat", "fmri_mean2template"}  # fmt: skip
+    files = {f"{name}.nii.gz" for name in names} | {"registration.csv", "registration.json", "registration.png"}
+    assert {path.name for path in folder.iterdir()} == files
+    (entry,) = (tmp_path / "qc" / "rootlets" / "entries").glob("*.json")
+    assert entry.name.startswith("sub-phantom01_T2w-")
+    assert entry.name.endswith("-registration.json")
+    assert str(tmp_path / "qc" / "index.html") in said
+
+    there = nib.load(template_folder / "template" / "phantom_cord.nii.gz")
+    here = nib.load(phantom_files["image"])
+    for name, grid in (("anat2template", there), ("fmri_mean2template", there), ("template2anat", here),
+                       ("levels2anat", here)):  # fmt: skip
+        moved = nib.load(folder / f"{name}.nii.gz")
+        assert moved.shape == grid.shape
+        np.testing.assert_allclose(moved.affine, grid.affine, atol=1e-5)
+    # The spinal levels of the template lie on the subject's rootlets of the same name.
+    levels = np.asarray(nib.load(folder / "spinal_levels2anat.nii.gz").dataobj)
+    truth = cervical_anatomy()
+    for value, arc in zip(range(2, 10), level_middles(truth).values(), strict=True):
+        index = np.rint(apply_affine(np.linalg.inv(here.affine), position(truth, arc)[0])).astype(int)
+        assert levels[tuple(index)] == value
+    with (folder / "registration.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    used = [row for row in rows if row["used"] == "True"]
+    assert [row["name"] for row in used] == ["C2", "C3", "C4", "C5", "C6", "C7", "C8", "T1"]
+    assert all(abs(float(row["error_mm"])) < 1 and abs(float(row["left_out_error_mm"])) < 1 for row in used)
+    sidecar = json.loads((folder / "registration.json").read_text())
+    assert sidecar["Landmarks"] == "rootlets"
+    assert sidecar["CordDice"] > 0.93
+    assert sidecar["LeastJacobian"] > 0.3
+
+
+def test_what_is_not_given_is_segmented_and_kept(phantom_files, template_folder, tmp_path, monkeypatch):
+    from sct_rootlets import deepseg
+
+    def stand_in(_segmenter, _inputs, missing, _settings):
+        maps = {name: load_volume(phantom_files[name]) for name in missing}
+        return None, maps, {name: {"Model": {"Name": "stand-in"}} for name in maps}
+
+    monkeypatch.setattr(deepseg, "load_networks", lambda _settings: None)
+    monkeypatch.setattr(deepseg, "_segment_missing", stand_in)
+    folder = tmp_path / "reg"
+    command = [
+        "-i",
+        str(phantom_files["image"]),
+        "-template",
+        str(template_folder),
+        "-ofolder",
+        str(folder),
+        "-figure",
+        "0",
+        "-v",
+        "0",
+    ]
+    assert main(command) == 0
+    for name, key in (("label-SC_seg", "cord"), ("label-rootlets_dseg", "rootlets")):
+        kept = load_volume(folder / f"sub-phantom01_T2w_{name}.nii.gz")
+        np.testing.assert_array_equal(kept.data, load_volume(phantom_files[key]).data)
+        sidecar = json.loads((folder / f"sub-phantom01_T2w_{name}.json").read_text())
+        assert sidecar["Model"]["Name"] == "stand-in"
+
+
+def test_the_same_input_gives_the_same_bytes(phantom_files, template_folder, tmp_path):
+    for name in ("a", "b"):
+        assert main(options(phantom_files, template_folder, tmp_path / name, "-v", 0)) == 0
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def one_line(capsys) -> str:
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+    return error
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(phantom_files, template_folder, tmp_path, capsys):
+    cord, rootlets = load_volume(phantom_files["cord"]), load_volume(phantom_files["rootlets"])
+    other = tmp_path / "other_grid.nii.gz"
+    save_volume(other, cord.data[:-3], cord.affine)
+    strangers = tmp_path / "strangers.nii.gz"
+    save_volume(strangers, np.where(rootlets.data > 0, rootlets.data + 10, 0).astype(np.uint8), rootlets.affine)
+    partial = tmp_path / "partial"
+    partial.mkdir()
+    (partial / "PAM50_cord.nii.gz").write_bytes(phantom_files["cord"].read_bytes())
+    away = tmp_path / "away.nii.gz"
+    shifted = cord.affine.copy()
+    shifted[:3, 3] += 500
+    save_volume(away, cord.data, shifted)
+    anat = tmp_path / "anat.nii.gz"
+    anat.write_bytes(phantom_files["image"].read_bytes())
+    folder = tmp_path / "reg"
+    for more, said in (
+        (["-apply", anat], "would become anat2template.nii.gz"),
+        (["-s", other], "have different shapes"),
+        (["-rootlets", strangers], "no label of the rootlets is common"),
+        (["-template", partial], "PAM50_rootlets.nii.gz is missing"),
+        (["-template", tmp_path / "nowhere"], "is no folder"),
+        (["-apply", away], "does not lie where the cord"),
+        (["-apply", tmp_path / "nothing.nii.gz"], "does not exist"),
+    ):
+        assert main(options(phantom_files, template_folder, folder, *more)) == 1
+        assert said in one_line(capsys)
+        assert not folder.exists()
+
+
+def test_a_header_that_places_its_image_twice_is_noted(phantom_files, template_folder, tmp_path):
+    image = nib.load(phantom_files["image"])
+    moved = image.affine.copy()
+    moved[:3, 3] += [0, 3, 0]
+    image.set_qform(moved, 1)
+    nib.save(image, tmp_path / "twice.nii.gz")
+    command = options(phantom_files, template_folder, tmp_path / "reg", "-figure", 0)
+    command[1] = str(tmp_path / "twice.nii.gz")
+    assert main(command) == 0
+    notes = json.loads((tmp_path / "reg" / "registration.json").read_text())["Notes"]
+    assert any("sform and qform of its header are up to 3 mm apart" in note for note in notes)
+
+
+def test_bad_usage(phantom_files, template_folder, tmp_path, capsys):
+    for more, said in (
+        (["-landmarks", "discs"], "needs disc labels"),
+        (["-landmarks", "both", "-ldisc", phantom_files["discs"], "-engine", "sct"], "not both"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(options(phantom_files, template_folder, tmp_path, *more))
+        assert stopped.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+def test_a_damaged_or_strange_series_is_one_line_and_leaves_nothing(
+    fmri, phantom_files, template_folder, tmp_path, capsys
+):
+    path, data, affine = fmri
+    path.write_bytes(path.read_bytes()[:-4000])
+    vectors, away = tmp_path / "vectors.nii.gz", tmp_path / "away.nii.gz"
+    nib.save(nib.Nifti1Image(data[:, :, :, None, :3], affine), vectors)
+    shifted = affine.copy()
+    shifted[:3, 3] += 500
+    warp = tmp_path / "warp_anat.nii.gz"
+    nib.save(nib.Nifti1Image(data, affine), warp)
+    checksum = tmp_path / "checksum.nii.gz"
+    content = bytearray(warp.read_bytes())
+    content[-5] ^= 1
+    checksum.write_bytes(content)
+    nib.save(nib.Nifti1Image(data, shifted), away)
+    for name, said in (
+        (path, "truncated or damaged"),
+        (checksum, "truncated or damaged"),
+        (warp, "as the warp does"),
+        (vectors, "has 5 dimensions"),
+        (away, "does not lie where"),
+    ):
+        assert main(options(phantom_files, template_folder, tmp_path / "reg", "-apply", name, "-figure", 0)) == 1
+        assert said in one_line(capsys)
+        assert not (tmp_path / "reg").exists()

@@ -1,0 +1,49 @@
+import pytest
+
+from sct_rootlets.cli import main
+from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.run import run
+from sct_rootlets.errors import SctRootletsError
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (None, 0, ""),
+        (
+            SctRootletsError("t2.nii.gz is damaged; copy it again"),
+            1,
+            "test: error: t2.nii.gz is damaged; copy it again",
+        ),
+        (MemoryError(), 1, "test: error: out of memory; close other programs or crop the images"),
+        (KeyboardInterrupt(), 130, "test: interrupted; two of three were written"),
+    ],
+)
+def test_errors_are_one_line_and_a_status(error, status, message, capsys):
+    parser = command_parser("test", "A command.", "  test")
+    add_misc(parser)
+
+    def command(_):
+        if error is not None:
+            raise error
+
+    assert run(parser, [], command, "two of three were written") == status
+    assert capsys.readouterr().err.strip() == message
+    if error is not None:
+        with pytest.raises(type(error)):
+            run(parser, ["-v", "2"], command)
+
+
+def test_a_command_can_be_called_from_a_thread_and_leaves_signals_alone(tmp_path):
+    import signal
+    import threading
+
+    before = signal.getsignal(signal.SIGTERM)
+    command = ["phantom", "-ofolder", str(tmp_path), "-v", "0"]
+    status = []
+    thread = threading.Thread(target=lambda: status.append(main.main(command)))
+    thread.start()
+    thread.join()
+    status.append(main.main(command))
+    assert status == [0, 0]
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,71 @@
+"""Pairs of landmarks: which are used, which are left out, and how far the map misses them."""
+
+import pytest
+
+from sct_rootlets.errors import LabelError
+from sct_rootlets.registration.landmarks import Landmark
+from sct_rootlets.registration.pairs import landmark_errors, map_through, pair_landmarks
+
+NAMES = {2: "C2", 3: "C3", 4: "C4", 5: "C5", 6: "C6", 9: "T1", 10: "T2"}
+
+
+def levels(arcs: dict[int, float], cut: tuple[int, ...] = ()) -> list[Landmark]:
+    return [
+        Landmark(
+            kind="rootlets",
+            value=value,
+            name=NAMES[value],
+            arc_mm=arc,
+            sd_mm=0.5,
+            half_length_mm=5.0,
+            cut=value in cut,
+        )
+        for value, arc in arcs.items()
+    ]
+
+
+def disc(arc: float) -> Landmark:
+    return Landmark(kind="discs", value=4, name="C3/C4", arc_mm=arc, sd_mm=0.3)
+
+
+def test_landmarks_that_the_template_lacks_are_left_out_with_a_note():
+    pairs, notes = pair_landmarks(levels({4: 50.0, 5: 66.0}), levels({5: 60.0, 10: 140.0}), ["rootlets"])
+    assert [pair.template.name for pair in pairs] == ["C5"]
+    assert notes == ["the template has no T2 (rootlets): left out"]
+
+
+def test_levels_that_the_field_of_view_cuts_are_not_used_unless_all_are_cut():
+    pairs, notes = pair_landmarks(levels({4: 50.0, 5: 66.0}), levels({4: 40.0, 5: 60.0}, cut=(4,)), ["rootlets"])
+    assert [pair.used for pair in pairs] == [False, True]
+    assert notes == ["C4: the field of view may cut its rootlets: not used as a landmark"]
+    pairs, notes = pair_landmarks(levels({4: 50.0}), levels({4: 40.0}, cut=(4,)), ["rootlets"])
+    assert pairs[0].used
+    assert "uncertain" in notes[0]
+
+
+def test_nothing_in_common_is_an_error_that_names_both_sides():
+    with pytest.raises(LabelError, match=r"no label of the rootlets .* subject \(T2\) and the template \(C4, C5\)"):
+        pair_landmarks(levels({4: 50.0, 5: 66.0}), levels({10: 140.0}), ["rootlets"])
+    with pytest.raises(LabelError, match="discs"):
+        pair_landmarks(levels({4: 50.0}), [*levels({4: 40.0}), disc(10.0)], ["discs"])
+
+
+def test_landmarks_of_other_kinds_only_get_an_error():
+    pairs, notes = pair_landmarks([*levels({5: 50.0}), disc(30.0)], [*levels({5: 50.0}), disc(26.0)], ["rootlets"])
+    assert notes == []
+    assert [(pair.template.kind, pair.used) for pair in pairs] == [("discs", False), ("rootlets", True)]
+    assert landmark_errors(pairs) == [(pytest.approx(4.0), pytest.approx(4.0)), (pytest.approx(0.0), None)]
+
+
+def test_the_leave_one_out_error_is_that_of_the_other_landmarks():
+    """Levels 20 mm apart on the template and 18 mm in the subject, but for one, 3 mm too low."""
+    arcs = {2: 10.0, 3: 30.0, 4: 50.0, 5: 70.0, 6: 90.0}
+    subject = {value: 5 + 0.9 * arc + 3.0 * (value == 4) for value, arc in arcs.items()}
+    pairs, _ = pair_landmarks(levels(arcs), levels(subject), ["rootlets"])
+    errors = dict(zip(arcs, landmark_errors(pairs), strict=True))
+    assert all(abs(one.error_mm) < 1e-9 for one in errors.values())
+    assert errors[4].leave_one_out_mm == pytest.approx(-3.0)
+    assert errors[2].leave_one_out_mm == pytest.approx(
+        -0.25, abs=0.1
+    )  # at the scale of the others, 0.9, shrunk towards 1: not -2.0
+    assert map_through(pairs)([50.0])[0] == pytest.approx(subject[4])

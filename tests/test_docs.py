@@ -1,0 +1,201 @@
+"""README and docs agree with the package: commands parse, Python compiles, links and file names lead somewhere."""
+
+import ast
+import importlib
+import re
+import shlex
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+
+import sct_rootlets
+from sct_rootlets.cli import compute_spinal_levels, deepseg
+from sct_rootlets.cli.main import ACTIONS
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "testing_data" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+OURS = ("sct_rootlets", "sct_deepseg", "sct_compute_spinal_levels")
+#: Tasks in the docs that SCT's own sct_deepseg runs.
+TASKS_OF_SCT = ("spinalcord", "spine", "rootlets_synthetic")
+#: Shell words that may precede a command.
+KEYWORDS = ("do", "then", "else", "if", "while", "!")
+#: Folders of this repository; the docs name files in them.
+FOLDERS = "sct_rootlets|tests|benchmarks|docs|testing_data|\\.ci"
+
+
+def fenced(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def commands(block: str) -> list[list[str]]:
+    """Split a shell block into commands: words without the keywords and assignments before the command.
+
+    A variable that a loop sets (``for x in a b``) is replaced by its first value.
+    """
+    found: list[list[str]] = []
+    variables: dict[str, str] = {}
+    for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&")
+        lexer.whitespace_split = True
+        words: list[str] = []
+        for word in [*lexer, ";"]:
+            if set(word) <= set(";|&"):
+                found.append(words)
+                words = []
+            elif words or not (re.match(r"\w+=", word) or word in KEYWORDS):
+                words.append(re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match[1], match[0]), word))
+            if words[:1] == ["for"] and len(words) == 4:
+                variables[words[1]] = words[3]
+    return [words for words in found if words]
+
+
+def is_ours(words: list[str]) -> bool:
+    program = words[0].rsplit("/", 1)[-1]
+    if program == "sct_deepseg":
+        return not set(deepseg.modern_spelling(words[1:])[:1]) & set(TASKS_OF_SCT)
+    return program in OURS or words[1:3] == ["-m", "sct_rootlets.bundled"]
+
+
+def parser_of(words: list[str]) -> tuple[ArgumentParser, list[str]]:
+    """Parser of one of our commands, and the arguments that it parses."""
+    program, arguments = words[0].rsplit("/", 1)[-1], words[1:]
+    if program == "sct_compute_spinal_levels":
+        return compute_spinal_levels.get_parser(), arguments
+    if program == "sct_deepseg":
+        arguments = deepseg.modern_spelling(arguments)
+        if arguments and arguments[0] in deepseg.TASKS:
+            return deepseg.get_task_parser(arguments[0]), arguments[1:]
+        return deepseg.get_parser(), arguments
+    if program == "sct_rootlets":
+        modules = {action: module for action, module, _ in ACTIONS}
+        assert {*arguments[:1]} & {*modules}, f"sct_rootlets has no action {arguments[:1]}"
+        return importlib.import_module(modules[arguments[0]]).get_parser(), arguments[1:]
+    return importlib.import_module("sct_rootlets.bundled.__main__").get_parser(), arguments[2:]
+
+
+SHELL = [(name(page), words) for page in PAGES for block in fenced(page.read_text(encoding="utf-8"), "bash")
+         for words in commands(block) if is_ours(words)]  # fmt: skip
+PYTHON = [(name(page), block) for page in PAGES for block in fenced(page.read_text(encoding="utf-8"), "python")]
+
+
+@pytest.mark.parametrize(("page", "words"), [pytest.param(page, words, id=f"{page}: {shlex.join(words)}")
+                                             for page, words in SHELL])  # fmt: skip
+def test_every_command_line_is_understood(page, words, capsys):
+    parser, arguments = parser_of(words)
+    try:
+        parser.parse_args(arguments)
+    except SystemExit:
+        pytest.fail(f"{page}: {shlex.join(words)}\n{capsys.readouterr().err}")
+
+
+def test_commands_are_found_in_blocks():
+    block = """\
+for side in left right; do
+    X=1 .venv/bin/sct_rootlets group -i levels/$side \\
+                                     -ofolder "$OUT" && ls  # both
+done
+python -m sct_rootlets.bundled -ofolder out
+sct_deepseg -task spinalcord -i t2.nii.gz
+"""
+    assert [words for words in commands(block) if is_ours(words)] == [
+        [".venv/bin/sct_rootlets", "group", "-i", "levels/left", "-ofolder", "$OUT"],
+        ["python", "-m", "sct_rootlets.bundled", "-ofolder", "out"],
+    ]
+    assert {page for page, _ in SHELL} == {name(page) for page in PAGES} - {"CONTRIBUTING.md"}
+    assert len(SHELL) >= 60
+
+
+@pytest.mark.parametrize("line", ["sct_rootlets group -i a -ofolder b -nothing", "sct_rootlets register",
+                                  "sct_compute_spinal_levels -method all", "sct_deepseg rootlet -i a"])  # fmt: skip
+def test_wrong_commands_are_refused(line):
+    parser, arguments = parser_of(line.split())
+    with pytest.raises(SystemExit):
+        parser.parse_args(arguments)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_in_sentences_have_only_options_that_exist(page):
+    """They need not be complete, as ``sct_rootlets bids … -exclude-list verdicts.tsv``."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for span in re.findall(r"`([^`]+)`", prose):
+        words = span.split()
+        if words == ["sct_rootlets", "-version"] or len(words) == 1 or not is_ours(words):
+            continue
+        parsers = [parser_of(words)[0]]
+        if words[0] == "sct_deepseg":  # with TASK in place of a task, or without one
+            parsers.append(deepseg.get_task_parser("rootlets"))
+        accepted = {option for parser in parsers for option in parser._option_string_actions}
+        options = {word.strip("[]") for word in words if re.match(r"\[?-[a-z]", word)} - {"-task", "-m"}
+        assert options <= accepted, f"{name(page)}: {span}"
+
+
+@pytest.mark.parametrize(("page", "block"), PYTHON, ids=[page for page, _ in PYTHON])
+def test_python_compiles_and_imports_names_that_exist(page, block):
+    for node in ast.walk(ast.parse(block, filename=page)):
+        if not isinstance(node, ast.ImportFrom) or node.module.split(".")[0] != "sct_rootlets":
+            continue
+        names = {alias.name for alias in node.names}
+        if node.module == "sct_rootlets":
+            missing = names - set(sct_rootlets.__all__)
+        else:
+            missing = names - defined_in(node.module)
+        assert not missing, f"{page} imports {', '.join(sorted(missing))} from {node.module}"
+
+
+def defined_in(module: str) -> set[str]:
+    """Names at the top level of a module, read from its source: to import it may take seconds."""
+    source = ROOT.joinpath(*module.split("."))
+    source = source / "__init__.py" if source.is_dir() else source.with_suffix(".py")
+    assert source.is_file(), f"there is no module {module}"
+    found = set()
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        found |= {target.id for target in targets if isinstance(target, ast.Name)}
+        found |= {node.name} if isinstance(node, ast.FunctionDef | ast.ClassDef) else set()
+    return found
+
+
+def headings(page: Path) -> set[str]:
+    """Anchors of a page, as GitHub makes them from its headings."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.*)$", prose, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    for link in links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), f"{name(page)}: {link}"
+        assert not anchor or anchor in headings(target), f"{name(page)}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_of_this_repository_that_a_page_names_exist(page):
+    """Files that are named with their folder, and modules that are run by ``python -m``."""
+    text = page.read_text(encoding="utf-8")
+    for file in re.findall(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]+\.(?:py|sh|md|json))\b", text):
+        assert (ROOT / file).exists(), f"{name(page)}: {file}"
+    for module in re.findall(r"python -m (sct_rootlets(?:\.\w+)*)", text):
+        source = ROOT.joinpath(*module.split("."))
+        assert source.with_suffix(".py").is_file() or (source / "__main__.py").is_file(), f"{name(page)}: {module}"
+
+
+def test_guides_are_listed_in_the_readme():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name})" in readme

@@ -1,0 +1,47 @@
+import subprocess
+import sys
+from importlib.metadata import version as installed_version
+
+import pytest
+
+from sct_rootlets.sidecar import generated_by, read_name_sources, read_sidecar, version
+
+
+@pytest.mark.parametrize(
+    ("content", "sidecar"),
+    [('{"Reviewed": false}', {"Reviewed": False}), ("[]", {}), ("{", {}), ("\xff", {}), (None, {})],
+)
+def test_a_sidecar_that_cannot_be_read_is_empty(tmp_path, content, sidecar):
+    if content is not None:
+        (tmp_path / "t2_rootlets.json").write_bytes(content.encode("latin-1"))
+    for ending in ("nii.gz", "nii", "NII.GZ"):
+        assert read_sidecar(tmp_path / f"t2_rootlets.{ending}") == sidecar
+
+
+@pytest.mark.parametrize(
+    ("content", "sources"),
+    [
+        ('{"NamesFromDiscs": true}', ("discs",)),
+        ('{"NamesFromDiscs": false}', ()),
+        ('{"NamesFromDiscs": "maybe"}', None),
+        ("[]", None),
+    ],
+)
+def test_whether_discs_decided_the_names(tmp_path, content, sources):
+    (tmp_path / "t2.json").write_text(content)
+    assert read_name_sources(tmp_path / "t2.nii.gz") == sources
+    assert read_name_sources(None) is None
+
+
+def test_everything_is_generated_by_this_version():
+    assert generated_by() == [{"Name": "sct_rootlets", "Version": version()}]
+    assert version() == installed_version("sct_rootlets")
+
+
+def test_the_module_is_light():
+    """SCT imports it each time that a command starts."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('numpy', 'nibabel', 'scipy')));"
+        "from sct_rootlets.sidecar import generated_by, read_sidecar"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
