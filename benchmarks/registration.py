@@ -33,15 +33,8 @@ from scipy.spatial import cKDTree
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name
 from sct_rootlets.nifti import load_volume
-from sct_rootlets.phantom import (
-    Anatomy,
-    Phantom,
-    activation,
-    cervical_anatomy,
-    draw_phantom,
-    phantom_grid,
-    write_template,
-)
+from sct_rootlets.output.phantoms import write_template
+from sct_rootlets.phantom import Phantom, activation, draw_phantom, phantom_grid
 from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
 from sct_rootlets.registration.fields import displacement_field, jacobian, resample, sample_field
@@ -50,6 +43,8 @@ from sct_rootlets.registration.pam50 import Template, find_template
 from sct_rootlets.registration.section import ARC_STEP_MM, angles, measure_sections
 from sct_rootlets.registration.to_template import Landmarks, Registration, register
 from sct_rootlets.registration.turn import turn_of_sections, turns_of_roots
+from sct_rootlets.synthesis.anatomy import Anatomy
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
 

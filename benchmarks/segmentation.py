@@ -72,7 +72,7 @@ def middles(segmentation: Segmentation) -> dict[int, float]:
 
 def synthetic_scan(contrast: str, subject: int, noise: int = 0) -> tuple[Volume, Volume, Volume]:
     """Image, rootlets and cord of a subject of the held-out population; the same for the same numbers."""
-    from sct_rootlets.synthesis.anatomy import HELD_OUT, random_anatomy
+    from sct_rootlets.synthesis.random_anatomy import HELD_OUT, random_anatomy
     from sct_rootlets.synthesis.synthesis import synthesize
 
     rng = np.random.default_rng((2026, subject))

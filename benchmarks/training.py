@@ -24,7 +24,8 @@ import numpy as np
 
 from sct_rootlets.levels import level_name
 from sct_rootlets.nifti import load_volume, save_volume
-from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
+from sct_rootlets.phantom import draw_phantom, phantom_grid
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 #: What becomes of the T2w phantom's intensities: muscle, bone, cord, disc, rootlets, fluid.
 T2W = (0, 60, 75, 105, 110, 120, 200)

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from sct_rootlets import compute_spinal_levels
-from sct_rootlets.phantom import Phantom, cervical_anatomy, draw_phantom, phantom_grid, write_phantoms
+from sct_rootlets.output.phantoms import write_phantoms
+from sct_rootlets.phantom import Phantom, draw_phantom, phantom_grid
 from sct_rootlets.subject import SubjectLevels
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 REPOSITORY = Path(__file__).parents[1]
 MODEL_LABELS = {"lvl1": 1, "lvl2": 2, "lvl3": 3}

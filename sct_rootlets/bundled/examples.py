@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 from sct_rootlets.levels import LAST_NAMED, ROOTS, mirrored_root
-from sct_rootlets.phantom import Anatomy
-from sct_rootlets.synthesis.anatomy import TRAINING, AnatomyRanges, blanked, random_anatomy, with_thoracic
+from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.contrast import Contrast
+from sct_rootlets.synthesis.random_anatomy import TRAINING, AnatomyRanges, blanked, random_anatomy, with_thoracic
 from sct_rootlets.synthesis.synthesis import FINE_MM, Scan, synthesize
 from sct_rootlets.synthesis.template import Template
 

@@ -30,7 +30,7 @@ from sct_rootlets.segmentation.straight import (
     rank_normalize,
     straighten,
 )
-from sct_rootlets.synthesis.anatomy import TRAINING, AnatomyRanges, random_anatomy
+from sct_rootlets.synthesis.random_anatomy import TRAINING, AnatomyRanges, random_anatomy
 from sct_rootlets.synthesis.synthesis import segments_along, synthesize
 from sct_rootlets.vertebral import label_points, place_discs
 

@@ -26,7 +26,7 @@ from sct_rootlets.bundled.names import Straight, random_straight, real_straight,
 from sct_rootlets.bundled.real import load_real, vary
 from sct_rootlets.models.architecture import plain_unet
 from sct_rootlets.segmentation.straight import N_COLUMNS, N_ROWS, N_SLABS, PIXEL_MM
-from sct_rootlets.synthesis.anatomy import AnatomyRanges
+from sct_rootlets.synthesis.random_anatomy import AnatomyRanges
 from sct_rootlets.synthesis.template import Template
 
 #: Steps from each resolution to the next: rows are more than columns.

@@ -26,7 +26,7 @@ from sct_rootlets.bundled.export import write_model_folder
 from sct_rootlets.bundled.tasks import TASKS, TrainingSettings
 from sct_rootlets.errors import ImageError, LabelError, ModelError
 from sct_rootlets.models.architecture import build_network, last_layer
-from sct_rootlets.synthesis.anatomy import TRAINING, AnatomyRanges
+from sct_rootlets.synthesis.random_anatomy import TRAINING, AnatomyRanges
 from sct_rootlets.synthesis.template import Template, load_template
 
 #: The weights that are exported are averaged over about the last 1 / (1 - this) steps.

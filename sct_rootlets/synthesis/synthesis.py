@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.levels import ROOTS, level_value
-from sct_rootlets.phantom import Anatomy
+from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.contrast import Contrast, Tissue, tissue_signals
 from sct_rootlets.synthesis.template import Template, draw_template
 

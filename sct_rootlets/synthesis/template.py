@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from sct_rootlets.errors import LabelError
 from sct_rootlets.levels import FIRST_NAMED, LAST_NAMED, ROOTS
-from sct_rootlets.phantom import Anatomy
+from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.contrast import Tissue
 
 FILES = {name: f"PAM50_{name}.nii.gz" for name in ("cord", "csf", "gm", "rootlets", "label_disc")}

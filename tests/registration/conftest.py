@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sct_rootlets.phantom import write_template
+from sct_rootlets.output.phantoms import write_template
 
 STEM = "sub-phantom01_T2w"
 

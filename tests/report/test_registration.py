@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sct_rootlets.phantom import write_template
+from sct_rootlets.output.phantoms import write_template
 from sct_rootlets.registration.to_template import register
 from sct_rootlets.report.registration import registration_figure
 

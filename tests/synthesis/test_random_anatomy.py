@@ -3,7 +3,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from sct_rootlets.synthesis.anatomy import HELD_OUT, TRAINING, AnatomyRanges, random_anatomy, random_course
+from sct_rootlets.synthesis.random_anatomy import HELD_OUT, TRAINING, AnatomyRanges, random_anatomy, random_course
 
 
 def attachment(anatomy):
