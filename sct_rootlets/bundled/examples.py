@@ -10,13 +10,11 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 from sct_rootlets.levels import LAST_NAMED, ROOTS, mirrored_root
 from sct_rootlets.synthesis.anatomy import Anatomy
-from sct_rootlets.synthesis.contrast import Contrast
+from sct_rootlets.synthesis.contrast import random_contrast
 from sct_rootlets.synthesis.random_anatomy import TRAINING, AnatomyRanges, blanked, random_anatomy, with_thoracic
 from sct_rootlets.synthesis.synthesis import FINE_MM, Scan, synthesize
 from sct_rootlets.synthesis.template import Template
 
-#: How often a scan is of each contrast: half by physics, half at random.
-MIXTURE = {"T2w": 0.2, "INV1": 0.1, "INV2": 0.1, "UNIT1": 0.1, "random": 0.5}
 #: How often the field of view lies beside the spine.
 ELSEWHERE = 0.15
 #: How often rootlets are left out, on a stretch or everywhere: where nothing is to be seen, nothing is to be found.
@@ -54,7 +52,7 @@ def random_example(
     spacing_mm: float,
     device: str | torch.device = "cpu",
     ranges: AnatomyRanges = TRAINING,
-    contrast: Contrast | None = None,
+    contrast: str | None = None,
     length_mm: tuple[float, float] = (50.0, 75.0),
     template: Template | None = None,
 ) -> Example:
@@ -68,7 +66,7 @@ def random_example(
     device : str or torch.device
     ranges : AnatomyRanges
     contrast : str, optional
-        By default drawn from `MIXTURE`.
+        Drawn by `random_contrast` by default.
     length_mm : (float, float)
         Of the field of view along the body.
     template : Template, optional
@@ -98,7 +96,7 @@ def random_overview(
     spacing_mm: float,
     device: str | torch.device = "cpu",
     ranges: AnatomyRanges = TRAINING,
-    contrast: Contrast | None = None,
+    contrast: str | None = None,
 ) -> Example:
     """Make a scan of a large field of view, coarsely, with the cord by segments in place of rootlets.
 
@@ -129,7 +127,7 @@ def random_overview(
 
 def _scan(
     anatomy: Anatomy,
-    contrast: Contrast | None,
+    contrast: str | None,
     size_mm: np.ndarray,
     acquired_mm: np.ndarray,
     centre_mm: np.ndarray,
@@ -139,7 +137,7 @@ def _scan(
     fine_mm: float = FINE_MM,
 ) -> Scan:
     if contrast is None:
-        contrast = str(rng.choice(list(MIXTURE), p=list(MIXTURE.values())))  # type: ignore[assignment]
+        contrast = random_contrast(rng)
     shape = tuple(int(n) for n in np.maximum(8, np.round(size_mm / acquired_mm)))
     spacing = tuple(float(mm) for mm in acquired_mm)
     centre = tuple(float(mm) for mm in centre_mm)

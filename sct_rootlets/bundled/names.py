@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from sct_rootlets.bundled.examples import MIXTURE
 from sct_rootlets.bundled.real import paths_of
 from sct_rootlets.centerline import fit_centerline
 from sct_rootlets.levels import BELOW_T1
@@ -30,6 +29,7 @@ from sct_rootlets.segmentation.straight import (
     rank_normalize,
     straighten,
 )
+from sct_rootlets.synthesis.contrast import random_contrast
 from sct_rootlets.synthesis.random_anatomy import TRAINING, AnatomyRanges, random_anatomy
 from sct_rootlets.synthesis.synthesis import segments_along, synthesize
 from sct_rootlets.vertebral import label_points, place_discs
@@ -52,11 +52,11 @@ def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) 
     """
     upright = replace(ranges, lean_deg=(-4.0, 4.0), bend_deg=(0.0, 5.0), sway_mm=(0.0, 0.5))
     anatomy = random_anatomy(rng, upright)
-    contrast = str(rng.choice(list(MIXTURE), p=list(MIXTURE.values())))
+    contrast = random_contrast(rng)
     at = anatomy.discs[1] - 10 + PIXEL_MM * N_ROWS / 2 + rng.uniform(-70, 60)
     centre = anatomy.centerline.position(at)[0] + [rng.normal(0, 1), (AHEAD_MM - BEHIND_MM) / 2 + rng.normal(0, 1.5), 0]
     shape = (3 * N_SLABS, N_COLUMNS, N_ROWS)
-    scan = synthesize(anatomy, contrast, shape, (SLAB_MM / 3, PIXEL_MM, PIXEL_MM), tuple(centre), rng, fine_mm=1.0)  # type: ignore[arg-type]
+    scan = synthesize(anatomy, contrast, shape, (SLAB_MM / 3, PIXEL_MM, PIXEL_MM), tuple(centre), rng, fine_mm=1.0)
     image = scan.image.numpy().reshape(N_SLABS, 3, N_COLUMNS, N_ROWS).mean(axis=1).transpose(0, 2, 1)[:, ::-1]
     heights = centre[2] - PIXEL_MM * (np.arange(N_ROWS) - (N_ROWS - 1) / 2)
     line = anatomy.centerline

@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.levels import ROOTS, level_value
 from sct_rootlets.synthesis.anatomy import Anatomy
-from sct_rootlets.synthesis.contrast import Contrast, Tissue, tissue_signals
+from sct_rootlets.synthesis.contrast import PROTOCOLS, Tissue
 from sct_rootlets.synthesis.template import Template, draw_template
 
 #: Structures are drawn on voxels of about this size.
@@ -63,7 +63,7 @@ class Scan:
 
 def synthesize(
     anatomy: Anatomy,
-    contrast: Contrast,
+    contrast: str,
     shape: tuple[int, int, int],
     spacing_mm: tuple[float, float, float],
     centre_mm: tuple[float, float, float],
@@ -77,7 +77,8 @@ def synthesize(
     Parameters
     ----------
     anatomy : Anatomy
-    contrast : {"T2w", "INV1", "INV2", "UNIT1", "random"}
+    contrast : str
+        One of `sct_rootlets.synthesis.contrast.PROTOCOLS`.
     shape : (int, int, int)
         Voxels along right, anterior and superior.
     spacing_mm : (float, float, float)
@@ -120,13 +121,9 @@ def synthesize(
         draw_template(template, anatomy, (arc, right, anterior), tissue, levels, roots, filled, rng)
     in_cord = ((tissue == Tissue.WHITE) | (tissue == Tissue.GREY)) & (arc > FORAMEN_MAGNUM_MM)
 
-    first, second = tissue_signals(contrast, rng)
-    image = _acquire(first, tissue, factor, generator, rng)
-    if second is not None:
-        other = _acquire(second, tissue, factor, generator, rng)
-        image = image * other / (image**2 + other**2 + 1e-6)
-    elif contrast != "random":
-        image = image.abs()
+    protocol = PROTOCOLS[contrast]
+    acquired = [_acquire(signals, tissue, factor, generator, rng) for signals in protocol.draw_signals(rng)]
+    image = protocol.combine(*acquired)
     shares = _pooled((levels > 0).float(), factor)
     seen = shares >= ROOTLET_SHARE
     cord = _pooled(in_cord.float(), factor) >= 0.5
