@@ -13,7 +13,7 @@ from sct_rootlets.segmentation.straight import row_logits
 #: and `ROOTS`).
 N_LEVELS, N_CORD, N_ROOTS = 1 + LAST_NAMED, 1, 1 + len(ROOTS)
 #: Output channels of a network for the overview, and of one for names: background and
-#: `sct_rootlets.synthesis.synthesis.Scan.segments`.
+#: `sct_rootlets.synthesis.synthesis.SyntheticScan.segments`.
 N_SEGMENTS = N_NAMES
 #: Shares of the segments in the cord, counted in 60 random overviews.
 SEGMENT_SHARES = (0.027, 0.035, 0.045, 0.056, 0.068, 0.084, 0.091, 0.083, 0.070, 0.440)

@@ -30,18 +30,18 @@ from sct_rootlets.segmentation.straight import (
     straighten,
 )
 from sct_rootlets.synthesis.contrast import random_contrast
-from sct_rootlets.synthesis.random_anatomy import TRAINING, AnatomyRanges, random_anatomy
+from sct_rootlets.synthesis.random_anatomy import TRAINING_RANGES, AnatomyRanges, random_anatomy
 from sct_rootlets.synthesis.synthesis import segments_along, synthesize
 from sct_rootlets.vertebral import label_points, place_discs
 
 #: Column of the cord's middle.
-AT_CORD = BEHIND_MM / PIXEL_MM - 0.5
+CORD_COLUMN = BEHIND_MM / PIXEL_MM - 0.5
 
 #: Slabs (N_SLABS, rows, N_COLUMNS), and the name of each row: 1 above C2, 2 for C2 … 9 for T1, 10 below.
 Straight = tuple[np.ndarray, np.ndarray]
 
 
-def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) -> Straight:
+def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RANGES) -> Straight:
     """A straightened synthetic spine and the names of its rows.
 
     Returns
@@ -96,7 +96,7 @@ def view(slabs: np.ndarray, names: np.ndarray, rng: np.random.Generator, n_rows:
     pace = rng.uniform(0.9, 1.1) * np.exp(0.06 * ndimage.gaussian_filter1d(rng.standard_normal(length), 8) * 5)
     rows = start + np.cumsum(pace) - pace[0]
     rows = rows[rows <= n - 1]
-    columns = (np.arange(N_COLUMNS) - AT_CORD) * rng.uniform(0.85, 1.15) + AT_CORD + rng.normal(0, 1.0)
+    columns = (np.arange(N_COLUMNS) - CORD_COLUMN) * rng.uniform(0.85, 1.15) + CORD_COLUMN + rng.normal(0, 1.0)
     part = slabs[::-1] if rng.random() < 0.5 else slabs
     index = np.array(np.meshgrid(np.arange(N_SLABS), rows, columns, indexing="ij"))
     part = ndimage.map_coordinates(part, index, order=1, cval=np.nan)

@@ -25,9 +25,9 @@ from sct_rootlets.segmentation.grid import Resampling, downsample, orient
 from sct_rootlets.vertebral import label_points, place_discs
 
 #: Further than this from the cord there are none.
-NEAR_MM = 15.0
+MAX_ROOTLET_DISTANCE_MM = 15.0
 #: So far from rootlets that were found, it is not known whether there are more.
-DOUBTFUL_MM = 3.0
+MIN_ABSENT_DISTANCE_MM = 3.0
 
 
 def paths_of(folder: str | os.PathLike[str], subject: str) -> list[Path]:
@@ -88,7 +88,7 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
         values = resampling.crop(oriented.data, box, order=3)
         mask = resampling.crop(mask_there.data.astype(np.float32), box, order=1) >= 0.5
         distance = ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
-        levels = np.where((distance > 0) & (distance < NEAR_MM), UNKNOWN, 0).astype(np.uint8)
+        levels = np.where((distance > 0) & (distance < MAX_ROOTLET_DISTANCE_MM), UNKNOWN, 0).astype(np.uint8)
         roots = levels.copy()
         earlier = _labels_path(folder, subject, "roots_dseg")
         if earlier.exists():
@@ -96,7 +96,7 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
             there = (found > 0) & ~mask
             # Beside them nobody can say; further away, what was not found is taken for absent.
             from_them = ndimage.distance_transform_edt(~there, sampling=spacing_mm)
-            absent = (distance > 0) & (from_them > DOUBTFUL_MM)
+            absent = (distance > 0) & (from_them > MIN_ABSENT_DISTANCE_MM)
             levels[absent], roots[absent] = 0, 0
             levels[there], roots[there] = found[there] // 10, found[there] % 10
     standard = (values - values.mean()) / values.std()

@@ -13,10 +13,10 @@ from sct_rootlets.synthesis.anatomy import Anatomy, Filum, course
 # Length of the attachment of each level's rootlets, C2 to T1: within the 10-12 mm of Kim 2012 (J Korean Neurosurg
 # Soc 52:384) from C3 to C8; and how steeply they descend from the perpendicular to the cord: C1-C2 run upwards, C3
 # level, C4-T2 more and more caudally (Clin Anat 1993;6:167).
-_ATTACHMENT_MM = (8.0, 10.5, 11.0, 11.0, 10.5, 10.5, 10.0, 9.0)
+_ATTACHMENT_LENGTH_MM = (8.0, 10.5, 11.0, 11.0, 10.5, 10.5, 10.0, 9.0)
 _DESCENT_DEG = (-10.0, 0.0, 8.0, 12.0, 16.0, 20.0, 25.0, 30.0)
 # Heights of vertebrae C2 to T2 with the disc below, and of C1 above them.
-_VERTEBRA_MM = (14.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.0)
+_VERTEBRA_LENGTH_MM = (14.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.0)
 # Where rootlets leave the cross-section and where they go, in degrees ventral of the widest line.
 _DORSAL_START_DEG, _DORSAL_COURSE_DEG = -15.0, 20.0
 _VENTRAL_START_DEG, _VENTRAL_COURSE_DEG = 50.0, 10.0
@@ -51,7 +51,7 @@ def cervical_anatomy(
     -------
     Anatomy
     """
-    heights = np.array(_VERTEBRA_MM) * scale
+    heights = np.array(_VERTEBRA_LENGTH_MM) * scale
     disc_arc = 10 * scale + np.concatenate([[0], np.cumsum(heights)])
     discs = {value: float(arc) for value, arc in enumerate(disc_arc, start=1)}
     centerline = _course(disc_arc[-1] + 6 * scale, bend_deg, sway_mm)
@@ -61,7 +61,7 @@ def cervical_anatomy(
     half_width, half_depth = 6.5, 4.2
     fila = []
     drifts = np.broadcast_to(drift_mm, len(middle))
-    for value, length, descent, drift in zip(middle, _ATTACHMENT_MM, _DESCENT_DEG, drifts, strict=True):
+    for value, length, descent, drift in zip(middle, _ATTACHMENT_LENGTH_MM, _DESCENT_DEG, drifts, strict=True):
         reach = length * scale / 2 - filum_radius_mm / np.cos(np.radians(descent))
         for arc in np.linspace(-reach, reach, fila_per_root) + middle[value] + drift:
             for root, start_deg, course_deg, run_mm in (

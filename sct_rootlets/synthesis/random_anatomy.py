@@ -18,10 +18,10 @@ from sct_rootlets.synthesis.anatomy import Anatomy, Filum, course
 Range = tuple[float, float]
 # Length of the root entry zones in mm, dorsal and ventral: C3-C8 after Kobayashi 2015 (Eur Spine J 24:2828, 11
 # cadavers); C2 and T1 are assumptions in keeping with their neighbours.
-DORSAL_ZONE_MM = {"C2": 9.5, "C3": 12.1, "C4": 13.3, "C5": 13.6, "C6": 12.2, "C7": 11.0, "C8": 10.6, "T1": 10.0}
-VENTRAL_ZONE_MM = {"C2": 9.5, "C3": 12.1, "C4": 12.5, "C5": 12.6, "C6": 12.7, "C7": 11.8, "C8": 10.6, "T1": 10.0}
+DORSAL_ZONE_LENGTH_MM = {"C2": 9.5, "C3": 12.1, "C4": 13.3, "C5": 13.6, "C6": 12.2, "C7": 11.0, "C8": 10.6, "T1": 10.0}
+VENTRAL_ZONE_LENGTH_MM = {"C2": 9.5, "C3": 12.1, "C4": 12.5, "C5": 12.6, "C6": 12.7, "C7": 11.8, "C8": 10.6, "T1": 10.0}
 # Lengths along the cord of vertebra and disc, C1 to T3.
-VERTEBRA_MM = (13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 22.0)
+VERTEBRA_LENGTH_MM = (13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 22.0)
 # How far below the caudal end of its entry zone a root leaves the canal: C1-C2 run upwards, C3 level, C4-T2 more
 # and more caudally (Clin Anat 1993;6:167).
 EXIT_DROP_MM = {"C2": -4.0, "C3": -2.0, "C4": 0.0, "C5": 1.0, "C6": 2.0, "C7": 3.5, "C8": 5.0, "T1": 6.5}
@@ -87,9 +87,9 @@ class AnatomyRanges:
 
 
 #: What networks are trained on.
-TRAINING = AnatomyRanges()
+TRAINING_RANGES = AnatomyRanges()
 #: What they are tested on: another population, shifted and partly wider, fixed before any network was trained.
-HELD_OUT = AnatomyRanges(
+HELD_OUT_RANGES = AnatomyRanges(
     scale=(0.82, 1.18),
     lean_deg=(-18.0, 18.0),
     bend_deg=(5.0, 35.0),
@@ -113,7 +113,7 @@ HELD_OUT = AnatomyRanges(
 )
 
 
-def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) -> Anatomy:
+def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RANGES) -> Anatomy:
     """Draw an anatomy.
 
     Parameters
@@ -132,7 +132,7 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) -
         return float(rng.uniform(*getattr(ranges, name)))
 
     scale = draw("scale")
-    heights = np.array(VERTEBRA_MM) * scale * (1 + 0.04 * rng.standard_normal(len(VERTEBRA_MM)))
+    heights = np.array(VERTEBRA_LENGTH_MM) * scale * (1 + 0.04 * rng.standard_normal(len(VERTEBRA_LENGTH_MM)))
     disc_arc = 12 * scale + np.concatenate([[0.0], np.cumsum(heights)])
     discs = {value: float(arc) for value, arc in enumerate(disc_arc, start=1)}
     length = float(disc_arc[-1] + 8 * scale)
@@ -152,8 +152,8 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) -
         middle += drift + jitter * rng.standard_normal()
         for side, sign in (("left", -1), ("right", 1)):
             for kind, zones, degrees in (
-                ("dorsal", DORSAL_ZONE_MM, dorsal_deg),
-                ("ventral", VENTRAL_ZONE_MM, ventral_deg),
+                ("dorsal", DORSAL_ZONE_LENGTH_MM, dorsal_deg),
+                ("ventral", VENTRAL_ZONE_LENGTH_MM, ventral_deg),
             ):
                 if rng.random() < settings["missing_root"]:
                     continue

@@ -17,24 +17,24 @@ from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.levels import ROOTS, level_value
 from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.contrast import PROTOCOLS, Tissue
-from sct_rootlets.synthesis.template import Template, draw_template
+from sct_rootlets.synthesis.template import TemplateAnatomy, draw_template
 
 #: Structures are drawn on voxels of about this size.
-FINE_MM = 0.4
+FINE_VOXEL_MM = 0.4
 #: Coordinates of the cord are worked out on one in so many fine voxels along each axis.
-COARSE = 4
+COARSE_FACTOR = 4
 #: Arc length of the anatomy (which begins some 12 mm above C1) at which the cord becomes the medulla.
 FORAMEN_MAGNUM_MM = -4.0
 #: Length of spinous processes behind the canal in mm, above C1 to T2 and below, and how steeply they point down,
 #: relative to the usual: short and flat in the neck, long from C7 on (Gray's Anatomy, 41st ed., ch. 43).
-SPINOUS_MM = (0.0, 3.0, 22.0, 15.0, 15.0, 17.0, 22.0, 30.0, 32.0, 32.0)
-SPINOUS_SLOPE = (1.0, 0.5, 0.8, 0.6, 0.6, 0.7, 0.9, 1.0, 1.5, 2.0)
+SPINOUS_LENGTH_MM = (0.0, 3.0, 22.0, 15.0, 15.0, 17.0, 22.0, 30.0, 32.0, 32.0)
+SPINOUS_SLOPE_RATIO = (1.0, 0.5, 0.8, 0.6, 0.6, 0.7, 0.9, 1.0, 1.5, 2.0)
 #: A voxel belongs to a rootlet from this share of its volume on: below, nobody would see it.
-ROOTLET_SHARE = 0.2
+MIN_ROOTLET_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Scan:
+class SyntheticScan:
     """A synthetic scan.
 
     Attributes
@@ -69,9 +69,9 @@ def synthesize(
     centre_mm: tuple[float, float, float],
     rng: np.random.Generator,
     device: str | torch.device = "cpu",
-    template: Template | None = None,
-    fine_mm: float = FINE_MM,
-) -> Scan:
+    template: TemplateAnatomy | None = None,
+    fine_mm: float = FINE_VOXEL_MM,
+) -> SyntheticScan:
     """Make a scan of an anatomy.
 
     Parameters
@@ -87,14 +87,14 @@ def synthesize(
     rng : numpy.random.Generator
         The same state gives the same scan on the same device.
     device : str or torch.device
-    template : Template, optional
+    template : TemplateAnatomy, optional
         On the device: cord, fluid and rootlets are its, deformed, instead of the anatomy's own.
     fine_mm : float
         Structures are drawn on voxels of about this size; beyond 0.5 mm, rootlets are lost.
 
     Returns
     -------
-    Scan
+    SyntheticScan
     """
     if template is not None:  # the bones stand around the template's dural sac
         sac = template.canal_half_axes_mm
@@ -125,9 +125,9 @@ def synthesize(
     acquired = [_acquire(signals, tissue, factor, generator, rng) for signals in protocol.draw_signals(rng)]
     image = protocol.combine(*acquired)
     shares = _pooled((levels > 0).float(), factor)
-    seen = shares >= ROOTLET_SHARE
+    seen = shares >= MIN_ROOTLET_SHARE
     cord = _pooled(in_cord.float(), factor) >= 0.5
-    return Scan(
+    return SyntheticScan(
         image=image,
         levels=(_largest(levels, factor) * (seen & ~cord)).to(torch.uint8),
         roots=(_largest(roots, factor) * (seen & ~cord)).to(torch.uint8),
@@ -156,7 +156,8 @@ def _cord_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torch
     They vary smoothly, so they are worked out on every fourth voxel or so and interpolated between.
     """
     coarse = [
-        torch.linspace(float(axis[0]), float(axis[-1]), len(axis) // COARSE + 2, device=axis.device) for axis in axes
+        torch.linspace(float(axis[0]), float(axis[-1]), len(axis) // COARSE_FACTOR + 2, device=axis.device)
+        for axis in axes
     ]
     size = [len(axis) for axis in axes]
     arc, right, anterior = (
@@ -237,7 +238,7 @@ def _tissues(
         torch.tensor([value * (1 + 0.1 * rng.standard_normal()) for value in values], device=arc.device)[
             of_each.clamp(max=len(values) - 1)
         ][vertebra]
-        for values in (SPINOUS_MM, SPINOUS_SLOPE)
+        for values in (SPINOUS_LENGTH_MM, SPINOUS_SLOPE_RATIO)
     )
     sloped = arc - (upper + pitch * 0.6) - slope * tilt * behind
     lamina = (anterior < -back * 0.4) & (behind < 4.5) & (aside < canal_width + 5) & (sloped.abs() < pitch * 0.33)
