@@ -49,7 +49,7 @@ def phantom_grid(
     margin_mm: float = 22.0,
     arc_range: tuple[float, float] | None = None,
 ) -> tuple[tuple[int, ...], np.ndarray]:
-    """A voxel grid around the cord.
+    """Compute a voxel grid around the cord.
 
     Parameters
     ----------
@@ -59,11 +59,11 @@ def phantom_grid(
     axcodes : str
         Order and direction of the axes, such as ``"PSR"``.
     rotation_deg : tuple of float
-        Tilts the grid about the x, y and z axes (an oblique acquisition).
+        Rotation of the grid about the x, y and z axes, for an oblique acquisition.
     margin_mm : float
-        Space to every side of the cord, and 6 mm more in front.
+        Margin on every side of the cord, and 6 mm more in front.
     arc_range : (float, float), optional
-        The part of the cord that the field of view is cut to, in mm of arc length; by default all of it and the PMJ.
+        Part of the cord in the field of view, in mm of arc length; by default the whole cord and the PMJ.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def draw_phantom(
     noise : float
         Standard deviation of the image noise as a share of the brightest tissue.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------
@@ -139,6 +139,7 @@ def draw_phantom(
 
 
 def _in_tube(place: np.ndarray, filum: Filum) -> np.ndarray:
+    """Find the places, shape (N, 3), that lie within a filum; shape (N,)."""
     inside = np.zeros(len(place), dtype=bool)
     for start, end in pairwise(filum.path):
         axis = end - start
@@ -150,7 +151,7 @@ def _in_tube(place: np.ndarray, filum: Filum) -> np.ndarray:
 def _points(
     anatomy: Anatomy, places: dict[int, tuple[float, float]], shape: tuple[int, ...], affine: np.ndarray, name: str
 ) -> Volume:
-    """Single-voxel labels at (arc length, mm anterior of the centerline), where the grid has them."""
+    """Draw single-voxel labels at (arc length, mm anterior of the centerline), where the grid has them."""
     data = np.zeros(shape, dtype=np.uint8)
     for value, (arc, ahead) in places.items():
         _, _, anterior = anatomy.centerline.frame(arc)
@@ -172,7 +173,7 @@ def _intensities(
     noise: float,
     seed: int,
 ) -> np.ndarray:
-    """T2w-like image: bright cerebrospinal fluid around a grey cord, dark bone, discs between, muscle around."""
+    """Make a T2w-like image: bright cerebrospinal fluid around a grey cord, dark bone, discs between, muscle around."""
     arc, right, anterior = place.T
     value = np.full(len(place), 60.0)
     body = (np.abs(right) < 10) & (anterior > 9.5) & (anterior < 26)
@@ -191,14 +192,14 @@ def _intensities(
 
 
 def activation(phantom: Phantom, level: str = "C6", sd_mm: float = 3.0) -> np.ndarray:
-    """Draw a map of activity that is 1 in the right half of the cord at the middle of a level, and falls off around.
+    """Draw a map of activity: a Gaussian with its peak, 1, in the right half of the cord at the middle of a level.
 
     Parameters
     ----------
     phantom : Phantom
     level : str
     sd_mm : float
-        Of the Gaussian.
+        Standard deviation of the Gaussian.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""The spine straightened along the cord, for the network that names segments: drawn, or read, and varied.
+"""Examples of the spine straightened along the cord, synthetic or real, for the network that names segments.
 
-Synthetic scans are drawn upright, which spares straightening.
+Synthetic scans are drawn upright and need no straightening.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from sct_rootlets.synthesis.random_anatomy import TRAINING_RANGES, AnatomyRanges
 from sct_rootlets.synthesis.synthesis import segments_along, synthesize
 from sct_rootlets.vertebral import label_points, place_discs
 
-#: Column of the cord's middle.
+#: Column of the middle of the cord.
 CORD_COLUMN = BEHIND_MM / PIXEL_MM - 0.5
 
 #: Slabs (N_SLABS, rows, N_COLUMNS), and the name of each row: 1 above C2, 2 for C2 … 9 for T1, 10 below.
@@ -42,7 +42,7 @@ Straight = tuple[np.ndarray, np.ndarray]
 
 
 def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RANGES) -> Straight:
-    """A straightened synthetic spine and the names of its rows.
+    """Draw a straightened synthetic spine and the names of its rows.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_R
 
 
 def real_straight(folder: Path, subject: str) -> Straight:
-    """A straightened real spine, its rows named by its discs (shapes as `random_straight`, any number of rows)."""
+    """Read a real spine and straighten it; discs name its rows (shapes as `random_straight`, any number of rows)."""
     image, cord, discs = (load_volume(path) for path in paths_of(folder, subject))
     line = fit_centerline(cord.data > 0, cord.affine)
     arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
@@ -78,7 +78,7 @@ def real_straight(folder: Path, subject: str) -> Straight:
 
 
 def view(slabs: np.ndarray, names: np.ndarray, rng: np.random.Generator, n_rows: int = N_ROWS) -> Straight:
-    """A random part of an example, as a scan of another field of view, size and brightness would show it.
+    """Cut a random part of an example, as a scan of another field of view, size and brightness would show it.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def view(slabs: np.ndarray, names: np.ndarray, rng: np.random.Generator, n_rows:
     """
     n = slabs.shape[1]
     length = int(rng.integers(22, min(n, n_rows) + 1)) if rng.random() < 0.6 else min(n, n_rows)
-    # Mostly around a row that has a name: far below there is much to see, and little to learn.
+    # Mostly around a row that bears the name of a level: rows far below T1 teach little.
     named = np.flatnonzero(names < BELOW_T1)
     middle = rng.choice(named) if len(named) and rng.random() < 0.8 else rng.integers(n)
     start = int(np.clip(middle - rng.integers(length), 0, n - length))

@@ -1,8 +1,8 @@
-"""Train a network on synthetic scans, on CPU or GPU; stop and resume at any time.
+"""Train a network on synthetic scans, on CPU or GPU; training can be stopped and resumed at any time.
 
-A small bank of scans is held, patches are cut from it, and every few steps its oldest scan gives way to a new one. On a
-GPU all of this happens there, by turns; on a CPU, other processes make the scans ahead of their use. Scans and patches
-of a step depend on the seed and the step alone.
+Patches are cut from a small bank of scans, whose oldest scan is replaced every few steps. A GPU makes scans and trains
+in turns; on a CPU, other processes can make the scans in advance. Scans and patches of a step depend only on the seed
+and on the number of the step.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sct_rootlets.models.architecture import build_network, last_layer
 from sct_rootlets.synthesis.random_anatomy import TRAINING_RANGES, AnatomyRanges
 from sct_rootlets.synthesis.template import TemplateAnatomy, load_template
 
-#: The weights that are exported are averaged over about the last 1 / (1 - this) steps.
+#: Decay per step of the average of the exported weights, which covers about the last 1 / (1 - decay) steps.
 AVERAGING_DECAY = 0.998
 
 
@@ -100,13 +100,13 @@ class Training:
     settings : TrainingSettings
     device : str or torch.device
     ranges : AnatomyRanges
-        The population to learn from.
+        Population to learn from.
     template_folder : Path, optional
-        With the labels of PAM50; needed if the settings ask for them.
+        Folder with the labels of PAM50; needed if the settings ask for them.
     real_folder : Path, optional
         BIDS folder with the settings' real subjects.
     workers : int
-        Processes that make scans; 0 makes them between steps.
+        Number of processes that make scans; 0 makes scans between steps.
     """
 
     def __init__(
@@ -147,13 +147,13 @@ class Training:
         Parameters
         ----------
         seconds : float
-            Stop after this time.
+            Time after which training stops.
         checkpoint : Path, optional
-            Written every five minutes and at the end.
+            File written every five minutes and at the end.
         every_seconds : float
             Time between checkpoints.
         report : callable, optional
-            Called with the step and its loss.
+            Function called with the step and its loss.
         """
         begin = saved = time.monotonic()
         while self.step < self.settings.steps and time.monotonic() - begin < seconds:

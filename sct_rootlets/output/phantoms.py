@@ -54,7 +54,7 @@ def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0,
     n_subjects : int
     seed : int
     activity : bool
-        Write a map of `activation` of each as well, and a template.
+        Whether a map of `activation` of each subject, and a template, are written as well.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0,
 
 
 def _write_subject(folder: Path, subject: str, phantom: Phantom) -> list[Path]:
-    """Image, labels and truth of a phantom, in their places in a BIDS dataset."""
+    """Write image, labels and truth of a phantom into a BIDS dataset."""
     affine = phantom.image.affine
     with staged_outputs(folder / subject / "anat") as stage:
         save_volume(stage / f"{subject}_T2w.nii.gz", phantom.image.data, affine)
@@ -124,12 +124,12 @@ TEMPLATE_IDS = {"t2": 1, "cord": 3, "levels": 7, "label_disc": 10, "spinal_level
 def write_template(folder: str | os.PathLike[str]) -> list[Path]:
     """Write a phantom that stands for a template: straight, in the layout and with the names of PAM50.
 
-    For trying out and testing registration where PAM50 is not at hand; nothing is to be learned about people from it.
+    It stands in for PAM50 in demonstrations and tests of registration, and says nothing about people.
 
     Parameters
     ----------
     folder : path
-        Gets a folder ``template``.
+        Folder in which a folder ``template`` is made.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def write_template(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _truth(anatomy: Anatomy) -> dict[str, object]:
-    """What a phantom's labels should yield, in mm of arc length from the top of the whole cord."""
+    """Describe what a phantom's labels should yield, in mm of arc length from the top of the whole cord."""
     return {
         "unit": "mm of arc length, growing caudally; 0 is the top of the cord",
         "pmj": anatomy.pmj_mm,

@@ -21,12 +21,13 @@ class Filum:
     Attributes
     ----------
     value : int
-        Its spinal level, 2 for C2.
+        Spinal level, 2 for C2.
     root : str
         One of `sct_rootlets.levels.ROOTS`.
     path : numpy.ndarray, shape (K, 3)
         (arc length, right, anterior) in mm, from where it attaches to the cord outwards.
     radius_mm : float
+        Radius of the tube.
     """
 
     value: int
@@ -42,16 +43,17 @@ class Anatomy:
     Attributes
     ----------
     centerline : Centerline
-        Of the cord, from its top; extended above it to the PMJ.
+        Centerline of the cord from its top, extended upwards to the PMJ.
     half_width_mm, half_depth_mm : float
         Half axes of the cord's elliptic cross-section.
     fila : tuple of Filum
+        All rootlets.
     discs : dict of int to float
         Arc length of each disc in mm, by value.
     pmj_mm : float
         Arc length of the PMJ, negative.
     enlargement : float
-        How much larger the cross-section of the cord is at the cervical enlargement (C5/C6), as a share.
+        Relative gain in size of the cross-section of the cord at the cervical enlargement (C5/C6).
     canal_half_axes_mm : (float, float)
         Half axes of the dural sac, which holds the cerebrospinal fluid.
     """
@@ -66,11 +68,12 @@ class Anatomy:
     canal_half_axes_mm: tuple[float, float] = (11.0, 8.0)
 
     def spinal_extents(self, distance_mm: float) -> dict[str, tuple[float, float]]:
-        """True ends of each level: where its rootlets lie within a distance of the cord's surface.
+        """Compute the true ends of each level, where its rootlets lie within a distance of the cord's surface.
 
         Parameters
         ----------
         distance_mm : float
+            Greatest distance from the surface; 0 gives the attachment.
 
         Returns
         -------
@@ -93,7 +96,7 @@ class Anatomy:
 
 
 def _densely(path: np.ndarray, n: int) -> np.ndarray:
-    """``n`` points along a polyline, shape (n, 3)."""
+    """Sample ``n`` points along a polyline; shape (n, 3)."""
     along = np.linspace(0, len(path) - 1, n)
     return np.stack([np.interp(along, np.arange(len(path)), coordinate) for coordinate in path.T], axis=1)
 

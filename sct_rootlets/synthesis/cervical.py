@@ -10,14 +10,14 @@ from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.synthesis.anatomy import Anatomy, Filum, course
 
-# Length of the attachment of each level's rootlets, C2 to T1: within the 10-12 mm of Kim 2012 (J Korean Neurosurg
-# Soc 52:384) from C3 to C8; and how steeply they descend from the perpendicular to the cord: C1-C2 run upwards, C3
-# level, C4-T2 more and more caudally (Clin Anat 1993;6:167).
+# Length of the attachment of each level's rootlets, C2 to T1: from C3 to C8 within the 10-12 mm of Kim 2012 (J Korean
+# Neurosurg Soc 52:384); and the angle between the rootlets and the perpendicular to the cord, positive downwards: C1-C2
+# run upwards, C3 level, C4-T2 more and more caudally (Clin Anat 1993;6:167).
 _ATTACHMENT_LENGTH_MM = (8.0, 10.5, 11.0, 11.0, 10.5, 10.5, 10.0, 9.0)
 _DESCENT_DEG = (-10.0, 0.0, 8.0, 12.0, 16.0, 20.0, 25.0, 30.0)
 # Heights of vertebrae C2 to T2 with the disc below, and of C1 above them.
 _VERTEBRA_LENGTH_MM = (14.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.0)
-# Where rootlets leave the cross-section and where they go, in degrees ventral of the widest line.
+# Place where rootlets leave the cross-section, and their direction from there, in degrees ventral of the widest line.
 _DORSAL_START_DEG, _DORSAL_COURSE_DEG = -15.0, 20.0
 _VENTRAL_START_DEG, _VENTRAL_COURSE_DEG = 50.0, 10.0
 
@@ -35,17 +35,17 @@ def cervical_anatomy(
     Parameters
     ----------
     bend_deg : float
-        How far the cord leans forward and back along its course.
+        Greatest angle by which the cord leans forward and back along its course.
     sway_mm : float
-        How far it strays to the sides.
+        Greatest distance of the cord to the sides.
     scale : float
-        Stretches everything along the cord.
+        Factor of all lengths along the cord.
     drift_mm : float or sequence of float
-        Moves all rootlets caudally against the vertebrae, or those of each level from C2 to T1.
+        Caudal displacement of the rootlets against the vertebrae: of all, or of each level from C2 to T1.
     filum_radius_mm : float
         Radius of a rootlet.
     fila_per_root : int
-        Rootlets in each dorsal and ventral root on each side.
+        Number of rootlets in each dorsal and ventral root on each side.
 
     Returns
     -------
@@ -90,10 +90,11 @@ def _course(length_mm: float, bend_deg: float, sway_mm: float) -> Centerline:
     return course(arc, lean, lateral)
 
 
-#: Standard deviations over a cohort: of the size of the spine, of where rootlets lie against the vertebrae, all
-#: together and each level by itself (mm), and of heights against what the size of the spine lets expect (cm).
+#: Standard deviations over a cohort: of the size of the spine; of the displacement of rootlets against the vertebrae,
+#: for all levels together and for each level alone; and of body height around the height that the size of the spine
+#: predicts.
 COHORT_SCALE_SD, COHORT_DRIFT_SD_MM, COHORT_LEVEL_SD_MM, COHORT_HEIGHT_SD_CM = 0.05, 1.5, 0.7, 3.0
-#: Rootlets count up to this distance from the cord where the bias of a cohort is planted (`sct_rootlets.spinal`).
+#: Greatest distance from the cord of the rootlets whose middles have the published bias in a cohort.
 COHORT_DISTANCE_MM = 2.4
 
 
@@ -101,7 +102,7 @@ def cohort_anatomy(rng: np.random.Generator) -> tuple[Anatomy, float]:
     """Draw an anatomy of a cohort whose levels lie, on average, as far from the vertebrae as published.
 
     The middles of the stretches where rootlets lie within 2.4 mm of the cord (method ``extent``) lie `BIAS_MM` above
-    those of the vertebrae, at scale 1, give or take what is drawn.
+    the middles of the vertebrae at scale 1, plus random displacements.
 
     Parameters
     ----------

@@ -46,18 +46,19 @@ class AnatomyRanges:
     canal_gap_mm : (float, float)
         Cerebrospinal fluid between cord and dura.
     drift_mm : (float, float)
-        All rootlets against the vertebrae, caudally.
+        Caudal displacement of all rootlets against the vertebrae.
     level_jitter_mm : (float, float)
         Standard deviation of each level's own displacement.
     zone_scale : (float, float)
-        Length of entry zones against the published means.
+        Length of entry zones, relative to the published means.
     asymmetry_mm : (float, float)
         Standard deviation of the displacement of a single root.
     fila_dorsal, fila_ventral : (float, float)
         Number of fila in a root.
     filum_radius_mm : (float, float)
+        Radius of a filum, the same for all fila of an anatomy but for a lognormal factor.
     missing_root, missing_filum : (float, float)
-        Probability that a root, or a filum, is not there (or not to be seen).
+        Probability that a root, or a filum, is absent or invisible.
     dorsal_deg, ventral_deg : (float, float)
         Where roots attach, ventral of the cord's widest line, the cross-section stretched to a circle.
     exit_jitter_mm : (float, float)
@@ -86,9 +87,9 @@ class AnatomyRanges:
     exit_jitter_mm: Range = (0.0, 1.5)
 
 
-#: What networks are trained on.
+#: The population that networks are trained on.
 TRAINING_RANGES = AnatomyRanges()
-#: What they are tested on: another population, shifted and partly wider, fixed before any network was trained.
+#: The population that networks are tested on: shifted and partly wider, fixed before any network was trained.
 HELD_OUT_RANGES = AnatomyRanges(
     scale=(0.82, 1.18),
     lean_deg=(-18.0, 18.0),
@@ -124,8 +125,8 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RA
 
     Returns
     -------
-    sct_rootlets.phantom.Anatomy
-        Of C2 to T1, with discs from the top of C1 to T3/T4 and the PMJ.
+    Anatomy
+        Rootlets of C2 to T1, with discs from the top of C1 to T3/T4 and the PMJ.
     """
 
     def draw(name: str) -> float:
@@ -181,7 +182,7 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RA
 
 
 def with_thoracic(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
-    """Add rootlets of T2 and T3, like those of T1 and 14-22 mm apart: scans show them, though nobody labels them."""
+    """Add rootlets of T2 and T3, like those of T1 and 14-22 mm apart: scans show them, though they are not labelled."""
     last = level_value("T1", "spinal")
     fila, shift = list(anatomy.fila), 0.0
     for value in (last + 1, last + 2):
@@ -194,7 +195,7 @@ def with_thoracic(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
 
 
 def blanked(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
-    """Leave out all rootlets half of the time, and all on a random stretch of 20-60 mm otherwise."""
+    """Remove all rootlets half of the time, and otherwise all rootlets on a random stretch of 20-60 mm."""
     if rng.random() < 0.5:
         return replace(anatomy, fila=())
     starts = [filum.path[0, 0] for filum in anatomy.fila]
@@ -211,7 +212,7 @@ def _path(
     half_axes: tuple[float, float],
     canal: tuple[float, float],
 ) -> np.ndarray:
-    """A filum of the right side, from its place on the cord to where its root leaves the canal."""
+    """Draw the path of a filum of the right side, from the cord to the place where its root leaves the canal."""
     angle = np.radians(degrees + 4 * rng.standard_normal())
     begin = np.array([half_axes[0] * np.cos(angle), half_axes[1] * np.sin(angle)])
     end = np.array([canal[0] * 0.98, canal[1] * 0.15 + 0.4 * rng.standard_normal()])
@@ -233,8 +234,9 @@ def random_course(
     rng : numpy.random.Generator
     length_mm : float
     lean_deg, bend_deg : float
-        Constant and greatest variable part of the angle between cord and body axis.
+        Constant part and greatest variable part of the angle between cord and body axis.
     sway_mm : float
+        Greatest distance to the sides.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""From an anatomy to the image that a scanner would make of it, with labels; on CPU or GPU.
+"""Synthetic scans: the image that a scanner would make of an anatomy, with labels, on CPU or GPU.
 
-Everything is drawn fine (about 0.4 mm) in the world of the acquired grid, then averaged to that grid: partial volume
-comes by itself. Grids are axis-aligned RAS; a network sees other orientations after reorientation.
+Structures are drawn on fine voxels (about 0.4 mm) and averaged to the acquired grid, which yields partial volume. Grids
+are axis-aligned RAS; images of other orientations are reoriented before a network sees them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.contrast import PROTOCOLS, Tissue
 from sct_rootlets.synthesis.template import TemplateAnatomy, draw_template
 
-#: Structures are drawn on voxels of about this size.
+#: Approximate size of the voxels on which structures are drawn.
 FINE_VOXEL_MM = 0.4
-#: Coordinates of the cord are worked out on one in so many fine voxels along each axis.
+#: Spacing, in fine voxels, of the grid on which coordinates of the cord are computed exactly.
 COARSE_FACTOR = 4
 #: Arc length of the anatomy (which begins some 12 mm above C1) at which the cord becomes the medulla.
 FORAMEN_MAGNUM_MM = -4.0
@@ -29,7 +29,7 @@ FORAMEN_MAGNUM_MM = -4.0
 #: relative to the usual: short and flat in the neck, long from C7 on (Gray's Anatomy, 41st ed., ch. 43).
 SPINOUS_LENGTH_MM = (0.0, 3.0, 22.0, 15.0, 15.0, 17.0, 22.0, 30.0, 32.0, 32.0)
 SPINOUS_SLOPE_RATIO = (1.0, 0.5, 0.8, 0.6, 0.6, 0.7, 0.9, 1.0, 1.5, 2.0)
-#: A voxel belongs to a rootlet from this share of its volume on: below, nobody would see it.
+#: Least share of the volume of a voxel that a rootlet must fill to be labelled; less would not be visible.
 MIN_ROOTLET_SHARE = 0.2
 
 
@@ -88,9 +88,9 @@ def synthesize(
         The same state gives the same scan on the same device.
     device : str or torch.device
     template : TemplateAnatomy, optional
-        On the device: cord, fluid and rootlets are its, deformed, instead of the anatomy's own.
+        Template on the same device, whose deformed cord, fluid and rootlets replace those of the anatomy.
     fine_mm : float
-        Structures are drawn on voxels of about this size; beyond 0.5 mm, rootlets are lost.
+        Approximate size of the voxels on which structures are drawn; beyond 0.5 mm, rootlets are lost.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def synthesize(
 
 
 def segments_along(anatomy: Anatomy, arc: torch.Tensor) -> torch.Tensor:
-    """The level whose middle is nearest; 1 and 10 from half a segment beyond the first and the last."""
+    """Find the level whose middle is nearest; 1 and 10 from half a segment beyond the first and the last."""
     values = range(level_value("C2", "spinal"), level_value("T1", "spinal") + 1)
     starts = {value: [f.path[0, 0] for f in anatomy.fila if f.value == value] for value in values}
     usual = spinal_middles(anatomy.discs)
@@ -151,9 +151,9 @@ def segments_along(anatomy: Anatomy, arc: torch.Tensor) -> torch.Tensor:
 
 
 def _cord_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Arc length, and mm to the right and to anterior of the centerline, of each voxel of a grid.
+    """Compute arc length, and mm to the right and to anterior of the centerline, of each voxel of a grid.
 
-    They vary smoothly, so they are worked out on every fourth voxel or so and interpolated between.
+    They vary smoothly: they are computed on about every fourth voxel (`COARSE_FACTOR`) and interpolated between.
     """
     coarse = [
         torch.linspace(float(axis[0]), float(axis[-1]), len(axis) // COARSE_FACTOR + 2, device=axis.device)
@@ -168,7 +168,7 @@ def _cord_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torch
 
 
 def _exact_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The same, voxel by voxel: the foot of the perpendicular from each voxel to the curve."""
+    """Compute the same voxel by voxel, from the foot of the perpendicular from each voxel to the curve."""
     line, device = anatomy.centerline, axes[0].device
     beyond = 150.0  # the curve goes on straight where the field of view reaches beyond it
     table_arc = np.arange(line.arc[0] - beyond, line.arc[-1] + beyond, 0.5)
@@ -190,7 +190,7 @@ def _exact_coordinates(anatomy: Anatomy, axes: list[torch.Tensor]) -> tuple[torc
 
 
 def _rows(table: torch.Tensor, arc: torch.Tensor, table_arc: np.ndarray) -> torch.Tensor:
-    """Linear interpolation of the table's rows at arc lengths."""
+    """Interpolate the rows of the table linearly at arc lengths."""
     place = ((arc - float(table_arc[0])) / 0.5).clamp(0, len(table) - 1.001)
     index = place.long()
     share = (place - index)[..., None]
@@ -200,7 +200,7 @@ def _rows(table: torch.Tensor, arc: torch.Tensor, table_arc: np.ndarray) -> torc
 def _tissues(
     anatomy: Anatomy, arc: torch.Tensor, right: torch.Tensor, anterior: torch.Tensor, rng: np.random.Generator
 ) -> torch.Tensor:
-    """What each voxel is made of, without rootlets."""
+    """Find the tissue of each voxel, without rootlets."""
     tissue = torch.full(arc.shape, int(Tissue.MUSCLE), dtype=torch.uint8, device=arc.device)
 
     def paint(where: torch.Tensor, what: Tissue) -> None:
@@ -289,7 +289,7 @@ def _tissues(
 
 
 def _marble_muscle(tissue: torch.Tensor, generator: torch.Generator, rng: np.random.Generator) -> None:
-    """Put fat and sheets of fascia into the muscle: whatever is round and bright there is no spinal canal."""
+    """Put fat and sheets of fascia into the muscle, so that bright spots there are not taken for a spinal canal."""
     muscle = tissue == int(Tissue.MUSCLE)
     fat = _smooth_noise(tissue.shape, rng.uniform(6, 25), generator) > rng.uniform(0.6, 2.0)
     tissue[muscle & fat] = int(Tissue.FAT)
@@ -304,7 +304,7 @@ def _draw_head(
     generator: torch.Generator,
     rng: np.random.Generator,
 ) -> None:
-    """Skull, cerebellum, brain and a widening brainstem above the foramen magnum."""
+    """Draw skull, cerebellum, brain and a widening brainstem above the foramen magnum."""
     arc, right, anterior = coordinates
     above = (FORAMEN_MAGNUM_MM - arc).clamp(min=0)
     canal_width, canal_depth = anatomy.canal_half_axes_mm
@@ -331,7 +331,7 @@ def _draw_head(
 
 
 def _draw_sleeves(anatomy: Anatomy, axes: list[torch.Tensor], tissue: torch.Tensor, rng: np.random.Generator) -> None:
-    """Fluid around the roots where they leave the canal, at some levels."""
+    """Draw fluid around the roots where they leave the canal, at some levels."""
     exits = {(filum.value, filum.root.split("_")[0]): filum.path[-1] for filum in anatomy.fila}
     for arc, right, anterior in exits.values():
         if rng.random() < 0.3:
@@ -388,7 +388,7 @@ def _acquire(
     generator: torch.Generator,
     rng: np.random.Generator,
 ) -> torch.Tensor:
-    """Fine tissue map to acquired image: texture, flow voids, coil sensitivity, partial volume, ringing, noise."""
+    """Acquire an image of a fine tissue map: texture, flow voids, coil sensitivity, partial volume, ringing, noise."""
     means = torch.tensor(signal, dtype=torch.float32, device=tissue.device)
     image = means[tissue.long()]
     texture = _smooth_noise(tissue.shape, rng.uniform(2, 6), generator)
@@ -415,7 +415,7 @@ def _largest(labels: torch.Tensor, factor: tuple[int, ...]) -> torch.Tensor:
 
 
 def _smooth_noise(shape: torch.Size, voxels: float, generator: torch.Generator) -> torch.Tensor:
-    """Noise of unit variance (about) that varies over a number of voxels."""
+    """Draw noise of about unit variance that varies over a number of voxels."""
     coarse = [max(2, round(n / voxels)) for n in shape]
     noise = torch.randn((1, 1, *coarse), generator=generator, device=generator.device)
     smooth = F.interpolate(noise, size=tuple(shape), mode="trilinear", align_corners=False)[0, 0]

@@ -1,4 +1,4 @@
-"""Rootlets of the PAM50 template as a second source of anatomy: real shapes beside procedural ones.
+"""Cord, fluid and rootlets of the PAM50 template as a second source of anatomy, beside the procedural one.
 
 The template is straight, so that a voxel of a random anatomy, given by its coordinates along and across the cord, is
 looked up in it directly: its cord, fluid and rootlets are bent, scaled and shifted as the anatomy says, each side and
@@ -22,9 +22,9 @@ from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.contrast import Tissue
 
 TEMPLATE_FILES = {name: f"PAM50_{name}.nii.gz" for name in ("cord", "csf", "gm", "rootlets", "label_disc")}
-#: Kept on either side of the cord's middle.
+#: Half the size of the part of the template that is kept around the middle of the cord.
 HALF_WIDTH_MM, HALF_DEPTH_MM = 17.0, 13.0
-#: Rootlets outside the template's soft mask at this share are left out, above it drawn; varied from scan to scan.
+#: Range of the threshold of the template's soft rootlet mask, above which rootlets are drawn; varied between scans.
 ROOTLET_SHARE_RANGE = (0.25, 0.6)
 
 
@@ -64,7 +64,7 @@ class TemplateAnatomy:
     canal_half_axes_mm: tuple[float, float]
 
     def to(self, device: str | torch.device) -> TemplateAnatomy:
-        """The same on another device."""
+        """Return the template on another device."""
         volumes = {name: getattr(self, name).to(device) for name in ("tissue", "share", "levels", "roots")}
         return TemplateAnatomy(**{**self.__dict__, **volumes})
 
@@ -138,7 +138,7 @@ def _half_axes(mask: np.ndarray, spacing: np.ndarray) -> tuple[float, float]:
 
 
 def _roots(rootlets: np.ndarray, middle: float) -> np.ndarray:
-    """1 + the index into ROOTS of each rootlet voxel: of the two pieces of a side, the ventral one lies in front."""
+    """Find 1 + the index into ROOTS of each rootlet voxel; of the two pieces of a side, the front one is ventral."""
     roots = np.zeros(rootlets.shape, dtype=np.uint8)
     depth = np.indices(rootlets.shape)[1]
     right_half = np.arange(rootlets.shape[0])[:, None, None] > middle
@@ -179,7 +179,7 @@ def draw_template(
     tissue, levels, roots : torch.Tensor of uint8, shape (I, J, K)
         Painted in place.
     filled : torch.Tensor of bool, shape (I, J, K)
-        Where a bundle of rootlets holds rootlet and not the fluid between.
+        Where a bundle of rootlets holds rootlet rather than the fluid between rootlets.
     rng : numpy.random.Generator
     """
     arc, right, anterior = coordinates
@@ -224,7 +224,7 @@ def draw_template(
 
 
 def _through(arc: torch.Tensor, knots: list[float], heights: list[float]) -> torch.Tensor:
-    """Height in the template of each arc length: linear between knots, slope -1 beyond them."""
+    """Interpolate the height in the template of each arc length, linearly between knots, with slope -1 beyond them."""
     at = np.concatenate([[knots[0] - 200], knots, [knots[-1] + 200]])
     to = np.concatenate([[heights[0] + 200], heights, [heights[-1] - 200]])
     fine = np.arange(at[0], at[-1], 0.25)
@@ -236,7 +236,7 @@ def _through(arc: torch.Tensor, knots: list[float], heights: list[float]) -> tor
 def _look_up(
     template: TemplateAnatomy, volume: torch.Tensor, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor, beyond: int = 0
 ) -> torch.Tensor:
-    """Nearest voxel of the template; ``beyond`` above and below it."""
+    """Look up the nearest voxel of the template; ``beyond`` above and below the template."""
     index = [
         ((position - float(low)) / float(mm)).round().long()
         for position, low, mm in zip((x, y, z), template.low_mm, template.spacing_mm, strict=True)
