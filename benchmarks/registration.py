@@ -33,15 +33,8 @@ from scipy.spatial import cKDTree
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name
 from sct_rootlets.nifti import load_volume
-from sct_rootlets.phantom import (
-    Anatomy,
-    Phantom,
-    activation,
-    cervical_anatomy,
-    draw_phantom,
-    phantom_grid,
-    write_template,
-)
+from sct_rootlets.output.phantoms import write_template
+from sct_rootlets.phantom import Phantom, activation, draw_phantom, phantom_grid
 from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.axial_rotation import axial_rotation_of_roots, axial_rotation_of_sections
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
