@@ -45,6 +45,8 @@ from sct_rootlets.registration.result import Registration
 from sct_rootlets.registration.sections import SECTION_SPACING_MM, angles, measure_sections
 from sct_rootlets.registration.template_folder import TemplateFolder, find_template
 from sct_rootlets.registration.to_template import Landmarks, read_template_cord, register
+from sct_rootlets.synthesis.anatomy import Anatomy
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
 
