@@ -30,7 +30,9 @@ from sct_rootlets.group.collect import collect
 from sct_rootlets.group.compare import compare
 from sct_rootlets.levels import level_name, level_value
 from sct_rootlets.output.files import write_table
-from sct_rootlets.phantom import COHORT_DISTANCE_MM, Anatomy, cohort_anatomy, draw_phantom, phantom_grid
+from sct_rootlets.phantom import draw_phantom, phantom_grid
+from sct_rootlets.synthesis.anatomy import Anatomy
+from sct_rootlets.synthesis.cervical import COHORT_DISTANCE_MM, cohort_anatomy
 
 SHIFTED = list(published_bias())
 #: Standard deviations of the deviations that pairs of a subject share, and that each has, in mm.

@@ -23,8 +23,9 @@ from browser import chromium
 
 from sct_rootlets import compute_spinal_levels
 from sct_rootlets.output.page import add_entry, build_page
-from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
+from sct_rootlets.phantom import draw_phantom, phantom_grid
 from sct_rootlets.report.page.entry import About, Entry, make_entry
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 READY = (
     "document.querySelectorAll('#list tbody tr').length == {} && document.images.length > 0 && "

@@ -33,15 +33,8 @@ from scipy.spatial import cKDTree
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name
 from sct_rootlets.nifti import load_volume
-from sct_rootlets.phantom import (
-    Anatomy,
-    Phantom,
-    activation,
-    cervical_anatomy,
-    draw_phantom,
-    phantom_grid,
-    write_template,
-)
+from sct_rootlets.output.phantoms import write_template
+from sct_rootlets.phantom import Phantom, activation, draw_phantom, phantom_grid
 from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.axial_rotation import axial_rotation_of_roots, axial_rotation_of_sections
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
@@ -52,6 +45,8 @@ from sct_rootlets.registration.result import Registration
 from sct_rootlets.registration.sections import SECTION_SPACING_MM, angles, measure_sections
 from sct_rootlets.registration.template_folder import TemplateFolder, find_template
 from sct_rootlets.registration.to_template import Landmarks, read_template_cord, register
+from sct_rootlets.synthesis.anatomy import Anatomy
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
 

@@ -39,6 +39,7 @@ from sct_rootlets.segmentation.load import load_segmenter
 from sct_rootlets.segmentation.segment import Segmentation, Segmenter
 from sct_rootlets.vertebral import label_points
 
+#: The seed of a synthetic scan holds the place of its contrast in this order.
 CONTRASTS = ("INV1", "T2w", "UNIT1", "INV2")
 ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
 #: Vertebral minus spinal midpoint that is expected, by the level of the spinal one.
@@ -66,17 +67,17 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def middles(segmentation: Segmentation) -> dict[int, float]:
-    """Middle of each stretch in mm of arc length."""
-    return {one.value: (one.rostral_mm + one.caudal_mm) / 2 for one in segmentation.stretches}
+    """Middle of each level in mm of arc length."""
+    return {one.value: (one.rostral_mm + one.caudal_mm) / 2 for one in segmentation.spinal.levels}
 
 
 def synthetic_scan(contrast: str, subject: int, noise: int = 0) -> tuple[Volume, Volume, Volume]:
     """Image, rootlets and cord of a subject of the held-out population; the same for the same numbers."""
-    from sct_rootlets.synthesis.anatomy import HELD_OUT, random_anatomy
+    from sct_rootlets.synthesis.random_anatomy import HELD_OUT_RANGES, random_anatomy
     from sct_rootlets.synthesis.synthesis import synthesize
 
     rng = np.random.default_rng((2026, subject))
-    anatomy = random_anatomy(rng, HELD_OUT)
+    anatomy = random_anatomy(rng, HELD_OUT_RANGES)
     spacing = np.full(3, rng.uniform(0.7, 1.0))
     middle = (anatomy.discs[1] + anatomy.discs[10]) / 2
     points = anatomy.centerline.position(np.arange(anatomy.discs[1] - 10, anatomy.discs[10] + 5))
@@ -95,7 +96,7 @@ def synthetic_scan(contrast: str, subject: int, noise: int = 0) -> tuple[Volume,
 
 @dataclass
 class Score:
-    """Of one synthetic scan."""
+    """Agreement of a segmentation with one synthetic scan."""
 
     dice: list[float]
     binary: float
@@ -178,7 +179,7 @@ def real(segmenter: Segmenter, data: Path, scans: tuple[str, ...], given: bool =
                 for pair in subject.pairs
                 if pair.pairing == "shifted" and pair.spinal.value in EXPECTED_MM
             }
-        names = " ".join(f"{level_name(one.value, 'spinal')}({one.confidence:.2f})" for one in found.stretches)
+        names = " ".join(f"{level_name(one.value, 'spinal')}({one.confidence:.2f})" for one in found.spinal.levels)
         median = f"{np.median(np.abs(list(off.values()))):.1f}" if off else "-"
         shown = ", ".join(f"{pair} {mm:+.1f}" for pair, mm in off.items())
         row(name, f"{dice(found.cord, cord.data > 0):.3f}", names, shown, median)
@@ -197,7 +198,7 @@ def crop(segmenter: Segmenter, data: Path) -> None:
     recall = (theirs_mask & near_ours).sum() / theirs_mask.sum()
     print(f"- binary Dice {dice(ours, theirs_mask):.3f}; within one voxel: {precision=:.2f}, {recall=:.2f}")
     print(f"- cord Dice {dice(found.cord, cord):.3f}")
-    for one in found.stretches:
+    for one in found.spinal.levels:
         level = level_name(one.value, "spinal")
         mine, their = found.rootlets == one.value, theirs == one.value
         if their.sum() <= 2:
@@ -234,7 +235,7 @@ def windows(segmenter: Segmenter, data: Path, scans: tuple[str, ...]) -> None:
         for start in range(0, image.data.shape[axis] - size + 1, step):
             window, affine = _window(image, axis, start, size)
             inside = {}
-            for one in whole.stretches:
+            for one in whole.spinal.levels:
                 voxels = np.argwhere(whole.rootlets == one.value)
                 if len(voxels) and voxels[:, axis].min() >= start and voxels[:, axis].max() < start + size:
                     inside[one.value] = apply_affine(image.affine, voxels).mean(axis=0)
@@ -266,7 +267,7 @@ def _name_at(found: Segmentation, affine: np.ndarray, point: np.ndarray) -> int 
     """Level whose rootlets lie nearest to a place along the cord; None if there are none within 5 mm."""
     at = found.centerline.project(point).arc[0]
     best = None
-    for one in found.stretches:
+    for one in found.spinal.levels:
         voxels = np.argwhere(found.rootlets == one.value)
         if not len(voxels):
             continue
@@ -289,7 +290,7 @@ def repeat(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...]) -> N
                 pair.append(
                     {
                         one.value: found.centerline.position((one.rostral_mm + one.caudal_mm) / 2)[0]
-                        for one in found.stretches
+                        for one in found.spinal.levels
                     }
                 )
             for value, point in pair[0].items():

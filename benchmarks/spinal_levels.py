@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from sct_rootlets.nifti import save_volume
-from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
+from sct_rootlets.phantom import draw_phantom, phantom_grid
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 SHAPE = (384, 216, 52)
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2")

@@ -5,8 +5,8 @@
 
 Needs the extra ``nnunet``. Draws phantoms in four contrasts (T2w, INV1, INV2, UNIT1), trains one fold by nnU-Net from
 the bundled weights, stopping half-way once and going on, packs the model, installs it into a folder of its own, runs it
-by ``sct_deepseg`` on the scans that were kept for the test, and prints their Dice: of all rootlets, and by level. A few
-minutes teach a network where rootlets are, hardly what they are called: it is the way that is shown here.
+by ``sct_deepseg`` on the test scans, and prints their Dice: of all rootlets, and by level. In a few minutes a network
+learns where rootlets are, but hardly their levels: the benchmark shows the workflow, not the quality.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import numpy as np
 
 from sct_rootlets.levels import level_name
 from sct_rootlets.nifti import load_volume, save_volume
-from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
+from sct_rootlets.phantom import draw_phantom, phantom_grid
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 #: What becomes of the T2w phantom's intensities: muscle, bone, cord, disc, rootlets, fluid.
 T2W = (0, 60, 75, 105, 110, 120, 200)
@@ -56,7 +57,7 @@ def write_bids(folder: Path, n_subjects: int, arc_mm: tuple[float, float] = (8.0
 
 
 def main() -> None:
-    """Run it all, and print what came out."""
+    """Run all steps and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-ofolder", default="training_demo")
     parser.add_argument("-subjects", type=int, default=5)

@@ -28,6 +28,8 @@ LABEL_ENDINGS = {
     "discs": "label-discs_dlabel",
     "pmj": "label-PMJ_dlabel",
 }
+#: Contrasts of the images in which rootlets are segmented, as in `Name.contrast`.
+SEGMENTED_CONTRASTS = ("T2w", "UNIT1", "INV1", "INV2")
 #: Kinds of labels that are segmented where they are not given.
 SEGMENTED_KINDS = ("cord", "rootlets")
 #: Values of the ``label-`` entity of maps of spinal and vertebral levels.

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from sct_rootlets import compute_spinal_levels
-from sct_rootlets.phantom import Phantom, cervical_anatomy, draw_phantom, phantom_grid, write_phantoms
+from sct_rootlets.output.phantoms import write_phantoms
+from sct_rootlets.phantom import Phantom, draw_phantom, phantom_grid
 from sct_rootlets.subject import SubjectLevels
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
@@ -78,7 +80,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A template in SCT's layout, made of a straight phantom."""
-    from sct_rootlets.phantom import write_template
+    from sct_rootlets.output.phantoms import write_template
 
     folder = tmp_path_factory.mktemp("template")
     write_template(folder)

@@ -9,8 +9,9 @@ from skimage.morphology import ball
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import LabelError
 from sct_rootlets.levels import ROOTS, level_name
-from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
+from sct_rootlets.phantom import draw_phantom, phantom_grid
 from sct_rootlets.spinal import CUT_BY_VIEW, classify_roots, incomplete_reasons, measure_half_axes, spinal_levels
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
 SHAPE = (31, 31, 100)

@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> None:
     import torch
 
-    from sct_rootlets.bundled.tasks import DEFAULTS
+    from sct_rootlets.bundled.networks import DEFAULTS
     from sct_rootlets.bundled.train import Training
 
     if arguments.threads:

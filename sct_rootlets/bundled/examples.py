@@ -1,4 +1,4 @@
-"""Scans as a network sees them: drawn at random, resampled, standardised, cut into patches."""
+"""Scans as a network sees them: drawn at random, resampled, standardised and cut into patches."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 from sct_rootlets.levels import LAST_NAMED, ROOTS, mirrored_root
-from sct_rootlets.phantom import Anatomy
-from sct_rootlets.synthesis.anatomy import TRAINING, AnatomyRanges, blanked, random_anatomy, with_thoracic
-from sct_rootlets.synthesis.contrast import Contrast
-from sct_rootlets.synthesis.synthesis import FINE_MM, Scan, synthesize
-from sct_rootlets.synthesis.template import Template
+from sct_rootlets.synthesis.anatomy import Anatomy
+from sct_rootlets.synthesis.contrast import random_contrast
+from sct_rootlets.synthesis.random_anatomy import TRAINING_RANGES, AnatomyRanges, blanked, random_anatomy, with_thoracic
+from sct_rootlets.synthesis.synthesis import FINE_VOXEL_MM, SyntheticScan, synthesize
+from sct_rootlets.synthesis.template import TemplateAnatomy
 
-#: How often a scan is of each contrast: half by physics, half at random.
-MIXTURE = {"T2w": 0.2, "INV1": 0.1, "INV2": 0.1, "UNIT1": 0.1, "random": 0.5}
-#: How often the field of view lies beside the spine.
-ELSEWHERE = 0.15
-#: How often rootlets are left out, on a stretch or everywhere: where nothing is to be seen, nothing is to be found.
-BLANKED = 0.15
-#: Label of voxels of which it is not known, or not asked, whether they are rootlets.
+#: Share of scans whose field of view lies beside the spine.
+OFF_SPINE_RATE = 0.15
+#: Share of scans without rootlets on a stretch or everywhere: the network must find nothing where nothing is visible.
+BLANKED_RATE = 0.15
+#: Label of voxels that may be rootlets or not, or that the network is not asked about.
 UNKNOWN = 255
 
 
@@ -34,8 +32,8 @@ class Example:
     image : torch.Tensor
         Mean 0, standard deviation 1.
     levels : torch.Tensor of uint8
-        What is to be named: rootlets, 2 for C2 and so on, `UNKNOWN` below T1; or the cord by segments
-        (`Scan.segments`).
+        The level of each rootlet voxel, 2 for C2 and so on, `UNKNOWN` below T1; or the cord by segments
+        (`SyntheticScan.segments`).
     cord, roots : torch.Tensor of uint8
     """
 
@@ -45,7 +43,7 @@ class Example:
     roots: torch.Tensor
 
     def to(self, device: str | torch.device) -> Example:
-        """The same, on a device."""
+        """Return the example on a device."""
         return Example(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
@@ -53,10 +51,10 @@ def random_example(
     rng: np.random.Generator,
     spacing_mm: float,
     device: str | torch.device = "cpu",
-    ranges: AnatomyRanges = TRAINING,
-    contrast: Contrast | None = None,
+    ranges: AnatomyRanges = TRAINING_RANGES,
+    contrast: str | None = None,
     length_mm: tuple[float, float] = (50.0, 75.0),
-    template: Template | None = None,
+    template: TemplateAnatomy | None = None,
 ) -> Example:
     """Draw an anatomy, a protocol and a field of view, and make the scan.
 
@@ -68,24 +66,21 @@ def random_example(
     device : str or torch.device
     ranges : AnatomyRanges
     contrast : str, optional
-        By default drawn from `MIXTURE`.
+        Drawn by `random_contrast` by default.
     length_mm : (float, float)
-        Of the field of view along the body.
-    template : Template, optional
+        Range of the length of the field of view along the body.
+    template : TemplateAnatomy, optional
         Source of cord and rootlets in place of the anatomy's own, half of the time.
     """
     anatomy = with_thoracic(random_anatomy(rng, ranges), rng)
-    if rng.random() < BLANKED:
+    if rng.random() < BLANKED_RATE:
         anatomy = blanked(anatomy, rng)
     if rng.random() < 0.5:
         template = None
-    acquired = np.full(3, rng.uniform(0.6, 1.2))
-    if rng.random() < 0.3:
-        acquired[rng.integers(3)] *= rng.uniform(2, 3)
+    acquired = _acquired_mm(rng, (0.6, 1.2), (2, 3))
     size = np.array([rng.uniform(40, 54), rng.uniform(44, 62), rng.uniform(*length_mm)])
-    at = rng.uniform(anatomy.discs[1] - 10, anatomy.discs[10] + 30)
-    centre = anatomy.centerline.position(at)[0] + rng.normal(0, 4, 3)
-    if rng.random() < ELSEWHERE:  # what lies beside the spine is none of it
+    centre = _random_centre(rng, anatomy, above_c1_mm=10)
+    if rng.random() < OFF_SPINE_RATE:  # structures beside the spine are not cord
         centre += [rng.uniform(-30, 30), rng.uniform(-45, 30), 0]
     scan = _scan(anatomy, contrast, size, acquired, centre, rng, device, template)
     thoracic = scan.levels > LAST_NAMED
@@ -97,12 +92,12 @@ def random_overview(
     rng: np.random.Generator,
     spacing_mm: float,
     device: str | torch.device = "cpu",
-    ranges: AnatomyRanges = TRAINING,
-    contrast: Contrast | None = None,
+    ranges: AnatomyRanges = TRAINING_RANGES,
+    contrast: str | None = None,
 ) -> Example:
     """Make a scan of a large field of view, coarsely, with the cord by segments in place of rootlets.
 
-    Rootlets are not to be seen on such voxels: what the segments are is learned from vertebrae and cord.
+    Rootlets are not visible at this resolution: a network learns the segments from vertebrae and cord.
 
     Parameters
     ----------
@@ -114,39 +109,55 @@ def random_overview(
     contrast : str, optional
     """
     anatomy = random_anatomy(rng, ranges)
-    acquired = spacing_mm * np.full(3, rng.uniform(0.8, 1.1))
-    if rng.random() < 0.3:
-        acquired[rng.integers(3)] *= rng.uniform(1.2, 2)
+    acquired = _acquired_mm(rng, (0.8, 1.1), (1.2, 2), spacing_mm)
     wide = rng.random() < 0.25
     deep = rng.uniform(50, 180) if rng.random() < 0.7 else rng.uniform(180, 380)
     size = np.array([rng.uniform(60, 130) if wide else rng.uniform(36, 64), deep, rng.uniform(45, 240)])
-    at = rng.uniform(anatomy.discs[1] - 20, anatomy.discs[10] + 30)
-    centre = anatomy.centerline.position(at)[0] + rng.normal(0, 4, 3)
+    centre = _random_centre(rng, anatomy, above_c1_mm=20)
     centre[1] += rng.uniform(-0.4, 0.4) * max(0, size[1] - 60)
     scan = _scan(anatomy, contrast, size, acquired, centre, rng, device, None, fine_mm=1.0)
     return _example(scan, scan.segments, spacing_mm)
 
 
+def _acquired_mm(
+    rng: np.random.Generator,
+    size: tuple[float, float],
+    elongation: tuple[float, float],
+    unit_mm: float = 1.0,
+) -> np.ndarray:
+    """Draw a voxel size in ``unit_mm``, isotropic, or for 30 % of scans elongated along one axis; shape (3,), in mm."""
+    acquired = unit_mm * np.full(3, rng.uniform(*size))
+    if rng.random() < 0.3:
+        acquired[rng.integers(3)] *= rng.uniform(*elongation)
+    return acquired
+
+
+def _random_centre(rng: np.random.Generator, anatomy: Anatomy, above_c1_mm: float) -> np.ndarray:
+    """Draw the middle of a field of view near the cord, from above C1 to 30 mm below T2; shape (3,), RAS+ in mm."""
+    arc_mm = rng.uniform(anatomy.discs[1] - above_c1_mm, anatomy.discs[10] + 30)
+    return anatomy.centerline.position(arc_mm)[0] + rng.normal(0, 4, 3)
+
+
 def _scan(
     anatomy: Anatomy,
-    contrast: Contrast | None,
+    contrast: str | None,
     size_mm: np.ndarray,
     acquired_mm: np.ndarray,
     centre_mm: np.ndarray,
     rng: np.random.Generator,
     device: str | torch.device,
-    template: Template | None,
-    fine_mm: float = FINE_MM,
-) -> Scan:
+    template: TemplateAnatomy | None,
+    fine_mm: float = FINE_VOXEL_MM,
+) -> SyntheticScan:
     if contrast is None:
-        contrast = str(rng.choice(list(MIXTURE), p=list(MIXTURE.values())))  # type: ignore[assignment]
+        contrast = random_contrast(rng)
     shape = tuple(int(n) for n in np.maximum(8, np.round(size_mm / acquired_mm)))
     spacing = tuple(float(mm) for mm in acquired_mm)
     centre = tuple(float(mm) for mm in centre_mm)
     return synthesize(anatomy, contrast, shape, spacing, centre, rng, device, template, fine_mm)  # type: ignore[arg-type]
 
 
-def _example(scan: Scan, levels: torch.Tensor, spacing_mm: float) -> Example:
+def _example(scan: SyntheticScan, levels: torch.Tensor, spacing_mm: float) -> Example:
     target = [max(8, round(n * mm / spacing_mm)) for n, mm in zip(scan.image.shape, scan.spacing_mm, strict=True)]
 
     def resized(volume: torch.Tensor, mode: str) -> torch.Tensor:
@@ -161,7 +172,7 @@ def _example(scan: Scan, levels: torch.Tensor, spacing_mm: float) -> Example:
 
 
 def random_patch(example: Example, patch: tuple[int, ...], rng: np.random.Generator) -> list[torch.Tensor]:
-    """Cut a patch, mostly around something that is to be named, and mirror it left to right half of the time.
+    """Cut a patch, mostly around a labelled voxel, and mirror it left to right half of the time.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Write a network as an nnU-Net v2 model folder, which nnU-Net, SCT and this package can run."""
+"""The nnU-Net v2 model folder of a trained network, which nnU-Net, SCT and this package can run."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def write_model_folder(
 
 
 def segment_labels() -> dict[str, int]:
-    """Classes of a network that names the cord's segments: above C2, C2 to T1, below T1."""
+    """Return the classes of a network that names the cord's segments: above C2, C2 to T1, below T1."""
     levels = {level_name(value, "spinal"): value for value in range(FIRST_NAMED, LAST_NAMED + 1)}
     return {"above_C2": ABOVE_C2, **levels, "below_T1": BELOW_T1}
 
 
 def _halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights in half precision; those that have several names are stored once, as before."""
+    """Convert weights to half precision; a weight with several names is still stored once."""
     once: dict[int, torch.Tensor] = {}
     for value in weights.values():
         if value.is_floating_point():

@@ -1,4 +1,4 @@
-"""What networks are trained to make small."""
+"""Losses of the networks: for rootlets, for the overview and for names."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sct_rootlets.segmentation.straight import row_logits
 #: and `ROOTS`).
 N_LEVELS, N_CORD, N_ROOTS = 1 + LAST_NAMED, 1, 1 + len(ROOTS)
 #: Output channels of a network for the overview, and of one for names: background and
-#: `sct_rootlets.synthesis.synthesis.Scan.segments`.
+#: `sct_rootlets.synthesis.synthesis.SyntheticScan.segments`.
 N_SEGMENTS = N_NAMES
 #: Shares of the segments in the cord, counted in 60 random overviews.
 SEGMENT_SHARES = (0.027, 0.035, 0.045, 0.056, 0.068, 0.084, 0.091, 0.083, 0.070, 0.440)
 
 
 def rootlets_loss(output: torch.Tensor, levels: torch.Tensor, cord: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
-    """Loss of rootlets and their levels, of the cord and of roots.
+    """Compute the loss of rootlets and their levels, of the cord and of roots.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def rootlets_loss(output: torch.Tensor, levels: torch.Tensor, cord: torch.Tensor
     """
     by_level, by_cord, by_root = output.split([N_LEVELS, N_CORD, N_ROOTS], dim=1)
     known = (levels != UNKNOWN)[:, None]
-    # Where rootlets are unknown, background is taken as said and as true: no loss, no gradient.
+    # Where rootlets are unknown, both output and truth are set to background: no loss, no gradient.
     certain = torch.zeros_like(by_level)
     certain[:, 0] = 20.0
     by_level = torch.where(known, by_level, certain)
@@ -47,7 +47,7 @@ def rootlets_loss(output: torch.Tensor, levels: torch.Tensor, cord: torch.Tensor
 def presence_and_name_loss(
     logits: torch.Tensor, values: torch.Tensor, shares: tuple[float, ...] | None = None
 ) -> torch.Tensor:
-    """Loss of whether there is something, and of its name where there is: a doubtful name does not make it doubtful.
+    """Compute the loss of presence, and of names where something is present; a doubtful name leaves presence certain.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def presence_and_name_loss(
         Background first.
     values : torch.Tensor, shape (B, I, J, K)
     shares : tuple of float, optional
-        How often each name occurs: rare ones are given more weight, so that the network does not guess frequent ones.
+        Frequency of each name; rare names weigh more, so that the network does not guess frequent names.
     """
     there = values > 0
     presence = logits[:, 1:].logsumexp(1) - logits[:, 0]
@@ -69,7 +69,7 @@ def presence_and_name_loss(
 
 
 def _dice_loss(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """1 - Dice, over the batch and over the classes that are there."""
+    """Compute 1 - Dice over the batch, and over the classes that occur in it."""
     axes = (0, 2, 3, 4)
     truth = truth.float()
     overlap, total = (probability * truth).sum(axes), (probability + truth).sum(axes)
@@ -79,7 +79,7 @@ def _dice_loss(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 def overview_loss(output: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
-    """Loss of the cord and of its segments, each of which weighs the same.
+    """Compute the loss of the cord and of its segments, each with the same weight.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def overview_loss(output: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
 
 
 def names_loss(output: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
-    """Loss of the names of rows.
+    """Compute the loss of the names of rows.
 
     Parameters
     ----------

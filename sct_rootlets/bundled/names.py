@@ -1,6 +1,6 @@
-"""The spine straightened along the cord, for the network that names segments: drawn, or read, and varied.
+"""Examples of the spine straightened along the cord, synthetic or real, for the network that names segments.
 
-Synthetic scans are drawn upright, which spares straightening.
+Synthetic scans are drawn upright and need no straightening.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from sct_rootlets.bundled.examples import MIXTURE
 from sct_rootlets.bundled.real import paths_of
 from sct_rootlets.centerline import fit_centerline
 from sct_rootlets.levels import BELOW_T1
@@ -30,19 +29,20 @@ from sct_rootlets.segmentation.straight import (
     rank_normalize,
     straighten,
 )
-from sct_rootlets.synthesis.anatomy import TRAINING, AnatomyRanges, random_anatomy
+from sct_rootlets.synthesis.contrast import random_contrast
+from sct_rootlets.synthesis.random_anatomy import TRAINING_RANGES, AnatomyRanges, random_anatomy
 from sct_rootlets.synthesis.synthesis import segments_along, synthesize
 from sct_rootlets.vertebral import label_points, place_discs
 
-#: Column of the cord's middle.
-AT_CORD = BEHIND_MM / PIXEL_MM - 0.5
+#: Column of the middle of the cord.
+CORD_COLUMN = BEHIND_MM / PIXEL_MM - 0.5
 
 #: Slabs (N_SLABS, rows, N_COLUMNS), and the name of each row: 1 above C2, 2 for C2 … 9 for T1, 10 below.
 Straight = tuple[np.ndarray, np.ndarray]
 
 
-def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) -> Straight:
-    """A straightened synthetic spine and the names of its rows.
+def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RANGES) -> Straight:
+    """Draw a straightened synthetic spine and the names of its rows.
 
     Returns
     -------
@@ -52,11 +52,11 @@ def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) 
     """
     upright = replace(ranges, lean_deg=(-4.0, 4.0), bend_deg=(0.0, 5.0), sway_mm=(0.0, 0.5))
     anatomy = random_anatomy(rng, upright)
-    contrast = str(rng.choice(list(MIXTURE), p=list(MIXTURE.values())))
+    contrast = random_contrast(rng)
     at = anatomy.discs[1] - 10 + PIXEL_MM * N_ROWS / 2 + rng.uniform(-70, 60)
     centre = anatomy.centerline.position(at)[0] + [rng.normal(0, 1), (AHEAD_MM - BEHIND_MM) / 2 + rng.normal(0, 1.5), 0]
     shape = (3 * N_SLABS, N_COLUMNS, N_ROWS)
-    scan = synthesize(anatomy, contrast, shape, (SLAB_MM / 3, PIXEL_MM, PIXEL_MM), tuple(centre), rng, fine_mm=1.0)  # type: ignore[arg-type]
+    scan = synthesize(anatomy, contrast, shape, (SLAB_MM / 3, PIXEL_MM, PIXEL_MM), tuple(centre), rng, fine_mm=1.0)
     image = scan.image.numpy().reshape(N_SLABS, 3, N_COLUMNS, N_ROWS).mean(axis=1).transpose(0, 2, 1)[:, ::-1]
     heights = centre[2] - PIXEL_MM * (np.arange(N_ROWS) - (N_ROWS - 1) / 2)
     line = anatomy.centerline
@@ -67,7 +67,7 @@ def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING) 
 
 
 def real_straight(folder: Path, subject: str) -> Straight:
-    """A straightened real spine, its rows named by its discs (shapes as `random_straight`, any number of rows)."""
+    """Read a real spine and straighten it; discs name its rows (shapes as `random_straight`, any number of rows)."""
     image, cord, discs = (load_volume(path) for path in paths_of(folder, subject))
     line = fit_centerline(cord.data > 0, cord.affine)
     arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
@@ -78,7 +78,7 @@ def real_straight(folder: Path, subject: str) -> Straight:
 
 
 def view(slabs: np.ndarray, names: np.ndarray, rng: np.random.Generator, n_rows: int = N_ROWS) -> Straight:
-    """A random part of an example, as a scan of another field of view, size and brightness would show it.
+    """Cut a random part of an example, as a scan of another field of view, size and brightness would show it.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def view(slabs: np.ndarray, names: np.ndarray, rng: np.random.Generator, n_rows:
     """
     n = slabs.shape[1]
     length = int(rng.integers(22, min(n, n_rows) + 1)) if rng.random() < 0.6 else min(n, n_rows)
-    # Mostly around a row that has a name: far below there is much to see, and little to learn.
+    # Mostly around a row that bears the name of a level: rows far below T1 teach little.
     named = np.flatnonzero(names < BELOW_T1)
     middle = rng.choice(named) if len(named) and rng.random() < 0.8 else rng.integers(n)
     start = int(np.clip(middle - rng.integers(length), 0, n - length))
@@ -96,7 +96,7 @@ def view(slabs: np.ndarray, names: np.ndarray, rng: np.random.Generator, n_rows:
     pace = rng.uniform(0.9, 1.1) * np.exp(0.06 * ndimage.gaussian_filter1d(rng.standard_normal(length), 8) * 5)
     rows = start + np.cumsum(pace) - pace[0]
     rows = rows[rows <= n - 1]
-    columns = (np.arange(N_COLUMNS) - AT_CORD) * rng.uniform(0.85, 1.15) + AT_CORD + rng.normal(0, 1.0)
+    columns = (np.arange(N_COLUMNS) - CORD_COLUMN) * rng.uniform(0.85, 1.15) + CORD_COLUMN + rng.normal(0, 1.0)
     part = slabs[::-1] if rng.random() < 0.5 else slabs
     index = np.array(np.meshgrid(np.arange(N_SLABS), rows, columns, indexing="ij"))
     part = ndimage.map_coordinates(part, index, order=1, cval=np.nan)

@@ -1,7 +1,7 @@
 """Real scans in training: cord masks teach the cord, discs teach what the cord's segments look like.
 
-Near the cord, rootlets of real scans are unknown (`UNKNOWN`): no loss is taken there. Elsewhere there are none. Where
-rootlets were found by an earlier network and looked at, they are learned from as well (self-training).
+Near the cord, rootlets of real scans are `UNKNOWN` and add nothing to the loss; elsewhere there are no rootlets.
+Rootlets that an earlier network found and a person checked are learned as well (self-training).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from sct_rootlets.segmentation.evidence import evidence_from_discs
 from sct_rootlets.segmentation.grid import Resampling, downsample, orient
 from sct_rootlets.vertebral import label_points, place_discs
 
-#: Further than this from the cord there are none.
-NEAR_MM = 15.0
-#: So far from rootlets that were found, it is not known whether there are more.
-DOUBTFUL_MM = 3.0
+#: Greatest distance of rootlets from the cord.
+MAX_ROOTLET_DISTANCE_MM = 15.0
+#: Least distance from rootlets that were found, beyond which absence of further rootlets is assumed.
+MIN_ABSENT_DISTANCE_MM = 3.0
 
 
 def paths_of(folder: str | os.PathLike[str], subject: str) -> list[Path]:
-    """Image, cord mask and discs of a subject; an error if one is missing."""
+    """Return the paths of image, cord mask and discs of a subject; raise an error if one is missing."""
     paths = [Path(folder) / f"sub-{subject}" / "anat" / f"sub-{subject}_T2w.nii.gz"]
     paths += [_labels_path(folder, subject, name) for name in ("SC_seg", "discs_dlabel")]
     for path in paths:
@@ -62,7 +62,7 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
     Returns
     -------
     Example
-        The whole scan, or what lies around its cord.
+        The whole scan, or the part around the cord.
     """
     image, cord, discs = (load_volume(path) for path in paths_of(folder, subject))
     if task == "overview":
@@ -88,15 +88,15 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
         values = resampling.crop(oriented.data, box, order=3)
         mask = resampling.crop(mask_there.data.astype(np.float32), box, order=1) >= 0.5
         distance = ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
-        levels = np.where((distance > 0) & (distance < NEAR_MM), UNKNOWN, 0).astype(np.uint8)
+        levels = np.where((distance > 0) & (distance < MAX_ROOTLET_DISTANCE_MM), UNKNOWN, 0).astype(np.uint8)
         roots = levels.copy()
         earlier = _labels_path(folder, subject, "roots_dseg")
         if earlier.exists():
             found = resampling.crop(orient(load_volume(earlier)).data, box, order=0).astype(np.uint8)
             there = (found > 0) & ~mask
-            # Beside them nobody can say; further away, what was not found is taken for absent.
+            # Close to them, further rootlets are uncertain; further away, they are assumed to be absent.
             from_them = ndimage.distance_transform_edt(~there, sampling=spacing_mm)
-            absent = (distance > 0) & (from_them > DOUBTFUL_MM)
+            absent = (distance > 0) & (from_them > MIN_ABSENT_DISTANCE_MM)
             levels[absent], roots[absent] = 0, 0
             levels[there], roots[there] = found[there] // 10, found[there] % 10
     standard = (values - values.mean()) / values.std()
@@ -105,14 +105,14 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
 
 
 def vary(example: Example, rng: np.random.Generator, shortest: Sequence[int]) -> Example:
-    """A random part of a scan, tilted, scaled, and of other brightness.
+    """Cut a random part of a scan, tilted, scaled and of another brightness.
 
     Parameters
     ----------
     example : Example
     rng : numpy.random.Generator
     shortest : sequence of int
-        Voxels that are left at least along each axis.
+        Least number of voxels that are kept along each axis.
     """
     angle, scale = np.radians(rng.uniform(-12, 12)), rng.uniform(0.88, 1.12)
     shape = np.array(example.image.shape)

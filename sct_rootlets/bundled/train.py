@@ -1,8 +1,8 @@
-"""Train a network on synthetic scans, on CPU or GPU; stop and resume at any time.
+"""Train a network on synthetic scans, on CPU or GPU; training can be stopped and resumed at any time.
 
-A small bank of scans is held, patches are cut from it, and every few steps its oldest scan gives way to a new one. On a
-GPU all of this happens there, by turns; on a CPU, other processes make the scans ahead of their use. Scans and patches
-of a step depend on the seed and the step alone.
+Patches are cut from a small bank of scans, whose oldest scan is replaced every few steps. A GPU makes scans and trains
+in turns; on a CPU, other processes can make the scans in advance. Scans and patches of a step depend only on the seed
+and on the number of the step.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from torch import nn
 
 from sct_rootlets.bundled.examples import Example
 from sct_rootlets.bundled.export import write_model_folder
-from sct_rootlets.bundled.tasks import TASKS, TrainingSettings
+from sct_rootlets.bundled.networks import NETWORK_KINDS, TrainingSettings
 from sct_rootlets.errors import ImageError, LabelError, ModelError
 from sct_rootlets.models.architecture import build_network, last_layer
-from sct_rootlets.synthesis.anatomy import TRAINING, AnatomyRanges
-from sct_rootlets.synthesis.template import Template, load_template
+from sct_rootlets.synthesis.random_anatomy import TRAINING_RANGES, AnatomyRanges
+from sct_rootlets.synthesis.template import TemplateAnatomy, load_template
 
-#: The weights that are exported are averaged over about the last 1 / (1 - this) steps.
-AVERAGING = 0.998
+#: Decay per step of the average of the exported weights, which covers about the last 1 / (1 - decay) steps.
+AVERAGING_DECAY = 0.998
 
 
 class _Examples:
@@ -74,21 +74,21 @@ def _numbered_example(
     real_folder: Path | None,
 ) -> Any:
     rng = np.random.default_rng((settings.seed, 1, number))
-    task = TASKS[settings.task]
+    kind = NETWORK_KINDS[settings.task]
     if real_folder is not None and settings.real and rng.random() < settings.real_share:
-        example = task.vary(_real(real_folder, str(rng.choice(settings.real)), settings), rng)
+        example = kind.vary(_real(real_folder, str(rng.choice(settings.real)), settings), rng)
         return example.to(device) if isinstance(example, Example) else example
     template = None if template_folder is None else _template(template_folder, device)
-    return task.synthetic(rng, settings, device, ranges, template)
+    return kind.synthetic(rng, settings, device, ranges, template)
 
 
 @lru_cache(maxsize=8)
 def _real(folder: Path, subject: str, settings: TrainingSettings) -> Any:
-    return TASKS[settings.task].real(folder, subject, settings)
+    return NETWORK_KINDS[settings.task].real(folder, subject, settings)
 
 
 @lru_cache(maxsize=1)
-def _template(folder: Path, device: torch.device) -> Template:
+def _template(folder: Path, device: torch.device) -> TemplateAnatomy:
     return load_template(folder).to(device)
 
 
@@ -100,20 +100,20 @@ class Training:
     settings : TrainingSettings
     device : str or torch.device
     ranges : AnatomyRanges
-        The population to learn from.
+        Population to learn from.
     template_folder : Path, optional
-        With the labels of PAM50; needed if the settings ask for them.
+        Folder with the labels of PAM50; needed if the settings ask for them.
     real_folder : Path, optional
         BIDS folder with the settings' real subjects.
     workers : int
-        Processes that make scans; 0 makes them between steps.
+        Number of processes that make scans; 0 makes scans between steps.
     """
 
     def __init__(
         self,
         settings: TrainingSettings,
         device: str | torch.device = "cpu",
-        ranges: AnatomyRanges = TRAINING,
+        ranges: AnatomyRanges = TRAINING_RANGES,
         template_folder: Path | None = None,
         real_folder: Path | None = None,
         workers: int = 0,
@@ -126,9 +126,9 @@ class Training:
             raise ImageError("real scans are part of this training; give their folder")
         folder = template_folder if settings.template else None
         self.examples = _Examples(settings, self.device, ranges, folder, real_folder, workers)
-        self.task = TASKS[settings.task]
-        self.architecture = self.task.architecture(settings)
-        network = build_network(self.architecture, len(self.task.channels), self.task.n_outputs)
+        self.kind = NETWORK_KINDS[settings.task]
+        self.architecture = self.kind.architecture(settings)
+        network = build_network(self.architecture, len(self.kind.channels), self.kind.n_outputs)
         self.network: nn.Module = network.to(self.device)
         self.average = {key: value.clone() for key, value in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
@@ -147,13 +147,13 @@ class Training:
         Parameters
         ----------
         seconds : float
-            Stop after this time.
+            Time after which training stops.
         checkpoint : Path, optional
-            Written every five minutes and at the end.
+            File written every five minutes and at the end.
         every_seconds : float
             Time between checkpoints.
         report : callable, optional
-            Called with the step and its loss.
+            Function called with the step and its loss.
         """
         begin = saved = time.monotonic()
         while self.step < self.settings.steps and time.monotonic() - begin < seconds:
@@ -175,20 +175,20 @@ class Training:
         elif self.step % self.settings.renewal == 0:
             self.bank.append(self.examples[newest])
         chosen = [self.bank[int(rng.integers(len(self.bank)))] for _ in range(self.settings.batch)]
-        cut = [self.task.cut(example, self.settings, rng) for example in chosen]
+        cut = [self.kind.cut(example, self.settings, rng) for example in chosen]
         image, *labels = (torch.stack(volumes).to(self.device) for volumes in zip(*cut, strict=True))
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * (1 - self.step / self.settings.steps) ** 0.9
         self.network.train()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type != "mps"):
             output = self.network(image)
-        loss = self.task.loss(output.float(), *labels)
+        loss = self.kind.loss(output.float(), *labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 12.0)
         self.optimizer.step()
         self.step += 1
-        decay = min(AVERAGING, self.step / (self.step + 10))
+        decay = min(AVERAGING_DECAY, self.step / (self.step + 10))
         for key, value in self.network.state_dict().items():
             self.average[key].lerp_(value, 1 - decay)
         return float(loss.detach())
@@ -248,24 +248,24 @@ class Training:
         Returns
         -------
         Path
-            The trainer's folder. Heads of the task are in its ``heads.json``.
+            The trainer's folder. Heads of the network are in its ``heads.json``.
         """
         weights, heads = dict(self.average), {}
-        n_classes = 1 + len(self.task.labels)
+        n_classes = 1 + len(self.kind.labels)
         layer = last_layer(weights)
-        for name, part in self.task.heads.items():
+        for name, part in self.kind.heads.items():
             heads[name] = {end: weights[f"{layer}.{end}"][part].flatten().tolist() for end in ("weight", "bias")}
         weights = {key: value[:n_classes] if ".seg_layers." in key else value for key, value in weights.items()}
-        network = build_network(self.architecture, len(self.task.channels), n_classes)
+        network = build_network(self.architecture, len(self.kind.channels), n_classes)
         network.load_state_dict(weights)
         return write_model_folder(
             folder,
             network,
             self.architecture,
-            self.task.labels,
-            self.task.spacing(self.settings),
+            self.kind.labels,
+            self.kind.spacing(self.settings),
             self.settings.patch,
             half=True,
             heads=heads,
-            channels=self.task.channels,
+            channels=self.kind.channels,
         )

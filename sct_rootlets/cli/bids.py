@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sct_rootlets.bids import SEGMENTED_CONTRASTS
 from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, command_parser, positive
 from sct_rootlets.cli.run import run, say
 
@@ -39,7 +40,7 @@ def get_parser() -> argparse.ArgumentParser:
     mandatory.add_argument("out", metavar="OUT_DIR", help="folder of the results, a BIDS derivative dataset")
     mandatory.add_argument("level", choices=("participant", "group"), metavar="participant|group", help="see above")
     which = parser.add_argument_group("WHICH SCANS")
-    which.add_argument("-contrasts", nargs="+", metavar="<name>", help="default: T2w UNIT1 INV1 INV2")
+    which.add_argument("-contrasts", nargs="+", metavar="<name>", help=f"default: {' '.join(SEGMENTED_CONTRASTS)}")
     which.add_argument("-labels", nargs="+", default=[], metavar="<folder>",
                        help="folders with labels, in place of derivatives/labels")  # fmt: skip
     which.add_argument("-include", type=_pattern, metavar="<regex>", help="only subjects and sessions such as "

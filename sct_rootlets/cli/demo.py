@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> None:
     from sct_rootlets.cli import compute_spinal_levels, register
     from sct_rootlets.errors import SctRootletsError
-    from sct_rootlets.phantom import write_phantoms, write_template
+    from sct_rootlets.output.phantoms import write_phantoms, write_template
 
     folder = Path(arguments.ofolder)
     write_phantoms(folder)

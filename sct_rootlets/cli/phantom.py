@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> None:
-    from sct_rootlets.phantom import write_cohort, write_phantoms
+    from sct_rootlets.output.phantoms import write_cohort, write_phantoms
 
     if arguments.n is None:
         written = write_phantoms(arguments.ofolder)

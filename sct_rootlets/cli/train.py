@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sct_rootlets.bids import SEGMENTED_CONTRASTS
 from sct_rootlets.cli.parsers import add_misc, command_parser
 from sct_rootlets.cli.run import run, say
 
@@ -75,7 +76,11 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "-labels", nargs="+", default=[], metavar="<folder>", help="label folders in place of derivatives/labels"
     )
     group.add_argument(
-        "-contrasts", nargs="+", default=[], metavar="<name>", help="such as T2w UNIT1 INV1 INV2 (default: all)"
+        "-contrasts",
+        nargs="+",
+        default=[],
+        metavar="<name>",
+        help=f"such as {' '.join(SEGMENTED_CONTRASTS)} (default: all)",
     )
     group.add_argument(
         "-exclude", nargs="+", default=[], metavar="<name>", help="subjects (sub-01) or scans (sub-01_T2w)"

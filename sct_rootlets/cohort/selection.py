@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sct_rootlets.bids import SEGMENTED_CONTRASTS
 from sct_rootlets.bids_folder import Scan
 from sct_rootlets.errors import DatasetError
-
-#: Contrasts of images in which rootlets can be found; other images of the folder are left out.
-CONTRASTS = ("T2w", "UNIT1", "INV1", "INV2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +26,7 @@ class Filter:
         ``sub-01``, ``ses-02``, ``sub-01/ses-02``, or names of images.
     """
 
-    contrasts: tuple[str, ...] = CONTRASTS
+    contrasts: tuple[str, ...] = SEGMENTED_CONTRASTS
     include: str | None = None
     exclude: str | None = None
     include_list: tuple[str, ...] = ()
@@ -58,7 +56,7 @@ def read_filter(
     Parameters
     ----------
     contrasts : sequence of str, optional
-        `CONTRASTS` by default.
+        `sct_rootlets.bids.SEGMENTED_CONTRASTS` by default.
     include, exclude : str, optional
     include_list, exclude_list : sequence of str, optional
         See `read_lists`.
@@ -72,7 +70,7 @@ def read_filter(
     if include_list and not included:
         raise DatasetError(f"{' '.join(include_list)} lists no scans; leave -include-list out to take all")
     return Filter(
-        contrasts=tuple(contrasts or CONTRASTS),
+        contrasts=tuple(contrasts or SEGMENTED_CONTRASTS),
         include=include,
         exclude=exclude,
         include_list=included,

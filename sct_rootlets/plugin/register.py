@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from sct_rootlets.bids import SEGMENTED_CONTRASTS
 from sct_rootlets.models.manifest import BUNDLED_FOLDER, read_manifest
 from sct_rootlets.segmentation.tasks import TASKS
 
@@ -15,7 +16,8 @@ NNUNET_FOLDER = BUNDLED_FOLDER / "rootlets"
 NNUNET_MODEL = "sct_rootlets_synthetic"
 #: Address with more information, which SCT wants for each task and each model.
 URL = "https://doi.org/10.1162/imag_a_00218"
-_CONTRASTS = ["t2", "UNIT1", "T1w-INV1", "T1w-INV2"]
+# SCT's names of the contrasts that it calls otherwise than BIDS.
+_CONTRASTS_IN_SCT = {"T2w": "t2", "INV1": "T1w-INV1", "INV2": "T1w-INV2"}
 _GROUP = "sct_rootlets"
 
 # Our entries in this process: SCT's dictionary, and the key in it.
@@ -52,7 +54,7 @@ def models() -> dict[str, dict[str, Any]]:
     entry = {
         "url": [URL],
         "description": f"{manifest['name']} {manifest['version']}, bundled with sct_rootlets",
-        "contrasts": _CONTRASTS,
+        "contrasts": [_CONTRASTS_IN_SCT.get(name, name) for name in SEGMENTED_CONTRASTS],
         "framework": "nnunetv2",
         "thr": None,  # labels, not probabilities
         "default": False,

@@ -1,14 +1,16 @@
-"""Tissues, and how bright they are: T2w TSE at 3T, MP2RAGE at 7T, or at random."""
+"""Contrasts of synthetic scans: how bright each tissue is, in T2w TSE at 3T, MP2RAGE at 7T, or at random."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-Contrast = Literal["T2w", "INV1", "INV2", "UNIT1", "random"]
-CONTRASTS: tuple[str, ...] = get_args(Contrast)
+if TYPE_CHECKING:
+    import torch
 
 
 class Tissue(IntEnum):
@@ -30,7 +32,7 @@ class Tissue(IntEnum):
 # T1 and T2 in ms and proton density at 3T. Cord: Smith 2008 (Magn Reson Med 60:213); nerve (optic), muscle:
 # Stanisz 2005 (Magn Reson Med 54:507); fat, marrow: Gold 2004 (AJR 183:343), de Bazelaire 2004 (Radiology 230:652);
 # CSF: Rooney 2007 (Magn Reson Med 57:308) for T1. Cortical bone and ligament hardly show at these echo times.
-_AT_3T = {
+_T1_T2_DENSITY_AT_3T = {
     Tissue.MUSCLE: (1412, 50, 0.8),
     Tissue.FAT: (371, 133, 0.9),
     Tissue.CORTEX: (800, 5, 0.2),
@@ -44,7 +46,7 @@ _AT_3T = {
     Tissue.AIR: (1000, 1, 0.0),
 }
 # T1 in ms at 7T. Cord: about that of Massire 2016 (NeuroImage 143:58); the others are scaled from 3T.
-_T1_AT_7T = {
+_T1_MS_AT_7T = {
     Tissue.MUSCLE: 1650,
     Tissue.FAT: 550,
     Tissue.CORTEX: 900,
@@ -60,17 +62,17 @@ _T1_AT_7T = {
 
 
 def t2w_signal(repetition_ms: float, echo_ms: float, restored: bool = False) -> np.ndarray:
-    """Signal of each tissue in a T2w turbo spin echo at 3T, shape (len(Tissue),).
+    """Compute the signal of each tissue in a T2w turbo spin echo at 3T, shape (len(Tissue),).
 
     Parameters
     ----------
     repetition_ms, echo_ms : float
         Repetition time and effective echo time.
     restored : bool
-        Magnetisation left at the end of the train is turned back (driven equilibrium), which makes fluid much brighter
-        than all else; taken as complete.
+        Whether the magnetisation left at the end of the train is flipped back (driven equilibrium), assumed complete;
+        fluid is then much brighter than all other tissues.
     """
-    t1, t2, density = np.array([_AT_3T[tissue] for tissue in Tissue]).T
+    t1, t2, density = np.array([_T1_T2_DENSITY_AT_3T[tissue] for tissue in Tissue]).T
     recovered = 1.0 if restored else 1 - np.exp(-repetition_ms / t1)
     return density * recovered * np.exp(-echo_ms / t2)
 
@@ -83,31 +85,32 @@ def mp2rage_signal(
     excitations: int = 150,
     efficiency: float = 0.96,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Signed signals of each tissue in the two images of an MP2RAGE at 7T, shape (len(Tissue),) each.
+    """Compute the signed signals of each tissue in the two images of an MP2RAGE at 7T, shape (len(Tissue),) each.
 
     The steady state of Marques 2010 (NeuroImage 49:1271, doi 10.1016/j.neuroimage.2009.10.002), eqs. 1-3, without T2*.
 
     Parameters
     ----------
     repetition_ms : float
-        From inversion to inversion.
+        Time from inversion to inversion.
     inversion_ms : (float, float)
-        From the inversion to the middle of each readout.
+        Times from the inversion to the middle of each readout.
     flip_deg : (float, float)
+        Flip angle of each readout.
     echo_spacing_ms : float
         Repetition time within a readout.
     excitations : int
-        In each readout.
+        Number of excitations in each readout.
     efficiency : float
-        Of the inversion.
+        Efficiency of the inversion.
 
     Raises
     ------
     ValueError
         If the readouts overlap or do not fit into the repetition time.
     """
-    t1 = np.array([_T1_AT_7T[tissue] for tissue in Tissue], dtype=float)
-    density = np.array([_AT_3T[tissue][2] for tissue in Tissue])
+    t1 = np.array([_T1_MS_AT_7T[tissue] for tissue in Tissue], dtype=float)
+    density = np.array([_T1_T2_DENSITY_AT_3T[tissue][2] for tissue in Tissue])
     readout = excitations * echo_spacing_ms
     before, between, after = (
         inversion_ms[0] - readout / 2,
@@ -134,43 +137,23 @@ def mp2rage_signal(
     return density * one, density * two
 
 
-def tissue_signals(contrast: Contrast, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
-    """Signals of the tissues in one scan, protocol and tissues varied at random.
+def t2w_signals(rng: np.random.Generator) -> np.ndarray:
+    """Draw a T2w turbo spin echo, with driven equilibrium in 60 % of scans; shape (len(Tissue),)."""
+    return t2w_signal(rng.uniform(1400, 3000), rng.uniform(80, 140), restored=bool(rng.random() < 0.6))
 
-    Parameters
-    ----------
-    contrast : {"T2w", "INV1", "INV2", "UNIT1", "random"}
-    rng : numpy.random.Generator
 
-    Returns
-    -------
-    signal : numpy.ndarray, shape (len(Tissue),)
-        Scaled so that the strongest is 1; INV1 signed.
-    second : numpy.ndarray or None
-        For UNIT1, which is made of two images: the signals in INV2, on the scale of the first.
-    """
-    if contrast == "T2w":
-        signal = t2w_signal(rng.uniform(1400, 3000), rng.uniform(80, 140), restored=bool(rng.random() < 0.6))
-    elif contrast == "random":
-        return _random_signal(rng), None
-    else:
-        one, two = mp2rage_signal(
+def mp2rage_signals(rng: np.random.Generator) -> np.ndarray:
+    """Draw an MP2RAGE; signed signals of INV1 and INV2, shape (2, len(Tissue))."""
+    return np.stack(
+        mp2rage_signal(
             inversion_ms=(rng.uniform(600, 900), rng.uniform(2200, 2800)),
             flip_deg=(rng.uniform(3.5, 6), rng.uniform(3.5, 6)),
         )
-        vary = np.exp(0.08 * rng.standard_normal(len(Tissue)))
-        one, two = one * vary, two * vary
-        if contrast == "UNIT1":
-            largest = np.abs(np.concatenate([one, two])).max()
-            return one / largest, two / largest
-        signal = one if contrast == "INV1" else two
-        return signal / np.abs(signal).max(), None
-    signal = signal * np.exp(0.12 * rng.standard_normal(len(Tissue)))
-    return signal / signal.max(), None
+    )
 
 
-def _random_signal(rng: np.random.Generator) -> np.ndarray:
-    """Any brightness for any tissue, but rootlets and cord differ visibly from the fluid around them."""
+def random_signals(rng: np.random.Generator) -> np.ndarray:
+    """Draw any brightness for any tissue; rootlets and cord differ visibly from the fluid around them."""
     signal = rng.uniform(0, 1, len(Tissue))
     away = np.sign(rng.standard_normal()) * rng.uniform(0.25, 0.8)
     fluid = signal[Tissue.CSF] = rng.uniform(max(0, away), 1 + min(0, away))
@@ -179,3 +162,76 @@ def _random_signal(rng: np.random.Generator) -> np.ndarray:
     signal[Tissue.ROOTLET] = signal[Tissue.WHITE] + rng.normal(0, 0.08)
     signal[Tissue.AIR] = 0
     return np.clip(signal, 0, 1)
+
+
+def magnitude(image: torch.Tensor) -> torch.Tensor:
+    """Return the magnitude of one signed image, as scanners reconstruct it."""
+    return image.abs()
+
+
+def unchanged(image: torch.Tensor) -> torch.Tensor:
+    """Return one image as it is."""
+    return image
+
+
+def combine_mp2rage(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Combine the two images of an MP2RAGE into UNIT1 (Marques 2010, eq. 3), between -0.5 and 0.5."""
+    return first * second / (first**2 + second**2 + 1e-6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How the scans of one contrast are made.
+
+    Attributes
+    ----------
+    share : float
+        Frequency of the contrast among the training scans, relative to the sum over all contrasts.
+    signals : callable
+        Draws the settings of the scanner; returns the signal of each tissue in each image that is acquired, shape
+        (len(Tissue),) or (number of images, len(Tissue)).
+    tissue_log_sd : float
+        Standard deviation of the logarithm of each tissue's signal between scans. Varied signals are scaled so that
+        the strongest is 1; with 0, signals stay as ``signals`` draws them.
+    combine : callable
+        Makes the final image from the acquired images, one argument each.
+    """
+
+    share: float
+    signals: Callable[[np.random.Generator], np.ndarray]
+    tissue_log_sd: float = 0.12
+    combine: Callable[..., torch.Tensor] = magnitude
+
+    def draw_signals(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw the signals of the tissues in one scan, scanner settings and tissues varied at random.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        numpy.ndarray, shape (number of images, len(Tissue))
+            At most 1 in magnitude.
+        """
+        signals = np.atleast_2d(self.signals(rng))
+        if not self.tissue_log_sd:
+            return signals
+        signals = signals * np.exp(self.tissue_log_sd * rng.standard_normal(len(Tissue)))
+        return signals / np.abs(signals).max()
+
+
+#: The contrasts of synthetic scans by name; half of the training scans follow the physics of a scanner.
+PROTOCOLS = {
+    "T2w": Protocol(share=0.2, signals=t2w_signals),
+    "INV1": Protocol(share=0.1, signals=lambda rng: mp2rage_signals(rng)[0], tissue_log_sd=0.08),
+    "INV2": Protocol(share=0.1, signals=lambda rng: mp2rage_signals(rng)[1], tissue_log_sd=0.08),
+    "UNIT1": Protocol(share=0.1, signals=mp2rage_signals, tissue_log_sd=0.08, combine=combine_mp2rage),
+    "random": Protocol(share=0.5, signals=random_signals, tissue_log_sd=0, combine=unchanged),
+}
+
+
+def random_contrast(rng: np.random.Generator) -> str:
+    """Draw the name of a contrast in `PROTOCOLS`, each as often as its share says."""
+    shares = np.array([protocol.share for protocol in PROTOCOLS.values()])
+    return str(rng.choice(list(PROTOCOLS), p=shares / shares.sum()))

@@ -1,4 +1,4 @@
-"""Rootlets of the PAM50 template as a second source of anatomy: real shapes beside procedural ones.
+"""Cord, fluid and rootlets of the PAM50 template as a second source of anatomy, beside the procedural one.
 
 The template is straight, so that a voxel of a random anatomy, given by its coordinates along and across the cord, is
 looked up in it directly: its cord, fluid and rootlets are bent, scaled and shifted as the anatomy says, each side and
@@ -18,18 +18,18 @@ from scipy import ndimage
 
 from sct_rootlets.errors import LabelError
 from sct_rootlets.levels import FIRST_NAMED, LAST_NAMED, ROOTS
-from sct_rootlets.phantom import Anatomy
+from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.contrast import Tissue
 
-FILES = {name: f"PAM50_{name}.nii.gz" for name in ("cord", "csf", "gm", "rootlets", "label_disc")}
-#: Kept on either side of the cord's middle.
+TEMPLATE_FILES = {name: f"PAM50_{name}.nii.gz" for name in ("cord", "csf", "gm", "rootlets", "label_disc")}
+#: Half the size of the part of the template that is kept around the middle of the cord.
 HALF_WIDTH_MM, HALF_DEPTH_MM = 17.0, 13.0
-#: Rootlets outside the template's soft mask at this share are left out, above it drawn; varied from scan to scan.
-SHARES = (0.25, 0.6)
+#: Range of the threshold of the template's soft rootlet mask, above which rootlets are drawn; varied between scans.
+ROOTLET_SHARE_RANGE = (0.25, 0.6)
 
 
 @dataclass(frozen=True)
-class Template:
+class TemplateAnatomy:
     """Labels of a straight template around its cord, voxels along right, anterior and superior.
 
     Attributes
@@ -63,19 +63,19 @@ class Template:
     half_axes_mm: tuple[float, float]
     canal_half_axes_mm: tuple[float, float]
 
-    def to(self, device: str | torch.device) -> Template:
-        """The same on another device."""
+    def to(self, device: str | torch.device) -> TemplateAnatomy:
+        """Return the template on another device."""
         volumes = {name: getattr(self, name).to(device) for name in ("tissue", "share", "levels", "roots")}
-        return Template(**{**self.__dict__, **volumes})
+        return TemplateAnatomy(**{**self.__dict__, **volumes})
 
 
-def load_template(folder: str | os.PathLike[str]) -> Template:
+def load_template(folder: str | os.PathLike[str]) -> TemplateAnatomy:
     """Read the label volumes of PAM50.
 
     Parameters
     ----------
     folder : path
-        With ``PAM50_cord.nii.gz`` and the others of `FILES`, such as ``$SCT_DIR/data/PAM50/template``.
+        With ``PAM50_cord.nii.gz`` and the others of `TEMPLATE_FILES`, such as ``$SCT_DIR/data/PAM50/template``.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def load_template(folder: str | os.PathLike[str]) -> Template:
         If one of them is missing.
     """
     volumes = {}
-    for name, file in FILES.items():
+    for name, file in TEMPLATE_FILES.items():
         path = Path(folder) / file
         if not path.exists():
             raise LabelError(f"{path} is missing; give a folder with the labels of PAM50")
@@ -115,7 +115,7 @@ def load_template(folder: str | os.PathLike[str]) -> Template:
     top = np.array(
         [np.flatnonzero((rootlets == v).any(axis=(0, 1))).mean() for v in range(FIRST_NAMED, LAST_NAMED + 1)]
     )
-    return Template(
+    return TemplateAnatomy(
         tissue=torch.from_numpy(tissue),
         share=torch.from_numpy(np.round(share * 255).astype(np.uint8)),
         levels=torch.from_numpy(levels),
@@ -138,7 +138,7 @@ def _half_axes(mask: np.ndarray, spacing: np.ndarray) -> tuple[float, float]:
 
 
 def _roots(rootlets: np.ndarray, middle: float) -> np.ndarray:
-    """1 + the index into ROOTS of each rootlet voxel: of the two pieces of a side, the ventral one lies in front."""
+    """Find 1 + the index into ROOTS of each rootlet voxel; of the two pieces of a side, the front one is ventral."""
     roots = np.zeros(rootlets.shape, dtype=np.uint8)
     depth = np.indices(rootlets.shape)[1]
     right_half = np.arange(rootlets.shape[0])[:, None, None] > middle
@@ -156,7 +156,7 @@ def _roots(rootlets: np.ndarray, middle: float) -> np.ndarray:
 
 
 def draw_template(
-    template: Template,
+    template: TemplateAnatomy,
     anatomy: Anatomy,
     coordinates: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     tissue: torch.Tensor,
@@ -169,7 +169,7 @@ def draw_template(
 
     Parameters
     ----------
-    template : Template
+    template : TemplateAnatomy
         On the device of the maps.
     anatomy : Anatomy
         Its discs, cord size, and the middle of each level's fila on either side say how the template is deformed; a
@@ -179,7 +179,7 @@ def draw_template(
     tissue, levels, roots : torch.Tensor of uint8, shape (I, J, K)
         Painted in place.
     filled : torch.Tensor of bool, shape (I, J, K)
-        Where a bundle of rootlets holds rootlet and not the fluid between.
+        Where a bundle of rootlets holds rootlet rather than the fluid between rootlets.
     rng : numpy.random.Generator
     """
     arc, right, anterior = coordinates
@@ -210,7 +210,7 @@ def draw_template(
         label[half] = _look_up(template, template.levels, *place)
         root[half] = _look_up(template, template.roots, *place)
         share[half] = _look_up(template, template.share, *place)
-    there = share > 255 * rng.uniform(*SHARES)
+    there = share > 255 * rng.uniform(*ROOTLET_SHARE_RANGE)
     for value in range(FIRST_NAMED, LAST_NAMED + 1):
         for index, name in enumerate(ROOTS, start=1):
             if (value, name) not in present:
@@ -224,7 +224,7 @@ def draw_template(
 
 
 def _through(arc: torch.Tensor, knots: list[float], heights: list[float]) -> torch.Tensor:
-    """Template height of each arc length: linear between knots, slope -1 beyond them."""
+    """Interpolate the height in the template of each arc length, linearly between knots, with slope -1 beyond them."""
     at = np.concatenate([[knots[0] - 200], knots, [knots[-1] + 200]])
     to = np.concatenate([[heights[0] + 200], heights, [heights[-1] - 200]])
     fine = np.arange(at[0], at[-1], 0.25)
@@ -234,9 +234,9 @@ def _through(arc: torch.Tensor, knots: list[float], heights: list[float]) -> tor
 
 
 def _look_up(
-    template: Template, volume: torch.Tensor, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor, beyond: int = 0
+    template: TemplateAnatomy, volume: torch.Tensor, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor, beyond: int = 0
 ) -> torch.Tensor:
-    """Nearest voxel of the template; ``beyond`` above and below it."""
+    """Look up the nearest voxel of the template; ``beyond`` above and below the template."""
     index = [
         ((position - float(low)) / float(mm)).round().long()
         for position, low, mm in zip((x, y, z), template.low_mm, template.spacing_mm, strict=True)

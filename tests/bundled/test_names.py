@@ -10,7 +10,7 @@ from sct_rootlets.bundled.names import random_straight, real_straight, view  # n
 from sct_rootlets.models.model import load_model  # noqa: E402
 from sct_rootlets.segmentation.straight import (  # noqa: E402
     N_COLUMNS,
-    N_ROWS,  # noqa: E402
+    N_ROWS,
     N_SLABS,
 )
 
@@ -51,7 +51,7 @@ def test_real_rows_are_named_by_discs(real_data):
 
 
 def test_names_are_learned_and_exported(tmp_path):
-    from sct_rootlets.bundled.tasks import DEFAULTS
+    from sct_rootlets.bundled.networks import DEFAULTS
     from sct_rootlets.bundled.train import Training
 
     settings = replace(DEFAULTS["names"], features=(4, 4, 4, 4, 4), convolutions=(1, 1, 1, 1, 1), fewest=2, batch=4,

@@ -6,7 +6,7 @@ pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_arc
 
 from sct_rootlets.bundled.examples import UNKNOWN, Example, random_example, random_overview, random_patch  # noqa: E402
 from sct_rootlets.bundled.losses import N_CORD, N_LEVELS, N_ROOTS, rootlets_loss  # noqa: E402
-from sct_rootlets.bundled.tasks import TrainingSettings  # noqa: E402
+from sct_rootlets.bundled.networks import TrainingSettings  # noqa: E402
 from sct_rootlets.bundled.train import Training  # noqa: E402
 from sct_rootlets.errors import ModelError  # noqa: E402
 from sct_rootlets.levels import ROOTS  # noqa: E402

@@ -11,7 +11,7 @@ from nibabel.affines import apply_affine
 
 from sct_rootlets.cli.register import main
 from sct_rootlets.nifti import load_volume, save_volume
-from sct_rootlets.phantom import cervical_anatomy
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 
 def options(phantom_files, template_folder, folder, *more):

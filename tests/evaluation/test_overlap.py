@@ -5,7 +5,8 @@ import pytest
 from ladder import LEVEL_SLICES, PITCH, cord, ladder
 
 from sct_rootlets.evaluation.overlap import Cord, dice, evaluate_scan, hd95, level_ends, slice_f1
-from sct_rootlets.phantom import cervical_anatomy, draw_phantom
+from sct_rootlets.phantom import draw_phantom
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 #: Voxels of 0.5 × 0.8 × 2 mm, turned about an axis.
 OBLIQUE = np.eye(4)

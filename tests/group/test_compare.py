@@ -10,7 +10,8 @@ from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.group.collect import collect
 from sct_rootlets.group.compare import POOLED, compare
 from sct_rootlets.levels import level_value
-from sct_rootlets.phantom import cohort_anatomy, draw_phantom, phantom_grid
+from sct_rootlets.phantom import draw_phantom, phantom_grid
+from sct_rootlets.synthesis.cervical import cohort_anatomy
 
 
 def pair_of(table, vertebral, spinal, pairing="shifted"):

@@ -11,7 +11,7 @@ from sct_rootlets.spinal import DISTANCE_MM
 
 def anatomy_of(seed=4, drift_mm=0.0):
     """A healthy neck; ``drift_mm`` moves all rootlets caudally and leaves everything else as it is."""
-    from sct_rootlets.synthesis.anatomy import AnatomyRanges, random_anatomy
+    from sct_rootlets.synthesis.random_anatomy import AnatomyRanges, random_anatomy
 
     usual = AnatomyRanges(scale=(1.0, 1.0), lean_deg=(0.0, 5.0), bend_deg=(5.0, 15.0), half_width_mm=(6.0, 6.5),
                           half_depth_mm=(3.7, 4.0), canal_gap_mm=(2.5, 3.5), drift_mm=(0.0, 0.0),

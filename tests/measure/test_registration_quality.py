@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sct_rootlets.measure.registration_quality import registration_flags
-from sct_rootlets.phantom import write_template
+from sct_rootlets.output.phantoms import write_template
 from sct_rootlets.registration.quality import Quality
 from sct_rootlets.registration.to_template import register
 

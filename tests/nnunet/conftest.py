@@ -12,7 +12,8 @@ from sct_rootlets.nnunet.dataset import NAME
 from sct_rootlets.nnunet.settings import TrainingSettings
 from sct_rootlets.nnunet.train import results_folder
 from sct_rootlets.nnunet.worker import FINISHED
-from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
+from sct_rootlets.phantom import draw_phantom, phantom_grid
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 AXES = {"01": "RAS", "02": "PSR", "03": "LIA", "04": "RPI"}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sct_rootlets.centerline import Centerline
-from sct_rootlets.phantom import cervical_anatomy
 from sct_rootlets.registration.cordspace import CordSpace
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 RADIUS = 80.0
 

@@ -9,9 +9,10 @@ from nibabel.affines import apply_affine
 
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume
-from sct_rootlets.phantom import cervical_anatomy, draw_phantom, phantom_grid
+from sct_rootlets.phantom import draw_phantom, phantom_grid
 from sct_rootlets.registration.fields import jacobian
 from sct_rootlets.registration.to_template import register
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 TEMPLATE = cervical_anatomy(bend_deg=0, sway_mm=0)
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from sct_rootlets.cli.register import main
 from sct_rootlets.nifti import load_volume, save_volume
-from sct_rootlets.phantom import write_template
+from sct_rootlets.output.phantoms import write_template
 
 STEM = "sub-phantom01_T2w"
 

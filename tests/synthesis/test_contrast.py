@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sct_rootlets.synthesis.contrast import CONTRASTS, Tissue, mp2rage_signal, t2w_signal, tissue_signals
+from sct_rootlets.synthesis.contrast import PROTOCOLS, Tissue, mp2rage_signal, random_contrast, t2w_signal
 
 
 def simulated_mp2rage(t1, density, settings, cycles=40):
@@ -32,7 +32,7 @@ def simulated_mp2rage(t1, density, settings, cycles=40):
 
 @pytest.mark.parametrize("tissue", [Tissue.CSF, Tissue.WHITE, Tissue.FAT])
 def test_mp2rage_equations_agree_with_a_simulation(tissue):
-    from sct_rootlets.synthesis.contrast import _AT_3T, _T1_AT_7T
+    from sct_rootlets.synthesis.contrast import _T1_MS_AT_7T, _T1_T2_DENSITY_AT_3T
 
     settings = {
         "repetition_ms": 5000,
@@ -43,7 +43,7 @@ def test_mp2rage_equations_agree_with_a_simulation(tissue):
         "efficiency": 0.96,
     }
     one, two = mp2rage_signal(**settings)
-    expected = simulated_mp2rage(_T1_AT_7T[tissue], _AT_3T[tissue][2], settings)
+    expected = simulated_mp2rage(_T1_MS_AT_7T[tissue], _T1_T2_DENSITY_AT_3T[tissue][2], settings)
     np.testing.assert_allclose([one[tissue], two[tissue]], expected, rtol=0.02, atol=2e-4)
 
 
@@ -61,15 +61,22 @@ def test_readouts_that_do_not_fit_are_refused():
         mp2rage_signal(inversion_ms=(400, 2400))
 
 
-@pytest.mark.parametrize("contrast", CONTRASTS)
+@pytest.mark.parametrize("contrast", PROTOCOLS)
 def test_signals_are_drawn_again_from_the_same_state(contrast):
-    first, second = (tissue_signals(contrast, np.random.default_rng(3)) for _ in range(2))
-    np.testing.assert_array_equal(first[0], second[0])
-    assert np.abs(first[0]).max() <= 1
-    assert (first[1] is not None) == (contrast == "UNIT1")
+    first, second = (PROTOCOLS[contrast].draw_signals(np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first).max() <= 1
+    assert first.shape == (2 if contrast == "UNIT1" else 1, len(Tissue))
+
+
+def test_contrasts_are_drawn_as_often_as_their_shares_say():
+    rng = np.random.default_rng(0)
+    drawn = [random_contrast(rng) for _ in range(2000)]
+    for name, protocol in PROTOCOLS.items():
+        assert drawn.count(name) / 2000 == pytest.approx(protocol.share, abs=0.04)
 
 
 def test_rootlets_always_differ_from_the_fluid():
     for seed in range(200):
-        signal, _ = tissue_signals("random", np.random.default_rng(seed))
+        (signal,) = PROTOCOLS["random"].draw_signals(np.random.default_rng(seed))
         assert abs(signal[Tissue.WHITE] - signal[Tissue.CSF]) > 0.2

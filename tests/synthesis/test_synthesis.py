@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from sct_rootlets.levels import ROOTS  # noqa: E402
-from sct_rootlets.synthesis.anatomy import random_anatomy  # noqa: E402
+from sct_rootlets.synthesis.random_anatomy import random_anatomy  # noqa: E402
 from sct_rootlets.synthesis.synthesis import _cord_coordinates, synthesize  # noqa: E402
 
 SHAPE, SPACING = (40, 40, 40), (1.0, 1.0, 1.0)

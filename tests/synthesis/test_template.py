@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from sct_rootlets.errors import LabelError  # noqa: E402
 from sct_rootlets.levels import ROOTS  # noqa: E402
-from sct_rootlets.synthesis.anatomy import random_anatomy  # noqa: E402
+from sct_rootlets.synthesis.random_anatomy import random_anatomy  # noqa: E402
 from sct_rootlets.synthesis.synthesis import synthesize  # noqa: E402
 from sct_rootlets.synthesis.template import load_template  # noqa: E402
 

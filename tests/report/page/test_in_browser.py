@@ -493,7 +493,7 @@ def test_entries_of_older_versions_and_damaged_ones(browser, folder, tmp_path):
 
 def test_a_registration_shows_before_and_after_with_flags_of_its_own(browser, phantom_levels, phantom, tmp_path):
     from sct_rootlets.output.page import add_registration
-    from sct_rootlets.phantom import write_template
+    from sct_rootlets.output.phantoms import write_template
     from sct_rootlets.registration.to_template import register
 
     write_template(tmp_path / "template")

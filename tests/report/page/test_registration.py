@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from sct_rootlets.output.page import add_levels, add_registration, read_entries
-from sct_rootlets.phantom import write_template
+from sct_rootlets.output.phantoms import write_template
 from sct_rootlets.registration.to_template import register
 from sct_rootlets.report.page.entry import About
 from sct_rootlets.report.page.registration import registration_entry

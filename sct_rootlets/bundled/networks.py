@@ -1,6 +1,6 @@
-"""What can be trained: on what examples, towards what, and how the result is called."""
+"""The networks that can be trained: the examples, the loss and the classes of each."""
 
-# ruff: noqa: D102, RUF012 (what is overridden is documented in `Task`; nothing changes its dictionaries)
+# ruff: noqa: D102, RUF012 (what is overridden is documented in `Network`; nothing changes its dictionaries)
 
 from __future__ import annotations
 
@@ -26,47 +26,47 @@ from sct_rootlets.bundled.names import Straight, random_straight, real_straight,
 from sct_rootlets.bundled.real import load_real, vary
 from sct_rootlets.models.architecture import plain_unet
 from sct_rootlets.segmentation.straight import N_COLUMNS, N_ROWS, N_SLABS, PIXEL_MM
-from sct_rootlets.synthesis.anatomy import AnatomyRanges
-from sct_rootlets.synthesis.template import Template
+from sct_rootlets.synthesis.random_anatomy import AnatomyRanges
+from sct_rootlets.synthesis.template import TemplateAnatomy
 
-#: Steps from each resolution to the next: rows are more than columns.
+#: Strides from each resolution to the next; the image has more rows than columns.
 NAMES_STRIDES = ([1, 1], [2, 2], [2, 2], [2, 2], [2, 1])
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What training depends on; a checkpoint resumes only under the settings that it was made with.
+    """Settings of a training; a checkpoint resumes only under the settings that it was made with.
 
     Attributes
     ----------
     task : {"rootlets", "overview", "names"}
-        What is learned: rootlets with their levels, roots and the cord; the cord, coarsely; or the names of the cord's
-        segments on the straightened spine.
+        Network that is trained: for rootlets with their levels, roots and the cord; for the cord by segments, on coarse
+        voxels; or for the names of the cord's segments on the straightened spine.
     features : tuple of int
         Channels of the U-Net at each resolution.
     convolutions : tuple of int
-        At each resolution on the way down; there is one on the way up.
+        Number of convolutions at each resolution on the way down; there is one on the way up.
     spacing_mm : float
         Voxel size that the network sees.
     patch : tuple of int
         Voxels of a patch, from superior, anterior and right; rows and columns for names.
     batch : int
-        Patches a step.
+        Patches in each step.
     learning_rate : float
     steps : int
-        Length of the whole training: the learning rate falls to 0 over it.
+        Length of the whole training, over which the learning rate falls to 0.
     bank : int
-        Scans held at most.
+        Greatest number of scans that are held.
     fewest : int
-        Scans held from the start.
+        Number of scans that are held from the start.
     renewal : int
-        Steps after which a new scan comes, and the oldest goes once there are too many.
+        Number of steps after which a new scan is added; the oldest goes once ``bank`` are held.
     template : bool
         Whether half of the scans are made of the labels of PAM50.
     real : tuple of str
         Subjects whose real scans take part.
     real_share : float
-        How often a scan is a real one, where there are any.
+        Share of real scans among all scans, if there are real subjects.
     seed : int
     """
 
@@ -87,7 +87,7 @@ class TrainingSettings:
     seed: int = 0
 
 
-#: What a training is like unless it is said.
+#: Default settings of each network.
 DEFAULTS = {
     "rootlets": TrainingSettings(),
     "overview": TrainingSettings(
@@ -115,21 +115,21 @@ DEFAULTS = {
 }
 
 
-class Task:
-    """Something that can be trained; here, on volumes of one channel.
+class Network:
+    """A network that can be trained; by default, on volumes of one channel.
 
     Attributes
     ----------
     n_outputs : int
         Channels of the network's output.
     shortest : tuple of int
-        Voxels that are left of a real scan at least along each axis.
+        Least number of voxels along each axis of a part of a real scan.
     labels : dict of str to int
         Classes of the network by name, background left out.
     heads : dict of str to slice
-        Channels beyond those of the classes, by name.
+        Output channels beyond those of the classes, by name.
     channels : tuple of str
-        Of the input.
+        Names of the input channels.
     """
 
     n_outputs: int
@@ -139,7 +139,7 @@ class Task:
     channels: tuple[str, ...] = ("MRI",)
 
     def architecture(self, settings: TrainingSettings) -> dict[str, Any]:
-        """nnU-Net's description of the network."""
+        """Describe the network for nnU-Net."""
         return plain_unet(settings.features, settings.convolutions)
 
     def synthetic(
@@ -148,7 +148,7 @@ class Task:
         settings: TrainingSettings,
         device: torch.device,
         ranges: AnatomyRanges,
-        template: Template | None,
+        template: TemplateAnatomy | None,
     ) -> Any:
         """Draw an example."""
         raise NotImplementedError
@@ -158,24 +158,24 @@ class Task:
         return load_real(folder, subject, settings.task, settings.spacing_mm)
 
     def vary(self, example: Any, rng: np.random.Generator) -> Any:
-        """A real example as another scan would have it."""
+        """Change a real example as another scan would show it."""
         return vary(example, rng, self.shortest)
 
     def cut(self, example: Any, settings: TrainingSettings, rng: np.random.Generator) -> list[torch.Tensor]:
-        """Image, channels first, and what is to be learned of it, for `loss`."""
+        """Cut a patch: the image, channels first, and the labels that `loss` takes."""
         image, *labels = random_patch(example, settings.patch, rng)
         return [image[None], *labels]
 
     def loss(self, output: torch.Tensor, *labels: torch.Tensor) -> torch.Tensor:
-        """How far an output is from what is to be learned."""
+        """Compute the loss of an output against its labels."""
         raise NotImplementedError
 
     def spacing(self, settings: TrainingSettings) -> tuple[float, ...]:
-        """Voxel size for the model folder."""
+        """Return the voxel size for the model folder."""
         return (settings.spacing_mm,) * len(settings.patch)
 
 
-class Rootlets(Task):
+class RootletsNetwork(Network):
     """Rootlets with their levels and roots, and the cord.
 
     Of the exported classes, ``lvl2`` is C2, ``lvl9`` is T1, and ``lvl1`` never occurs.
@@ -193,8 +193,8 @@ class Rootlets(Task):
         return rootlets_loss(output, *labels)
 
 
-class Overview(Task):
-    """The cord, coarsely, by segments."""
+class OverviewNetwork(Network):
+    """The cord by segments, on coarse voxels."""
 
     n_outputs = N_SEGMENTS
     shortest = (24, 30, 12)
@@ -207,8 +207,8 @@ class Overview(Task):
         return overview_loss(output, labels[0])
 
 
-class Names(Task):
-    """Names of the cord's segments on the straightened spine: images are small, and a CPU trains in minutes."""
+class NamesNetwork(Network):
+    """Names of the cord's segments on the straightened spine; a CPU trains this network in minutes."""
 
     n_outputs = N_SEGMENTS
     labels = segment_labels()
@@ -234,4 +234,8 @@ class Names(Task):
         return names_loss(output, labels[0])
 
 
-TASKS: dict[str, Task] = {"rootlets": Rootlets(), "overview": Overview(), "names": Names()}
+NETWORK_KINDS: dict[str, Network] = {
+    "rootlets": RootletsNetwork(),
+    "overview": OverviewNetwork(),
+    "names": NamesNetwork(),
+}

@@ -3,7 +3,13 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from sct_rootlets.synthesis.anatomy import HELD_OUT, TRAINING, AnatomyRanges, random_anatomy, random_course
+from sct_rootlets.synthesis.random_anatomy import (
+    HELD_OUT_RANGES,
+    TRAINING_RANGES,
+    AnatomyRanges,
+    random_anatomy,
+    random_course,
+)
 
 
 def attachment(anatomy):
@@ -75,4 +81,4 @@ def test_courses_keep_unit_speed():
 
 def test_the_held_out_population_is_another_one():
     for field in fields(AnatomyRanges):
-        assert getattr(TRAINING, field.name) != getattr(HELD_OUT, field.name), field.name
+        assert getattr(TRAINING_RANGES, field.name) != getattr(HELD_OUT_RANGES, field.name), field.name
