@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sct_rootlets.flags import Flag
 from sct_rootlets.levels import DISC_C2_C3, ROOTS, Level, Levels, disc_name, level_value, paired_levels
 from sct_rootlets.vertebral import Disc
 
@@ -128,7 +129,11 @@ def spinal_middles(discs: dict[int, float], scale: float = 1.0) -> dict[int, flo
 
 
 def level_rows(
-    levels: Levels, reference: Reference, slices: Callable[[Level], tuple[int, int]], n_voxels: Callable[[Level], int]
+    levels: Levels,
+    reference: Reference,
+    slices: Callable[[Level], tuple[int, int]],
+    n_voxels: Callable[[Level], int],
+    flags: Sequence[Flag] = (),
 ) -> list[dict[str, object]]:
     """Make the rows of the level table, one a level.
 
@@ -141,6 +146,8 @@ def level_rows(
         First and last slice of a level, counted from inferior.
     n_voxels : callable
         Number of cord voxels that a level labels.
+    flags : sequence of Flag
+        Plausibility of the levels: what is remarkable of a level goes into its row.
     """
     rows: list[dict[str, object]] = []
     for level in levels.levels:
@@ -164,6 +171,9 @@ def level_rows(
                 "caudal_sd_mm": level.caudal_sd_mm,
                 **{f"n_{root}": level.roots.get(root) for root in ROOTS},
                 "remarks": "; ".join(level.incomplete),
+                "flags": "; ".join(
+                    flag.levels[level.kind, level.name] for flag in flags if (level.kind, level.name) in flag.levels
+                ),
             }
         )
     return rows

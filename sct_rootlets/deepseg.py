@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sct_rootlets.errors import ImageError, SctRootletsError
+from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, VolumeLike
 from sct_rootlets.levels import Levels
 from sct_rootlets.models.weights import Weights
@@ -94,11 +95,14 @@ class SegmentedImage:
         Label maps, in the order of the task's outputs.
     text : str
         Report for the terminal: what was found, and where it was written.
+    flags : tuple of Flag
+        Plausibility of the levels.
     """
 
     image: Path
     outputs: list[Path]
     text: str
+    flags: tuple[Flag, ...] = ()
 
 
 def segment_rootlets(
@@ -202,7 +206,7 @@ def compute_spinal_levels(
     )
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
     if inputs.image is None or not missing:
-        return levels_from_labels(inputs, method, distance_mm)
+        return with_flags(levels_from_labels(inputs, method, distance_mm))
     settings = settings or SegmentationSettings()
     segmenter = segmenter or load_networks(settings)
     segmentation, maps, sidecars = _segment_missing(segmenter, inputs, missing, settings)
@@ -210,7 +214,7 @@ def compute_spinal_levels(
         raise ImageError(f"no rootlets of C2 to T1 were found in {inputs.image.name}, and no discs were given")
     subject = levels_from_labels(replace(inputs, **maps), method, distance_mm)
     named = "rootlets" in missing
-    return replace(
+    subject = replace(
         subject,
         segmented=maps,
         sidecars=sidecars,
@@ -219,6 +223,14 @@ def compute_spinal_levels(
         name_sources=segmentation.name_sources if named else subject.name_sources,
         notes=(*segmentation.notes, *subject.notes),
     )
+    return with_flags(subject)
+
+
+def with_flags(subject: SubjectLevels) -> SubjectLevels:
+    """Judge the plausibility of a subject's levels, for terminal, tables, sidecars and page alike."""
+    from sct_rootlets.measure.quality import level_flags
+
+    return replace(subject, flags=level_flags(subject))
 
 
 def _with_confidence(levels: Levels | None, named: Levels) -> Levels | None:
@@ -412,7 +424,10 @@ def _segment_file(
     output: Path | None,
     page: PageOptions | None,
 ) -> SegmentedImage:
+    from sct_rootlets.output.page import add_levels
     from sct_rootlets.output.segmentation import describe, label_map_sidecar, output_paths, save_label_maps
+    from sct_rootlets.report.page.entry import About
+    from sct_rootlets.segmentation.subject import subject_of_segmentation
 
     inputs = Inputs.load(image=path, discs=discs)
     image = inputs.image
@@ -425,25 +440,17 @@ def _segment_file(
             f"no rootlets of C2 to T1 were found in {image.name}, although a cord of "
             f"{segmentation.centerline.cord_length:.0f} mm was; nothing was written"
         )
+    subject = with_flags(subject_of_segmentation(image, segmentation, inputs.disc_points()))
     model, shown = _describe_model(segmenter), _shown_settings(settings, clean_up)
-    sidecars = [label_map_sidecar(output, image, segmentation, model, shown) for output in task.outputs]
+    sidecars = [label_map_sidecar(output, image, segmentation, model, shown, subject.flags) for output in task.outputs]
     save_label_maps(targets, task.outputs, maps, image, sidecars)
-    lines = [f"{image.name}:", *describe(segmentation), "written:", *(f"  {target}" for target in targets)]
+    flag_lines = [f"note: {flag.note}" for flag in subject.flags if flag.is_raised]
+    lines = [f"{image.name}:", *describe(segmentation), *flag_lines]
+    lines += ["written:", *(f"  {target}" for target in targets)]
     if page is not None:
-        lines.append(f"  {_add_to_page(inputs, segmentation, page)}")
-    return SegmentedImage(path, targets, "\n".join(lines))
-
-
-def _add_to_page(inputs: Inputs, segmentation: Segmentation, page: PageOptions) -> Path:
-    from sct_rootlets.output.page import add_levels
-    from sct_rootlets.report.page.entry import About
-    from sct_rootlets.segmentation.subject import subject_of_segmentation
-
-    image = inputs.image
-    assert image is not None
-    about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset)
-    subject = subject_of_segmentation(image, segmentation, inputs.disc_points())
-    return add_levels(page.folder, subject, about)
+        about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset)
+        lines.append(f"  {add_levels(page.folder, subject, about)}")
+    return SegmentedImage(path, targets, "\n".join(lines), subject.flags)
 
 
 def load_networks(settings: SegmentationSettings) -> Segmenter:

@@ -127,13 +127,26 @@ def spinal_levels(
         dropped = _rootlets_beside(defects, ijk, values, affine, cord_mm, centerline, distance_mm)
         extents, defect_notes = _with_uncertain_ends(extents, defects, dropped, float(rootlets.length.mean()) / 2)
         notes += defect_notes
-    levels = {"extent": _as_extents, "segment": _as_segments, "midgap": _as_midgaps}[method](extents)
     missing = sorted(set(np.unique(values).tolist()) - set(rootlets.value.tolist()))
     notes += [
         f"{level_name(value, 'spinal')}: none of its rootlets lies within {distance_mm:g} mm of the cord: left out"
         for value in missing
     ]
-    return Levels("spinal", method, tuple(levels), tuple(notes + overlap_notes))
+    return redefine_levels(Levels("spinal", "extent", tuple(extents), tuple(notes + overlap_notes)), method)
+
+
+def redefine_levels(extents: Levels, method: Method) -> Levels:
+    """Turn levels by method ``extent`` into those of another method.
+
+    Parameters
+    ----------
+    extents : Levels
+        Result of `spinal_levels` by method ``extent``.
+    method : {"segment", "extent", "midgap"}
+        See `spinal_levels`.
+    """
+    define = {"extent": _as_extents, "segment": _as_segments, "midgap": _as_midgaps}[method]
+    return replace(extents, method=method, levels=tuple(define(list(extents.levels))))
 
 
 def _check_values(values: np.ndarray) -> None:

@@ -7,6 +7,7 @@ in order and writes what comes out.
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from nibabel.affines import apply_affine
 
 from sct_rootlets.bids import output_prefix
 from sct_rootlets.centerline import Centerline, along_cord, fit_centerline
-from sct_rootlets.cord_mask import Sections, find_mask_defects, implausible_sections, measure_sections, nested_labels
+from sct_rootlets.cord_mask import MaskDefect, find_mask_defects, implausible_sections, measure_sections, nested_labels
 from sct_rootlets.correspondence import (
     PAIR_COLUMNS,
     Pair,
@@ -27,11 +28,12 @@ from sct_rootlets.correspondence import (
     pair_rows,
 )
 from sct_rootlets.errors import LabelError
+from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_same_grid, labelled_voxels, slice_range
 from sct_rootlets.levels import Kind, Level, Levels
 from sct_rootlets.nifti import load_volume
 from sct_rootlets.sidecar import read_name_sources
-from sct_rootlets.spinal import DISTANCE_MM, Method, spinal_levels
+from sct_rootlets.spinal import DISTANCE_MM, METHODS, Method, redefine_levels, spinal_levels
 from sct_rootlets.vertebral import (
     Disc,
     border_points,
@@ -67,6 +69,14 @@ class SubjectLevels:
         The inputs.
     settings : dict
         What the levels were computed with, for the sidecar.
+    extents : Levels, optional
+        Spinal levels by method ``extent``, which plausibility is judged by whatever the method of `spinal`.
+    mask_defects : tuple of MaskDefect
+        Where the cord mask is missing or too thin.
+    mask_problems : tuple of str
+        Why the cord mask does not show one whole cord, one line each.
+    flags : tuple of Flag
+        Plausibility of the levels (`sct_rootlets.measure.quality.level_flags`), where it was judged.
     name_sources : tuple of str, optional
         Sources of evidence that decided the names of spinal levels; None where they are not known.
     notes : tuple of str
@@ -88,6 +98,10 @@ class SubjectLevels:
     sources: dict[str, Volume]
     settings: dict[str, object]
     notes: tuple[str, ...]
+    extents: Levels | None = None
+    mask_defects: tuple[MaskDefect, ...] = ()
+    mask_problems: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
     name_sources: tuple[str, ...] | None = None
     segmented: dict[str, Volume] = field(default_factory=dict)
     sidecars: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -169,7 +183,7 @@ class SubjectLevels:
     def level_rows(self, levels: Levels) -> list[dict[str, object]]:
         """Rows of the level table for one kind of level."""
         counts = np.bincount(levels.label(self.cord_arc), minlength=256)
-        return level_rows(levels, self.reference, self._slices, lambda level: int(counts[level.value]))
+        return level_rows(levels, self.reference, self._slices, lambda level: int(counts[level.value]), self.flags)
 
     def pair_rows(self) -> list[dict[str, object]]:
         """Rows of the correspondence table."""
@@ -318,6 +332,8 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
     ValueError
         If the cord, or both rootlets and discs, are not given.
     """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
     if inputs.cord is None:
         raise ValueError("give the cord mask")
     if inputs.rootlets is None and not inputs.has_discs:
@@ -325,26 +341,23 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
     mask, notes = binary_mask(inputs.cord)
     cord = replace(inputs.cord, data=mask)
     notes += _orientation_notes(inputs.cord)
-    nested = nested_labels(inputs.cord)
-    if nested is not None:
-        notes.append(
-            f"{inputs.cord.name} holds one region (value {nested[1]}) around another ({nested[0]}), such as the spinal "
-            "canal around the cord: give the cord alone"
-        )
     centerline, line_notes = _fit_cord(cord, inputs.centerline)
     notes += line_notes
     sections = measure_sections(cord.data, cord.affine, centerline)
-    notes += implausible_sections(cord.data, cord.affine, centerline, sections)
+    problems = _nested_label_problems(inputs.cord)
+    problems += implausible_sections(cord.data, cord.affine, centerline, sections)
     pmj_arc = None
     if inputs.pmj is not None:
         centerline, pmj_arc = _extend_to_pmj(centerline, inputs.pmj)
     discs: list[Disc] = []
-    spinal = vertebral = None
+    spinal = extents = vertebral = None
+    defects = find_mask_defects(sections)
     if inputs.has_discs:
         discs, disc_notes = place_discs(inputs.disc_points(), centerline, cord.affine)
         vertebral = vertebral_levels(discs, centerline.cord_length, disc_notes)
     if inputs.rootlets is not None:
-        spinal = _spinal_levels(inputs.rootlets, cord, centerline, method, distance_mm, sections)
+        extents = _spinal_extents(inputs.rootlets, cord, centerline, distance_mm, defects)
+        spinal = redefine_levels(extents, method)
     name_sources = None if inputs.rootlets is None else read_name_sources(inputs.rootlets.path)
     for levels in (spinal, vertebral):
         if levels is not None:
@@ -368,9 +381,24 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
         image=inputs.image,
         sources=inputs.volumes,
         settings={"Method": method, "DistanceMillimeters": distance_mm},
+        extents=extents,
+        mask_defects=tuple(defects),
+        mask_problems=tuple(problems),
         name_sources=name_sources,
         notes=tuple(notes),
     )
+
+
+def _nested_label_problems(cord: Volume) -> list[str]:
+    """Say that a map in place of a cord mask holds one region around another."""
+    nested = nested_labels(cord)
+    if nested is None:
+        return []
+    inner, outer = nested
+    return [
+        f"{cord.name} holds one region (value {outer}) around another ({inner}), such as the spinal canal around the "
+        "cord: give the cord alone"
+    ]
 
 
 def _orientation_notes(cord: Volume) -> list[str]:
@@ -402,8 +430,8 @@ def _extend_to_pmj(centerline: Centerline, pmj: Volume) -> tuple[Centerline, flo
     return extended, float(extended.project(point).arc[0])
 
 
-def _spinal_levels(
-    rootlets: Volume, cord: Volume, centerline: Centerline, method: Method, distance_mm: float, sections: Sections
+def _spinal_extents(
+    rootlets: Volume, cord: Volume, centerline: Centerline, distance_mm: float, defects: Sequence[MaskDefect]
 ) -> Levels:
     ijk, values = labelled_voxels(rootlets)
     cord_mm = apply_affine(cord.affine, np.argwhere(cord.data))
@@ -414,9 +442,9 @@ def _spinal_levels(
         rootlets.data.shape,
         cord_mm,
         centerline,
-        method,
+        "extent",
         distance_mm,
-        find_mask_defects(sections),
+        defects,
     )
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, command_parser
+from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, add_strict, command_parser, strict_status
 from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def get_parser() -> argparse.ArgumentParser:
         "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figure (default: 1)"
     )
     add_qc(optional)
+    add_strict(optional)
     optional.add_argument(
         "-published-csv",
         action="store_true",
@@ -129,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = get_parser()
 
-    def command(arguments: argparse.Namespace) -> None:
+    def command(arguments: argparse.Namespace) -> int:
         if arguments.i is None and arguments.s is None:
             parser.error("give an image (-i), or the cord mask (-s) with -rootlets, -ldisc or both")
         if arguments.ldisc is not None and arguments.vertfile is not None:
@@ -155,6 +156,7 @@ def main(argv: list[str] | None = None) -> int:
 
             for path in stale_outputs(arguments.ofolder, subject.prefix, written):
                 say(f"note: {path} is of an earlier run, and was not written anew")
+        return strict_status(arguments, subject.flags)
 
     return run(parser, argv, command)
 
@@ -228,6 +230,7 @@ def summary(subject: SubjectLevels) -> str:
         lines.append(f"vertebral minus spinal midpoint, in mm (shifted pairs{published}):")
         lines += [f"  {pair.name:<6}{pair.difference_mm:+6.1f} ± {pair.difference_sd_mm:.1f}" for pair in shifted]
     lines += [f"note: {note}" for note in subject.notes]
+    lines += [f"note: {flag.note}" for flag in subject.flags if flag.is_raised]
     return "\n".join(lines)
 
 

@@ -7,10 +7,23 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, command_parser, page_options, positive
+from sct_rootlets.cli.parsers import (
+    MODEL_HELP,
+    add_misc,
+    add_qc,
+    add_strict,
+    command_parser,
+    page_options,
+    positive,
+    strict_status,
+)
 from sct_rootlets.cli.run import run, say
 from sct_rootlets.segmentation.tasks import TASKS, Task
+
+if TYPE_CHECKING:
+    from sct_rootlets.flags import Flag
 
 EXAMPLES = """\
   sct_deepseg rootlets -i sub-01_T2w.nii.gz
@@ -62,6 +75,7 @@ def get_task_parser(name: str) -> argparse.ArgumentParser:
     optional.add_argument("-remove-small", metavar="<size>", type=piece_size,
                           help="remove pieces smaller than this, such as 1mm3 or 5vox")  # fmt: skip
     add_qc(optional)
+    add_strict(optional)
     optional.add_argument("-install", action="store_true",
                           help="install the model that -model names (see: sct_rootlets models list); the bundled one "
                           "comes with the package")  # fmt: skip
@@ -131,7 +145,7 @@ def _without_task(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         say(f"{name}: {task.description}", f"  {task.details}", "")
 
 
-def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Namespace) -> None:
+def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Namespace) -> int:
     if arguments.custom_url and not arguments.install:
         parser.error("-custom-url goes with -install")
     if arguments.install:
@@ -139,7 +153,7 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
 
         arguments.model = install(arguments.model, arguments.custom_url or (), progress=bool(arguments.v))
         if not arguments.i:
-            return
+            return 0
     if not arguments.i:
         parser.error("give an image: -i <file>")
     if arguments.o is not None and len(arguments.i) > 1:
@@ -151,6 +165,7 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
     settings = SegmentationSettings(
         model=arguments.model, device=arguments.device, threads=arguments.threads, mirror=arguments.test_time_aug
     )
+    flags: list[Flag] = []
     for result in segment_files(
         [Path(path) for path in arguments.i],
         task,
@@ -163,6 +178,8 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
     ):
         if arguments.v:
             say(result.text)
+        flags += result.flags
+    return strict_status(arguments, flags)
 
 
 if __name__ == "__main__":

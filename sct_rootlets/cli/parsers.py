@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sct_rootlets.deepseg import PageOptions
+    from sct_rootlets.flags import Flag
+
+#: Exit status with ``-strict`` after an implausible result.
+EXIT_IMPLAUSIBLE = 3
 
 MODEL_HELP = (
     "name of an installed model of rootlets (sct_rootlets models list), or an nnU-Net model folder with classes lvl1, "
@@ -73,6 +79,20 @@ def add_qc(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-qc-subject", metavar="<name>", help="what the page calls the subject (default: sub-... of the file's name)"
     )
+
+
+def add_strict(group: argparse._ArgumentGroup) -> None:
+    """Add ``-strict``."""
+    group.add_argument(
+        "-strict",
+        action="store_true",
+        help="exit with status 3, after everything is written, if a flag says that a result is implausible",
+    )
+
+
+def strict_status(arguments: argparse.Namespace, flags: Sequence[Flag]) -> int:
+    """Exit status of a command whose results are written: 3 with ``-strict`` if a flag is bad, else 0."""
+    return EXIT_IMPLAUSIBLE if arguments.strict and any(flag.state == "bad" for flag in flags) else 0
 
 
 def page_options(arguments: argparse.Namespace) -> PageOptions | None:

@@ -43,7 +43,7 @@ def _terminated_as_failed() -> Iterator[None]:
 def run(
     parser: argparse.ArgumentParser,
     argv: list[str] | None,
-    command: Callable[[argparse.Namespace], None],
+    command: Callable[[argparse.Namespace], int | None],
     interrupted: str = "nothing was written",
 ) -> int:
     """Parse arguments and run a command; errors become one line.
@@ -55,14 +55,15 @@ def run(
     argv : list of str, optional
         Arguments of the command; by default those of the process.
     command : callable
-        Function of the parsed arguments.
+        Function of the parsed arguments; may return an exit status.
     interrupted : str
         State of the outputs after an interrupt, for the message.
 
     Returns
     -------
     int
-        Exit status: 0, 1 after an error, 130 after an interrupt. After SIGTERM the process ends with 143.
+        Exit status: 0 or what the command returns, 1 after an error, 130 after an interrupt. After SIGTERM the process
+        ends with 143.
     """
     for stream in (sys.stdout, sys.stderr):  # a letter that the terminal cannot show is replaced
         if hasattr(stream, "reconfigure"):
@@ -71,19 +72,18 @@ def run(
     os.environ["MPLBACKEND"] = "Agg"  # figures go into files, whatever backend the user has chosen
     with _terminated_as_failed():
         if arguments.v == 2:
-            command(arguments)
-            return 0
+            return command(arguments) or 0
         return _run_with_one_line_errors(parser.prog, arguments, command, interrupted)
 
 
 def _run_with_one_line_errors(
-    prog: str, arguments: argparse.Namespace, command: Callable[[argparse.Namespace], None], interrupted: str
+    prog: str, arguments: argparse.Namespace, command: Callable[[argparse.Namespace], int | None], interrupted: str
 ) -> int:
     """Run a command, print each expected error as one line, and return the exit status."""
     from sct_rootlets.errors import SctRootletsError
 
     try:
-        command(arguments)
+        return command(arguments) or 0
     except SctRootletsError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return 1
@@ -97,4 +97,3 @@ def _run_with_one_line_errors(
         if stop.code == EXIT_TERMINATED:
             print(f"{prog}: terminated; {interrupted}", file=sys.stderr)
         raise
-    return 0

@@ -5,20 +5,17 @@ The limits tell a reviewer where to look first. They are not validated as a test
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
 from sct_rootlets.centerline import Centerline
-from sct_rootlets.correspondence import LEVEL_PITCH_MM, published_bias
+from sct_rootlets.correspondence import LEVEL_PITCH_MM, Pair, correspond, published_bias
+from sct_rootlets.flags import Flag, State, grade
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Level, level_name
 from sct_rootlets.straighten import surface_radius, unroll
 from sct_rootlets.subject import SubjectLevels
-
-State = Literal["ok", "look", "bad", "none"]
 
 # Limits of a value, for `grade`: up to where it is fine, and beyond which it is bad.
 #: Probability of a level's name.
@@ -29,6 +26,10 @@ CORD_LENGTH_LIMITS_MM = (80.0, 50.0)
 #: Distance of a level from where it is expected: beyond the first limit it is nearer to the place of a neighbour than
 #: to its own; beyond the second, three quarters of the way, its name is most likely wrong.
 DEVIATION_LIMITS_MM = (LEVEL_PITCH_MM / 2, 0.75 * LEVEL_PITCH_MM)
+#: Length of a spinal level by method ``extent``: root entry zones of PAM50 and six healthy adults measure 5-16 mm.
+SPINAL_LENGTH_LIMITS_MM = {"short": (4.0, 2.0), "long": (18.0, 24.0)}
+#: Length of a vertebra with its disc: 13-23 mm in PAM50 and six healthy adults (C3 to T2), down to 8 mm in children.
+VERTEBRAL_LENGTH_LIMITS_MM = {"short": (9.0, 6.0), "long": (30.0, 40.0)}
 #: Brightness just outside the cord minus inside, in standard deviations of the noise: rootlets show where they differ.
 CONTRAST_LIMITS_SD = (3.0, 1.5)
 
@@ -37,32 +38,6 @@ SAMPLING_MM, SAMPLING_DEG = 1.0, 15.0
 #: Distance of the samples outside the cord from its surface, and of those inside from its centerline, as shares of the
 #: radius.
 OUTSIDE_MM, INSIDE_RADIUS_SHARES = 1.5, (0.25, 0.5)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flag:
-    """One property of a scan.
-
-    Attributes
-    ----------
-    key, title : str
-        Name of the flag in files, and on the page.
-    value : float or None
-        Number that scans are sorted by.
-    text : str
-        Content of the flag's cell in the table.
-    state : {"ok", "look", "bad", "none"}
-        Grade of the value; ``none`` if the value is not known.
-    why : str
-        Meaning of the value.
-    """
-
-    key: str
-    title: str
-    value: float | None = None
-    text: str = "–"
-    state: State = "none"
-    why: str
 
 
 def level_flags(subject: SubjectLevels) -> tuple[Flag, ...]:
@@ -84,27 +59,9 @@ def level_flags(subject: SubjectLevels) -> tuple[Flag, ...]:
         _length_flag(subject),
         _contrast_flag(subject),
         _deviation_flag(subject),
+        _level_length_flag(subject),
+        _mask_flag(subject),
     )
-
-
-def grade(value: float, good: float, poor: float) -> State:
-    """Grade a value by two limits.
-
-    Parameters
-    ----------
-    value : float
-    good, poor : float
-        Limits of ``"ok"`` and of ``"look"``, themselves included. Low values are good if `good` is the lower limit,
-        else high values are.
-
-    Examples
-    --------
-    >>> grade(0.7, 0.8, 0.5), grade(12.0, 7.0, 11.0)
-    ('look', 'bad')
-    """
-    if good > poor:
-        value, good, poor = -value, -good, -poor
-    return "ok" if value <= good else "look" if value <= poor else "bad"
 
 
 def _spinal(subject: SubjectLevels) -> tuple[Level, ...]:
@@ -235,23 +192,47 @@ def _deviation_flag(subject: SubjectLevels) -> Flag:
     if not distances:
         return Flag(key=key, title=title, why="how far level midpoints are from where they are expected")
     name, furthest = max(distances.items(), key=lambda item: abs(item[1]))
-    against = "vertebrae, as published" if subject.shifted_pairs else "their neighbours (no discs are known)"
+    good, poor = DEVIATION_LIMITS_MM
+    if _pairs_by_extent(subject):
+        against = (
+            "against the vertebrae: the published median differences at the ends, 0.00 and 8.15 mm, and those of PAM50 "
+            "between them; the published spread is not known"
+        )
+    else:
+        against = f"from their neighbours, {LEVEL_PITCH_MM:g} mm a level (no discs are known)"
     return Flag(
         key=key,
         title=title,
         value=abs(furthest),
         text=f"{furthest:+.1f}  {name}",
-        state=grade(abs(furthest), *DEVIATION_LIMITS_MM),
-        why=f"largest distance of a level's midpoint from where it is expected by {against}; positive is more caudal",
+        state=grade(abs(furthest), good, poor),
+        why=(
+            f"largest distance of a level's midpoint (method extent) from where it is expected {against}; positive is "
+            f"more caudal. The limits, {good:g} and {poor:.1f} mm, are a half and three quarters of the distance "
+            "between levels: beyond them a name is probably one off, of the rootlets or of the discs"
+        ),
+        levels={
+            ("spinal", level): f"deviation {distance:+.1f} mm"
+            for level, distance in distances.items()
+            if abs(distance) > good and level in {spinal.name for spinal in _spinal(subject)}
+        },
     )
 
 
+def _pairs_by_extent(subject: SubjectLevels) -> list[Pair]:
+    """Shifted pairs of the vertebral levels with the spinal levels by method ``extent``."""
+    extents = subject.extents or subject.spinal
+    if extents is None or subject.vertebral is None:
+        return []
+    return [pair for pair in correspond(extents, subject.vertebral) if pair.pairing == "shifted"]
+
+
 def deviations(subject: SubjectLevels) -> dict[str, float]:
-    """Measure how far midpoints of spinal levels are from where they are expected.
+    """Measure how far midpoints of spinal levels, by method ``extent``, are from where they are expected.
 
     With vertebrae, a level is expected at the published distance from the vertebra that it is compared with
-    (`sct_rootlets.correspondence.published_bias`, arXiv 2509.16255); without them, at `LEVEL_PITCH_MM` a level from the level
-    above it.
+    (`sct_rootlets.correspondence.published_bias`, arXiv 2509.16255), whose levels are those of method ``extent``;
+    without them, at `LEVEL_PITCH_MM` a level from the level above it.
 
     Parameters
     ----------
@@ -263,12 +244,64 @@ def deviations(subject: SubjectLevels) -> dict[str, float]:
         mm by name, positive where a level lies more caudally.
     """
     expected = published_bias()
-    pairs = {(pair.vertebral.name, pair.spinal.name): pair for pair in subject.shifted_pairs}
+    pairs = {(pair.vertebral.name, pair.spinal.name): pair for pair in _pairs_by_extent(subject)}
     if pairs:
         return {names[1]: expected[names] - pair.difference_mm for names, pair in pairs.items() if names in expected}
+    extents = subject.extents or subject.spinal
+    levels = () if extents is None else extents.levels
     return {
         f"{above.name}–{below.name}": below.midpoint_mm
         - above.midpoint_mm
         - LEVEL_PITCH_MM * (below.value - above.value)
-        for above, below in pairwise(_spinal(subject))
+        for above, below in pairwise(levels)
     }
+
+
+def _level_length_flag(subject: SubjectLevels) -> Flag:
+    """Grade the lengths of spinal levels by method ``extent`` and of vertebrae; incomplete levels may be short."""
+    key, title = "level_length", "level length (mm)"
+    short, long_ = SPINAL_LENGTH_LIMITS_MM.values()
+    v_short, v_long = VERTEBRAL_LENGTH_LIMITS_MM.values()
+    why = (
+        f"lengths of levels: usual are {short[0]:g} to {long_[0]:g} mm of spinal levels (method extent) and "
+        f"{v_short[0]:g} to {v_long[0]:g} mm of vertebrae, from PAM50 and six healthy adults, with room for children"
+    )
+    graded: list[tuple[State, str, Level]] = []
+    kinds = (
+        (subject.extents or subject.spinal, SPINAL_LENGTH_LIMITS_MM),
+        (subject.vertebral, VERTEBRAL_LENGTH_LIMITS_MM),
+    )
+    for levels, limits in kinds:
+        for level in () if levels is None else levels.levels:
+            state = grade(level.length_mm, *limits["long"])
+            if state == "ok" and not level.incomplete:
+                state = grade(level.length_mm, *limits["short"])
+            graded.append((state, levels.kind if levels is not None else "", level))
+    if not graded:
+        return Flag(key=key, title=title, why=why)
+    raised = [(state, kind, level) for state, kind, level in graded if state != "ok"]
+    worst: State = "bad" if any(state == "bad" for state, _, _ in raised) else "look" if raised else "ok"
+    text = ", ".join(f"{kind} {level.name} {level.length_mm:.1f}" for _, kind, level in raised) or "usual"
+    return Flag(
+        key=key,
+        title=title,
+        value=float(len(raised)),
+        text=text,
+        state=worst,
+        why=why,
+        levels={(kind, level.name): f"length {level.length_mm:.1f} mm" for _, kind, level in raised},
+    )
+
+
+def _mask_flag(subject: SubjectLevels) -> Flag:
+    problems, defects = subject.mask_problems, subject.mask_defects
+    texts = [*problems, *(f"{defect.kind} over {defect.length_mm:.0f} mm" for defect in defects)]
+    state: State = "bad" if problems else "look" if defects else "ok"
+    return Flag(
+        key="mask",
+        title="cord mask",
+        value=float(len(texts)),
+        text="; ".join(texts) or "whole",
+        state=state,
+        why="whether the mask shows one whole cord along its length",
+    )

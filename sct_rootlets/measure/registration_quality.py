@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sct_rootlets.measure.quality import DEVIATION_LIMITS_MM, Flag, grade
+from sct_rootlets.flags import Flag, grade
+from sct_rootlets.measure.quality import DEVIATION_LIMITS_MM
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration

@@ -12,6 +12,7 @@ import numpy as np
 from sct_rootlets.bids import LABEL_ENDINGS, LABEL_NAMES, PUBLISHED_ENDINGS, SEGMENTED_KINDS, TABLE_ENDING
 from sct_rootlets.correspondence import PAIR_COLUMNS, PUBLISHED_COLUMNS, published_rows
 from sct_rootlets.errors import SctRootletsError
+from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Levels, level_color
 from sct_rootlets.nifti import save_labels
@@ -94,6 +95,7 @@ def _save_map(folder: Path, prefix: str, subject: SubjectLevels, levels: Levels)
         **subject.settings,
         **({} if subject.name_sources is None else {"NamesFromDiscs": "discs" in subject.name_sources}),
         "Reference": subject.reference.name,
+        **({"Flags": sidecar_flags(subject.flags)} if subject.flags else {}),
         "Notes": list(subject.notes),
     }
     write_json(folder / f"{stem}.json", sidecar)

@@ -10,6 +10,7 @@ import numpy as np
 
 from sct_rootlets.bids import stem
 from sct_rootlets.errors import ImageError
+from sct_rootlets.flags import Flag, sidecar_flags
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name
 from sct_rootlets.nifti import save_labels
@@ -91,6 +92,7 @@ def label_map_sidecar(
     segmentation: Segmentation,
     model: Mapping[str, Any],
     settings: Mapping[str, Any],
+    flags: Sequence[Flag] = (),
 ) -> dict[str, Any]:
     """Sidecar of a label map: what it is, how it came about, and how sure its names are.
 
@@ -104,6 +106,8 @@ def label_map_sidecar(
         Name, version and hashes of the model that ran.
     settings : dict
         Settings that change the map, as the sidecar gives them.
+    flags : sequence of Flag
+        Plausibility of the levels.
     """
     return {
         "Description": output.description,
@@ -121,6 +125,7 @@ def label_map_sidecar(
             }
             for level in segmentation.spinal.levels
         ],
+        **({"Flags": sidecar_flags(flags)} if flags else {}),
         "Notes": list(segmentation.notes),
     }
 

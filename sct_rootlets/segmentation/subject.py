@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from nibabel.affines import apply_affine
 
 from sct_rootlets.correspondence import choose_reference
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import Volume
+from sct_rootlets.image import Volume, labelled_voxels
 from sct_rootlets.levels import ROOTS, Level, Levels
-from sct_rootlets.spinal import incomplete_reasons
+from sct_rootlets.spinal import incomplete_reasons, spinal_levels
 from sct_rootlets.subject import SubjectLevels
 from sct_rootlets.vertebral import Disc, place_discs, vertebral_levels
 
@@ -54,6 +55,7 @@ def subject_of_segmentation(
         with contextlib.suppress(LabelError):
             vertebral = vertebral_levels(discs, line.cord_length, notes)
     levels = tuple(_with_evidence(level, segmentation) for level in segmentation.spinal.levels)
+    extents = _extents(volume, segmentation)
     return SubjectLevels(
         cord=replace(volume, data=segmentation.cord, name="cord", path=None),
         centerline=line,
@@ -65,8 +67,23 @@ def subject_of_segmentation(
         image=volume,
         sources={"image": volume},
         settings={"Method": "attachment"},
+        extents=extents,
         notes=segmentation.notes,
     )
+
+
+def _extents(volume: Volume, segmentation: Segmentation) -> Levels | None:
+    """Compute the spinal levels by method ``extent``, which plausibility is judged by; None where there are none."""
+    if not segmentation.rootlets.any():
+        return None
+    ijk, values = labelled_voxels(replace(volume, data=segmentation.rootlets))
+    cord_mm = apply_affine(volume.affine, np.argwhere(segmentation.cord))
+    try:
+        return spinal_levels(
+            ijk, values, volume.affine, volume.data.shape, cord_mm, segmentation.centerline, method="extent"
+        )
+    except LabelError:
+        return None
 
 
 def _with_evidence(level: Level, segmentation: Segmentation) -> Level:

@@ -7,9 +7,10 @@ from subjects import with_confidence
 from sct_rootlets import compute_spinal_levels
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import LEVEL_PITCH_MM
+from sct_rootlets.flags import grade
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Level, Levels
-from sct_rootlets.measure.quality import csf_cord_contrast, deviations, grade, level_flags
+from sct_rootlets.measure.quality import csf_cord_contrast, deviations, level_flags
 
 
 def flag(subject, key):
@@ -66,11 +67,11 @@ def expected_pitch(subject, value):
 
 def test_without_discs_levels_are_judged_by_their_neighbours(phantom_levels):
     alone = replace(phantom_levels, vertebral=None, discs=[])
-    middles = {level.name: level.midpoint_mm for level in alone.spinal.levels}
+    middles = {level.name: level.midpoint_mm for level in alone.extents.levels}
     assert deviations(alone)["C5–C6"] == pytest.approx(middles["C6"] - middles["C5"] - LEVEL_PITCH_MM)
     assert "neighbours" in flag(alone, "deviation").why
-    gap = [level for level in alone.spinal.levels if level.name != "C5"]
-    left_out = replace(alone, spinal=replace(alone.spinal, levels=tuple(gap)))
+    gap = [level for level in alone.extents.levels if level.name != "C5"]
+    left_out = replace(alone, extents=replace(alone.extents, levels=tuple(gap)))
     assert deviations(left_out)["C4–C6"] == pytest.approx(middles["C6"] - middles["C4"] - 2 * LEVEL_PITCH_MM)
 
 
@@ -133,5 +134,5 @@ def test_flags_need_no_level_at_all(phantom_levels):
     empty = Levels("spinal", "extent", ())
     assert flag(replace(phantom_levels, spinal=empty, rootlets=None), "complete").state == "none"
     single = Levels("spinal", "extent", (Level(5, "spinal", 10, 20, 1, 1),))
-    alone = replace(phantom_levels, spinal=single, vertebral=None, rootlets=None)
+    alone = replace(phantom_levels, spinal=single, extents=single, vertebral=None, rootlets=None)
     assert flag(alone, "deviation").state == "none"

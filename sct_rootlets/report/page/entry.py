@@ -16,7 +16,7 @@ from PIL import Image
 
 from sct_rootlets.bids import stem
 from sct_rootlets.levels import Level, disc_name, level_color
-from sct_rootlets.measure.quality import Flag, level_flags
+from sct_rootlets.measure.quality import level_flags
 from sct_rootlets.report.page.mosaic import TITLE, Cut, mosaic
 from sct_rootlets.report.page.picture import View
 from sct_rootlets.report.page.views import VIEWS, views_along
@@ -131,7 +131,7 @@ def make_entry(subject: SubjectLevels, about: About) -> Entry:
     facts = {
         "format": FORMAT_VERSION,
         **asdict(about),
-        "flags": {flag.key: _flag_facts(flag) for flag in level_flags(subject)},
+        "flags": {flag.key: flag.as_facts() for flag in subject.flags or level_flags(subject)},
         "method": None if subject.spinal is None else subject.spinal.method,
         "reference": subject.reference.name,
         "referenceArc": _round_mm(subject.reference.arc_mm),
@@ -153,12 +153,6 @@ def make_entry(subject: SubjectLevels, about: About) -> Entry:
 
 def _round_mm(value: float) -> float:
     return round(float(value), 2)
-
-
-def _flag_facts(flag: Flag) -> dict[str, object]:
-    """Describe a flag for JSON, which has no infinite values."""
-    value = flag.value
-    return {**asdict(flag), "value": None if value is None or not np.isfinite(value) else round(value, 3)}
 
 
 def _cut_facts(subject: SubjectLevels, cut: Cut) -> dict[str, object]:

@@ -28,7 +28,7 @@ def registration_entry(registration: Registration, about: About) -> Entry:
         "format": FORMAT_VERSION,
         **asdict(about),
         "kind": "registration",
-        "flags": {flag.key: asdict(flag) for flag in registration_flags(registration)},
+        "flags": {flag.key: flag.as_facts() for flag in registration_flags(registration)},
         "levels": [],
         "views": {"registration": {"width": width, "height": height}},
         "notes": list(registration.notes),
