@@ -6,7 +6,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
     from sct_rootlets.correspondence import correspond
     from sct_rootlets.deepseg import levels_of_image, segment_rootlets
     from sct_rootlets.errors import DatasetError, ImageError, LabelError, ModelError, SctRootletsError
-    from sct_rootlets.evaluation.study import evaluate_files, evaluate_raters, evaluate_repeats
+    from sct_rootlets.evaluation.raters import evaluate_raters
+    from sct_rootlets.evaluation.references import evaluate_files
+    from sct_rootlets.evaluation.repeats import evaluate_repeats
     from sct_rootlets.group.compare import GroupLevels, group_levels
     from sct_rootlets.image import Volume
     from sct_rootlets.levels import Level, Levels, level_color, level_name, level_value
@@ -31,9 +33,9 @@ _HOME = {
     "Volume": "image",
     "compute_spinal_levels": "subject",
     "correspond": "correspondence",
-    "evaluate_files": "evaluation.study",
-    "evaluate_raters": "evaluation.study",
-    "evaluate_repeats": "evaluation.study",
+    "evaluate_files": "evaluation.references",
+    "evaluate_raters": "evaluation.raters",
+    "evaluate_repeats": "evaluation.repeats",
     "fit_centerline": "centerline",
     "group_levels": "group.compare",
     "level_color": "levels",

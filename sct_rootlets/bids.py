@@ -24,6 +24,10 @@ KINDS = {
     "discs": ("discs", "disc"),
     "pmj": ("pmj",),
 }
+#: Values of the ``label-`` entity of maps of spinal and vertebral levels.
+LABEL_NAMES = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
+#: Ending of a level table.
+TABLE_ENDING = "_levels.csv"
 #: Where labels lie in a BIDS folder.
 LABELS = "derivatives/labels"
 _ENDINGS = (".nii.gz", ".nii")

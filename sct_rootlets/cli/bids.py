@@ -193,7 +193,7 @@ class _Progress:
 def _group(arguments: argparse.Namespace) -> None:
     from sct_rootlets.cohort.plan import make_plan
     from sct_rootlets.cohort.run import run_group
-    from sct_rootlets.output.group import text_summary
+    from sct_rootlets.report.group_summary import text_summary
 
     bids, out = Path(arguments.bids), Path(arguments.out)
     plan = make_plan(bids, out, [Path(folder) for folder in arguments.labels], _filter(arguments))

@@ -90,7 +90,7 @@ def run_group(
     DatasetError
         If nothing is done, or scans do not belong together.
     """
-    from sct_rootlets.group.collect import TABLE_ENDING
+    from sct_rootlets.bids import TABLE_ENDING
     from sct_rootlets.group.compare import group_levels
     from sct_rootlets.output.group import save_group
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
 from sct_rootlets.correspondence import PAIR_COLUMNS, PUBLISHED_COLUMNS, published_rows
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume
@@ -24,10 +25,6 @@ PUBLISHED_ENDINGS = {"spinal": "rootlets_pmj_distance.csv", "vertebral": "pmj_di
 
 #: Endings of label maps that were segmented on the way.
 SEGMENTED_ENDINGS = {"cord": "label-SC_seg.nii.gz", "rootlets": "label-rootlets_dseg.nii.gz"}
-
-
-#: Names of the label maps in BIDS file names.
-LABEL_NAMES: dict[str, str] = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
 
 
 def save_levels(
@@ -112,7 +109,7 @@ def _save_tables(folder: Path, prefix: str, subject: SubjectLevels, published: b
     """Write the level table, the correspondence table, and the tables of the published scripts."""
     rows: dict[str, list[dict[str, object]]] = {levels.kind: subject.level_rows(levels) for levels in subject.kinds}
     everything = [row for kind_rows in rows.values() for row in kind_rows]
-    write_table(folder / f"{prefix}_levels.csv", tuple(everything[0]), everything)
+    write_table(folder / f"{prefix}{TABLE_ENDING}", tuple(everything[0]), everything)
     if len(subject.kinds) == 2:
         write_table(folder / f"{prefix}_correspondence.csv", PAIR_COLUMNS, subject.pair_rows())
     if published:
