@@ -33,10 +33,9 @@ def test_levels_are_computed_without_torch_and_sct():
 def test_docstring_examples():
     import doctest
 
-    from sct_rootlets import levels, subject
-    from sct_rootlets.evaluation import compare, overlap, study
+    from sct_rootlets import bids, levels
 
-    for module in (levels, subject, compare, overlap, study):
+    for module in (levels, bids):
         result = doctest.testmod(module)
         assert result.attempted > 0
         assert result.failed == 0

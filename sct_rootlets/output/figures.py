@@ -20,6 +20,7 @@ def save_figures(
     folder: Path,
     png_dpi: int,
     settings: Mapping[str, Any] | None = None,
+    lay_out_once: bool = False,
 ) -> list[str]:
     """Draw the figures of a result that have something to show.
 
@@ -35,6 +36,8 @@ def save_figures(
         Resolution of the PNG files.
     settings : mapping, optional
         Matplotlib settings beside its defaults.
+    lay_out_once : bool
+        Compute the layout of a figure once instead of for each file, which is faster for figures of many subjects.
 
     Returns
     -------
@@ -47,8 +50,9 @@ def save_figures(
             figure = draw(result)
             if figure is None:
                 continue
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # laid out once, not for each file
+            if lay_out_once:
+                figure.draw_without_rendering()
+                figure.set_layout_engine("none")
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
             figure.savefig(folder / f"{name}.png", dpi=png_dpi, metadata={"Software": None})
             names.append(name)

@@ -59,7 +59,7 @@ def _save_figures(group: GroupLevels, folder: Path) -> list[str]:
     from sct_rootlets.output.figures import save_figures
     from sct_rootlets.report.group import FIGURES, PNG_DPI
 
-    return save_figures(FIGURES, group, folder, PNG_DPI)
+    return save_figures(FIGURES, group, folder, PNG_DPI, lay_out_once=True)
 
 
 def _subject_rows(group: GroupLevels) -> list[dict[str, object]]:

@@ -131,8 +131,8 @@ def _contrasts_section(table: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
             "Friedman p (subjects)"]  # fmt: skip
     rows = [
         [row.method, row.scope, METRIC_TITLES[row.metric], row.contrast, row.n_subjects, row.median,
-         _number(row.kruskal_h), f"{_number(row.epsilon_squared)} ({_interval(row, 'epsilon_squared_ci')})", _p(row.p), _p(row.p_holm),
-         f"{_p(row.friedman_p)} ({row.n_complete})"]
+         _number(row.kruskal_h), f"{_number(row.epsilon_squared)} ({_interval(row, 'epsilon_squared_ci')})",
+         _p(row.p), _p(row.p_holm), f"{_p(row.friedman_p)} ({row.n_complete})"]
         for row in table.itertuples()
     ]  # fmt: skip
     head_of_pairs = ["method", "scope", "metric", "first", "second", "test (subjects)", "difference (95 % CI)",
