@@ -250,8 +250,8 @@ def deviations(subject: SubjectLevels) -> dict[str, float]:
     """Measure how far midpoints of spinal levels are from where they are expected.
 
     With vertebrae, a level is expected at the published distance from the vertebra that it is compared with
-    (`sct_rootlets.correspondence.published_bias`, arXiv 2509.16255); without them, at `LEVEL_PITCH_MM` a level from the level
-    above it.
+    (`sct_rootlets.correspondence.published_bias`, arXiv 2509.16255); without them, at `LEVEL_PITCH_MM` a level from the
+    level above it.
 
     Parameters
     ----------
