@@ -30,6 +30,7 @@ from sct_rootlets.group.collect import collect
 from sct_rootlets.group.compare import compare
 from sct_rootlets.levels import level_name, level_value
 from sct_rootlets.output.files import write_table
+from sct_rootlets.output.levels import save_levels
 from sct_rootlets.phantom import draw_phantom, phantom_grid
 from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.cervical import COHORT_DISTANCE_MM, cohort_anatomy
@@ -75,7 +76,7 @@ def phantoms(n_subjects: int, voxel_mm: float = 1.0, seed: int = 0) -> list[dict
             drawn = draw_phantom(anatomy, *grid, seed=number)
             labels = {"cord": drawn.cord, "discs": drawn.discs, "pmj": drawn.pmj}
             subject = compute_spinal_levels(drawn.rootlets, **labels, method="extent")
-            subject.save(Path(name) / f"sub-{number:03d}", prefix=f"sub-{number:03d}_T2w", figure=False)
+            save_levels(subject, Path(name) / f"sub-{number:03d}", prefix=f"sub-{number:03d}_T2w", figure=False)
         table = compare(collect([name])).agreement
     rows = []
     print(f"{n_subjects} phantoms of {voxel_mm:g} mm voxels\n")

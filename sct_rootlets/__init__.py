@@ -5,7 +5,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
     from sct_rootlets.deepseg import compute_spinal_levels, segment_rootlets
     from sct_rootlets.deepseg import register_image as register
     from sct_rootlets.errors import SctRootletsError
-    from sct_rootlets.evaluation.study import evaluate_files, evaluate_raters, evaluate_repeats
+    from sct_rootlets.evaluation.raters import evaluate_raters
+    from sct_rootlets.evaluation.references import evaluate_files
+    from sct_rootlets.evaluation.repeats import evaluate_repeats
     from sct_rootlets.group.compare import group_levels
     from sct_rootlets.nifti import load_volume
     from sct_rootlets.output.evaluation import save_evaluation
@@ -16,9 +18,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
 _HOME = {
     "SctRootletsError": ("errors", "SctRootletsError"),
     "compute_spinal_levels": ("deepseg", "compute_spinal_levels"),
-    "evaluate_files": ("evaluation.study", "evaluate_files"),
-    "evaluate_raters": ("evaluation.study", "evaluate_raters"),
-    "evaluate_repeats": ("evaluation.study", "evaluate_repeats"),
+    "evaluate_files": ("evaluation.references", "evaluate_files"),
+    "evaluate_raters": ("evaluation.raters", "evaluate_raters"),
+    "evaluate_repeats": ("evaluation.repeats", "evaluate_repeats"),
     "group_levels": ("group.compare", "group_levels"),
     "load_volume": ("nifti", "load_volume"),
     "register": ("deepseg", "register_image"),

@@ -119,7 +119,7 @@ def _participant(arguments: argparse.Namespace) -> None:
 
 def _group(arguments: argparse.Namespace) -> None:
     from sct_rootlets.cohort.run import run_group
-    from sct_rootlets.output.group import text_summary
+    from sct_rootlets.report.group_summary import text_summary
 
     bids, out = Path(arguments.bids), Path(arguments.out)
     participants = None if arguments.participants is None else Path(arguments.participants)

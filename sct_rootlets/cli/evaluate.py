@@ -32,7 +32,7 @@ EXAMPLES = """\
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Arguments of the command."""
+    """Make the parser of the command's arguments."""
     parser = command_parser("sct_rootlets evaluate", DESCRIPTION, EXAMPLES)
     mandatory = parser.add_argument_group("MANDATORY (-i with -ref, or -raters, or -tables with -over)")
     mandatory.add_argument("-i", nargs="+", metavar="<path>", help="rootlet maps to be scored")
@@ -78,7 +78,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def names(text: str) -> list[str]:
-    """Parse names between commas, each different."""
+    """Parse names between commas, which must differ."""
     parts = [part.strip() for part in text.split(",")]
     if not all(parts) or len(set(parts)) < len(parts):
         raise argparse.ArgumentTypeError(f"must be different names between commas, not {text!r}")
@@ -86,14 +86,14 @@ def names(text: str) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command; return its exit status."""
     parser = get_parser()
 
     def command(arguments: argparse.Namespace) -> None:
         _check_usage(parser, arguments)
         from sct_rootlets.output.evaluation import save_evaluation
 
-        study = _study(arguments)
+        study = _evaluate(arguments)
         written = save_evaluation(study, arguments.ofolder, figures=bool(arguments.figure))
         if arguments.v:
             say(*(f"note: {note}" for note in study.notes), "written:", *(f"  {path}" for path in written))
@@ -105,10 +105,10 @@ def _check_usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
     given = [option for option in ("i", "raters", "tables") if getattr(arguments, option) is not None]
     if len(given) != 1:
         parser.error("give one of -i (with -ref), -raters, and -tables (with -over)")
-    belongs = {"i": ("ref", "i2", "levels", "contrasts", "s", "names"), "raters": ("s", "pmj", "names"),
+    fitting = {"i": ("ref", "i2", "levels", "contrasts", "s", "names"), "raters": ("s", "pmj", "names"),
                "tables": ("over",)}  # fmt: skip
     for option in ("ref", "i2", "levels", "contrasts", "s", "pmj", "over", "names"):
-        if getattr(arguments, option) is not None and option not in belongs[given[0]]:
+        if getattr(arguments, option) is not None and option not in fitting[given[0]]:
             parser.error(f"-{option} does not go with -{given[0]}")
     if given == ["i"] and arguments.ref is None:
         parser.error("give references (-ref) for the predictions")
@@ -119,17 +119,19 @@ def _check_usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
         parser.error(f"-names gives {len(arguments.names)} names for {count}")
 
 
-def _study(arguments: argparse.Namespace) -> Study:
-    from sct_rootlets.evaluation import study
+def _evaluate(arguments: argparse.Namespace) -> Study:
+    from sct_rootlets.evaluation.raters import evaluate_raters
+    from sct_rootlets.evaluation.references import evaluate_files, parse_levels
+    from sct_rootlets.evaluation.repeats import evaluate_repeats
 
     if arguments.tables is not None:
-        return study.evaluate_repeats(arguments.tables, arguments.over)
+        return evaluate_repeats(arguments.tables, arguments.over)
     if arguments.raters is not None:
-        called = arguments.names or [f"rater{number}" for number, _ in enumerate(arguments.raters, start=1)]
-        raters = {name: [path] for name, path in zip(called, arguments.raters, strict=True)}
-        return study.evaluate_raters(raters, arguments.s, arguments.pmj)
+        rater_names = arguments.names or [f"rater{number}" for number, _ in enumerate(arguments.raters, start=1)]
+        raters = {name: [path] for name, path in zip(rater_names, arguments.raters, strict=True)}
+        return evaluate_raters(raters, arguments.s, arguments.pmj)
     sources = [arguments.i] if arguments.i2 is None else [arguments.i, arguments.i2]
-    called = arguments.names or ["first", "second"][: len(sources)]
-    methods = dict(zip(called, sources, strict=True))
-    values = None if arguments.levels is None else study.levels_of(arguments.levels)
-    return study.evaluate_files(methods, arguments.ref, arguments.s, arguments.contrasts, values)
+    method_names = arguments.names or ["first", "second"][: len(sources)]
+    methods = dict(zip(method_names, sources, strict=True))
+    values = None if arguments.levels is None else parse_levels(arguments.levels)
+    return evaluate_files(methods, arguments.ref, arguments.s, arguments.contrasts, values)

@@ -19,12 +19,12 @@ EXAMPLES = """\
   sct_rootlets group -i derivatives/levels -ofolder group -participants participants.tsv -normalize-height
   sct_rootlets group -i site1/levels site2/levels -ofolder group -match _T2w -reference PMJ"""
 
-#: Words for -reference, and what level tables call them.
+#: Values of -reference, and the names of these references in level tables.
 REFERENCES = {"PMJ": "PMJ", "disc": "disc C2/C3", "top": "cord top"}
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Arguments of the command."""
+    """Make the parser of the command's arguments."""
     parser = command_parser("sct_rootlets group", DESCRIPTION, EXAMPLES)
     mandatory = parser.add_argument_group("MANDATORY")
     mandatory.add_argument(
@@ -76,13 +76,14 @@ def resamples(text: str) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command; return its exit status."""
     return run(get_parser(), argv, _command)
 
 
 def _command(arguments: argparse.Namespace) -> None:
     from sct_rootlets.group.compare import group_levels
-    from sct_rootlets.output.group import save_group, text_summary
+    from sct_rootlets.output.group import save_group
+    from sct_rootlets.report.group_summary import text_summary
 
     group = group_levels(
         arguments.i,

@@ -1,1 +1,1 @@
-"""Segmentations scored against references, methods and contrasts compared, raters and repeated scans."""
+"""Scores of rootlet maps against references, and comparisons of methods, contrasts, raters and repeated scans."""

@@ -1,4 +1,4 @@
-"""Which files belong to the same scan, by their names. Nothing is opened here."""
+"""Which files belong to the same scan, by their names; no file is opened here."""
 
 from __future__ import annotations
 
@@ -9,30 +9,44 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from sct_rootlets.bids import stem
 from sct_rootlets.bids_folder import files_below
 from sct_rootlets.errors import DatasetError
 
-#: What the files of a folder must be called to be of a kind; where no file is called so, all are taken.
-KINDS = {
+#: Files, folders and patterns in which files are looked for.
+Sources = Sequence["str | os.PathLike[str]"]
+
+FileKind = Literal["rootlet maps", "cord masks", "PMJ labels", "level tables"]
+#: Patterns of the names of a folder's files by kind; if none matches, all files of the folder are taken.
+FILE_PATTERNS: dict[FileKind, str] = {
     "rootlet maps": r"rootlet",
     "cord masks": r"label-(SC|cord|spinalcord)_|^(?!.*label-).*_seg([-_]manual)?\.nii",
     "PMJ labels": r"pmj",
     "level tables": r"_levels\.csv$",
 }
 _VOLUME = r"\.nii(\.gz)?$"
-#: Entities that do not tell contrasts apart.
-_NO_CONTRAST = ("sub", "ses", "run", "chunk", "rec", "space")
-#: What files derived from a scan are called, in place of or behind its suffix.
+#: Entities in which scans of one contrast may differ.
+_NOT_OF_CONTRAST = ("sub", "ses", "run", "chunk", "rec", "space")
+#: Suffixes of files that were derived from a scan, in place of the scan's suffix or behind it.
 _DERIVED = re.compile(
     r"(d?seg|mask|probseg|d?label|levels|rootlets?|staple|rater\w*|manual|pred\w*|gt)([-_]manual)?", re.IGNORECASE
 )
 
 
 @dataclass(frozen=True)
-class Scan:
-    """What a file name says about a scan: ``key`` is the same for all files of the scan."""
+class ScanName:
+    """What a file's name says about the scan that the file belongs to.
+
+    Attributes
+    ----------
+    key : str
+        Identifier that all files of the scan share, such as ``sub-01_ses-a_T2w``.
+    subject, contrast : str
+        Such as ``sub-01`` and ``T2w``; the contrast is empty if the name does not tell it.
+    entities : mapping of str to str
+        BIDS entities in the order of the name.
+    """
 
     key: str
     subject: str
@@ -40,27 +54,28 @@ class Scan:
     entities: Mapping[str, str]
 
 
-def scan_of(path: Path) -> Scan:
-    """The scan that a file belongs to.
+def parse_scan_name(path: Path) -> ScanName:
+    """Find the scan that a file belongs to from the file's name.
+
+    The part of a BIDS name before ``label-``, ``desc-`` or a suffix such as ``dseg`` names the scan:
+    ``sub-01_ses-a_T2w_label-rootlets_dseg.nii.gz`` belongs to ``sub-01_ses-a_T2w``, whose contrast is ``T2w``; the
+    contrast of ``sub-01_inv-1_part-mag_MP2RAGE`` is ``inv-1_part-mag_MP2RAGE``. Other names without such a suffix are
+    the name of a scan and of a subject, without a contrast.
 
     Parameters
     ----------
     path : pathlib.Path
-        Of a BIDS name, the part before ``label-``, ``desc-`` or a suffix such as ``dseg`` counts:
-        ``sub-01_ses-a_T2w_label-rootlets_dseg.nii.gz`` is of ``sub-01_ses-a_T2w``, whose contrast is ``T2w``; the
-        contrast of ``sub-01_inv-1_part-mag_MP2RAGE`` is ``inv-1_part-mag_MP2RAGE``. Other names are scans by
-        themselves, without a contrast, less such a suffix.
     """
-    name = re.sub(r"\.csv$", "", stem(path.name), flags=re.IGNORECASE)
-    if not name.startswith("sub-"):
-        parts = name.split("_")
+    stem = re.sub(r"\.(nii(\.gz)?|csv)$", "", path.name, flags=re.IGNORECASE)
+    if not stem.startswith("sub-"):
+        parts = stem.split("_")
         while len(parts) > 1 and (_DERIVED.fullmatch(parts[-1]) or parts[-1].startswith(("label-", "desc-"))):
             parts.pop()
-        return Scan("_".join(parts), "_".join(parts), "", {})
-    entities, suffix = _bids_parts(name)
-    names = [f"{key}-{value}" for key, value in entities.items()]
-    contrast = [f"{key}-{value}" for key, value in entities.items() if key not in _NO_CONTRAST]
-    return Scan(
+        return ScanName("_".join(parts), "_".join(parts), "", {})
+    entities, suffix = _bids_parts(stem)
+    names = [f"{name}-{value}" for name, value in entities.items()]
+    contrast = [f"{name}-{value}" for name, value in entities.items() if name not in _NOT_OF_CONTRAST]
+    return ScanName(
         "_".join([*names, suffix] if suffix else names),
         f"sub-{entities['sub']}",
         "_".join([*contrast, suffix] if suffix else []),
@@ -69,7 +84,7 @@ def scan_of(path: Path) -> Scan:
 
 
 def _bids_parts(stem: str) -> tuple[dict[str, str], str]:
-    """Entities of a BIDS name in order, and the scan's suffix, up to where a derivative's own entities begin."""
+    """Split a BIDS name, up to a derivative's own entities, into the scan's entities and suffix."""
     entities: dict[str, str] = {}
     for part in stem.split("_"):
         name, dash, value = part.partition("-")
@@ -81,20 +96,20 @@ def _bids_parts(stem: str) -> tuple[dict[str, str], str]:
     return entities, ""
 
 
-def find_files(sources: Sequence[str | os.PathLike[str]], kind: str) -> dict[str, Path]:
-    """Files by scan, from files, folders and patterns.
+def find_files(sources: Sources, kind: FileKind) -> dict[str, Path]:
+    """Find files by scan in files, folders and patterns.
 
     Parameters
     ----------
     sources : sequence of path
-        A file; a folder, which is searched with all below it; or a pattern with ``*`` (``**`` for folders).
+        Files; folders, which are searched with their subfolders; or patterns with ``*`` (``**`` for folders).
     kind : str
-        A key of `KINDS`.
+        Key of `FILE_PATTERNS`.
 
     Returns
     -------
     dict of str to Path
-        By `Scan.key`, sorted.
+        Files by `ScanName.key`, sorted.
 
     Raises
     ------
@@ -104,7 +119,7 @@ def find_files(sources: Sequence[str | os.PathLike[str]], kind: str) -> dict[str
     found: dict[str, Path] = {}
     for source in sources:
         for path in _candidates(str(source), kind):
-            key = scan_of(path).key
+            key = parse_scan_name(path).key
             if key in found and found[key] != path:
                 raise DatasetError(
                     f"{found[key]} and {path} are both {kind} of {key}; give a narrower folder, or a pattern such as "
@@ -114,43 +129,49 @@ def find_files(sources: Sequence[str | os.PathLike[str]], kind: str) -> dict[str
     return dict(sorted(found.items()))
 
 
-def _candidates(source: str, kind: str) -> list[Path]:
+def _candidates(source: str, kind: FileKind) -> list[Path]:
+    """List the files of a kind in a file, folder or pattern."""
     ending = r"\.csv$" if kind == "level tables" else _VOLUME
     path = Path(source)
     if path.is_dir():
-        every = files_below(path)
+        paths = files_below(path)
     elif path.exists():
         return [path]
     elif glob.has_magic(source):
-        every = sorted(Path(one) for one in glob.glob(source, recursive=True))  # noqa: PTH207 (patterns may be absolute)
+        paths = sorted(Path(name) for name in glob.glob(source, recursive=True))  # noqa: PTH207 (patterns may be absolute)
     else:
         raise DatasetError(f"{source} does not exist; check the path")
-    every = [one for one in every if re.search(ending, one.name, re.IGNORECASE) and not one.name.startswith(".")]
-    if not every:
+    paths = [path for path in paths if re.search(ending, path.name, re.IGNORECASE) and not path.name.startswith(".")]
+    if not paths:
         raise DatasetError(
             f"{source} holds no {kind} ({'.csv' if kind == 'level tables' else '.nii or .nii.gz'} files)"
         )
-    called = [one for one in every if re.search(KINDS[kind], one.name, re.IGNORECASE)]
-    if kind == "level tables" and not called:
+    named = [path for path in paths if re.search(FILE_PATTERNS[kind], path.name, re.IGNORECASE)]
+    if kind == "level tables" and not named:
         raise DatasetError(f"{source} holds no level tables (…_levels.csv of sct_compute_spinal_levels)")
-    return called or every
+    return named or paths
 
 
-def completed(*sets: Mapping[str, Path]) -> list[dict[str, Path]]:
-    """Sets of files by scan, where labels in plain BIDS are of the scan whose suffix they do not say.
+def complete_scan_names(*sets: Mapping[str, Path]) -> list[dict[str, Path]]:
+    """Complete the keys of labels in plain BIDS, which lack the suffix of their scan, from those of the other files.
 
-    ``sub-01_inv-1_part-mag_label-rootlets_dseg`` is of ``sub-01_inv-1_part-mag_MP2RAGE`` if some set has that scan,
-    and no other that it could be of (as `sct_rootlets.bids.find_scans` has it).
+    ``sub-01_inv-1_part-mag_label-rootlets_dseg`` belongs to ``sub-01_inv-1_part-mag_MP2RAGE`` if some set has that scan
+    and no other scan fits, which is the rule of ``sct_rootlets bids``, too.
 
     Parameters
     ----------
     *sets : mapping of str to Path
-        By `Scan.key`.
-    """
-    every = {key for files in sets for key in files}
-    scans = {key for key in every if "-" not in key.rpartition("_")[2]}
+        Files by `ScanName.key`.
 
-    def whole(key: str) -> str:
+    Returns
+    -------
+    list of dict of str to Path
+        The same sets; files keep their keys where several scans fit, or two files would have the same key.
+    """
+    keys = {key for files in sets for key in files}
+    scans = {key for key in keys if "-" not in key.rpartition("_")[2]}
+
+    def complete(key: str) -> str:
         parts = set(key.split("_"))
         fitting = [scan for scan in scans if parts < set(scan.split("_"))] if key.startswith("sub-") else []
         exact = [scan for scan in fitting if scan.rpartition("_")[0] == key]
@@ -158,53 +179,86 @@ def completed(*sets: Mapping[str, Path]) -> list[dict[str, Path]]:
 
     result = []
     for files in sets:
-        names = {key: whole(key) if key not in scans else key for key in files}
-        taken = Counter(names.values())
-        named = {names[key] if taken[names[key]] == 1 else key: path for key, path in files.items()}
-        result.append(dict(sorted(named.items())))
+        names = {key: complete(key) if key not in scans else key for key in files}
+        counts = Counter(names.values())
+        completed = {names[key] if counts[names[key]] == 1 else key: path for key, path in files.items()}
+        result.append(dict(sorted(completed.items())))
     return result
+
+
+def pair_single_file(files: dict[str, Path], references: dict[str, Path]) -> dict[str, Path]:
+    """Give a single file the key of a single reference, whatever their names, unless they name two subjects.
+
+    Parameters
+    ----------
+    files, references : dict of str to Path
+        Files by `ScanName.key`.
+
+    Returns
+    -------
+    dict of str to Path
+        The files, unchanged if there are several of either.
+    """
+    subjects = {parse_scan_name(path).subject for path in (*files.values(), *references.values())}
+    if len(files) == len(references) == 1 and sum(subject.startswith("sub-") for subject in subjects) < 2:
+        return dict(zip(references, files.values(), strict=True))
+    return files
+
+
+def cord_path(cords: Mapping[str, Path], key: str) -> Path:
+    """Return the cord mask of a scan.
+
+    Raises
+    ------
+    DatasetError
+        If the scan has none.
+    """
+    if key not in cords:
+        raise DatasetError(f"{key} has no cord mask among those given; add it, or leave out -s")
+    return cords[key]
 
 
 @dataclass(frozen=True)
 class Matched:
-    """Scans that several sets of files have in common, and what is left over.
+    """Scans that several sets of files have in common.
 
     Attributes
     ----------
     scans : tuple of str
         Keys in all sets.
     notes : tuple of str
-        One line a file without a partner.
+        Files without a partner, one line each.
     """
 
     scans: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-def match(sets: Mapping[str, Mapping[str, Path]], needed: Sequence[str] | None = None) -> Matched:
-    """The scans that sets of files have in common.
+def match_scans(sets: Mapping[str, Mapping[str, Path]]) -> Matched:
+    """Find the scans that sets of files have in common.
 
     Parameters
     ----------
     sets : mapping of str to mapping of str to Path
-        Files by scan, by what they are.
-    needed : sequence of str, optional
-        The sets that a scan must be in; by default all.
+        Files by scan, of each set by its name in messages.
+
+    Returns
+    -------
+    Matched
 
     Raises
     ------
     DatasetError
         If there is no such scan.
     """
-    needed = list(sets) if needed is None else list(needed)
-    common = sorted(set.intersection(*(set(sets[name]) for name in needed)))
+    common = sorted(set.intersection(*(set(files) for files in sets.values())))
     if not common:
-        examples = "; ".join(f"{name}: {next(iter(sets[name].values())).name}" for name in needed)
-        raise DatasetError(f"no scan is in {' and '.join(needed)}, by the names of the files ({examples})")
+        examples = "; ".join(f"{name}: {next(iter(files.values())).name}" for name, files in sets.items())
+        raise DatasetError(f"no scan is in {' and '.join(sets)}, by the names of the files ({examples})")
     notes = [
         f"{path}: no scan of this name in {', '.join(lacking)}; left out"
-        for name in needed
-        for key, path in sets[name].items()
-        if (lacking := [other for other in needed if key not in sets[other]])
+        for files in sets.values()
+        for key, path in files.items()
+        if (lacking := [name for name, others in sets.items() if key not in others])
     ]
     return Matched(tuple(common), tuple(notes))

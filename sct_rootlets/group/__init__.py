@@ -1,1 +1,1 @@
-"""Many subjects: their level tables together, and how spinal and vertebral levels agree over them."""
+"""Level tables of many subjects, and the agreement of spinal and vertebral levels over these subjects."""

@@ -1,4 +1,4 @@
-"""A straight line through points that come in groups, such as several levels of each subject."""
+"""Regression lines through points that may come in groups, such as several levels of each subject."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """A regression line.
 
@@ -18,7 +18,7 @@ class Line:
     slope_interval : (float, float)
         Confidence interval of the slope.
     p : float
-        That the slope is 0.
+        P value of a slope of 0.
     """
 
     slope: float
@@ -35,14 +35,15 @@ def fit_line(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, con
     ----------
     x, y : numpy.ndarray, shape (N,)
     groups : numpy.ndarray, shape (N,), optional
-        Points of the same value are not independent: the interval and p are then by a variance that is robust to
-        it, with Student's t of one degree of freedom less than there are groups.
+        Group of each point. Points of a group are not independent: the interval and p then come from a variance that
+        allows for it, and Student's t with one degree of freedom less than there are groups.
     confidence : float
+        Confidence level of the interval.
 
     Returns
     -------
     Line or None
-        None with fewer than three points or groups, or where x is the same for all.
+        None with fewer than three points or groups, or where x is the same for all points.
 
     References
     ----------
@@ -55,16 +56,16 @@ def fit_line(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, con
     fit = stats.linregress(x, y)
     error, freedom = fit.stderr, n - 2
     if groups is not None:
-        away = x - x.mean()
-        score = np.bincount(np.unique(groups, return_inverse=True)[1], away * (y - fit.intercept - fit.slope * x))
+        deviation = x - x.mean()
+        score = np.bincount(np.unique(groups, return_inverse=True)[1], deviation * (y - fit.intercept - fit.slope * x))
         correction = n_groups / (n_groups - 1) * (n - 1) / (n - 2)
-        error, freedom = np.sqrt(correction * (score**2).sum()) / (away**2).sum(), n_groups - 1
+        error, freedom = np.sqrt(correction * (score**2).sum()) / (deviation**2).sum(), n_groups - 1
     half = stats.t.ppf((1 + confidence) / 2, freedom) * error
     p = 2 * stats.t.sf(abs(fit.slope) / error, freedom) if error > 0 else float(fit.slope == 0)
     return Line(
-        float(fit.slope),
-        float(fit.intercept),
-        float(fit.rvalue**2),
-        (float(fit.slope - half), float(fit.slope + half)),
-        float(p),
+        slope=float(fit.slope),
+        intercept=float(fit.intercept),
+        r_squared=float(fit.rvalue**2),
+        slope_interval=(float(fit.slope - half), float(fit.slope + half)),
+        p=float(p),
     )

@@ -1,4 +1,4 @@
-"""Files of an evaluation: its tables, a summary in Markdown, figures, and consensus maps."""
+"""Files of an evaluation: tables, a summary in Markdown, figures, and consensus maps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from sct_rootlets.evaluation.study import Study
 from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import staged_outputs
+from sct_rootlets.report.evaluation_summary import evaluation_summary
 
 
 def save_evaluation(study: Study, folder: str | os.PathLike[str], figures: bool = True) -> list[Path]:
@@ -31,14 +32,19 @@ def save_evaluation(study: Study, folder: str | os.PathLike[str], figures: bool 
     ImageError
         If the folder cannot be written to; nothing is left behind then.
     """
-    from sct_rootlets.report import evaluation as report
-
     with staged_outputs(folder) as stage:
         for name, table in study.tables.items():
             table.round(6).to_csv(stage / f"{name}.csv", index=False)
-        drawn = report.save_figures(study, stage) if figures else []
-        (stage / "summary.md").write_text(report.summary(study, drawn), encoding="utf-8")
+        drawn = _save_figures(study, stage) if figures else []
+        (stage / "summary.md").write_text(evaluation_summary(study, drawn), encoding="utf-8")
         for scan, volume in study.consensus.items():
             save_labels(stage / f"{scan}_label-rootlets_desc-staple_dseg.nii.gz", volume.data, volume)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
+
+
+def _save_figures(study: Study, folder: Path) -> list[str]:
+    from sct_rootlets.output.figures import save_figures
+    from sct_rootlets.report.evaluation import FIGURES, PNG_DPI, SETTINGS
+
+    return save_figures(FIGURES[study.kind], study, folder, PNG_DPI, SETTINGS)

@@ -1,16 +1,14 @@
-"""Figures of a group: how spinal and vertebral levels agree, where they lie in each subject, how long they are."""
+"""Figures of a group: agreement of spinal and vertebral levels, their positions in each subject, and their lengths."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -18,55 +16,28 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
-from sct_rootlets.group.compare import COLUMN, POOLED, GroupLevels
+from sct_rootlets.group.agreement import POOLED, STATISTIC_COLUMNS
+from sct_rootlets.group.compare import GroupLevels
+from sct_rootlets.group.pairs import PairStatus
 from sct_rootlets.levels import level_color, level_value
-from sct_rootlets.report.style import GRID, INK, standard_settings
+from sct_rootlets.report.style import GRID, INK
 
-#: Up to so many subjects stand in one row, with the names of levels on their bars.
-NAMED_SUBJECTS = 40
-#: Of more, so many stand in a row, narrower, and one in five is named below its bars.
-SUBJECTS_A_ROW, NAMED_EVERY = 100, 5
+#: Number of subjects up to which all are in one row, with the names of levels on their bars.
+MAX_NAMED_SUBJECTS = 40
+#: Number of subjects per row if there are more; their bars are narrower, and one subject in five is named.
+MAX_SUBJECTS_PER_ROW, NAMED_EVERY = 100, 5
 #: Width of a subject's pair of bars and height of a row, in inches: of few subjects, and of many.
 SUBJECT_INCH, ROW_INCH = (0.42, 0.17), (4.6, 2.8)
+#: Resolution of PNG files.
+PNG_DPI = 150
 LIMIT_STYLE = {"linestyle": "--", "linewidth": 1.2}
 #: Points have an edge, and lines in the colour of a level a frame: some of the colours are light.
 POINTS: dict[str, Any] = {"s": 16, "alpha": 0.8, "edgecolor": INK, "linewidths": 0.3}
 FRAME = [Stroke(linewidth=2.8, foreground=INK), Normal()]
 
 
-def save_group_figures(group: GroupLevels, folder: Path) -> list[Path]:
-    """Draw the figures that there is something for, each as SVG and PNG; same input, same bytes.
-
-    Parameters
-    ----------
-    group : GroupLevels
-    folder : Path
-
-    Returns
-    -------
-    list of Path
-    """
-    pairings = dict.fromkeys(row.pairing for row in group.pair_rows if row.status == "compared")
-    drawn: dict[str, Callable[[], Figure]] = {}
-    for pairing in pairings:
-        drawn[f"group_bland-altman_{pairing}"] = partial(bland_altman_figure, group, pairing)
-    drawn["group_levels_by_subject"] = partial(subjects_figure, group)
-    if not group.measured.empty:
-        drawn["group_lengths"] = partial(lengths_figure, group)
-    paths = []
-    with standard_settings(), rc_context({"svg.hashsalt": "sct_rootlets"}):
-        for name, draw in drawn.items():
-            figure = draw()
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # laid out once, not for each file
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
-            figure.savefig(folder / f"{name}.png", dpi=150, metadata={"Software": None})
-            paths += [folder / f"{name}.svg", folder / f"{name}.png"]
-    return paths
-
-
-def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure:
-    """Differences against means with bias and limits, and those of each pair with their confidence intervals.
+def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure | None:
+    """Draw differences against means with bias and limits, and those of each pair with their confidence intervals.
 
     Parameters
     ----------
@@ -75,10 +46,13 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure:
 
     Returns
     -------
-    matplotlib.figure.Figure
+    matplotlib.figure.Figure or None
+        None if no pair is compared.
     """
+    if not any(pair.pairing == pairing and pair.is_compared for pair in group.level_pairs):
+        return None
     points = group.pairs
-    points = points[(points["pairing"] == pairing) & (points["status"] == "compared")]
+    points = points[(points["pairing"] == pairing) & (points["status"] == PairStatus.COMPARED.value)]
     table = group.agreement
     table = table[(table["pairing"] == pairing) & (table["n"] > 0)]
     figure = Figure(figsize=(11.5, 5.2), facecolor="white", layout="constrained")
@@ -87,12 +61,12 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure:
         if row["vertebral_level"] == POOLED:
             _pooled_lines(scatter, row)
             continue
-        mine = points[(points["vertebral_level"] == row["vertebral_level"])]
+        of_pair = points[(points["vertebral_level"] == row["vertebral_level"])]
         color = level_color(row["spinal_level"])
-        scatter.scatter(mine["mean_mm"], mine["difference_mm"], **POINTS, facecolor=color)
-        middle = float(mine["mean_mm"].median())
+        scatter.scatter(of_pair["mean_mm"], of_pair["difference_mm"], **POINTS, facecolor=color)
+        middle = float(of_pair["mean_mm"].median())
         for name, ink in (("median", INK), ("p2.5", color), ("p97.5", color)):
-            line = [middle - 6, middle + 6], [row[f"{COLUMN[name]}_mm"]] * 2
+            line = [middle - 6, middle + 6], [row[f"{STATISTIC_COLUMNS[name]}_mm"]] * 2
             scatter.plot(*line, color=ink, linewidth=2, path_effects=FRAME)
     scatter.set_xlabel(f"mean of the two midpoints: mm along the cord from {_reference(group)}", color=INK)
     scatter.set_ylabel("vertebral − spinal midpoint (mm)", color=INK)
@@ -104,14 +78,15 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure:
     )
     _forest(forest, table)
     for axes in (scatter, forest):
-        _tidy(axes)
+        _clear_frame(axes)
         axes.axhline(0, color=INK, linewidth=0.6)
     return figure
 
 
 def _pooled_lines(axes: Axes, row: dict[str, float]) -> None:
+    """Draw bias and limits of all pairs as labelled lines."""
     for name, label in (("median", "median"), ("p2.5", "2.5th perc."), ("p97.5", "97.5th perc.")):
-        value = row[f"{COLUMN[name]}_mm"]
+        value = row[f"{STATISTIC_COLUMNS[name]}_mm"]
         if math.isnan(value):  # limits of a single difference
             continue
         style = {"linestyle": "-", "linewidth": 1.2} if name == "median" else LIMIT_STYLE
@@ -129,7 +104,7 @@ def _pooled_lines(axes: Axes, row: dict[str, float]) -> None:
 
 
 def _forest(axes: Axes, table: pd.DataFrame) -> None:
-    """Median and percentiles (filled) and mean ± 1.96 SD (open) of each pair, with their confidence intervals."""
+    """Draw median and percentiles (filled) and mean ± 1.96 SD (open) of each pair, with their confidence intervals."""
     rows = table.to_dict("records")
     names = []
     for x, row in enumerate(rows):
@@ -140,7 +115,7 @@ def _forest(axes: Axes, table: pd.DataFrame) -> None:
         for shift, statistics, face in (filled, opened):
             for name, aside in zip(statistics, (0.0, -0.07, 0.07), strict=True):  # intervals may overlap
                 place = x + shift + aside
-                value, low, high = (row[f"{COLUMN[name]}_{end}"] for end in ("mm", "low", "high"))
+                value, low, high = (row[f"{STATISTIC_COLUMNS[name]}_{end}"] for end in ("mm", "low", "high"))
                 axes.plot([place] * 2, [low, high], color=color, linewidth=2.2, path_effects=FRAME)
                 marker = "o" if name in ("median", "mean") else "_" if face == "white" else "D"
                 axes.plot(place, value, marker, color=INK, markerfacecolor=face, markersize=5, markeredgewidth=0.8)
@@ -168,7 +143,7 @@ def _forest(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def subjects_figure(group: GroupLevels) -> Figure:
-    """Bars of the spinal (left) and vertebral (right) levels of each subject, as in the RootletSeg paper.
+    """Draw the spinal (left) and vertebral (right) levels of each subject as bars, as in the RootletSeg paper.
 
     Parameters
     ----------
@@ -180,17 +155,17 @@ def subjects_figure(group: GroupLevels) -> Figure:
     """
     table = group.positions
     subjects = list(dict.fromkeys(table["subject"]))
-    many = len(subjects) > NAMED_SUBJECTS
-    rows = [subjects[start : start + SUBJECTS_A_ROW] for start in range(0, len(subjects), SUBJECTS_A_ROW)]
-    size = (max(5.0, 1.6 + SUBJECT_INCH[many] * len(rows[0])), 0.6 + ROW_INCH[many] * len(rows))
+    is_large = len(subjects) > MAX_NAMED_SUBJECTS
+    rows = [subjects[start : start + MAX_SUBJECTS_PER_ROW] for start in range(0, len(subjects), MAX_SUBJECTS_PER_ROW)]
+    size = (max(5.0, 1.6 + SUBJECT_INCH[is_large] * len(rows[0])), 0.6 + ROW_INCH[is_large] * len(rows))
     figure = Figure(figsize=size, facecolor="white", layout="constrained")
     limits = (float(table["caudal_mm"].max()) + 5, float(table["rostral_mm"].min()) - 5)
     for part, axes in zip(rows, np.atleast_1d(figure.subplots(len(rows), 1)), strict=True):
-        _bars(axes, table[table["subject"].isin(part)], part, named=not many)
+        _bars(axes, table[table["subject"].isin(part)], part, named=not is_large)
         axes.set_ylim(limits)
         axes.set_xlim(-0.6, len(rows[0]) - 0.4)
-        axes.set_ylabel(f"mm from {_reference(group)}", color=INK, fontsize=7 if many else 10)
-        _tidy(axes)
+        axes.set_ylabel(f"mm from {_reference(group)}", color=INK, fontsize=7 if is_large else 10)
+        _clear_frame(axes)
         axes.tick_params(axis="x", labelsize=7)
     names = sorted(set(table["name"]), key=lambda name: level_value(name, "spinal"))
     handles = [Patch(facecolor=level_color(name), label=name) for name in names]
@@ -203,11 +178,12 @@ def subjects_figure(group: GroupLevels) -> Figure:
 
 
 def _bars(axes: Axes, table: pd.DataFrame, subjects: list[str], named: bool) -> None:
+    """Draw a row of subjects, with the names of levels on the bars if wanted."""
     place = {subject: x for x, subject in enumerate(subjects)}
     for kind, offset, edge in (("spinal", -0.40, "white"), ("vertebral", 0.02, INK)):
-        mine = table[table["kind"] == kind]
+        of_kind = table[table["kind"] == kind]
         for complete, hatch in ((True, None), (False, "////")):
-            shown = mine[mine["complete"] == complete]
+            shown = of_kind[of_kind["complete"] == complete]
             left = shown["subject"].map(place).to_numpy(dtype=float) + offset
             top, bottom = shown["rostral_mm"].to_numpy(), shown["caudal_mm"].to_numpy()
             corners = [
@@ -219,7 +195,7 @@ def _bars(axes: Axes, table: pd.DataFrame, subjects: list[str], named: bool) -> 
                 PolyCollection(corners, facecolors=colors, edgecolors=edge, linewidths=0.6, hatch=hatch)
             )
         if named:
-            for row in mine.itertuples():
+            for row in of_kind.itertuples():
                 axes.text(
                     place[row.subject] + offset + 0.19,
                     row.midpoint_mm,
@@ -230,12 +206,12 @@ def _bars(axes: Axes, table: pd.DataFrame, subjects: list[str], named: bool) -> 
                     color=INK,
                     bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
                 )
-    every = 1 if named else NAMED_EVERY
-    axes.set_xticks(range(0, len(subjects), every), subjects[::every], rotation=90)
+    step = 1 if named else NAMED_EVERY
+    axes.set_xticks(range(0, len(subjects), step), subjects[::step], rotation=90)
 
 
-def lengths_figure(group: GroupLevels) -> Figure:
-    """Lengths of spinal and vertebral levels over the cohort: every subject, median, and quartiles.
+def lengths_figure(group: GroupLevels) -> Figure | None:
+    """Draw lengths of spinal and vertebral levels over the cohort: every subject, median, and quartiles.
 
     Parameters
     ----------
@@ -243,12 +219,15 @@ def lengths_figure(group: GroupLevels) -> Figure:
 
     Returns
     -------
-    matplotlib.figure.Figure
+    matplotlib.figure.Figure or None
+        None if no level takes part.
     """
     table = group.measured
+    if table.empty:
+        return None
     kinds = [kind for kind in ("spinal", "vertebral") if (table["kind"] == kind).any()]
     figure = Figure(figsize=(5.4 * len(kinds), 4), facecolor="white", layout="constrained")
-    shift = np.random.default_rng(0)  # to the sides, so that points do not hide each other
+    shift = np.random.default_rng(0)  # sideways, so that points do not hide each other
     for kind, axes in zip(kinds, np.atleast_1d(figure.subplots(1, len(kinds), sharey=True)), strict=True):
         of_kind = group.lengths[group.lengths["kind"] == kind]
         for x, row in enumerate(of_kind.to_dict("records")):
@@ -264,18 +243,29 @@ def lengths_figure(group: GroupLevels) -> Figure:
         method = f" ({group.method})" if kind == "spinal" else ""
         axes.set_title(f"{kind} levels{method}", color=INK, fontsize=11)
         axes.set_xlabel("level, number of subjects", color=INK)
-        _tidy(axes)
+        _clear_frame(axes)
     figure.axes[0].set_ylabel("length along the cord (mm)", color=INK)
     return figure
 
 
+#: Functions that draw a figure, or return None where there is nothing to draw, by the names of the files.
+FIGURES: dict[str, Callable[[GroupLevels], Figure | None]] = {
+    "group_bland-altman_same-name": partial(bland_altman_figure, pairing="same-name"),
+    "group_bland-altman_shifted": partial(bland_altman_figure, pairing="shifted"),
+    "group_levels_by_subject": subjects_figure,
+    "group_lengths": lengths_figure,
+}
+
+
 def _reference(group: GroupLevels) -> str:
+    """Name the reference of positions in words."""
     names = {"PMJ": "the PMJ", "cord top": "the top of the cord mask"}
     scaled = "" if group.height_cm is None else f", at {group.height_cm:g} cm of height"
     return names.get(group.reference, group.reference) + scaled
 
 
-def _tidy(axes: Axes) -> None:
+def _clear_frame(axes: Axes) -> None:
+    """Leave grid lines and the left and lower side of the frame."""
     axes.tick_params(colors=INK, labelsize=8)
     axes.yaxis.grid(True, color=GRID, linewidth=0.5)
     axes.set_axisbelow(True)

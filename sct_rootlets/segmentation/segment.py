@@ -75,6 +75,25 @@ class Segmentation:
     name_sources: tuple[str, ...]
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """The levels as a small table below a line about the whole; no arrays."""
+        return f"{self._heading}\n{self._summary_table().to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        """The same for notebooks."""
+        return f"<p>{self._heading}</p>\n{self._summary_table().to_html(index=False, border=0)}"
+
+    @property
+    def _heading(self) -> str:
+        n_rootlets, n_cord = np.count_nonzero(self.rootlets), np.count_nonzero(self.cord)
+        return f"Segmentation: {n_rootlets} voxels of rootlets, {n_cord} of the cord; levels in mm from its top"
+
+    def _summary_table(self) -> pd.DataFrame:
+        """Return the table of levels with rounded numbers."""
+        columns = {"name": "level", "rostral_mm": "rostral", "caudal_mm": "caudal", "confidence": "confidence"}
+        decimals = {"rostral": 1, "caudal": 1, "confidence": 2}
+        return self.levels[list(columns)].rename(columns=columns).round(decimals)
+
     @property
     def levels(self) -> pd.DataFrame:
         """The spinal levels as a table, one row a level; positions in mm along the cord, from its top."""

@@ -1,9 +1,17 @@
+"""Names of files, and the scans that they belong to."""
+
 from pathlib import Path
 
 import pytest
 
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.evaluation.files import completed, find_files, match, scan_of
+from sct_rootlets.evaluation.files import (
+    complete_scan_names,
+    find_files,
+    match_scans,
+    pair_single_file,
+    parse_scan_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +38,7 @@ from sct_rootlets.evaluation.files import completed, find_files, match, scan_of
     ],
 )
 def test_names_tell_scans(name, key, subject, contrast):
-    scan = scan_of(Path(name))
+    scan = parse_scan_name(Path(name))
     assert (scan.key, scan.subject, scan.contrast) == (key, subject, contrast)
 
 
@@ -40,7 +48,7 @@ def test_labels_that_do_not_say_the_suffix_are_of_the_scan_that_they_fit():
               "sub-02_T2w", "sub-03_T2w", "sub-03_UNIT1", "t2"]  # fmt: skip
     predictions = {key: Path(key) for key in images}
     keys = ["sub-01_inv-1_part-mag", "sub-01_inv-2", "sub-01", "sub-02", "sub-03", "t2"]
-    labels, same = completed({key: Path(key) for key in keys}, predictions)
+    labels, same = complete_scan_names({key: Path(key) for key in keys}, predictions)
     assert same == predictions
     assert {str(path): key for key, path in labels.items()} == {
         "sub-01_inv-1_part-mag": "sub-01_inv-1_part-mag_MP2RAGE",
@@ -50,7 +58,7 @@ def test_labels_that_do_not_say_the_suffix_are_of_the_scan_that_they_fit():
         "sub-03": "sub-03",
         "t2": "t2",
     }
-    both, _ = completed({"sub-02": Path("a"), "sub-02_T2w": Path("b")}, predictions)
+    both, _ = complete_scan_names({"sub-02": Path("a"), "sub-02_T2w": Path("b")}, predictions)
     assert both == {"sub-02": Path("a"), "sub-02_T2w": Path("b")}
 
 
@@ -109,7 +117,7 @@ def test_what_is_not_there_is_named(tmp_path):
 def test_unmatched_files_are_named():
     one = {"a": Path("x/a.nii.gz"), "b": Path("x/b.nii.gz")}
     other = {"b": Path("y/b.nii.gz"), "c": Path("y/c.nii.gz")}
-    matched = match({"predictions": one, "references": other})
+    matched = match_scans({"predictions": one, "references": other})
     assert matched.scans == ("b",)
     assert matched.notes == (
         f"{Path('x/a.nii.gz')}: no scan of this name in references; left out",
@@ -118,4 +126,12 @@ def test_unmatched_files_are_named():
     with pytest.raises(
         DatasetError, match=r"no scan is in predictions and references.*predictions: a.nii.gz; references: c"
     ):
-        match({"predictions": {"a": one["a"]}, "references": {"c": other["c"]}})
+        match_scans({"predictions": {"a": one["a"]}, "references": {"c": other["c"]}})
+
+
+def test_a_single_file_takes_the_key_of_a_single_reference():
+    """Unless both name a subject, and another one each."""
+    plain, named, other = ({key: Path(f"{key}.nii.gz")} for key in ("mine", "sub-01_T2w", "sub-02_T2w"))
+    assert pair_single_file(plain, named) == {"sub-01_T2w": plain["mine"]}
+    assert pair_single_file(other, named) == other
+    assert pair_single_file(plain | other, named) == plain | other

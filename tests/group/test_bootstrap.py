@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from sct_rootlets.correspondence import BIAS_MM
-from sct_rootlets.group.bootstrap import FEWEST_SUBJECTS, STATISTICS, limits_of_agreement, order_interval
+from sct_rootlets.group.bootstrap import MIN_SUBJECTS_FOR_INTERVALS, STATISTICS, limits_of_agreement, order_interval
 
 SAMPLE = np.random.default_rng(4).normal(3, 2, 60)
 
@@ -117,8 +117,8 @@ def test_few_differences():
     single = limits_of_agreement(np.array([2.0, np.nan]))
     assert (single.n, single.values["median"], single.intervals) == (1, 2.0, {})
     assert np.isnan([single.sd, single.values["p2.5"], single.values["upper"]]).all()
-    assert not limits_of_agreement(SAMPLE[: FEWEST_SUBJECTS - 1]).intervals
-    assert limits_of_agreement(SAMPLE[:FEWEST_SUBJECTS], 200).intervals
+    assert not limits_of_agreement(SAMPLE[: MIN_SUBJECTS_FOR_INTERVALS - 1]).intervals
+    assert limits_of_agreement(SAMPLE[:MIN_SUBJECTS_FOR_INTERVALS], 200).intervals
     one_pair_once = np.column_stack([SAMPLE[:20], np.r_[5.0, np.full(19, np.nan)]])
     assert np.isfinite(list(limits_of_agreement(one_pair_once, 200).intervals.values())).all()
     alike = limits_of_agreement(np.full(12, 1.5), 200)

@@ -1,10 +1,12 @@
+"""Which level tables are compared, and what is said of the others."""
+
 from pathlib import Path
 
 import pytest
 from cohorts import level_rows, write_cohort, write_participants, write_subject
 
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.group.collect import Participant, collect, read_participants
+from sct_rootlets.group.collect import abbreviate, collect
 
 
 @pytest.fixture
@@ -74,57 +76,6 @@ def test_one_subject_or_none(tmp_path, folder):
     fails("no subject to compare", "4 left out: discs decided", folders=[folder])
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda text: "", "has no levels"),
-        (lambda text: text.split("\n")[0] + "\n", "has no levels"),
-        (lambda text: text.replace("midpoint_mm", "middle"), "no column midpoint_mm"),
-        (lambda text: text + text.split("\n")[1] + "\n", "spinal level C3 twice"),
-        (lambda text: text.replace("C4,spinal", "C9,spinal"), "level 'C9' of kind 'spinal'"),
-        (lambda text: text.replace("C4,spinal", "C4,cord"), "level 'C4' of kind 'cord'"),
-        (lambda text: text.replace("12.000", "12,0", 1), "no valid ends for spinal level C3"),
-        (lambda text: text.replace("35.000", "nan", 1), "no valid ends for spinal level C3"),
-        (lambda text: text.replace("PMJ", "cord top", 1), "mixes references"),
-        (lambda text: "\0\0\n\0", "no level table"),
-    ],
-)
-def test_damaged_tables(tmp_path, folder, change, message):
-    path = write_subject(folder, "sub-02", level_rows())
-    path.write_text(change(path.read_text()))
-    fails("sub-02_T2w_levels.csv", message, folders=[folder])
-
-
-def test_bytes_that_are_no_text(folder):
-    (folder / "sub-02" / "anat" / "sub-02_T2w_levels.csv").write_bytes(b"\xff\xfe\x00\x80")
-    fails("cannot be read as a table", folders=[folder])
-
-
-def test_participants(tmp_path):
-    path = tmp_path / "participants.tsv"
-    path.write_text(
-        "participant_id\tage\tsex\theight\tsite\nsub-01\t31\tF\t168.5\tx\n02\tn/a\t-\t\tx\n\t\t\t\t\n\t\t\t\t\n",
-        encoding="utf-8-sig",
-    )
-    assert read_participants(path) == {
-        "sub-01": Participant(31, "F", 168.5),
-        "sub-02": Participant(None, None, None),
-    }
-    for content, message in (
-        ("subject\theight\nsub-01\t170\n", "no column participant_id"),
-        ("participant_id\theight\nsub-01\t170\n01\t171\n", "sub-01 twice"),
-        ("participant_id\theight\nsub-01\ttall\n", "the height of sub-01 is 'tall'"),
-        ("participant_id,height\nsub-01,170\n", "no column participant_id"),
-    ):
-        path.write_text(content)
-        with pytest.raises(DatasetError, match=message):
-            read_participants(path)
-    with pytest.raises(DatasetError, match=r"missing\.tsv does not exist"):
-        read_participants(tmp_path / "missing.tsv")
-    with pytest.raises(DatasetError, match="cannot be read"):
-        read_participants(tmp_path)
-
-
 def test_heights_are_needed_where_positions_are_normalised(tmp_path, folder):
     fails("give participants.tsv (-participants)", folders=[folder], need_height=True)
     path = tmp_path / "participants.tsv"
@@ -183,10 +134,7 @@ def test_subjects_with_one_kind_of_levels_are_said(folder):
     assert "1 of 4 subjects have no vertebral levels (sub-02)" in collect([folder]).notes
 
 
-def test_docstring_examples():
-    import doctest
-
-    from sct_rootlets.group import collect as module
-
-    result = doctest.testmod(module)
-    assert (result.attempted > 0, result.failed) == (True, 0)
+def test_long_lists_of_names_are_abbreviated():
+    assert abbreviate(["a", "b"]) == "a, b"
+    assert abbreviate(list("abcde")) == "a, b, c, d, e"
+    assert abbreviate(list("abcdef")) == "a, b, c, d, e, …"

@@ -7,9 +7,11 @@ from scipy import stats
 
 from sct_rootlets.correspondence import BIAS_MM
 from sct_rootlets.deepseg import compute_spinal_levels
+from sct_rootlets.group.agreement import POOLED
 from sct_rootlets.group.collect import collect
-from sct_rootlets.group.compare import POOLED, compare
+from sct_rootlets.group.compare import compare
 from sct_rootlets.levels import level_value
+from sct_rootlets.output.levels import save_levels
 from sct_rootlets.phantom import draw_phantom, phantom_grid
 from sct_rootlets.synthesis.cervical import cohort_anatomy
 
@@ -37,15 +39,6 @@ def test_bias_and_limits_of_each_pair_are_those_of_its_differences(tmp_path):
     assert pooled["median_mm"] == pytest.approx(np.median(differences), abs=2e-3)
     assert pooled["percentile_97.5_mm"] == pytest.approx(np.percentile(differences, 97.5), abs=2e-3)
     assert list(dict.fromkeys(table.pairing)) == ["same-name", "shifted"]
-
-
-def test_shapiro_and_wilk_s_own_example():
-    """Weights of eleven men (Shapiro & Wilk 1965, doi 10.1093/biomet/52.3-4.591): W = 0.79."""
-    from sct_rootlets.group.compare import _shapiro
-
-    w, p = _shapiro(np.array([148, 154, 158, 160, 161, 162, 166, 170, 182, 195, 236.0]))
-    assert w == pytest.approx(0.79, abs=0.005)
-    assert p < 0.01
 
 
 def test_missing_levels_are_counted_and_shift_nothing(tmp_path):
@@ -153,6 +146,30 @@ def test_nothing_to_compare_is_said(tmp_path):
     assert "no subject has both levels of a pair: there is nothing to compare" in group.notes
 
 
+def test_a_group_shows_bias_and_limits_of_each_pair(tmp_path):
+    differences = write_cohort(tmp_path, 12)
+    group = compare(collect([tmp_path]), n_resamples=0)
+    table = group.limits_table()
+    assert table.columns.tolist() == ["pairing", "vertebra", "spinal", "n", "bias_mm", "p2.5_mm", "p97.5_mm"]
+    last = table[(table.pairing == "shifted") & (table.vertebra == "T1")].iloc[0]
+    expected = np.percentile(differences[:, -1], (50, 2.5, 97.5))
+    np.testing.assert_allclose(last[["bias_mm", "p2.5_mm", "p97.5_mm"]].astype(float), expected, atol=2e-3)
+    text = repr(group)
+    assert text.startswith("GroupLevels of 12 subjects; positions from PMJ; method extent;")
+    assert len(text.splitlines()) == 1 + 1 + len(table) == 17  # 6 pairs of the same name, 7 shifted, all of each
+    html = group._repr_html_()
+    assert html.startswith("<p>GroupLevels of 12 subjects;")
+    assert html.count("<tr") == 1 + len(table)
+
+
+def test_a_group_without_pairs_says_so(tmp_path):
+    for subject in ("sub-01", "sub-02"):
+        write_subject(tmp_path, subject, [row for row in level_rows() if row["kind"] == "spinal"])
+    group = compare(collect([tmp_path]))
+    assert repr(group).endswith("\nno pairs")
+    assert group._repr_html_().endswith("<p>no pairs</p>")
+
+
 def test_medians_of_phantoms_come_back(tmp_path):
     """From volumes: the bias that was planted in five anatomies; benchmarks/group.py does it with sixty."""
     rng = np.random.default_rng(1)
@@ -161,9 +178,8 @@ def test_medians_of_phantoms_come_back(tmp_path):
         anatomy, _ = cohort_anatomy(rng)
         drawn = draw_phantom(anatomy, *phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=10))
         labels = {"cord": drawn.cord, "discs": drawn.discs, "pmj": drawn.pmj}
-        compute_spinal_levels(drawn.rootlets, **labels, method="extent").save(
-            tmp_path, prefix=f"sub-{number}_T2w", figure=False
-        )
+        subject = compute_spinal_levels(drawn.rootlets, **labels, method="extent")
+        save_levels(subject, tmp_path, prefix=f"sub-{number}_T2w", figure=False)
         extents = anatomy.spinal_extents(2.4)
         middles = [
             (anatomy.discs[level_value(upper, "vertebral")] + anatomy.discs[level_value(upper, "vertebral") + 1]) / 2

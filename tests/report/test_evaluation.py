@@ -1,26 +1,20 @@
-"""Figures and summary show the numbers of the tables."""
+"""Figures show the numbers of the tables."""
 
 import numpy as np
 import pytest
 from ladder import cord, ladder, write
 from matplotlib.colors import to_hex
+from scores import two_methods
 
-from sct_rootlets.evaluation.study import Study, evaluate_files, evaluate_raters
+from sct_rootlets.evaluation.raters import evaluate_raters
+from sct_rootlets.evaluation.study import Study
 from sct_rootlets.levels import level_color
-from sct_rootlets.output.evaluation import save_evaluation
 from sct_rootlets.report import evaluation as report
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory) -> Study:
-    """Two methods on four subjects: off by one slice, and by two."""
-    folder = tmp_path_factory.mktemp("study")
-    for subject in range(4):
-        name = f"sub-0{subject}_T2w_rootlets.nii.gz"
-        write(folder / "labels", name, ladder())
-        write(folder / "ours", name, ladder(shift=1, values=(2, 3, 4)))
-        write(folder / "theirs", name, ladder(shift=2))
-    return evaluate_files({"ours": [folder / "ours"], "theirs": [folder / "theirs"]}, [folder / "labels"])
+def study(tmp_path_factory):
+    return two_methods(tmp_path_factory.mktemp("study"))
 
 
 def test_scores_are_drawn_where_they_lie(study):
@@ -36,7 +30,7 @@ def test_scores_are_drawn_where_they_lie(study):
 
 def test_one_method_in_one_contrast_bears_the_colours_of_the_levels(study):
     tables = {name: study.tables[name][study.tables[name].method == "theirs"] for name in ("levels", "scans")}
-    figure = report.scores_figure(Study("references", tables))
+    figure = report.scores_figure(Study(kind="references", tables=tables))
     points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert [to_hex(line.get_color()).upper() for line in points] == [level_color(f"C{i}") for i in range(2, 8)]
 
@@ -47,31 +41,7 @@ def test_differences_and_intervals_are_those_of_the_table(study):
     rows = rows[(rows.metric == "dice") & (rows.scope != "names ignored")]
     points = figure.axes[0].lines[0].get_ydata()
     np.testing.assert_allclose(points, rows.mean_difference)
-    assert report.methods_figure(Study("references", {})) is None
-
-
-def test_files_are_svg_and_png_and_the_same_every_time(study, tmp_path):
-    names = {"scores", "methods"}
-    for folder in ("one", "two"):
-        written = save_evaluation(study, tmp_path / folder)
-        assert {f"{name}.{ending}" for name in names for ending in ("svg", "png")} <= {path.name for path in written}
-    for path in (tmp_path / "one").iterdir():
-        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
-    assert (tmp_path / "one" / "scores.png").read_bytes().startswith(b"\x89PNG")
-    assert "<text" in (tmp_path / "one" / "scores.svg").read_text()  # letters stay letters
-
-
-def test_summary_says_the_main_numbers(study):
-    text = report.summary(study, ["scores"])
-    assert "Scans: 4; subjects: 4; contrasts: T2w. Ends of levels along the superior axis" in text
-    theirs = text[text.index("## theirs\n") :]
-    assert f"| all | all levels | 4 | {4 / 6:.2f} ± 0.00 | 0.667 to 0.667 | 2.00 ± 0.00 |" in theirs
-    assert "| all | C6 | 4 | 0.00 ± 0.00 | 0 to 0 | – | – | – | 0/4 | 0 | 4 / 0 |" in text
-    assert "Note: p cannot fall below 0.125 with 4 subjects." in text
-    assert "![scores](scores.png)" in text
-    header = next(line for line in text.splitlines() if line.startswith("| contrast | level"))
-    rows = [line for line in text.splitlines() if line.startswith("| all | C")]
-    assert {line.count("|") for line in rows} == {header.count("|")}
+    assert report.methods_figure(Study(kind="references", tables={})) is None
 
 
 def test_positions_of_raters(tmp_path):
@@ -87,6 +57,3 @@ def test_positions_of_raters(tmp_path):
         (0.6 if row["repeat"] == "rater2" else -0.4, row.rostral_mm, row.length_mm) for _, row in table.iterrows()
     ]
     np.testing.assert_allclose(bars, expected)
-    text = report.summary(study, [])
-    assert "| rater1 – rater2 | all levels | 1 | 0.83 ± 0.00 |" in text
-    assert "it needs distances from the PMJ, and is left empty here" in text

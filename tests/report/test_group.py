@@ -1,3 +1,5 @@
+"""Figures of a group show the numbers of its tables."""
+
 import numpy as np
 import pytest
 from cohorts import level_rows, write_cohort, write_subject
@@ -7,7 +9,7 @@ from matplotlib.colors import to_hex
 from sct_rootlets.group.collect import collect
 from sct_rootlets.group.compare import compare
 from sct_rootlets.levels import level_color
-from sct_rootlets.report.group import bland_altman_figure, lengths_figure, save_group_figures, subjects_figure
+from sct_rootlets.report.group import FIGURES, bland_altman_figure, lengths_figure, subjects_figure
 from sct_rootlets.report.style import standard_settings
 
 
@@ -72,22 +74,19 @@ def test_every_complete_length_is_a_point(group):
         np.testing.assert_allclose(np.sort(shown), np.sort(expected))
 
 
-def test_the_user_s_settings_do_not_matter(group, tmp_path):
-    import matplotlib
-
-    for name, settings in (("ours", {}), ("theirs", {"axes.facecolor": "black", "font.size": 30})):
-        (tmp_path / name).mkdir()
-        with matplotlib.rc_context(settings):
-            save_group_figures(group, tmp_path / name)
-    for path in (tmp_path / "ours").iterdir():
-        assert path.read_bytes() == (tmp_path / "theirs" / path.name).read_bytes(), path.name
-
-
 def test_a_single_subject_with_a_pair_and_one_kind_alone_are_drawn(tmp_path):
     write_subject(tmp_path, "sub-01", level_rows())
     write_subject(tmp_path, "sub-02", [row for row in level_rows() if row["kind"] == "spinal"])
     group = compare(collect([tmp_path]))
     with standard_settings():
         assert len(bland_altman_figure(group, "shifted").axes) == 2
-    (tmp_path / "out").mkdir()
-    assert len(save_group_figures(group, tmp_path / "out")) == 8
+        assert all(draw(group) is not None for draw in FIGURES.values())
+
+
+def test_what_there_is_nothing_for_is_not_drawn(tmp_path):
+    spinal = [row | {"complete": False} for row in level_rows() if row["kind"] == "spinal"]
+    for subject in ("sub-01", "sub-02"):
+        write_subject(tmp_path, subject, spinal)
+    group = compare(collect([tmp_path]))
+    with standard_settings():
+        assert [name for name, draw in FIGURES.items() if draw(group)] == ["group_levels_by_subject"]

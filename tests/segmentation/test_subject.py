@@ -71,3 +71,13 @@ def test_without_levels_or_discs_there_are_none(phantom, segmentation):
     assert subject.spinal is None
     assert subject.kinds == []
     assert subject.reference.name == "cord top"
+
+
+def test_a_segmentation_prints_as_a_small_table(segmentation):
+    text = repr(segmentation)
+    assert text.splitlines()[0].startswith("Segmentation: ")
+    assert text.splitlines()[2].split() == ["C5", "1.0", "12.0", "0.9"]
+    assert "array" not in text
+    assert "<table" in segmentation._repr_html_()
+    assert list(segmentation.levels.name) == ["C5", "C6"]
+    assert segmentation.levels.midpoint_mm.tolist() == [6.5, 25.0]

@@ -1,0 +1,88 @@
+"""Evaluation of repeated scans of the same subjects, from their level tables to the variation of positions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from sct_rootlets.errors import DatasetError
+from sct_rootlets.evaluation.files import Sources, find_files, parse_scan_name
+from sct_rootlets.evaluation.study import Study
+from sct_rootlets.evaluation.variability import position_rows, position_tables
+
+#: Columns of a level table that must hold numbers, and those that may hold text.
+NUMBER_COLUMNS = ("level", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm")
+TEXT_COLUMNS = ("kind", "name", "method", "reference")
+
+
+def evaluate_repeats(level_tables: Sources, over: str) -> Study:
+    """Compute how much positions of levels vary over repeated scans of the same subjects, from their level tables.
+
+    Parameters
+    ----------
+    level_tables : sequence of path
+        Tables of `sct_compute_spinal_levels` (``…_levels.csv``), or folders of them.
+    over : str
+        BIDS entity that tells repeats apart, such as ``ses``, ``acq`` or ``res``; or ``contrast``. With ``sub``
+        all tables are of one person (a travelling volunteer who bears another name at each site).
+
+    Returns
+    -------
+    Study
+        Tables ``positions``, ``variability``, ``variability_by_level`` and, with several subjects, ``icc``.
+
+    Raises
+    ------
+    DatasetError
+        If a table is unreadable, references or methods are mixed, or nothing repeats.
+    """
+    positions: list[dict[str, object]] = []
+    notes: list[str] = []
+    first_paths: dict[tuple[str, str], Path] = {}
+    for path in find_files(level_tables, "level tables").values():
+        group, repeat = _group_and_repeat(path, over)
+        first = first_paths.setdefault((group, repeat), path)
+        if first != path:
+            raise DatasetError(f"{first} and {path} are both {over} {repeat} of {group}; remove one")
+        rows = position_rows(_read_level_table(path), group, repeat, notes)
+        notes += [] if rows else [f"{path}: holds no complete spinal level"]
+        positions += rows
+    if not positions:
+        raise DatasetError("no level table holds a complete spinal level; make them from rootlets")
+    table = pd.DataFrame(positions)
+    methods = sorted(table.method.unique())
+    if len(methods) > 1:
+        raise DatasetError(
+            f"level tables are of different methods ({' and '.join(methods)}); make all with one -method"
+        )
+    tables = position_tables(table)
+    notes += [f"{group}: one {over} only" for group, part in table.groupby("group") if part["repeat"].nunique() < 2]
+    about = {"over": over, "reference": table.reference.iloc[0], "method": methods[0]}
+    return Study(kind="repeats", tables=tables, notes=tuple(notes), about=about)
+
+
+def _group_and_repeat(path: Path, over: str) -> tuple[str, str]:
+    """Split the name of a level table into the repeat, and the subject (all that does not tell repeats apart)."""
+    scan = parse_scan_name(path)
+    if over == "contrast":
+        repeat, parts = scan.contrast or "unknown", scan.contrast.split("_")
+    elif over in scan.entities:
+        repeat, parts = scan.entities[over], [f"{over}-{scan.entities[over]}"]
+    else:
+        raise DatasetError(f"{path} has no {over}- in its name; name it in the manner of BIDS, or choose another -over")
+    return "_".join(part for part in scan.key.split("_") if part not in parts) or "all", repeat
+
+
+def _read_level_table(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from error
+    missing = sorted({*NUMBER_COLUMNS, *TEXT_COLUMNS} - set(table.columns))
+    if missing:
+        raise DatasetError(f"{path} has no column {missing[0]}; give level tables of sct_compute_spinal_levels")
+    for column in NUMBER_COLUMNS:
+        if pd.to_numeric(table[column], errors="coerce").isna().any():
+            raise DatasetError(f"{path} has a row whose {column} is no number; make the table again")
+    return table

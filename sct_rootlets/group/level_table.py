@@ -1,0 +1,188 @@
+"""The level table of a scan, as `sct_compute_spinal_levels` writes it, read from its file and its sidecar."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
+from sct_rootlets.errors import DatasetError
+from sct_rootlets.levels import Kind, level_value
+from sct_rootlets.sidecar import read_name_sources
+
+#: Columns that a level table must have, among others.
+REQUIRED_COLUMNS = (
+    "name",
+    "kind",
+    "method",
+    "rostral_mm",
+    "caudal_mm",
+    "midpoint_mm",
+    "length_mm",
+    "reference",
+    "complete",
+)
+_BOOLEANS = {"True": True, "False": False, "true": True, "false": False, "1": True, "0": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelRow:
+    """A level of a subject.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"spinal", "vertebral"}
+    rostral_mm, caudal_mm, midpoint_mm : float
+        Positions along the cord, from the table's reference.
+    length_mm : float
+    complete : bool
+        Whether the level cannot be longer than stated.
+    """
+
+    name: str
+    kind: Kind
+    rostral_mm: float
+    caudal_mm: float
+    midpoint_mm: float
+    length_mm: float
+    complete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelTable:
+    """The level table of a scan.
+
+    Attributes
+    ----------
+    subject : str
+        Such as ``sub-01``.
+    path : Path
+    reference : str
+        Point from which positions count.
+    method : str
+        Definition of the spinal levels; empty if there are none.
+    levels : dict of (str, str) to LevelRow
+        Levels by kind and name.
+    names_from_discs : bool or None
+        Whether discs decided the names of the spinal levels; None where no sidecar says so.
+    """
+
+    subject: str
+    path: Path
+    reference: str
+    method: str
+    levels: dict[tuple[str, str], LevelRow]
+    names_from_discs: bool | None
+
+    @property
+    def kinds(self) -> set[str]:
+        """Kinds of its levels."""
+        return {kind for kind, _ in self.levels}
+
+
+def subject_of(path: Path) -> str:
+    """Find the subject that a level table belongs to.
+
+    The subject is the ``sub-…`` of the table's name, or of the name of the innermost folder that has one; otherwise the
+    table's own name.
+
+    Examples
+    --------
+    >>> subject_of(Path("levels/sub-01/anat/sub-01_ses-2_T2w_levels.csv"))
+    'sub-01'
+    >>> subject_of(Path("levels/sub-01/t2_levels.csv"))
+    'sub-01'
+    >>> subject_of(Path("levels/anna_levels.csv"))
+    'anna'
+    """
+    for name in (path.name, *(parent.name for parent in path.parents)):
+        subject = re.match(r"sub-[a-zA-Z0-9]+", name)
+        if subject:
+            return subject.group()
+    return path.name.removesuffix(TABLE_ENDING)
+
+
+def read_level_table(path: Path) -> LevelTable:
+    """Read a level table, and the source of its names from its sidecar.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    LevelTable
+
+    Raises
+    ------
+    DatasetError
+        If the file is no level table, or its levels make no sense.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} cannot be read as a table; make it again with sct_compute_spinal_levels") from error
+    if not rows:
+        raise DatasetError(f"{path} has no levels; make it again with sct_compute_spinal_levels, or remove it")
+    missing = [column for column in REQUIRED_COLUMNS if column not in rows[0]]
+    if missing:
+        raise DatasetError(f"{path} is no level table: it has no column {', '.join(missing)}")
+    levels: dict[tuple[str, str], LevelRow] = {}
+    for row in rows:
+        level = _parse_row(row, path)
+        if (level.kind, level.name) in levels:
+            raise DatasetError(f"{path} has {level.kind} level {level.name} twice; make it again")
+        levels[level.kind, level.name] = level
+    references = {row["reference"] for row in rows}
+    methods = {row["method"] for row in rows if row["kind"] == "spinal"}
+    if len(references) > 1 or len(methods) > 1:
+        raise DatasetError(f"{path} mixes references or methods; make it again with sct_compute_spinal_levels")
+    return LevelTable(
+        subject=subject_of(path),
+        path=path,
+        reference=references.pop(),
+        method=next(iter(methods), ""),
+        levels=levels,
+        names_from_discs=_names_from_discs(path),
+    )
+
+
+def _parse_row(row: dict[str, str], path: Path) -> LevelRow:
+    kind: Kind = "spinal" if row["kind"] == "spinal" else "vertebral"
+    name = row["name"]
+    try:
+        if kind != row["kind"]:
+            raise ValueError
+        level_value(name, kind)
+    except ValueError:
+        raise DatasetError(
+            f"{path} has a level {name!r} of kind {row['kind']!r}, which is none; make it again"
+        ) from None
+    columns = ("rostral_mm", "caudal_mm", "midpoint_mm", "length_mm")
+    try:
+        rostral, caudal, midpoint, length = (float(row[column]) for column in columns)
+    except (TypeError, ValueError):
+        rostral = caudal = midpoint = length = math.nan
+    if not (rostral <= midpoint <= caudal and math.isfinite(caudal - rostral) and row["complete"] in _BOOLEANS):
+        raise DatasetError(f"{path} has no valid ends for {kind} level {name}; make it again")
+    return LevelRow(
+        name=name,
+        kind=kind,
+        rostral_mm=rostral,
+        caudal_mm=caudal,
+        midpoint_mm=midpoint,
+        length_mm=length,
+        complete=_BOOLEANS[row["complete"]],
+    )
+
+
+def _names_from_discs(path: Path) -> bool | None:
+    """Read from the sidecar of the map of spinal levels whether discs decided their names."""
+    stem = path.name.removesuffix(TABLE_ENDING)
+    sources = read_name_sources(path.with_name(f"{stem}_label-{LABEL_NAMES['spinal']}_dseg.nii.gz"))
+    return None if sources is None else "discs" in sources

@@ -1,0 +1,34 @@
+"""Rootlet maps from files: axes, grids and values."""
+
+import numpy as np
+import pytest
+from ladder import ladder, write
+
+from sct_rootlets.errors import ImageError, LabelError
+from sct_rootlets.evaluation.references import evaluate_files
+
+
+def test_axes_may_differ_and_grids_may_not(tmp_path):
+    flipped = np.diag([-1.0, 1, 1, 1])
+    flipped[0, 3] = ladder().shape[0] - 1
+    reference = write(tmp_path, "reference.nii.gz", ladder())
+    turned = write(tmp_path, "turned.nii.gz", ladder()[::-1], flipped)
+    assert evaluate_files({"a": [turned]}, [reference]).tables["scans"].dice[0] == 1
+    moved = np.eye(4)
+    moved[2, 3] = 5
+    with pytest.raises(ImageError, match=r"corners lie up to 5 mm apart; resample moved.nii.gz"):
+        evaluate_files({"a": [write(tmp_path, "moved.nii.gz", ladder(), moved)]}, [reference])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(lambda data: data * 0.5, "is no label"), (lambda data: (data > 0) * 1, "the value 1, which is no level"),
+     (lambda data: data + (data > 0) * 90.0, "the value 92, which is no level"),
+     (lambda data: np.where(data > 0, np.nan, 0), "NaN or infinite")],
+)  # fmt: skip
+def test_values_that_are_no_levels(tmp_path, change, message):
+    reference = write(tmp_path, "reference.nii.gz", ladder())
+    spoilt = write(tmp_path, "spoilt.nii.gz", np.asarray(change(ladder()), dtype=np.float32))
+    for pair in ((spoilt, reference), (reference, spoilt)):
+        with pytest.raises(LabelError, match=message):
+            evaluate_files({"a": [pair[0]]}, [pair[1]])

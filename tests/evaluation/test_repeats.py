@@ -1,0 +1,84 @@
+"""Repeated scans, from level tables in files to the variation of positions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sct_rootlets.errors import DatasetError
+from sct_rootlets.evaluation.repeats import evaluate_repeats
+
+
+def level_table(folder, name, middles, reference="PMJ", method="extent"):
+    folder.mkdir(exist_ok=True)
+    rows = [
+        {"level": level, "name": f"C{level}", "kind": "spinal", "method": method, "rostral_mm": middle - 5,
+         "caudal_mm": middle + 5, "midpoint_mm": middle, "length_mm": 10.0, "reference": reference}
+        for level, middle in middles.items()
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(folder / f"{name}_levels.csv", index=False)
+
+
+def test_repeated_scans(tmp_path):
+    """Sessions of two subjects; a level seen in one session only has a row that says so."""
+    level_table(tmp_path, "sub-01_ses-a_T2w", {3: 49.0, 4: 70.0})
+    level_table(tmp_path, "sub-01_ses-b_T2w", {3: 51.0})
+    level_table(tmp_path, "sub-02_ses-a_T2w", {3: 60.0})
+    level_table(tmp_path, "sub-02_ses-b_T2w", {3: 60.0})
+    study = evaluate_repeats([tmp_path], "ses")
+    table = study.tables["variability"].set_index(["group", "name"])
+    assert table.cov_percent["sub-01_T2w", "C3"] == pytest.approx(100 * np.sqrt(2) / 50)
+    assert table.cov_percent["sub-02_T2w", "C3"] == 0
+    assert table.note["sub-01_T2w", "C4"] == "seen once (a)"
+    assert study.tables["variability_by_level"].cov_percent.tolist() == pytest.approx([100 * np.sqrt(2) / 100])
+
+
+def test_levels_that_the_field_of_view_may_have_cut_do_not_vary(tmp_path):
+    """Half of C4 is outside in one session: its middle has not moved, and nobody knows where it is."""
+    for session, middle in (("a", 70.0), ("b", 66.0)):
+        level_table(tmp_path, f"sub-01_ses-{session}_T2w", {3: 50.0, 4: middle})
+        path = tmp_path / f"sub-01_ses-{session}_T2w_levels.csv"
+        table = pd.read_csv(path)
+        table.assign(complete=(table["name"] == "C3") | (session == "a")).to_csv(path, index=False)
+    study = evaluate_repeats([tmp_path], "ses")
+    table = study.tables["variability"].set_index("name")
+    assert table.n_repeats.to_dict() == {"C3": 2, "C4": 1}
+    assert table.note["C4"] == "seen once (a)"
+    assert study.notes == ("b, sub-01_T2w: C4 left out, because it may be longer than stated",)
+
+
+def test_one_person_under_many_names_and_in_many_contrasts(tmp_path):
+    for number, site in enumerate(("amu", "mgh", "ucl")):
+        level_table(tmp_path / "a", f"sub-{site}_T2w", {3: 50.0 + number})
+    table = evaluate_repeats([tmp_path / "a"], "sub").tables["variability"]
+    assert (table.group.tolist(), table.n_repeats.tolist(), table.sd_mm.tolist()) == (["T2w"], [3], [1.0])
+    for number, contrast in enumerate(("T2w", "inv-1_part-mag_MP2RAGE")):
+        level_table(tmp_path / "b", f"sub-01_{contrast}", {3: 50.0 + number})
+    table = evaluate_repeats([tmp_path / "b"], "contrast").tables["variability"]
+    assert (table.group.tolist(), table.n_repeats.tolist()) == (["sub-01"], [2])
+
+
+def test_level_tables_that_do_not_compare(tmp_path):
+    level_table(tmp_path, "sub-01_ses-a_T2w", {3: 49.0})
+    with pytest.raises(DatasetError, match="nothing repeats"):
+        evaluate_repeats([tmp_path], "ses")
+    with pytest.raises(DatasetError, match="has no acq- in its name"):
+        evaluate_repeats([tmp_path], "acq")
+    level_table(tmp_path, "sub-01_ses-b_T2w", {3: 9.0}, reference="disc C2/C3")
+    with pytest.raises(
+        DatasetError, match=r"different references \(sub-01_T2w a from PMJ but sub-01_T2w b from disc C2/C3\)"
+    ):
+        evaluate_repeats([tmp_path], "ses")
+    level_table(tmp_path, "sub-01_ses-b_T2w", {3: 49.0}, method="segment")
+    with pytest.raises(DatasetError, match=r"different methods \(extent and segment\)"):
+        evaluate_repeats([tmp_path], "ses")
+    (tmp_path / "sub-01_ses-b_T2w_levels.csv").write_text("level,name\n3,C3\n")
+    with pytest.raises(DatasetError, match=r"ses-b_T2w_levels.csv has no column caudal_mm; give level tables"):
+        evaluate_repeats([tmp_path], "ses")
+    level_table(tmp_path, "sub-01_ses-b_T2w", {3: 49.0})
+    path = tmp_path / "sub-01_ses-b_T2w_levels.csv"
+    path.write_text(path.read_text().replace("49.0", "n/a"))
+    with pytest.raises(DatasetError, match=r"ses-b_T2w_levels.csv has a row whose midpoint_mm is no number"):
+        evaluate_repeats([tmp_path], "ses")
+    (tmp_path / "sub-01_ses-b_T2w_levels.csv").write_text("")
+    with pytest.raises(DatasetError, match="cannot be read as a table"):
+        evaluate_repeats([tmp_path], "ses")
