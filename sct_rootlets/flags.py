@@ -26,6 +26,8 @@ class Flag:
         Grade of the value; ``none`` if the value is not known.
     why : str
         Meaning of the value, and what its limits are made of.
+    advice : str
+        What a user can do about a raised flag, for the terminal; by default, the meaning of the value.
     levels : dict of (str, str) to str
         Levels that the flag concerns, by kind and name, and what is remarkable of each; for the level table.
     """
@@ -36,6 +38,7 @@ class Flag:
     text: str = "–"
     state: State = "none"
     why: str
+    advice: str = ""
     levels: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
@@ -47,7 +50,7 @@ class Flag:
     def note(self) -> str:
         """One line for the terminal."""
         grade_text = "implausible" if self.state == "bad" else "unusual"
-        return f"{self.title} {grade_text}: {self.text} ({self.why})"
+        return f"{self.title} {grade_text}: {self.text}: {self.advice or self.why}"
 
     def as_facts(self) -> dict[str, object]:
         """The flag as the page holds it; JSON has no infinite values."""

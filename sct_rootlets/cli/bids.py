@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.bids import SEGMENTED_CONTRASTS
-from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, command_parser, positive
+from sct_rootlets.cli.parsers import EXIT_IMPLAUSIBLE, MODEL_HELP, add_misc, add_strict, command_parser, positive
 from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def get_parser() -> argparse.ArgumentParser:
                           help="what the networks run on (default: cpu)")  # fmt: skip
     optional.add_argument("-participants", metavar="<file>",
                           help="group: participants.tsv (default: that of the BIDS folder)")  # fmt: skip
+    add_strict(optional)
     engine = parser.add_argument_group("ON WHAT")
     engine.add_argument("-engine", choices=("local", "slurm"), default="local", help="default: local")
     engine.add_argument("-jobs", type=positive, metavar="<n>", help="scans at once (default: one for each core)")
@@ -85,18 +86,21 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command, and return its exit status: 1 if a scan failed."""
     parser = get_parser()
 
-    def command(arguments: argparse.Namespace) -> None:
+    def command(arguments: argparse.Namespace) -> int:
         if any("=" not in option for option in arguments.slurm):
             parser.error("-slurm takes key=value, such as account=def-lab")
-        (_group if arguments.level == "group" else _participant)(arguments)
+        if arguments.level == "group":
+            _group(arguments)
+            return 0
+        return _participant(arguments)
 
     return run(parser, argv, command, "scans that are done are kept, jobs are ended; run it again to go on")
 
 
-def _participant(arguments: argparse.Namespace) -> None:
+def _participant(arguments: argparse.Namespace) -> int:
     from sct_rootlets.cohort.job import CohortSettings
     from sct_rootlets.cohort.plan import describe_pending
-    from sct_rootlets.cohort.run import run_cohort
+    from sct_rootlets.cohort.run import implausible_scans, run_cohort
     from sct_rootlets.errors import SctRootletsError
 
     bids, out = Path(arguments.bids), Path(arguments.out)
@@ -106,15 +110,19 @@ def _participant(arguments: argparse.Namespace) -> None:
         say(*(f"note: {note}" for note in plan.notes))
     if arguments.dry_run:
         say(*describe_pending(plan, settings))
-        return
+        return 0
     with _ProgressBar(bool(arguments.v)) as progress_bar:
         result = run_cohort(bids, out, plan, settings, _engine(arguments), progress_bar)
     if arguments.v:
         say(f"{result.n_done} scans done, {result.n_skipped} had been done before", f"  {result.status}",
             f"  {out / 'qc' / 'index.html'}")  # fmt: skip
+    flagged = implausible_scans(plan)
+    if arguments.v:
+        say(*(f"note: {stem} is implausible: {'; '.join(texts)}" for stem, texts in sorted(flagged.items())))
     if result.failed:
         reasons = "".join(f"\n  {stem}: {reason}" for stem, reason in sorted(result.failed.items()))
         raise SctRootletsError(f"{len(result.failed)} of {len(plan.jobs)} scans failed (see {result.status}):{reasons}")
+    return EXIT_IMPLAUSIBLE if arguments.strict and flagged else 0
 
 
 def _group(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from sct_rootlets.bids import TABLE_ENDING
+from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
 from sct_rootlets.cohort.attempt import Attempt, Status
 from sct_rootlets.cohort.dataset import describe_dataset
 from sct_rootlets.cohort.engine import Engine, Progress, run_workers
@@ -22,6 +22,7 @@ from sct_rootlets.cohort.status import StatusTable
 from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.output.files import STAGE_PREFIX
 from sct_rootlets.output.page import build_page
+from sct_rootlets.sidecar import read_sidecar
 
 if TYPE_CHECKING:
     from sct_rootlets.group.compare import GroupLevels
@@ -98,6 +99,26 @@ def run_cohort(
     failed |= {stem: attempt.reason for stem, attempt in ended.items() if attempt.status is Status.FAILED}
     n_done = sum(attempt.status is Status.DONE for attempt in ended.values())
     return Result(failed, n_done, len(plan.jobs) - len(failed) - n_done, status_table.path)
+
+
+def implausible_scans(plan: Plan) -> dict[str, list[str]]:
+    """Find the scans whose results a flag says to be implausible, as their sidecars hold it.
+
+    Returns
+    -------
+    dict of str to list of str
+        What the flags say, by scan.
+    """
+    found: dict[str, list[str]] = {}
+    for job in plan.jobs:
+        for name in LABEL_NAMES.values():
+            flags = read_sidecar(job.folder / f"{job.stem}_label-{name}_dseg.nii.gz").get("Flags")
+            if isinstance(flags, dict):
+                texts = [f"{key} {flag.get('Text', '')}" for key, flag in flags.items() if flag.get("State") == "bad"]
+                if texts:
+                    found[job.stem] = texts
+                break
+    return found
 
 
 def run_group(

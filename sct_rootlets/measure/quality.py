@@ -211,6 +211,12 @@ def _deviation_flag(subject: SubjectLevels) -> Flag:
             f"more caudal. The limits, {good:g} and {poor:.1f} mm, are a half and three quarters of the distance "
             "between levels: beyond them a name is probably one off, of the rootlets or of the discs"
         ),
+        advice=(
+            "check the names of rootlets and discs, one of which is probably off by a level, and that discs are "
+            "labelled at their posterior tips"
+            if _pairs_by_extent(subject)
+            else "check the names of the rootlets, or give discs"
+        ),
         levels={
             ("spinal", level): f"deviation {distance:+.1f} mm"
             for level, distance in distances.items()
@@ -282,6 +288,7 @@ def _level_length_flag(subject: SubjectLevels) -> Flag:
     raised = [(state, kind, level) for state, kind, level in graded if state != "ok"]
     worst: State = "bad" if any(state == "bad" for state, _, _ in raised) else "look" if raised else "ok"
     text = ", ".join(f"{kind} {level.name} {level.length_mm:.1f}" for _, kind, level in raised) or "usual"
+    advice = "check that each label lies where it belongs, and the voxel size in the header"
     return Flag(
         key=key,
         title=title,
@@ -289,6 +296,7 @@ def _level_length_flag(subject: SubjectLevels) -> Flag:
         text=text,
         state=worst,
         why=why,
+        advice=advice,
         levels={(kind, level.name): f"length {level.length_mm:.1f} mm" for _, kind, level in raised},
     )
 
@@ -304,4 +312,5 @@ def _mask_flag(subject: SubjectLevels) -> Flag:
         text="; ".join(texts) or "whole",
         state=state,
         why="whether the mask shows one whole cord along its length",
+        advice="complete or replace the mask; levels beside the defect are not known well",
     )

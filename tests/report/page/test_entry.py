@@ -44,7 +44,8 @@ def test_subjects_are_those_of_file_names(tmp_path):
 def test_facts_are_json_and_pictures_have_their_size(entry):
     facts = json.loads(json.dumps(entry.facts, allow_nan=False))
     assert facts["levels"][0]["name"] == "C2"
-    assert list(facts["flags"]) == ["levels", "order", "confidence", "complete", "length", "contrast", "deviation", "level_length", "mask"]
+    keys = ["levels", "order", "confidence", "complete", "length", "contrast", "deviation", "level_length", "mask"]
+    assert list(facts["flags"]) == keys
     for name, view in facts["views"].items():
         for file in (f"{name}.webp", f"{name}_labels.webp"):
             with Image.open(io.BytesIO(entry.files[file])) as picture:
