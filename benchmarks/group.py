@@ -1,11 +1,11 @@
-"""How right `sct_rootlets group` is, and how fast: three tables.
+"""Accuracy and speed of `sct_rootlets group`, in three tables.
 
     python benchmarks/group.py phantoms      # measured against true medians over a cohort of phantoms
     python benchmarks/group.py coverage      # how often confidence intervals cover the truth
     python benchmarks/group.py speed         # the command on 500 level tables, from a cold interpreter
 
-Simulated differences are those of the published shifted pairs (0.00 to 8.15 mm), each subject with a deviation of its
-own that all its pairs share, and one of each pair.
+Simulated differences are those of the published shifted pairs (0.00 to 8.15 mm), plus a deviation of each subject that
+all its pairs share, and a deviation of each pair.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
+from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
 from sct_rootlets.correspondence import BIAS_MM, published_bias
 from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.group.bootstrap import LIMIT_SDS, PERCENTILES, STATISTICS, limits_of_agreement
@@ -36,7 +37,7 @@ from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.cervical import COHORT_DISTANCE_MM, cohort_anatomy
 
 SHIFTED = list(published_bias())
-#: Standard deviations of the deviations that pairs of a subject share, and that each has, in mm.
+#: Standard deviations of the deviations that the pairs of a subject share, and of those of each pair.
 SHARED_SD_MM, OWN_SD_MM = 1.8, 1.2
 
 
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 def true_differences(anatomy: Anatomy) -> dict[tuple[str, str], float]:
-    """Vertebral minus spinal midpoint of the shifted pairs of an anatomy, as method ``extent`` defines them."""
+    """Compute vertebral minus spinal midpoint of the shifted pairs of an anatomy, by the method ``extent``."""
     extents = anatomy.spinal_extents(COHORT_DISTANCE_MM)
     result = {}
     for upper, lower in SHIFTED:
@@ -85,7 +86,7 @@ def phantoms(n_subjects: int, voxel_mm: float = 1.0, seed: int = 0) -> list[dict
     for (upper, lower), planted in zip(SHIFTED, BIAS_MM, strict=True):
         of_pair = (table.pairing == "shifted") & (table.vertebral_level == upper) & (table.spinal_level == lower)
         row = table[of_pair].iloc[0]
-        true = float(np.median([one[upper, lower] for one in truth]))
+        true = float(np.median([differences[upper, lower] for differences in truth]))
         rows.append({"planted": planted, "true": true, "measured": row.median_mm, "n": row.n})
         print(
             f"| {upper}, {lower} | {planted:.2f} | {true:.2f} | {row.median_mm:.2f} | {row.median_mm - true:+.2f} "
@@ -95,14 +96,15 @@ def phantoms(n_subjects: int, voxel_mm: float = 1.0, seed: int = 0) -> list[dict
 
 
 class Population:
-    """Differences of the shifted pairs over all people, of one shape.
+    """Differences of the shifted pairs over all people, with deviations of one shape.
 
     Parameters
     ----------
     shape : str
+        Name of the shape.
     standard : scipy.stats distribution
-        Of deviations; it is brought to mean 0 and standard deviation 1. With a shape that is not normal, pairs of
-        a subject are independent, so that what is drawn has the shape, and not a sum's.
+        Distribution of deviations, which is scaled to mean 0 and standard deviation 1. If it is not normal, the pairs
+        of a subject are independent: a sum of two deviations would have another shape.
     """
 
     def __init__(self, shape: str, standard: object) -> None:
@@ -110,7 +112,7 @@ class Population:
         self.bias, self.sd = np.array(BIAS_MM), float(np.hypot(SHARED_SD_MM, OWN_SD_MM))
 
     def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """Differences of n subjects, shape (n, pairs)."""
+        """Draw differences of n subjects, shape (n, pairs)."""
         if self.shape == "normal":
             own = OWN_SD_MM * rng.standard_normal((n, len(self.bias)))
             return self.bias + SHARED_SD_MM * rng.standard_normal((n, 1)) + own
@@ -118,19 +120,19 @@ class Population:
         return self.bias + self.sd * (drawn - self.standard.mean()) / self.standard.std()
 
     def truth(self, bias: np.ndarray) -> list[float]:
-        """`STATISTICS` of the differences of some pairs, in all people."""
+        """Compute `STATISTICS` of the differences of pairs with the given biases, over all people."""
 
-        def below(at: float) -> float:
-            place = (at - bias) / self.sd * self.standard.std() + self.standard.mean()
-            return float(self.standard.cdf(place).mean())
+        def share_below(value: float) -> float:
+            standardized = (value - bias) / self.sd * self.standard.std() + self.standard.mean()
+            return float(self.standard.cdf(standardized).mean())
 
-        quantiles = [brentq(lambda at, p=p: below(at) - p / 100, -60, 60) for p in (50, *PERCENTILES)]
+        quantiles = [brentq(lambda value, p=p: share_below(value) - p / 100, -60, 60) for p in (50, *PERCENTILES)]
         half = LIMIT_SDS * float(np.hypot(bias.std(), self.sd))
         return [*quantiles, bias.mean(), bias.mean() - half, bias.mean() + half]
 
 
 def coverage(n_tables: int, n_resamples: int = 500) -> None:
-    """Share of simulated tables whose 95 % intervals cover the truth, of a single pair and of all pairs."""
+    """Print the share of simulated tables whose 95 % intervals cover the truth, of a single pair and of all pairs."""
     print(f"{n_tables} simulated tables, {n_resamples} resamples; share of 95 % intervals that cover the truth, in %\n")
     print("| differences | subjects | pairs | " + " | ".join(STATISTICS) + " |\n" + "|---" * 9 + "|")
     shapes = {"normal": stats.norm(), "heavy tails (t, 6 df)": stats.t(6), "skewed (gamma, shape 8)": stats.gamma(8)}
@@ -143,7 +145,7 @@ def coverage(n_tables: int, n_resamples: int = 500) -> None:
 
 
 def covered(population: Population, n: int, n_tables: int, n_resamples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Share of tables of n subjects whose intervals cover the truth: of the last pair, and of all."""
+    """Compute the share of tables of n subjects whose intervals cover the truth: of the last pair, and of all."""
     rng = np.random.default_rng(n)
     parts = (slice(-1, None), slice(None))
     truths = [population.truth(population.bias[part]) for part in parts]
@@ -151,14 +153,14 @@ def covered(population: Population, n: int, n_tables: int, n_resamples: int) -> 
     for table in range(n_tables):
         drawn = population.draw(rng, n)
         for row, (part, truth) in enumerate(zip(parts, truths, strict=True)):
-            found = limits_of_agreement(drawn[:, part], n_resamples, seed=table).intervals
-            ends = [found[name] for name in STATISTICS]
+            intervals = limits_of_agreement(drawn[:, part], n_resamples, seed=table).intervals
+            ends = [intervals[name] for name in STATISTICS]
             hits[row] += [low <= value <= high for value, (low, high) in zip(truth, ends, strict=True)]
     return hits[0] / n_tables, hits[1] / n_tables
 
 
 def write_tables(folder: Path, n_subjects: int, seed: int = 0) -> None:
-    """Write level tables of simulated subjects, as sct_compute_spinal_levels does, and a participants.tsv."""
+    """Write level tables of simulated subjects in the format of sct_compute_spinal_levels, and a participants.tsv."""
     population, rng = Population("normal", stats.norm()), np.random.default_rng(seed)
     differences = population.draw(rng, n_subjects)
     people = ["participant_id\tage\tsex\theight"]
@@ -187,15 +189,15 @@ def write_tables(folder: Path, n_subjects: int, seed: int = 0) -> None:
             for kind, value, rostral, caudal in ends
         ]
         (folder / subject).mkdir(parents=True)
-        write_table(folder / subject / f"{subject}_T2w_levels.csv", tuple(rows[0]), rows)
-        sidecar = folder / subject / f"{subject}_T2w_label-spinalLevels_dseg.json"
+        write_table(folder / subject / f"{subject}_T2w{TABLE_ENDING}", tuple(rows[0]), rows)
+        sidecar = folder / subject / f"{subject}_T2w_label-{LABEL_NAMES['spinal']}_dseg.json"
         sidecar.write_text(json.dumps({"NamesFromDiscs": False}), encoding="utf-8")
         people.append(f"{subject}\t{rng.integers(20, 60)}\tF\t{172 * size:.1f}")
     (folder / "participants.tsv").write_text("\n".join(people) + "\n", encoding="utf-8")
 
 
 def speed(n_subjects: int, runs: int = 3) -> None:
-    """Time the command as a whole process."""
+    """Print the time of the command as a whole process."""
     with tempfile.TemporaryDirectory() as name:
         write_tables(Path(name) / "levels", n_subjects)
         command = [sys.executable, "-m", "sct_rootlets.cli.main", "group", "-i", f"{name}/levels", "-v", "0"]
@@ -207,7 +209,7 @@ def speed(n_subjects: int, runs: int = 3) -> None:
 
 
 def timed(command: list[str]) -> float:
-    """Wall time of a command in seconds."""
+    """Measure the wall time of a command in seconds."""
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start

@@ -147,12 +147,12 @@ def compare_pairs_of_contrasts(values: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     values : pandas.DataFrame
-        Result of `sct_rootlets.evaluation.tables.make_long_table`.
+        Table as for `compare_contrasts`.
 
     Returns
     -------
     pandas.DataFrame
-        Empty where no two contrasts have two subjects each.
+        Empty where the table of `compare_contrasts` is.
     """
     rows: list[dict[str, object]] = []
     for (method, scope, metric), wide in _values_by_subject(values):

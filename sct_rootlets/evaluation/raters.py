@@ -52,7 +52,7 @@ def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None,
     """
     if len(raters) < 2:
         raise DatasetError("raters are compared with one another: give at least 2")
-    files = _Files.find(raters, cords, pmjs)
+    files = _RaterFiles.find(raters, cords, pmjs)
     matched = match_scans(files.raters)
     pairs, performances, positions, consensus, notes = [], [], [], {}, list(matched.notes)
     for key in matched.scans:
@@ -78,7 +78,7 @@ def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None,
 
 
 @dataclass(frozen=True)
-class _Files:
+class _RaterFiles:
     """Files by scan: of each rater, cord masks, and PMJ labels (None where there are none to use)."""
 
     raters: dict[str, dict[str, Path]]
@@ -86,7 +86,7 @@ class _Files:
     pmjs: dict[str, Path] | None
 
     @classmethod
-    def find(cls, raters: Mapping[str, Sources], cords: Sources | None, pmjs: Sources | None) -> _Files:
+    def find(cls, raters: Mapping[str, Sources], cords: Sources | None, pmjs: Sources | None) -> _RaterFiles:
         of_raters = [find_files(sources, "rootlet maps") for sources in raters.values()]
         first = of_raters[0]
         of_raters = [pair_single_file(files, first) for files in of_raters]

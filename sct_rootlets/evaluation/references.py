@@ -91,7 +91,7 @@ def evaluate_files(
         If a file is unreadable, no rootlet map or on another grid, nothing matches, or two methods share fewer
         than two subjects.
     """
-    files = _Files.find(predictions, references, cords)
+    files = _ScoredFiles.find(predictions, references, cords)
     tables, notes = _score_files(files, None if values is None else tuple(values))
     if contrasts is not None:
         tables = _set_contrasts(tables, Path(contrasts))
@@ -104,7 +104,7 @@ def evaluate_files(
 
 
 @dataclass(frozen=True)
-class _Files:
+class _ScoredFiles:
     """Files by scan: predictions of each method, references, and cord masks (None if none are used)."""
 
     predictions: dict[str, dict[str, Path]]
@@ -112,7 +112,7 @@ class _Files:
     cords: dict[str, Path] | None
 
     @classmethod
-    def find(cls, predictions: Mapping[str, Sources], references: Sources, cords: Sources | None) -> _Files:
+    def find(cls, predictions: Mapping[str, Sources], references: Sources, cords: Sources | None) -> _ScoredFiles:
         of_references = find_files(references, "rootlet maps")
         of_methods = [
             pair_single_file(find_files(sources, "rootlet maps"), of_references) for sources in predictions.values()
@@ -122,7 +122,9 @@ class _Files:
         return cls(dict(zip(predictions, of_methods, strict=True)), of_references, None if cords is None else of_cords)
 
 
-def _score_files(files: _Files, values: tuple[int, ...] | None) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
+def _score_files(
+    files: _ScoredFiles, values: tuple[int, ...] | None
+) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
     """Make the tables of levels and scans of all methods; return notes, too."""
     levels: list[pd.DataFrame] = []
     scans: list[dict[str, object]] = []

@@ -11,16 +11,7 @@ from sct_rootlets.evaluation.intraclass import icc
 #: Reference from which a distance has a natural zero, which a coefficient of variation needs.
 NATURAL_ZERO = "PMJ"
 #: Columns of the rows of `position_rows`, beside ``group`` and ``repeat``.
-POSITION_COLUMNS = (
-    "level",
-    "name",
-    "method",
-    "rostral_mm",
-    "caudal_mm",
-    "midpoint_mm",
-    "length_mm",
-    "reference",
-)
+POSITION_COLUMNS = ("level", "name", "method", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm", "reference")
 
 
 def position_rows(levels: pd.DataFrame, group: str, repeat: str, notes: list[str]) -> list[dict[str, object]]:

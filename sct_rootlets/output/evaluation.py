@@ -17,15 +17,13 @@ def save_evaluation(study: Study, folder: str | os.PathLike[str], figures: bool 
     Parameters
     ----------
     study : Study
-    folder : path
-        Made if it is missing; files of the same names are replaced.
-    figures : bool
-        Draw the figures.
+    folder, figures
+        See `sct_rootlets.output.group.save_group`.
 
     Returns
     -------
     list of Path
-        The files written.
+        Files written.
 
     Raises
     ------
