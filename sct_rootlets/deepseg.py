@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sct_rootlets.errors import ImageError, SctRootletsError
-from sct_rootlets.image import Volume, VolumeLike
+from sct_rootlets.image import Volume, VolumeLike, check_segmentable
 from sct_rootlets.levels import Levels
 from sct_rootlets.models.weights import Weights
-from sct_rootlets.nifti import header_notes
+from sct_rootlets.nifti import check_sides, header_notes
 from sct_rootlets.segmentation.tasks import TASKS, Task
 from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import Inputs, SubjectLevels, levels_from_labels
@@ -136,6 +136,7 @@ def segment_rootlets(
     """
     settings = settings or SegmentationSettings()
     inputs = Inputs.load(image=image, discs=discs, vertebrae=vertebrae)
+    _check_image(inputs)
     return _segment(segmenter or load_networks(settings), inputs, settings, clean_up or CleanUp())
 
 
@@ -203,6 +204,7 @@ def compute_spinal_levels(
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
     if inputs.image is None or not missing:
         return levels_from_labels(inputs, method, distance_mm)
+    _check_image(inputs)
     settings = settings or SegmentationSettings()
     segmenter = segmenter or load_networks(settings)
     segmentation, maps, sidecars = _segment_missing(segmenter, inputs, missing, settings)
@@ -217,7 +219,7 @@ def compute_spinal_levels(
         spinal=_with_confidence(subject.spinal, segmentation.spinal) if "rootlets" in maps else subject.spinal,
         settings={**subject.settings, "Model": _describe_model(segmenter)},
         name_sources=segmentation.name_sources if named else subject.name_sources,
-        notes=(*segmentation.notes, *subject.notes),
+        notes=tuple(dict.fromkeys((*segmentation.notes, *subject.notes))),
     )
 
 
@@ -312,6 +314,7 @@ def register_image(
     if "discs" in kinds and discs is None:
         raise ImageError(f"landmarks {landmarks!r} need disc labels")
     inputs = Inputs.load(image=image, cord=cord, rootlets=rootlets, discs=discs)
+    check_sides(inputs.volumes.values(), "a template has sides: the map would be guessed")
     folder = template if isinstance(template, TemplateFolder) else find_template(template)
     read_template_cord(folder, kinds)  # a template that cannot be used is reported before minutes of segmentation
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
@@ -320,6 +323,7 @@ def register_image(
     sidecars: dict[str, dict[str, Any]] = {}
     if missing:
         assert inputs.image is not None
+        _check_image(inputs)
         settings = settings or SegmentationSettings()
         _, maps, sidecars = _segment_missing(load_networks(settings), inputs, missing, settings)
         if "rootlets" in missing and "rootlets" not in maps:
@@ -338,7 +342,7 @@ def register_image(
         by_shape=by_shape,
     )
     given = {name: volume for name, volume in registration.sources.items() if name not in maps}
-    notes = tuple(note for volume in given.values() for note in header_notes(volume))
+    notes = tuple(header_notes(*given.values()))
     return replace(registration, sources=given, segmented=maps, sidecars=sidecars, header_notes=notes)
 
 
@@ -417,8 +421,9 @@ def _segment_file(
     inputs = Inputs.load(image=path, discs=discs)
     image = inputs.image
     assert image is not None
-    segmentation = _segment(segmenter, inputs, settings, clean_up)
+    _check_image(inputs, task)
     targets = output_paths(path, task, output)
+    segmentation = _segment(segmenter, inputs, settings, clean_up)
     maps = [output.make(segmentation, image) for output in task.outputs]
     if not any(values.any() for values in maps):
         raise ImageError(
@@ -446,6 +451,21 @@ def _add_to_page(inputs: Inputs, segmentation: Segmentation, page: PageOptions) 
     return add_levels(page.folder, subject, about)
 
 
+def _check_image(inputs: Inputs, task: Task | None = None) -> None:
+    """Check before networks run that they can segment the image, and that a task can tell what it writes.
+
+    Raises
+    ------
+    ImageError
+        If voxels or the field of view are too small or too large, or the task tells left from right and the header
+        does not.
+    """
+    assert inputs.image is not None
+    check_segmentable(inputs.image)
+    if task is not None and task.has_sides:
+        check_sides([inputs.image], "this task splits rootlets")
+
+
 def load_networks(settings: SegmentationSettings) -> Segmenter:
     """Load the networks, and limit the threads they run on.
 
@@ -460,7 +480,7 @@ def load_networks(settings: SegmentationSettings) -> Segmenter:
     if settings.threads:
         import torch
 
-        torch.set_num_threads(settings.threads)
+        torch.set_num_threads(min(settings.threads, os.cpu_count() or 1))  # torch breaks down if asked for millions
     return segmenter
 
 
@@ -470,7 +490,7 @@ def _segment(segmenter: Segmenter, inputs: Inputs, settings: SegmentationSetting
 
     image = inputs.image
     assert image is not None
-    notes: list[str] = []
+    notes = inputs.header_notes
     thickness = max(image.spacing)
     if thickness > MAX_SLICE_THICKNESS_MM:
         notes.append(f"voxels of {thickness:.3g} mm do not show single rootlets: levels are unreliable")

@@ -28,7 +28,7 @@ from sct_rootlets.evaluation.overlap import Cord, ScanScores, evaluate_scan
 from sct_rootlets.evaluation.raters import icc_by_level, pairwise_agreement, staple, variability, variability_by_level
 from sct_rootlets.image import Volume, binary_mask, check_same_grid, labelled_voxels
 from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, level_value
-from sct_rootlets.nifti import load_volume
+from sct_rootlets.nifti import header_notes, load_volume
 
 Sources = Sequence["str | os.PathLike[str]"]
 
@@ -195,7 +195,8 @@ def _score(prediction: Path, reference: Path, cord: Path | None, values: tuple[i
             measured = Cord.from_mask(_aligned(replace(volumes[2], data=mask), affine), affine)
         except LabelError as error:
             raise LabelError(f"{cord}: {error}") from error
-    return evaluate_scan(mine, truth, affine, measured, values)
+    scores = evaluate_scan(mine, truth, affine, measured, values)
+    return replace(scores, notes=(*header_notes(*volumes), *scores.notes))
 
 
 def _aligned(volume: Volume, affine: np.ndarray) -> np.ndarray:
@@ -308,6 +309,7 @@ def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None,
     for key in matched.scans:
         volumes = {name: load_volume(files[key]) for name, files in found.items()}
         reference = next(iter(volumes.values()))
+        notes += [f"{key}: {note}" for note in header_notes(*volumes.values())]
         for volume in volumes.values():
             check_same_grid(reference, volume)
         maps = {name: _aligned(level_map(volume), reference.affine) for name, volume in volumes.items()}
@@ -346,7 +348,10 @@ def _positions(
     from sct_rootlets.subject import Inputs, levels_from_labels
 
     try:
-        table = levels_from_labels(Inputs.load(rootlets=volume, cord=cord, pmj=pmj), method="extent").levels
+        inputs = Inputs.load(rootlets=volume, cord=cord, pmj=pmj)
+        noted = header_notes(*(other for name, other in inputs.volumes.items() if name != "rootlets"))
+        notes += [text for note in noted if (text := f"{group}: {note}") not in notes]
+        table = levels_from_labels(inputs, method="extent").levels
     except LabelError as error:
         notes.append(f"{repeat}, {group}: no positions of levels: {error}")
         return []
