@@ -384,6 +384,8 @@ def segment_files(
     SctRootletsError
         After all images, if some failed; with a single image, its own error.
     """
+    if len(images) == 1:  # what is wrong with the file is said before networks are loaded
+        _check_image(Inputs.load(image=images[0], discs=discs), task)
     segmenter = load_networks(settings)
     failed: list[str] = []
     for path in _progress(images, verbosity):

@@ -26,7 +26,7 @@ MAX_COMPRESSION_RATIO = 1032
 _HEAD_BYTES = 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 #: Size of the header of NIfTI 1 and 2, by which a file begins.
-_HEADER_SIZES = {size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")}
+_HEADER_SIZES = {np.array(size, f"{order}i4").tobytes() for size in (348, 540) for order in "<>"}
 #: Signs of other kinds of files: place in the file, bytes, what the file is and what to do.
 _SIGNATURES = (
     (128, b"DICM", "is a DICOM file; convert the series with dcm2niix"),
@@ -77,7 +77,7 @@ def open_nifti(path: Path, keep_open: bool = False) -> Any:
         ) from error
     if not isinstance(image, nib.Nifti1Pair):  # the base of NIfTI 1 and 2, in one file or two
         raise ImageError(f"{path} is not a NIfTI file; convert it to .nii.gz first")
-    data_file = Path(image.file_map["image"].filename)
+    data_file = Path(str(image.file_map["image"].filename))
     if data_file != path:
         check_readable(data_file)
     _check_claim(path, data_file, image)
@@ -170,7 +170,7 @@ def _check_claim(path: Path, data_file: Path, image: Any) -> None:
     size = data_file.stat().st_size
     compressed = data_file.suffix.lower() == ".gz"
     if needed > size * (MAX_COMPRESSION_RATIO if compressed else 1):
-        raise ImageError(too_small(path, image, f"{size} bytes"))
+        raise ImageError(too_small(path, image, f"{size} bytes{', compressed' if compressed else ''}"))
     with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system tells
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         single = needed / math.prod(shape[3:])  # volumes are read one at a time

@@ -9,8 +9,8 @@ import numpy as np
 from sct_rootlets.image import Volume
 
 #: Voxels are absurd if they lie further from the median than so many times the distance within which `USUAL_SHARE` of
-#: the others lie. In scans of the neck, vessels, fat and coil flares stay below 5 times.
-ABSURD_RATIO = 20.0
+#: the others lie. In T1w, T2w, T2*w and MTR scans of the neck, and in T1 maps, the brightest lies at 1 to 2.4 times.
+ABSURD_RATIO = 10.0
 USUAL_SHARE = 0.999
 
 
