@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from sct_rootlets.errors import ImageError
 
 #: Values of the ``label-`` entity by kind of label, in small letters.
 LABEL_VALUES = {
@@ -38,6 +41,9 @@ LABEL_NAMES = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
 TABLE_ENDING = "_levels.csv"
 #: Endings of the tables in the columns of the published scripts.
 PUBLISHED_ENDINGS = {"spinal": "rootlets_pmj_distance.csv", "vertebral": "pmj_distance_vertebral_disc.csv"}
+
+#: Longest name of a file that file systems take, in bytes.
+MAX_NAME_BYTES = 255
 
 _NIFTI_ENDING = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 _LABEL_SUFFIXES = ("dseg", "seg", "mask", "dlabel", "label")
@@ -66,6 +72,71 @@ def output_prefix(name: str) -> str:
     """
     whole = stem(name)
     return re.sub(r"(_(label|desc)-[a-zA-Z0-9]+)*_(seg|dseg|mask|probseg)([-_]manual)?$", "", whole) or whole
+
+
+def is_utf8(name: str) -> bool:
+    r"""Whether the name of a file is UTF-8 text: Python marks bytes that are none by lone surrogates.
+
+    Examples
+    --------
+    >>> is_utf8("Müller.nii"), is_utf8("M\udcfcller.nii")
+    (True, False)
+    """
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    """Return a path with a sign in place of each byte that is not UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def check_output_file(path: str | os.PathLike[str], suffixes: Iterable[str] = ("",)) -> None:
+    """Check the name of an image that is to be written, before anything is computed.
+
+    Parameters
+    ----------
+    path : path
+        As the user gave it: a slash at the end says that it is a folder.
+    suffixes : iterable of str
+        Texts that are put between the name and its ending.
+
+    Raises
+    ------
+    ImageError
+        If it is a folder, has no name before its ending, is not UTF-8, or is too long.
+    """
+    text = os.fspath(path)
+    shown = printable(text)
+    if text.endswith(("/", os.sep)) or Path(text).is_dir():
+        raise ImageError(
+            f"{shown} is a folder; give the name of a file (-o), such as {shown.rstrip('/')}/t2_label.nii.gz"
+        )
+    if not stem(Path(text).name).strip():
+        raise ImageError(f"{shown} has no name before its ending; give one, such as t2_label.nii.gz")
+    check_output_names([f"{stem(Path(text).name)}{suffix}.nii.gz" for suffix in suffixes])
+
+
+def check_output_names(names: Iterable[str]) -> None:
+    """Check that file systems take the names of files that are to be written.
+
+    Raises
+    ------
+    ImageError
+        If a name is not UTF-8, or longer than `MAX_NAME_BYTES`.
+    """
+    for name in names:
+        if not is_utf8(name):
+            raise ImageError(f"{printable(name)} would be written, whose name is not UTF-8 text; give another name")
+        n_bytes = len(name.encode("utf-8"))
+        if n_bytes > MAX_NAME_BYTES:
+            raise ImageError(
+                f"{name[:40]}… would be a name of {n_bytes} bytes, and file systems take {MAX_NAME_BYTES}; give a "
+                "shorter name"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

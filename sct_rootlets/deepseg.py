@@ -12,10 +12,10 @@ import numpy as np
 
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.flags import Flag
-from sct_rootlets.image import Volume, VolumeLike
+from sct_rootlets.image import Volume, VolumeLike, check_segmentable
 from sct_rootlets.levels import Levels
 from sct_rootlets.models.weights import Weights
-from sct_rootlets.nifti import header_notes
+from sct_rootlets.nifti import check_sides, header_notes
 from sct_rootlets.segmentation.tasks import TASKS, Task
 from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import Inputs, SubjectLevels, levels_from_labels
@@ -140,6 +140,7 @@ def segment_rootlets(
     """
     settings = settings or SegmentationSettings()
     inputs = Inputs.load(image=image, discs=discs, vertebrae=vertebrae)
+    _check_image(inputs)
     return _segment(segmenter or load_networks(settings), inputs, settings, clean_up or CleanUp())
 
 
@@ -207,6 +208,7 @@ def compute_spinal_levels(
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
     if inputs.image is None or not missing:
         return with_flags(levels_from_labels(inputs, method, distance_mm))
+    _check_image(inputs)
     settings = settings or SegmentationSettings()
     segmenter = segmenter or load_networks(settings)
     segmentation, maps, sidecars = _segment_missing(segmenter, inputs, missing, settings)
@@ -221,7 +223,7 @@ def compute_spinal_levels(
         spinal=_with_confidence(subject.spinal, segmentation.spinal) if "rootlets" in maps else subject.spinal,
         settings={**subject.settings, "Model": _describe_model(segmenter)},
         name_sources=segmentation.name_sources if named else subject.name_sources,
-        notes=(*segmentation.notes, *subject.notes),
+        notes=tuple(dict.fromkeys((*segmentation.notes, *subject.notes))),
     )
     return with_flags(subject)
 
@@ -324,6 +326,7 @@ def register_image(
     if "discs" in kinds and discs is None:
         raise ImageError(f"landmarks {landmarks!r} need disc labels")
     inputs = Inputs.load(image=image, cord=cord, rootlets=rootlets, discs=discs)
+    check_sides(inputs.volumes.values(), "a template has sides: the map would be guessed")
     folder = template if isinstance(template, TemplateFolder) else find_template(template)
     read_template_cord(folder, kinds)  # a template that cannot be used is reported before minutes of segmentation
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
@@ -332,6 +335,7 @@ def register_image(
     sidecars: dict[str, dict[str, Any]] = {}
     if missing:
         assert inputs.image is not None
+        _check_image(inputs)
         settings = settings or SegmentationSettings()
         _, maps, sidecars = _segment_missing(load_networks(settings), inputs, missing, settings)
         if "rootlets" in missing and "rootlets" not in maps:
@@ -350,7 +354,7 @@ def register_image(
         by_shape=by_shape,
     )
     given = {name: volume for name, volume in registration.sources.items() if name not in maps}
-    notes = tuple(note for volume in given.values() for note in header_notes(volume))
+    notes = tuple(header_notes(*given.values()))
     return replace(registration, sources=given, segmented=maps, sidecars=sidecars, header_notes=notes)
 
 
@@ -392,6 +396,8 @@ def segment_files(
     SctRootletsError
         After all images, if some failed; with a single image, its own error.
     """
+    if len(images) == 1:  # what is wrong with the file is said before networks are loaded
+        _check_image(Inputs.load(image=images[0], discs=discs), task)
     segmenter = load_networks(settings)
     failed: list[str] = []
     for path in _progress(images, verbosity):
@@ -432,8 +438,9 @@ def _segment_file(
     inputs = Inputs.load(image=path, discs=discs)
     image = inputs.image
     assert image is not None
-    segmentation = _segment(segmenter, inputs, settings, clean_up)
+    _check_image(inputs, task)
     targets = output_paths(path, task, output)
+    segmentation = _segment(segmenter, inputs, settings, clean_up)
     maps = [output.make(segmentation, image) for output in task.outputs]
     if not any(values.any() for values in maps):
         raise ImageError(
@@ -453,6 +460,21 @@ def _segment_file(
     return SegmentedImage(path, targets, "\n".join(lines), subject.flags)
 
 
+def _check_image(inputs: Inputs, task: Task | None = None) -> None:
+    """Check before networks run that they can segment the image, and that a task can tell what it writes.
+
+    Raises
+    ------
+    ImageError
+        If voxels or the field of view are too small or too large, or the task tells left from right and the header
+        does not.
+    """
+    assert inputs.image is not None
+    check_segmentable(inputs.image)
+    if task is not None and task.has_sides:
+        check_sides([inputs.image], "this task splits rootlets")
+
+
 def load_networks(settings: SegmentationSettings) -> Segmenter:
     """Load the networks, and limit the threads they run on.
 
@@ -467,7 +489,7 @@ def load_networks(settings: SegmentationSettings) -> Segmenter:
     if settings.threads:
         import torch
 
-        torch.set_num_threads(settings.threads)
+        torch.set_num_threads(min(settings.threads, os.cpu_count() or 1))  # torch breaks down if asked for millions
     return segmenter
 
 
@@ -477,7 +499,7 @@ def _segment(segmenter: Segmenter, inputs: Inputs, settings: SegmentationSetting
 
     image = inputs.image
     assert image is not None
-    notes: list[str] = []
+    notes = inputs.header_notes
     thickness = max(image.spacing)
     if thickness > MAX_SLICE_THICKNESS_MM:
         notes.append(f"voxels of {thickness:.3g} mm do not show single rootlets: levels are unreliable")

@@ -21,6 +21,16 @@ from sct_rootlets.errors import ImageError, LabelError
 #: fields, and for nothing that moves a voxel.
 GRID_TOLERANCE_MM = 0.1
 
+#: Sizes of voxels in mm that can be true, of any volume and of an image that is segmented.
+MIN_VOXEL_MM, MAX_VOXEL_MM = 0.01, 50.0
+MIN_SEGMENTED_VOXEL_MM, MAX_SEGMENTED_VOXEL_MM = 0.1, 10.0
+#: Longest field of view of any volume (a person with arms up), and of an image that is segmented (a whole spine).
+MAX_VIEW_MM, MAX_SEGMENTED_VIEW_MM = 3000.0, 1200.0
+#: Largest field of view that is segmented: networks see it on voxels of their own size, which take memory.
+MAX_SEGMENTED_VIEW_MM3 = 3e8
+#: Voxel axes of which the determinant is smaller (1 at right angles) lie nearly in one plane.
+MIN_AXES_DETERMINANT = 0.05
+
 #: Sources of a volume that functions accept: a path, a nibabel image, ``(array, affine)``, or a `Volume`.
 VolumeLike = Union[str, "os.PathLike[str]", "Volume", tuple[np.ndarray, np.ndarray], Any]
 
@@ -77,7 +87,8 @@ def check_volume(volume: Volume) -> Volume:
     Raises
     ------
     ImageError
-        If the array is not a single 3D volume, holds colours or complex numbers, or its affine is invalid.
+        If the array is not a single 3D volume, holds colours or complex numbers, its affine is invalid, or the size
+        of its voxels or its field of view cannot be true.
     """
     data, affine, name = volume.data, volume.affine, volume.name
     while data.ndim > 3 and data.shape[-1] == 1:
@@ -91,13 +102,61 @@ def check_volume(volume: Volume) -> Volume:
         raise ImageError(f"{name} is not a 3D volume (its shape is {shape}); give a 3D volume")
     if data.dtype.kind not in "biuf":
         raise ImageError(f"{name} holds colours or complex numbers; give a volume of plain numbers")
-    if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    if affine.shape != (4, 4) or not np.isfinite(affine).all() or not has_three_axes(affine):
         raise ImageError(f"{name} has an invalid affine (no voxel size or orientation); repair its header")
+    _check_size(name, data.shape, affine, (MIN_VOXEL_MM, MAX_VOXEL_MM), MAX_VIEW_MM, "an image of a person")
     if data.dtype == np.float16:
         data = data.astype(np.float32)
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     return replace(volume, data=data, affine=affine.astype(float))
+
+
+def has_three_axes(affine: np.ndarray) -> bool:
+    """Whether the voxel axes of a finite affine, shape (4, 4), span space."""
+    with np.errstate(all="ignore"):  # overflow and division by zero give what is compared as False
+        axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+        return bool(np.isfinite(axes).all() and abs(np.linalg.det(axes)) > MIN_AXES_DETERMINANT)
+
+
+def check_segmentable(volume: Volume) -> None:
+    """Check that networks can segment an image: the size of its voxels, and its field of view.
+
+    Parameters
+    ----------
+    volume : Volume
+
+    Raises
+    ------
+    ImageError
+    """
+    shape, limits = volume.data.shape, (MIN_SEGMENTED_VOXEL_MM, MAX_SEGMENTED_VOXEL_MM)
+    _check_size(volume.name, shape, volume.affine, limits, MAX_SEGMENTED_VIEW_MM, "an image to segment")
+    if np.prod(shape * volume.spacing) > MAX_SEGMENTED_VIEW_MM3:
+        view = "×".join(f"{mm:.0f}" for mm in shape * volume.spacing)
+        raise ImageError(
+            f"{volume.name} shows {view} mm by its header, and at most {MAX_SEGMENTED_VIEW_MM3 / 1e6:.0f} litres are "
+            "segmented; crop it around the neck, or correct the voxel size in its header"
+        )
+
+
+def _check_size(
+    name: str, shape: tuple[int, ...], affine: np.ndarray, limits_mm: tuple[float, float], view_mm: float, what: str
+) -> None:
+    """Check the size of voxels and the field of view against what an image can have."""
+    spacing = voxel_sizes(affine)
+    if spacing.min() < limits_mm[0] * (1 - 1e-3) or spacing.max() > limits_mm[1] * (1 + 1e-3):
+        size = "×".join(f"{mm:.3g}" for mm in spacing)
+        raise ImageError(
+            f"{name} has voxels of {size} mm by its header, and {what} has {limits_mm[0]:g} to {limits_mm[1]:g} mm; "
+            "correct the voxel size or its unit in the header, or resample it"
+        )
+    view = np.multiply(shape, spacing)
+    if view.max() > view_mm * (1 + 1e-3):
+        raise ImageError(
+            f"{name} is {view.max():.0f} mm long by its header, and {what} has up to {view_mm:g} mm; crop it, or "
+            "correct the voxel size or its unit in the header"
+        )
 
 
 def check_same_grid(reference: Volume, other: Volume) -> None:

@@ -19,6 +19,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from sct_rootlets.errors import ImageError
 from sct_rootlets.image import GRID_TOLERANCE_MM, Volume, VolumeLike, check_volume
+from sct_rootlets.nifti_file import check_unpacked, open_nifti, quiet
 
 
 def load_volume(source: VolumeLike) -> Volume:
@@ -32,7 +33,8 @@ def load_volume(source: VolumeLike) -> Volume:
     Raises
     ------
     ImageError
-        If the file is missing, a folder, not NIfTI or truncated, not a single 3D volume, or has an invalid affine.
+        If the file is missing, no file, not NIfTI or truncated (`sct_rootlets.nifti_file`), not a single 3D volume, or
+        has an invalid affine or absurd voxels (`sct_rootlets.image.check_volume`).
     """
     if isinstance(source, Volume):
         return source
@@ -42,7 +44,8 @@ def load_volume(source: VolumeLike) -> Volume:
     if isinstance(source, (str, os.PathLike)):
         return _load_file(Path(source))
     header = source.header if isinstance(source, nib.Nifti1Pair) else None
-    return check_volume(Volume(np.asanyarray(source.dataobj), source.affine, "image", header))
+    affine = _to_millimetres(source.affine, header)
+    return check_volume(Volume(np.asanyarray(source.dataobj), affine, "image", header))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +91,7 @@ class Series:
             return
         if self.path is not None and self.path.suffix.lower() == ".gz":
             with _named_damage(self.path):
-                _check_gzip(self.path)
+                check_unpacked(self.path, open_nifti(self.path))
         trailing = (0,) * (len(self.stored.shape) - 4)  # axes of length 1
         for index in range(self.length):
             with _named_damage(self.path or self.name):
@@ -112,15 +115,17 @@ def load_series(source: VolumeLike) -> Series:
     path, header = None, None
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        image = _open(path, keep_open=True)
-        stored, affine, name, header = image.dataobj, image.affine, path.name, image.header
+        image = open_nifti(path, keep_open=True)
+        stored, name, header = image.dataobj, path.name, image.header
+        affine = _to_millimetres(image.affine, header)
     elif isinstance(source, Volume):
         stored, affine, name, header, path = source.data, source.affine, source.name, source.header, source.path
     elif isinstance(source, tuple):
         stored, affine, name = np.asarray(source[0]), np.asarray(source[1], dtype=float), "array"
     else:
-        stored, affine, name = source.dataobj, source.affine, "image"
+        stored, name = source.dataobj, "image"
         header = source.header if isinstance(source, nib.Nifti1Pair) else None
+        affine = _to_millimetres(source.affine, header)
     shape = tuple(stored.shape)
     if len(shape) > 4 and np.prod(shape[4:]) > 1:
         raise ImageError(f"{name} has {len(shape)} dimensions (a warp, or vectors?); give 3D or 4D images")
@@ -130,36 +135,14 @@ def load_series(source: VolumeLike) -> Series:
     return Series(shape=shape[:3], affine=affine, name=name, header=header, path=path, length=length, stored=stored)
 
 
-def _open(path: Path, keep_open: bool = False) -> Any:
-    """Open a NIfTI file without reading its values.
-
-    If the file is kept open, successive parts of a compressed file are read without starting from its beginning.
-    """
-    try:
-        if path.is_dir():
-            raise ImageError(f"{path} is a folder; give a NIfTI file (.nii or .nii.gz)")
-        if not path.exists():
-            raise ImageError(f"{path} does not exist; check the path")
-        image: Any = nib.load(path)
-        if keep_open and isinstance(image, nib.Nifti1Pair):
-            image = type(image).from_filename(path, keep_file_open=True)
-    except ImageError:
-        raise
-    except PermissionError as error:
-        raise ImageError(f"{path} cannot be read: permission denied") from error
-    except Exception as error:  # a damaged header can fail in any way
-        raise ImageError(f"{path} is not a NIfTI file, or is damaged; expected .nii or .nii.gz") from error
-    if not isinstance(image, nib.Nifti1Pair):  # the base of NIfTI 1 and 2, in one file or two
-        raise ImageError(f"{path} is not a NIfTI file; convert it to .nii.gz first")
-    return image
-
-
 @contextlib.contextmanager
 def _named_damage(path: Path | str) -> Iterator[None]:
     """Turn whatever a damaged file raises while it is read into an `ImageError` that names it."""
     try:
         yield
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+    except MemoryError:
+        raise
+    except (OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
         raise ImageError(f"{path} is truncated or damaged; copy or create it again") from error
 
 
@@ -171,22 +154,18 @@ def _read_part(stored: Any, index: Any) -> np.ndarray:
 
 
 def _load_file(path: Path) -> Volume:
-    image = _open(path)
-    with _named_damage(path):
+    image = open_nifti(path)
+    with _named_damage(path), quiet():
         if path.suffix.lower() == ".gz":
-            _check_gzip(path)
+            check_unpacked(path, image)
+        affine = _to_millimetres(image.affine, image.header)
+        empty = np.broadcast_to(np.zeros(1, dtype=image.get_data_dtype()), image.shape)
+        check_volume(Volume(empty, affine, path.name))  # before the values take time and memory
         stored: Any = image.dataobj
         scaled = (stored.slope, stored.inter) != (1, 0)
         # Scaled directly to single precision: double precision, as in `_read_part`, needs twice the memory.
         data = np.asanyarray(stored, dtype=np.float32) if scaled else np.asanyarray(stored)
-    return check_volume(Volume(data, image.affine, path.name, image.header, path))
-
-
-def _check_gzip(path: Path) -> None:
-    """Read a compressed file to its end, where its checksum is: NIfTI readers stop before it."""
-    with gzip.open(path) as stream:
-        while stream.read(1 << 20):
-            pass
+    return check_volume(Volume(data, affine, path.name, image.header, path))
 
 
 def save_labels(path: str | os.PathLike[str], labels: np.ndarray, like: Volume) -> None:
@@ -213,8 +192,7 @@ def save_volume(path: str | os.PathLike[str], data: np.ndarray, affine: np.ndarr
     header : nibabel.Nifti1Header, optional
         Source of the sform and qform codes and of the units.
     """
-    image = nib.Nifti1Image(data, affine, dtype=data.dtype)
-    _copy_spatial_codes(header, image.header, affine)
+    image = _placed_image(data, affine, header)
     buffer = io.BytesIO()
     with _gzip_writer(buffer, 6) as stream:
         stream.write(image.to_bytes())
@@ -248,11 +226,11 @@ def save_series(
         for number, data in enumerate(volumes):
             if number == 0:
                 empty = np.broadcast_to(np.zeros(1, dtype=data.dtype), (*data.shape, length))
-                image = nib.Nifti1Image(empty, affine, dtype=data.dtype)
-                _copy_spatial_codes(header, image.header, affine)
+                image = _placed_image(empty, affine, header)
                 if time_header is not None and len(time_header.get_zooms()) > 3:
-                    image.header.set_zooms((*image.header.get_zooms()[:3], time_header.get_zooms()[3]))
-                    image.header.set_xyzt_units(image.header.get_xyzt_units()[0], time_header.get_xyzt_units()[1])
+                    image.header["pixdim"][4] = time_header.get_zooms()[3]
+                    units = int(image.header["xyzt_units"]) & _LENGTH_BITS
+                    image.header["xyzt_units"] = units | int(time_header["xyzt_units"]) & _TIME_BITS
                     image.header["toffset"] = time_header["toffset"]
                 image.header["magic"], image.header["vox_offset"] = b"n+1", 352
                 stream.write(image.header.binaryblock + bytes(4))  # no extensions
@@ -260,13 +238,50 @@ def save_series(
                 stream.write(data[:, :, layer].tobytes(order="F"))
 
 
-def _copy_spatial_codes(source: Any, target: Any, affine: np.ndarray) -> None:
-    """Copy the sform and qform codes and the units of a header to another one, which gets no scale."""
-    if source is not None and (source["sform_code"] or source["qform_code"]):
-        target.set_sform(affine, int(source["sform_code"]))
-        target.set_qform(affine, int(source["qform_code"]))
-        target.set_xyzt_units(*source.get_xyzt_units())
+def _placed_image(data: np.ndarray, affine: np.ndarray, header: Any) -> Any:
+    """Make an image of an array that lies where a header says; see `_copy_placement`."""
+    image = nib.Nifti1Image(data, affine, dtype=data.dtype)
+    placed = nib.Nifti1Image(data, None, image.header, dtype=data.dtype)  # without an affine, headers stay as they are
+    _copy_placement(header, placed, affine)
+    return placed
+
+
+#: Fields of a header that place an image in the world.
+_PLACEMENT_FIELDS = (
+    "sform_code", "srow_x", "srow_y", "srow_z",
+    "qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
+)  # fmt: skip
+
+
+def _copy_placement(source: Any, image: Any, affine: np.ndarray) -> None:
+    """Give a new image the sform, the qform, their codes and the units of a header as they are; it gets no scale.
+
+    A header that places its image elsewhere than `affine` is of another grid: only its codes are taken.
+    """
+    target = image.header
     target["scl_slope"], target["scl_inter"] = 1, 0
+    if source is None:
+        return
+    if not _places(source, affine):
+        if source["sform_code"] or source["qform_code"]:
+            target.set_sform(affine, int(source["sform_code"]))
+            target.set_qform(affine, int(source["qform_code"]))
+            target.set_xyzt_units("mm")
+        return
+    for name in _PLACEMENT_FIELDS:
+        target[name] = source[name]
+    target["pixdim"][:4] = source["pixdim"][:4]
+    target["xyzt_units"] = int(source["xyzt_units"]) & _LENGTH_BITS | int(target["xyzt_units"]) & _TIME_BITS
+
+
+def _places(header: Any, affine: np.ndarray) -> bool:
+    """Whether a header places its image where an affine in mm does, to the precision of its fields."""
+    try:
+        with quiet():
+            placed = _to_millimetres(header.get_best_affine(), header)
+    except (ValueError, HeaderDataError):
+        return False
+    return np.allclose(placed, affine, rtol=1e-5, atol=1e-3)
 
 
 def _gzip_writer(file: Any, level: int) -> gzip.GzipFile:
@@ -274,34 +289,100 @@ def _gzip_writer(file: Any, level: int) -> gzip.GzipFile:
     return gzip.GzipFile(filename="", mode="wb", compresslevel=level, fileobj=file, mtime=0)
 
 
-def header_notes(volume: Volume | Series) -> list[str]:
-    """Report whether sform and qform of a header place its image differently: other programs may use the other one.
+def lacks_orientation(volume: Volume | Series) -> bool:
+    """Whether a header does not tell the orientation (sform and qform codes are 0): left and right are guessed."""
+    header = volume.header
+    return header is not None and not (header["sform_code"] or header["qform_code"])
+
+
+def check_sides(volumes: Iterable[Volume | Series], what: str) -> None:
+    """Refuse what depends on left and right where a header does not tell them.
 
     Parameters
     ----------
-    volume : Volume or Series
+    volumes : iterable of Volume or Series
+    what : str
+        What depends on left and right, for the message.
+
+    Raises
+    ------
+    ImageError
+    """
+    for volume in volumes:
+        if lacks_orientation(volume):
+            raise ImageError(
+                f"{volume.name} does not say how it is oriented (sform and qform codes are 0), and {what} by left and "
+                "right; set the codes, if you know that its affine is right (nibabel: set_sform(affine, code=1)), or "
+                "convert the scan again (dcm2niix)"
+            )
+
+
+def header_notes(*volumes: Volume | Series) -> list[str]:
+    """Report what in the headers of volumes makes their positions doubtful: one line each kind of doubt.
+
+    Parameters
+    ----------
+    *volumes : Volume or Series
+        Volumes of one header, such as an image and a map made from it, are reported once.
 
     Returns
     -------
     list of str
-        Empty if the two agree, or the header has only one of them.
+        Empty if each header places its volume in one way, says how it is oriented, and is in mm.
     """
+    headers = {id(volume.header): volume for volume in reversed(volumes) if volume.header is not None}
+    names: dict[str, list[str]] = {}
+    for volume in reversed(headers.values()):
+        for note in _header_doubts(volume):
+            names.setdefault(note, []).append(volume.name)
+    return [f"{', '.join(dict.fromkeys(named))}{note}" for note, named in names.items()]
+
+
+def _header_doubts(volume: Volume | Series) -> Iterator[str]:
+    """Say what is doubtful about a header; each text follows the name of the volume."""
     header = volume.header
-    if header is None or not (header["sform_code"] and header["qform_code"]):
-        return []
+    if lacks_orientation(volume):
+        yield (
+            " does not say how it is oriented (sform and qform codes are 0): left, right and the rest are guessed; "
+            "check that superior is up in the figure"
+        )
+    unit = int(header["xyzt_units"]) & _LENGTH_BITS
+    if unit in _MM_PER_UNIT and unit in _UNIT_NAMES:
+        yield f": its header is in {_UNIT_NAMES[unit]}: converted to mm; SCT and others take the numbers as mm"
+    elif unit not in _MM_PER_UNIT:
+        yield f": its header gives the unit of length by the unknown code {unit}: taken as mm"
+    if not (header["sform_code"] and header["qform_code"]):
+        return
     shape = volume.data.shape if isinstance(volume, Volume) else volume.shape
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1).T
     try:
-        ends = [apply_affine(affine, corners) for affine in (header.get_sform(), header.get_qform())]
-    except (ValueError, HeaderDataError):
-        return [f"{volume.name}: the qform of its header is no rotation: the sform is taken; other programs may fail"]
-    apart = float(np.linalg.norm(np.subtract(*ends), axis=1).max())
-    if apart <= GRID_TOLERANCE_MM:
-        return []
-    return [
-        f"{volume.name}: sform and qform of its header are up to {apart:.3g} mm apart: the sform is taken; SCT refuses "
-        "such images, and others may take the qform"
-    ]
+        with quiet():
+            placements = [_to_millimetres(affine, header) for affine in (header.get_sform(), header.get_qform())]
+            ends = [apply_affine(affine, corners) for affine in placements]
+            apart = float(np.linalg.norm(np.subtract(*ends), axis=1).max())
+    except (ValueError, HeaderDataError, np.linalg.LinAlgError):
+        apart = np.nan
+    if not np.isfinite(apart):
+        yield ": the qform of its header is no rotation: the sform is taken; other programs may fail"
+    elif apart > GRID_TOLERANCE_MM:
+        yield (
+            f": sform and qform of its header are up to {apart:.3g} mm apart: the sform is taken; SCT refuses such "
+            "images, and others may take the qform (ITK-SNAP, ANTs)"
+        )
+
+
+#: The bits of ``xyzt_units`` that hold the unit of length, and the unit of time.
+_LENGTH_BITS, _TIME_BITS = 0x07, 0x38
+#: Millimetres in a unit of length, by its code; a header without a unit is in mm.
+_MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_UNIT_NAMES = {1: "metres", 3: "micrometres"}
+
+
+def _to_millimetres(affine: np.ndarray, header: Any) -> np.ndarray:
+    """Scale an affine from the unit of length of its header to mm; unknown units are taken as mm."""
+    unit = 0 if header is None else int(header["xyzt_units"]) & _LENGTH_BITS
+    scale = _MM_PER_UNIT.get(unit, 1.0)
+    return affine if affine is None or scale == 1 else np.diag([scale, scale, scale, 1.0]) @ affine
 
 
 def save_field(path: str | os.PathLike[str], field: np.ndarray, affine: np.ndarray) -> None:

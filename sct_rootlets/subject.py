@@ -7,6 +7,7 @@ in order and writes what comes out.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,7 +32,7 @@ from sct_rootlets.errors import LabelError
 from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_same_grid, labelled_voxels, slice_range
 from sct_rootlets.levels import Kind, Level, Levels
-from sct_rootlets.nifti import load_volume
+from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume
 from sct_rootlets.sidecar import read_name_sources
 from sct_rootlets.spinal import DISTANCE_MM, METHODS, Method, redefine_levels, spinal_levels
 from sct_rootlets.vertebral import (
@@ -291,6 +292,13 @@ class Inputs:
         return {name: volume for name, volume in given.items() if volume is not None}
 
     @property
+    def header_notes(self) -> list[str]:
+        """What is doubtful about the headers of the volumes, one line each (`sct_rootlets.nifti.header_notes`)."""
+        order = ("image", "cord", "rootlets", "discs", "vertebrae", "pmj", "centerline")
+        volumes = self.volumes
+        return header_notes(*(volumes[name] for name in order if name in volumes))
+
+    @property
     def has_discs(self) -> bool:
         """Whether discs are given, as labels or as a vertebral map."""
         return self.discs is not None or self.vertebrae is not None
@@ -340,7 +348,7 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
         raise ValueError("give rootlets, discs or both")
     mask, notes = binary_mask(inputs.cord)
     cord = replace(inputs.cord, data=mask)
-    notes += _orientation_notes(inputs.cord)
+    notes += inputs.header_notes
     centerline, line_notes = _fit_cord(cord, inputs.centerline)
     notes += line_notes
     sections = measure_sections(cord.data, cord.affine, centerline)
@@ -357,6 +365,8 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
         vertebral = vertebral_levels(discs, centerline.cord_length, disc_notes)
     if inputs.rootlets is not None:
         extents = _spinal_extents(inputs.rootlets, cord, centerline, distance_mm, defects)
+        if lacks_orientation(inputs.rootlets) or lacks_orientation(inputs.cord):
+            extents = _without_sides(extents)
         spinal = redefine_levels(extents, method)
     name_sources = None if inputs.rootlets is None else read_name_sources(inputs.rootlets.path)
     for levels in (spinal, vertebral):
@@ -401,15 +411,14 @@ def _nested_label_problems(cord: Volume) -> list[str]:
     ]
 
 
-def _orientation_notes(cord: Volume) -> list[str]:
-    """Note that a header does not tell the orientation."""
-    header = cord.header
-    if header is None or header["sform_code"] or header["qform_code"]:
-        return []
-    return [
-        f"{cord.name} does not say how it is oriented (sform and qform codes are 0): "
-        "check that superior is up in the figure"
-    ]
+def _without_sides(levels: Levels) -> Levels:
+    """Leave out the numbers of voxels on each side, and what follows from them, where left and right are not known."""
+    note = "left and right are not known, so the numbers of voxels of left and right roots are left out (n_left_...)"
+    kept = tuple(
+        replace(level, roots={}, incomplete=tuple(re.sub(r"\((left|right) ", "(", text) for text in level.incomplete))
+        for level in levels.levels
+    )
+    return replace(levels, levels=kept, notes=(*levels.notes, note))
 
 
 def _fit_cord(cord: Volume, line: Volume | None) -> tuple[Centerline, list[str]]:

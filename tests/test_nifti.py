@@ -57,7 +57,7 @@ def test_damaged_files_are_named(tmp_path):
         ("cut.nii.gz", "truncated or damaged"),
         ("cut.nii", "truncated or damaged"),
         ("text.nii.gz", "not a NIfTI file"),
-        ("empty.nii.gz", "not a NIfTI file"),
+        ("empty.nii.gz", "is empty"),
         ("missing.nii.gz", "does not exist"),
         ("", "is a folder"),
     ):

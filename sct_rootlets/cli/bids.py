@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.bids import SEGMENTED_CONTRASTS
-from sct_rootlets.cli.parsers import EXIT_IMPLAUSIBLE, MODEL_HELP, add_misc, add_strict, command_parser, positive
+from sct_rootlets.cli.parsers import (
+    EXIT_IMPLAUSIBLE,
+    MODEL_HELP,
+    add_misc,
+    add_strict,
+    command_parser,
+    positive,
+    thread_count,
+)
 from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
@@ -61,8 +69,8 @@ def get_parser() -> argparse.ArgumentParser:
     add_strict(optional)
     engine = parser.add_argument_group("ON WHAT")
     engine.add_argument("-engine", choices=("local", "slurm"), default="local", help="default: local")
-    engine.add_argument("-jobs", type=positive, metavar="<n>", help="scans at once (default: one for each core)")
-    engine.add_argument("-threads", type=positive, default=1, metavar="<n>", help="for each of them (default: 1)")
+    engine.add_argument("-jobs", type=thread_count, metavar="<n>", help="scans at once (default: one for each core)")
+    engine.add_argument("-threads", type=thread_count, default=1, metavar="<n>", help="for each of them (default: 1)")
     engine.add_argument("-time", type=positive, default=24 * 60, metavar="<min>",
                         help="after which a job ends and is queued again, to go on (default: a day)")  # fmt: skip
     engine.add_argument("-memory", type=positive, metavar="<GB>", help="of each job (slurm)")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sct_rootlets.bids import LABEL_NAMES, check_output_names, output_prefix
 from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, add_strict, command_parser, strict_status
 from sct_rootlets.cli.run import run, say
 
@@ -137,6 +138,8 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("give -ldisc or -vertfile, not both")
         if arguments.i is None and arguments.rootlets is None and not (arguments.ldisc or arguments.vertfile):
             parser.error("give -rootlets, -ldisc, or both")
+        prefix = output_prefix(Path(arguments.i or arguments.s).name)
+        check_output_names([f"{prefix}_label-{name}_dseg.nii.gz" for name in LABEL_NAMES.values()])
         if arguments.run_sct:
             if arguments.i is None:
                 parser.error("-run-sct works on the scan: give it with -i")
@@ -163,7 +166,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run_sct(arguments: argparse.Namespace) -> None:
     """Let the Spinal Cord Toolbox make what is wanted and not given."""
-    from sct_rootlets.bids import output_prefix
     from sct_rootlets.nifti import load_volume
     from sct_rootlets.sct.steps import run_steps
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sct_rootlets.bids import check_output_file
 from sct_rootlets.cli.parsers import (
     MODEL_HELP,
     add_misc,
@@ -16,8 +18,8 @@ from sct_rootlets.cli.parsers import (
     add_strict,
     command_parser,
     page_options,
-    positive,
     strict_status,
+    thread_count,
 )
 from sct_rootlets.cli.run import run, say
 from sct_rootlets.segmentation.tasks import TASKS, Task
@@ -95,15 +97,19 @@ def add_own_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-model", metavar="<name>", help=MODEL_HELP)
     group.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                        help="what the networks run on")  # fmt: skip
-    group.add_argument("-threads", type=positive, metavar="<n>", help="of the CPU (default: as torch chooses)")
+    group.add_argument("-threads", type=thread_count, metavar="<n>", help="of the CPU (default: as torch chooses)")
 
 
 def piece_size(text: str) -> tuple[float, str]:
     """Parse a size with its unit: ``1mm3``, ``5vox``; without a unit, voxels."""
-    for unit in ("mm3", "vox"):
-        if text.endswith(unit):
-            return float(text[: -len(unit)]), unit
-    return float(text), "vox"
+    unit = "mm3" if text.endswith("mm3") else "vox"
+    try:
+        size = float(text.removesuffix(unit))
+    except ValueError:
+        size = math.nan
+    if not 0 <= size < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a size such as 1mm3 or 5vox, not {text}")
+    return size, unit
 
 
 def modern_spelling(argv: Sequence[str]) -> list[str]:
@@ -160,6 +166,8 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         parser.error("-o names the output of one image; leave it out, and each output lies beside its image")
     if arguments.ldisc is not None and len(arguments.i) > 1:
         parser.error("-ldisc holds the discs of one image; run the images one by one")
+    if arguments.o is not None:
+        check_output_file(arguments.o, [output.suffix for output in task.outputs if len(task.outputs) > 1] or [""])
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings, segment_files
 
     settings = SegmentationSettings(

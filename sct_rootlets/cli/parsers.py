@@ -109,3 +109,15 @@ def positive(text: str) -> int:
     if int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
     return int(text)
+
+
+#: More threads no machine has; systems break down when asked for millions.
+MAX_THREADS = 1024
+
+
+def thread_count(text: str) -> int:
+    """Parse a number of threads."""
+    number = positive(text)
+    if number > MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_THREADS}, not {text}")
+    return number

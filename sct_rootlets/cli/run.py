@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
+import logging
 import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 #: Exit status after SIGTERM, as shells have it.
@@ -76,6 +80,30 @@ def run(
         return _run_with_one_line_errors(parser.prog, arguments, command, interrupted)
 
 
+def _check_output_options(arguments: argparse.Namespace) -> None:
+    """Check that file systems take the names of output files and folders, before anything is computed."""
+    from sct_rootlets.bids import check_output_names
+
+    for option in ("o", "ofolder", "qc"):
+        value = getattr(arguments, option, None)
+        if isinstance(value, str):
+            check_output_names(Path(value).parts)
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep numpy's warnings and nibabel's log lines off standard error: users get notes and errors instead."""
+    logger = logging.getLogger("nibabel.global")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            yield
+    finally:
+        logger.disabled = before
+
+
 def _run_with_one_line_errors(
     prog: str, arguments: argparse.Namespace, command: Callable[[argparse.Namespace], int | None], interrupted: str
 ) -> int:
@@ -83,9 +111,18 @@ def _run_with_one_line_errors(
     from sct_rootlets.errors import SctRootletsError
 
     try:
-        return command(arguments) or 0
+        _check_output_options(arguments)
+        with _without_warnings():
+            return command(arguments) or 0
     except SctRootletsError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        from sct_rootlets.bids import printable
+
+        where = "" if error.filename is None else f"{printable(error.filename)}: "
+        more = "; close programs, or raise the limit (ulimit -n)" if error.errno in (errno.EMFILE, errno.ENFILE) else ""
+        print(f"{prog}: error: {where}{error.strerror or error}{more}", file=sys.stderr)
         return 1
     except MemoryError:
         print(f"{prog}: error: out of memory; close other programs or crop the images", file=sys.stderr)

@@ -24,6 +24,7 @@ from sct_rootlets.evaluation.maps import align_axes, level_map, load_same_grid
 from sct_rootlets.evaluation.study import Study
 from sct_rootlets.evaluation.variability import position_rows, position_tables
 from sct_rootlets.image import Volume
+from sct_rootlets.nifti import header_notes
 from sct_rootlets.subject import Inputs, levels_from_labels
 
 
@@ -58,6 +59,7 @@ def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None,
     for key in matched.scans:
         paths = [of_rater[key] for of_rater in files.raters.values()]
         volumes = dict(zip(files.raters, load_same_grid(paths), strict=True))
+        notes += [f"{key}: {note}" for note in header_notes(*volumes.values())]
         reference = next(iter(volumes.values()))
         maps = {name: align_axes(level_map(volume), reference.affine) for name, volume in volumes.items()}
         pairs.append(pairwise_agreement(maps, reference.affine).assign(scan=key))
@@ -129,7 +131,10 @@ def _positions(
 ) -> list[dict[str, object]]:
     """Make rows of the spinal levels of a rater's map; if no level can be placed, add a note."""
     try:
-        levels = levels_from_labels(Inputs.load(rootlets=volume, cord=cord, pmj=pmj), method="extent").levels
+        inputs = Inputs.load(rootlets=volume, cord=cord, pmj=pmj)
+        header = header_notes(*(other for name, other in inputs.volumes.items() if name != "rootlets"))
+        notes += [text for note in header if (text := f"{group}: {note}") not in notes]
+        levels = levels_from_labels(inputs, method="extent").levels
     except LabelError as error:
         notes.append(f"{repeat}, {group}: no positions of levels: {error}")
         return []

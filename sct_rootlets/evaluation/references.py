@@ -26,6 +26,7 @@ from sct_rootlets.evaluation.study import Study
 from sct_rootlets.evaluation.tables import count_statuses, make_long_table, summarize
 from sct_rootlets.image import binary_mask
 from sct_rootlets.levels import level_value
+from sct_rootlets.nifti import header_notes
 
 #: Columns of a table of contrasts that may name the scans, in order of precedence.
 SCAN_COLUMNS = ("scan", "participant_id")
@@ -159,7 +160,8 @@ def _score_scan(prediction: Path, reference: Path, cord: Path | None, values: tu
             measured = Cord.from_mask(align_axes(replace(volumes[2], data=mask), affine), affine)
         except LabelError as error:
             raise LabelError(f"{cord}: {error}") from error
-    return evaluate_scan(labels, reference_labels, affine, measured, values)
+    scores = evaluate_scan(labels, reference_labels, affine, measured, values)
+    return replace(scores, notes=(*header_notes(*volumes), *scores.notes))
 
 
 def _set_contrasts(tables: dict[str, pd.DataFrame], path: Path) -> dict[str, pd.DataFrame]:

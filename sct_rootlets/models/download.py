@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,11 +46,23 @@ class Patience:
         Number of attempts in a row without progress.
     pause_s : float
         Pause after the first of these attempts; it doubles after each further one.
+    slow_s : float
+        An attempt that brings less than `_MIN_BYTES_IN_TIME` in such a time is given up: the server drips.
+    total_s : float
+        Longest time for the whole download; what has arrived by then is kept for the next run.
     """
 
     timeout_s: float = 30.0
     attempts: int = 5
     pause_s: float = 1.0
+    slow_s: float = 60.0
+    total_s: float = 7200.0
+
+
+#: Less than this within `Patience.slow_s` is as good as nothing: 1 kB/s over a minute.
+_MIN_BYTES_IN_TIME = 60_000
+#: How often the part is looked at.
+_LOOK_EVERY_S = 0.5
 
 
 class _TemporaryError(Exception):
@@ -145,13 +158,15 @@ class Downloader:
         self.limit_bytes = limit_bytes
         self.patience = patience
         self.progress = progress
+        self._deadline = 0.0
 
     def __call__(self, url: str, output_file: str | os.PathLike[str], pooch: Any) -> None:
         """Download to a file."""
         failures, furthest = 0, self._size()
+        self._deadline = time.monotonic() + self.patience.total_s
         while True:
             try:
-                self._request(url)
+                self._request_in_time(url)
                 break
             except _TemporaryError as reason:
                 failures = 1 if self._size() >= furthest + _MIN_PROGRESS_BYTES else failures + 1
@@ -159,7 +174,8 @@ class Downloader:
                 if failures >= self.patience.attempts:
                     kept = "; run this again to go on from there" if self._version() else ""
                     raise ModelError(f"{without_secrets(url)} could not be downloaded: {reason}{kept}") from reason
-                time.sleep(self.patience.pause_s * 2 ** (failures - 1))
+                pause_s = self.patience.pause_s * 2 ** (failures - 1)
+                time.sleep(max(0.0, min(pause_s, self._deadline - time.monotonic())))
         Path(self.part).replace(output_file)
         self._delete_part()
 
@@ -174,7 +190,33 @@ class Downloader:
         self.part.unlink(missing_ok=True)
         self.mark.unlink(missing_ok=True)
 
-    def _request(self, url: str) -> None:
+    def _request_in_time(self, url: str) -> None:
+        """Ask once for the file, and give up a server that drips, or that takes longer than the whole download may.
+
+        A timeout of the connection begins anew with each byte, so the time is kept outside: by the thread that waits.
+        """
+        request = _Request(self, url)
+        began, size = time.monotonic(), self._size()
+        try:
+            while not request.done.wait(min(_LOOK_EVERY_S, self.patience.slow_s / 4, self.patience.total_s / 4)):
+                now = time.monotonic()
+                if now > self._deadline:
+                    kept = "; run this again to go on from there" if self._version() else ""
+                    raise ModelError(
+                        f"{without_secrets(url)} could not be downloaded: it is not complete after "
+                        f"{self.patience.total_s / 60:.3g} minutes ({self._size()} bytes){kept}"
+                    )
+                if now - began > self.patience.slow_s:
+                    came = self._size() - size
+                    if came < _MIN_BYTES_IN_TIME:
+                        raise _TemporaryError(f"only {max(came, 0)} bytes came in {self.patience.slow_s:g} s")
+                    began, size = now, self._size()
+        finally:
+            request.abandoned.set()
+        if request.error is not None:
+            raise request.error
+
+    def _request(self, url: str, abandoned: threading.Event) -> None:
         """Ask once for the file, or for the rest of it."""
         import requests
 
@@ -187,7 +229,8 @@ class Downloader:
                 session.get(url, headers=headers, stream=True, timeout=self.patience.timeout_s) as response,
             ):
                 _check_secure(url, response)
-                self._receive(url, response)
+                if not abandoned.is_set():
+                    self._receive(url, response, abandoned)
         except requests.exceptions.TooManyRedirects as error:
             raise ModelError(f"{without_secrets(url)} leads nowhere: it redirects again and again") from error
         except requests.exceptions.SSLError as error:
@@ -204,7 +247,7 @@ class Downloader:
             reason = "it is, or leads to, no http address" if no_address else type(error).__name__
             raise ModelError(f"{without_secrets(url)} cannot be downloaded: {reason}") from error
 
-    def _receive(self, url: str, response: requests.Response) -> None:
+    def _receive(self, url: str, response: requests.Response, abandoned: threading.Event) -> None:
         """Add an answer to the part, or begin it anew if the server sends the whole file."""
         done = self._first_byte(url, response)
         length = response.headers.get("Content-Length", "")
@@ -219,7 +262,10 @@ class Downloader:
             self.mark.write_text(response.headers.get("Last-Modified", "") if mark[:2] in ("", "W/") else mark)
         with self.part.open("ab") as file, _bar(total, done, self.progress) as bar:
             for chunk in response.iter_content(_CHUNK_BYTES):
+                if abandoned.is_set():
+                    return
                 file.write(chunk)
+                file.flush()
                 bar.update(len(chunk))
                 if file.tell() > self.limit_bytes:
                     self._delete_part()
@@ -245,6 +291,34 @@ class Downloader:
         if response.status_code in _TEMPORARY_STATUSES:
             raise _TemporaryError(status)
         raise ModelError(f"{without_secrets(url)} could not be downloaded: {status}")
+
+
+class _Request:
+    """A request that runs in a thread of its own, so that it can be given up.
+
+    Attributes
+    ----------
+    done : threading.Event
+        Set when the request has ended.
+    abandoned : threading.Event
+        To be set when nobody waits any more: the part is then left alone.
+    error : BaseException, optional
+        What the request failed of.
+    """
+
+    def __init__(self, downloader: Downloader, url: str) -> None:
+        self.done, self.abandoned = threading.Event(), threading.Event()
+        self.error: BaseException | None = None
+        self._downloader, self._url = downloader, url
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._downloader._request(self._url, self.abandoned)
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.done.set()
 
 
 def _check_secure(url: str, response: requests.Response) -> None:

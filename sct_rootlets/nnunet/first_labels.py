@@ -19,7 +19,7 @@ from sct_rootlets.bids import LABEL_ENDINGS
 from sct_rootlets.bids_folder import LABELS_FOLDER, Scan, find_scans
 from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.image import Volume
-from sct_rootlets.nifti import load_volume, save_labels
+from sct_rootlets.nifti import header_notes, load_volume, save_labels
 from sct_rootlets.nnunet.scans import labels_for
 from sct_rootlets.output.files import staged_outputs, write_json
 
@@ -135,6 +135,7 @@ def _predict(
         "Model": model,
         "Inverted": invert,
         "Sources": [image.path.name],
+        "Notes": header_notes(volume),
         "Reviewed": False,
     }
     with staged_outputs(label_folder) as stage:
@@ -142,4 +143,5 @@ def _predict(
         write_json(stage / f"{stem}.json", sidecar)
         predicted = Volume(rootlets, volume.affine, "rootlets")
         save_labels_figure(volume, predicted, f"{image.stem}, predicted", stage / f"{stem}.png")
-    return FirstLabel(scan, label, "" if rootlets.any() else "no rootlets were found")
+    notes = [*header_notes(volume), *([] if rootlets.any() else ["no rootlets were found"])]
+    return FirstLabel(scan, label, "; ".join(notes))

@@ -15,7 +15,7 @@ from nibabel.orientations import aff2axcodes
 from sct_rootlets.bids_folder import Scan, find_scans
 from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.image import Volume
-from sct_rootlets.nifti import load_volume
+from sct_rootlets.nifti import header_notes, load_volume
 from sct_rootlets.nnunet.checks import Problem, check_scan
 from sct_rootlets.nnunet.splits import Case
 from sct_rootlets.sidecar import read_sidecar
@@ -161,6 +161,8 @@ def read_labelled(name: str, scan: Scan, picture: Path | None = None) -> tuple[L
             cord = load_volume(scan.labels["cord"])
         except SctRootletsError as error:
             problems.append(Problem(name, "warning", f"the cord mask was not used: {error}"))
+    read = [volume for volume in (image, label, cord) if volume is not None]
+    problems += [Problem(name, "warning", note) for note in header_notes(*read)]
     problems += check_scan(name, image, label, cord)
     if picture is not None:
         from sct_rootlets.report.labels import save_labels_figure

@@ -8,10 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from sct_rootlets.bids import output_prefix, stem
+from sct_rootlets.bids import check_output_names, output_prefix, stem
 from sct_rootlets.errors import ImageError
 from sct_rootlets.image import VolumeLike
-from sct_rootlets.nifti import Series, header_notes, load_series, save_field, save_labels, save_series, save_volume
+from sct_rootlets.nifti import (
+    Series,
+    check_sides,
+    header_notes,
+    load_series,
+    save_field,
+    save_labels,
+    save_series,
+    save_volume,
+)
 from sct_rootlets.output.files import staged_outputs, write_json, write_table
 from sct_rootlets.output.levels import save_segmented
 from sct_rootlets.registration.resample import SPLINE_ORDERS, resample_series
@@ -158,7 +167,9 @@ def load_images_to_warp(sources: Sequence[VolumeLike | Series]) -> dict[str, Ser
         If a file is missing or not an image, or two outputs would have the same name.
     """
     images = [source if isinstance(source, Series) else load_series(source) for source in sources]
+    check_sides(images, "its place in the world of the scan would be guessed")
     by_output = {_applied_name(image): image for image in images}
+    check_output_names(by_output)
     if len(by_output) < len(images):
         raise ImageError("two of the images to apply the warp to have the same name; rename one of them")
     for taken, what in ((WARPED_SCAN, "the scan itself"), (ANAT2TEMPLATE, "the warp")):

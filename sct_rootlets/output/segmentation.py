@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sct_rootlets.bids import stem
-from sct_rootlets.errors import ImageError
+from sct_rootlets.bids import check_output_file, check_output_names, stem
 from sct_rootlets.flags import Flag, sidecar_flags
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name
@@ -33,13 +32,13 @@ def output_paths(image: Path, task: Task, output: Path | None) -> list[Path]:
     Raises
     ------
     ImageError
-        If the output is a folder.
+        If the output is a folder, or has no name that can be written.
     """
     if output is None:
+        check_output_names(f"{stem(image.name)}{made.suffix}.nii.gz" for made in task.outputs)
         return [image.with_name(f"{stem(image.name)}{made.suffix}.nii.gz") for made in task.outputs]
-    if output.is_dir():
-        raise ImageError(f"{output} is a folder; give a file name (-o)")
     suffixes = [made.suffix for made in task.outputs] if len(task.outputs) > 1 else [""]
+    check_output_file(output, suffixes)
     return [output.with_name(f"{stem(output.name)}{suffix}.nii.gz") for suffix in suffixes]
 
 

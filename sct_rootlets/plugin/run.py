@@ -11,12 +11,13 @@ import functools
 import inspect
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from sct_rootlets.bids import check_output_file
 from sct_rootlets.cli.deepseg import add_own_options, modern_spelling, piece_size
 from sct_rootlets.cli.parsers import page_options
 from sct_rootlets.cli.run import say
@@ -170,7 +171,7 @@ def checked_settings(
         parser.error("-remove-small takes one size for all labels, such as 1mm3")
     try:
         small = None if arguments.remove_small is None else piece_size(arguments.remove_small[0])
-    except ValueError:
+    except ArgumentTypeError:
         parser.error(f"-remove-small takes a size such as 1mm3 or 5vox, not {arguments.remove_small[0]}")
     wants_gpu = "SCT_USE_GPU" in os.environ and script.cuda.is_available()  # SCT decides so too
     settings = SegmentationSettings(
@@ -194,6 +195,9 @@ def _segment(
 
     images = [Path(path) for path in arguments.i]
     output = None if arguments.o is None else Path(arguments.o)
+    if arguments.o is not None:
+        outputs = TASKS[task].outputs
+        check_output_file(arguments.o, [made.suffix for made in outputs if len(outputs) > 1] or [""])
     page = page_options(arguments)
     shown: list[Path] = []
     if page is not None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sct_rootlets.errors import ImageError, LabelError
 from sct_rootlets.image import VolumeLike, check_same_grid
-from sct_rootlets.nifti import header_notes, load_volume
+from sct_rootlets.nifti import check_sides, header_notes, load_volume
 from sct_rootlets.registration.align import align
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
 from sct_rootlets.registration.landmarks import LandmarkKind
@@ -96,7 +96,7 @@ def register(
     Raises
     ------
     ImageError
-        If a file is missing or on another grid, or the template is incomplete.
+        If a file is missing or on another grid, does not say how it is oriented, or the template is incomplete.
     LabelError
         If labels make no sense, or the subject and the template have no landmark in common.
     """
@@ -109,6 +109,7 @@ def register(
     reference = volumes["image"] if image is not None else volumes["cord"]
     for volume in volumes.values():
         check_same_grid(reference, volume)
+    check_sides(volumes.values(), "a template has sides: the map would be guessed")
     folder = template if isinstance(template, TemplateFolder) else find_template(template)
     template_cord = read_template_cord(folder, kinds)
     subject_cord = landmarked_cord(volumes["cord"], volumes.get("rootlets"), volumes.get("discs"))
@@ -119,5 +120,5 @@ def register(
         contrast=contrast,
         sources=volumes,
         settings={"Engine": "sct_rootlets", "Landmarks": landmarks, "RefinedByShape": by_shape},
-        header_notes=tuple(note for volume in volumes.values() for note in header_notes(volume)),
+        header_notes=tuple(header_notes(*volumes.values())),
     )

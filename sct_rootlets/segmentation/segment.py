@@ -29,6 +29,7 @@ from sct_rootlets.segmentation.evidence import (
     root_presence,
     rootlets_near_cord,
 )
+from sct_rootlets.segmentation.outliers import without_absurd_voxels
 from sct_rootlets.segmentation.prediction import (
     CORD_THRESHOLD,
     Prediction,
@@ -157,6 +158,7 @@ class Segmenter:
         ImageError
             If there is no cord in the image.
         """
+        volume, notes = without_absurd_voxels(volume)
         coarse = find_cord(self.overview, self.names, volume, self.device)
         line = coarse.centerline
         prediction = predict_rootlets(volume, self.rootlets, line, mirror, self.device)
@@ -169,7 +171,6 @@ class Segmenter:
             raise ImageError(no_cord(volume)) from error
         levels, name_sources = name_levels(prediction, cord, centerline, coarse, discs)
         rootlets, roots, cord_on_image = resample_to_image(prediction, cord, centerline, levels)
-        notes = []
         if not rootlets.any():
             levels = []
             notes.append(f"no rootlets were found in {volume.name}")

@@ -52,11 +52,14 @@ class Task:
         Text for ``-task-details`` and the help of the task.
     outputs : tuple of Output
         Label maps that the task writes. The suffixes of several are part of their names even if the user gave a name.
+    has_sides : bool
+        Whether values tell left from right, so that the image must say how it is oriented.
     """
 
     description: str
     details: str
     outputs: tuple[Output, ...]
+    has_sides: bool = False
 
 
 def root_value(level: int, root: str) -> int:
@@ -135,6 +138,7 @@ TASKS = {
                 "_rootlets_roots", "Nerve rootlets by spinal level, side, and dorsal or ventral", _roots, _root_names
             ),
         ),
+        has_sides=True,
     ),
     "rootlets_cord": Task(
         "Rootlets and the spinal cord mask, in one pass",

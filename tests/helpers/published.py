@@ -132,6 +132,17 @@ class Server:
         handler.wfile.flush()
         self.released.wait(60)
 
+    def drips(self, handler):
+        """One byte at a time, each long before a timeout."""
+        handler.send_response(200)
+        handler.send_header("Content-Length", len(self.content))
+        handler.end_headers()
+        for number in range(600):
+            handler.wfile.write(self.content[number : number + 1])
+            handler.wfile.flush()
+            if self.released.wait(0.1):
+                return
+
     def silent(self, handler):
         self.released.wait(60)
 

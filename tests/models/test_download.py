@@ -1,5 +1,6 @@
 import hashlib
 import re
+import time
 
 import pytest
 
@@ -153,3 +154,19 @@ def test_a_folder_that_is_none(server, tmp_path):
 
 def test_secrets_are_not_shown():
     assert without_secrets("https://me:secret@example.org:8443/a/b.zip?token=x#y") == "https://example.org:8443/a/b.zip"
+
+
+def test_a_server_that_drips_is_given_up(server, tmp_path):
+    server.always = "drips"
+    began = time.monotonic()
+    with pytest.raises(ModelError, match=r"could not be downloaded: only \d+ bytes came in 0\.5 s"):
+        get(server, tmp_path, patience=Patience(30, 2, 0.0, slow_s=0.5))
+    assert len(server.requests) == 2
+    with pytest.raises(ModelError, match=r"it is not complete after 0\.0167 minutes \(\d+ bytes\)"):
+        get(server, tmp_path, patience=Patience(30, 5, 0.0, total_s=1.0))
+    assert time.monotonic() - began < 10
+
+
+def test_a_drip_is_followed_by_the_whole_file(server, tmp_path):
+    server.misbehave = ["drips"]
+    assert get(server, tmp_path, HASH, patience=Patience(30, 3, 0.0, slow_s=0.5)).read_bytes() == CONTENT
