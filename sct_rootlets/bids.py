@@ -34,8 +34,18 @@ SEGMENTED_KINDS = ("cord", "rootlets")
 LABEL_NAMES = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
 #: Ending of a level table.
 TABLE_ENDING = "_levels.csv"
-#: Endings of the tables in the columns of the published scripts.
-PUBLISHED_ENDINGS = {"spinal": "rootlets_pmj_distance.csv", "vertebral": "pmj_distance_vertebral_disc.csv"}
+#: Endings of the tables in the columns of the published scripts, by year of the scripts. Their globs look for
+#: ``label-rootlet*_pmj_distance.csv``, the rootlet file's stem and what the script adds.
+PUBLISHED_ENDINGS = {
+    "2025": {
+        "spinal": "label-rootlets_dseg_pmj_distance.csv",
+        "vertebral": "pmj_distance_vertebral_disc.csv",
+    },
+    "2026": {
+        "spinal": "label-rootlets_dseg_pmj_distance_rootlets-only.csv",
+        "vertebral": "pmj_distance_vertebral_disc.csv",
+    },
+}
 
 _NIFTI_ENDING = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 _LABEL_SUFFIXES = ("dseg", "seg", "mask", "dlabel", "label")

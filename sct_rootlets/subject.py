@@ -27,7 +27,15 @@ from sct_rootlets.correspondence import (
     pair_rows,
 )
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_same_grid, labelled_voxels, slice_range
+from sct_rootlets.image import (
+    Volume,
+    VolumeLike,
+    binary_mask,
+    check_same_grid,
+    labelled_voxels,
+    slice_numbers,
+    slice_range,
+)
 from sct_rootlets.levels import Kind, Level, Levels
 from sct_rootlets.nifti import load_volume
 from sct_rootlets.sidecar import read_name_sources
@@ -208,6 +216,23 @@ class SubjectLevels:
         ijk, values = labelled_voxels(self.rootlets)
         arc = self.centerline.project(apply_affine(self.rootlets.affine, ijk)).arc
         return {int(value): arc[values == value] for value in np.unique(values)}
+
+    def slice_mm(self, number: int) -> float:
+        """Distance along the centerline from the reference to the middle of a slice of the cord's volume.
+
+        Parameters
+        ----------
+        number : int
+            Of the slice, counted from inferior as in the level table.
+
+        Returns
+        -------
+        float
+            In mm, growing caudally. The end of the centerline stands for slices beyond it.
+        """
+        middles = slice_numbers(self.centerline.points, self.cord.affine, self.cord.data.shape)
+        # Slice numbers fall along the cord; np.interp wants them to grow.
+        return float(np.interp(-number, np.maximum.accumulate(-middles), self.centerline.arc)) - self.reference.arc_mm
 
     def _slices(self, level: Level) -> tuple[int, int]:
         ends = self.centerline.position(np.array([level.rostral_mm, level.caudal_mm]))

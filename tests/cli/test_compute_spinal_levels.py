@@ -73,12 +73,12 @@ def test_all_files_are_written_and_named(inputs, tmp_path, capsys):
     names = sorted(path.name for path in (tmp_path / "levels").iterdir())
     assert names == [
         f"{STEM}_correspondence.csv",
+        f"{STEM}_label-rootlets_dseg_pmj_distance.csv",
         *(f"{STEM}_label-spinalLevels_dseg.{ending}" for ending in ("json", "nii.gz", "tsv")),
         *(f"{STEM}_label-vertebralLevels_dseg.{ending}" for ending in ("json", "nii.gz", "tsv")),
         f"{STEM}_levels.csv",
         f"{STEM}_levels.png",
         f"{STEM}_pmj_distance_vertebral_disc.csv",
-        f"{STEM}_rootlets_pmj_distance.csv",
     ]
     printed = capsys.readouterr().out
     assert "positions in mm along the cord, from: PMJ" in printed
@@ -497,3 +497,32 @@ def test_a_centerline_of_another_scan(inputs, tmp_path, capsys):
     shutil.copy(inputs["-s"], inputs["-centerline"])
     spoil(inputs["-centerline"], lambda data: np.roll(data, 12, axis=2))
     fails(inputs, tmp_path, capsys, "the centerline lies up to", "beside the cord mask")
+
+
+@pytest.mark.parametrize(
+    ("year", "pattern", "column"),
+    [
+        ([], "*label-rootlet*_pmj_distance.csv", "distance_from_pmj_start"),
+        (["2025"], "*label-rootlet*_pmj_distance.csv", "distance_from_pmj_start"),
+        (["2026"], "*_pmj_distance_rootlets-only.csv", "distance_from_pmj_start_S-I"),
+    ],
+)
+def test_published_scripts_find_their_tables(inputs, tmp_path, year, pattern, column):
+    folder = tmp_path / "levels"
+    argv = [*arguments(inputs, folder, "-figure", "0", "-method", "extent"), "-published-csv", *year]
+    done = subprocess.run(
+        [sys.executable, "-m", "sct_rootlets.cli.compute_spinal_levels", *argv], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    (path,) = folder.glob(pattern)
+    table = pd.read_csv(path)
+    assert column in table
+    assert set(table.fname) == {f"{STEM}_label-rootlets_dseg.nii.gz"}
+    assert len(list(folder.glob("*_pmj_distance*.csv"))) == 2
+
+
+def test_published_scripts_of_another_year(inputs, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments(inputs, tmp_path / "levels", "-published-csv", "2024"))
+    assert stopped.value.code == 2
+    assert "2025" in capsys.readouterr().err
