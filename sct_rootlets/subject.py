@@ -25,6 +25,7 @@ from sct_rootlets.correspondence import (
     correspond,
     level_rows,
     pair_rows,
+    published_bias,
 )
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import (
@@ -36,17 +37,20 @@ from sct_rootlets.image import (
     slice_numbers,
     slice_range,
 )
+from sct_rootlets.label_kinds import check_cord_mask, check_disc_points, check_rootlet_map, check_vertebral_map
 from sct_rootlets.levels import Kind, Level, Levels
 from sct_rootlets.nifti import load_volume
 from sct_rootlets.sidecar import read_name_sources
-from sct_rootlets.spinal import DISTANCE_MM, Method, spinal_levels
+from sct_rootlets.spinal import DISTANCE_MM, Method, check_beside_cord_mask, spinal_levels
 from sct_rootlets.vertebral import (
     Disc,
-    border_points,
     check_beside_cord,
-    label_points,
+    disc_points,
+    kind_of_points_notes,
+    median_distance_mm,
     place_discs,
     pmj_point,
+    read_borders,
     vertebral_levels,
 )
 
@@ -282,6 +286,8 @@ class Inputs:
         ------
         ImageError
             If a file is missing, no single 3D NIfTI volume, or on another grid.
+        LabelError
+            If a volume is another kind of map than it is given as.
         ValueError
             If discs are given twice, as labels and as a vertebral map.
         """
@@ -292,6 +298,7 @@ class Inputs:
         for volume in inputs.volumes.values():
             if reference is not None and volume is not reference:
                 check_same_grid(reference, volume)
+        inputs.check_kinds()
         return inputs
 
     @property
@@ -315,8 +322,25 @@ class Inputs:
             If the labels make no sense.
         """
         if self.discs is not None:
-            return label_points(self.discs)
-        return {} if self.vertebrae is None else border_points(self.vertebrae)
+            return disc_points(self.discs)
+        return {} if self.vertebrae is None else read_borders(self.vertebrae)[0]
+
+    def check_kinds(self) -> None:
+        """Check that each volume is the kind of map that it is given as, as far as the volumes alone show it.
+
+        Raises
+        ------
+        LabelError
+            See `sct_rootlets.label_kinds`.
+        """
+        if self.cord is not None:
+            check_cord_mask(self.cord, self.image)
+        if self.rootlets is not None:
+            check_rootlet_map(self.rootlets)
+        if self.discs is not None:
+            check_disc_points(self.discs)
+        if self.vertebrae is not None:
+            check_vertebral_map(self.vertebrae)
 
 
 def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: float = DISTANCE_MM) -> SubjectLevels:
@@ -366,10 +390,18 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
     discs: list[Disc] = []
     spinal = vertebral = None
     if inputs.has_discs:
-        discs, disc_notes = place_discs(inputs.disc_points(), centerline, cord.affine)
+        points = inputs.disc_points()
+        discs, disc_notes = place_discs(points, centerline, cord.affine)
+        if inputs.vertebrae is not None:
+            disc_notes = read_borders(inputs.vertebrae)[1] + disc_notes
         vertebral = vertebral_levels(discs, centerline.cord_length, disc_notes)
     if inputs.rootlets is not None:
         spinal = _spinal_levels(inputs.rootlets, cord, centerline, method, distance_mm, sections)
+    if inputs.discs is not None and vertebral is not None:
+        extents = spinal
+        if inputs.rootlets is not None and method != "extent":
+            extents = _spinal_levels(inputs.rootlets, cord, centerline, "extent", distance_mm, sections)
+        notes += _kind_of_points_notes(points, centerline, extents, vertebral)
     name_sources = None if inputs.rootlets is None else read_name_sources(inputs.rootlets.path)
     for levels in (spinal, vertebral):
         if levels is not None:
@@ -432,6 +464,7 @@ def _spinal_levels(
 ) -> Levels:
     ijk, values = labelled_voxels(rootlets)
     cord_mm = apply_affine(cord.affine, np.argwhere(cord.data))
+    check_beside_cord_mask(rootlets, cord, cord_mm, centerline)
     return spinal_levels(
         ijk,
         values,
@@ -442,6 +475,23 @@ def _spinal_levels(
         method,
         distance_mm,
         find_mask_defects(sections),
+    )
+
+
+def _kind_of_points_notes(
+    points: dict[int, np.ndarray], centerline: Centerline, extents: Levels | None, vertebral: Levels
+) -> list[str]:
+    """Note that disc labels are labels of vertebral bodies, or may be; ``extents`` are the spinal levels."""
+    usual = published_bias()
+    displaced = [
+        pair.difference_mm - usual[pair.vertebral.name, pair.spinal.name]
+        for pair in ([] if extents is None else correspond(extents, vertebral))
+        if pair.pairing == "shifted" and (pair.vertebral.name, pair.spinal.name) in usual
+    ]
+    return kind_of_points_notes(
+        median_distance_mm(points, centerline),
+        float(np.mean(displaced)) if displaced else None,
+        float(np.median([level.length_mm for level in vertebral.levels])),
     )
 
 
