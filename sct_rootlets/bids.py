@@ -39,14 +39,46 @@ SEGMENTED_KINDS = ("cord", "rootlets")
 LABEL_NAMES = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
 #: Ending of a level table.
 TABLE_ENDING = "_levels.csv"
-#: Endings of the tables in the columns of the published scripts.
-PUBLISHED_ENDINGS = {"spinal": "rootlets_pmj_distance.csv", "vertebral": "pmj_distance_vertebral_disc.csv"}
+#: Endings of the tables in the columns of the published scripts, by year of the scripts. Their globs look for
+#: ``label-rootlet*_pmj_distance.csv``, the rootlet file's stem and what the script adds.
+PUBLISHED_ENDINGS = {
+    "2025": {
+        "spinal": "label-rootlets_dseg_pmj_distance.csv",
+        "vertebral": "pmj_distance_vertebral_disc.csv",
+    },
+    "2026": {
+        "spinal": "label-rootlets_dseg_pmj_distance_rootlets-only.csv",
+        "vertebral": "pmj_distance_vertebral_disc.csv",
+    },
+}
 
 #: Longest name of a file that file systems take, in bytes.
 MAX_NAME_BYTES = 255
 
 _NIFTI_ENDING = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
-_LABEL_SUFFIXES = ("dseg", "seg", "mask", "dlabel", "label")
+#: Words behind the name of an image that say that a file is a label, and not of which image.
+_LABEL_SUFFIXES = (
+    *("dseg", "seg", "mask", "dlabel", "label", "labels", "probseg", "softseg"),
+    *("labeled", "disc", "discs", "rootlet", "rootlets", "pmj"),
+)
+#: Names of labels without a ``label-`` entity, as the Spinal Cord Toolbox and older datasets have them: the words
+#: behind the name of the image, in small letters and without ``manual``.
+_OLDER_NAMES = {
+    "cord": re.compile(r"seg|(seg_)?(sc|cord|spinalcord)(_(seg|mask|dseg|softseg|probseg))?|totalspineseg_cord"),
+    "discs": re.compile(
+        r"((seg_)?labeled_)?discs?(_(dlabel|dseg|labels?|step1_levels))?|(totalspineseg_)?step1_levels|"
+        r"totalspineseg_discs"
+    ),
+    "rootlets": re.compile(r"rootlets?(_(dseg|seg|mask|labels?))?"),
+    "pmj": re.compile(r"pmj(_(dlabel|labels?|dseg|seg|mask))?"),
+}
+#: Entities of images and labels, of which any may have the value ``manual``.
+_ENTITIES = (
+    *("sub", "ses", "acq", "ce", "rec", "run", "echo", "flip", "inv", "mt", "part", "mod", "chunk", "split", "proc"),
+    *("space", "res", "den", "desc", "label", "labels", "hemi", "task", "dir"),
+)
+#: Descriptions (``desc-``) of labels that several raters agree on, and of those that a person drew or corrected.
+_CONSENSUS, _MANUAL = ("staple", "consensus", "majority"), ("manual", "corrected")
 
 
 def stem(name: str) -> str:
@@ -157,6 +189,11 @@ class Name:
     derived : bool
         Whether the file was made from an image, as ``sub-01_T2w_seg`` or ``sub-01_T2w_rootlets`` beside it: names of
         images have one suffix, at their end, and no ``label-`` or ``desc-``.
+    label_words : str
+        Of a label without ``label-``: the words behind the name of the image, in small letters, as ``"seg"`` of
+        ``sub-01_T2w_seg-manual``.
+    manual : bool
+        Whether the name says that a person drew or corrected the label (``-manual``, ``desc-manual``).
     """
 
     path: Path
@@ -165,6 +202,8 @@ class Name:
     entities: dict[str, str]
     suffix: str | None
     derived: bool = False
+    label_words: str = ""
+    manual: bool = False
 
     @property
     def stem(self) -> str:
@@ -181,7 +220,25 @@ class Name:
     def kind(self) -> str | None:
         """The kind of label, a key of `LABEL_VALUES`; None for an image, or a label of another kind."""
         value = self.entities.get("label", "").lower()
-        return next((kind for kind, values in LABEL_VALUES.items() if value in values), None)
+        if value:
+            return next((kind for kind, values in LABEL_VALUES.items() if value in values), None)
+        return next((kind for kind, words in _OLDER_NAMES.items() if words.fullmatch(self.label_words)), None)
+
+    @property
+    def precedence(self) -> int:
+        """Rank among labels of one kind of one image, the lowest first.
+
+        A consensus of raters comes before what a person drew or corrected, then today's names, older names, and any
+        other description (``desc-``).
+        """
+        description = self.entities.get("desc", "").lower()
+        if description in _CONSENSUS:
+            return 0
+        if self.manual:
+            return 1
+        if description:
+            return 4
+        return 2 if "label" in self.entities else 3
 
 
 def parse_name(path: str | os.PathLike[str]) -> Name | None:
@@ -197,6 +254,9 @@ def parse_name(path: str | os.PathLike[str]) -> Name | None:
     >>> name = parse_name("sub-01_ses-2_inv-1_part-mag_MP2RAGE_label-rootlets_dseg.nii.gz")
     >>> name.subject, name.session, name.contrast, name.kind
     ('01', '2', 'INV1', 'rootlets')
+    >>> name = parse_name("sub-01_T2w_labels-disc-manual.nii.gz")
+    >>> name.contrast, name.kind, name.manual
+    ('T2w', 'discs', True)
     """
     path = Path(path)
     whole = stem(path.name)
@@ -204,8 +264,14 @@ def parse_name(path: str | os.PathLike[str]) -> Name | None:
         return None
     entities: dict[str, str] = {}
     suffixes = []
+    manual = False
     for part in whole.split("_"):
+        part, by_hand = _without_manual(part)
+        manual |= by_hand
         key, dash, value = part.partition("-")
+        key = "label" if key == "labels" else key
+        if not part:
+            continue
         if not dash:
             suffixes.append(part)
         elif key in entities or not key or not value:
@@ -214,13 +280,17 @@ def parse_name(path: str | os.PathLike[str]) -> Name | None:
             entities[key] = value
     if not whole.startswith("sub-") or not suffixes:
         return None
-    images = [suffix for suffix in suffixes if suffix not in _LABEL_SUFFIXES]
+    images = [suffix for suffix in suffixes if suffix.lower() not in _LABEL_SUFFIXES]
     derived = (
-        len(suffixes) > 1
+        manual
+        or len(suffixes) > 1
         or not images
         or not whole.endswith(f"_{images[0]}")
         or not {"label", "desc"}.isdisjoint(entities)
     )
+    # The image's suffix comes first; where it does not, the name does not say it.
+    words = suffixes[1:] if images and suffixes[0] == images[0] else suffixes
+    manual |= entities.get("desc", "").lower() in _MANUAL
     subject, session = entities.pop("sub"), entities.pop("ses", None)
     return Name(
         path=path,
@@ -229,4 +299,20 @@ def parse_name(path: str | os.PathLike[str]) -> Name | None:
         entities=entities,
         suffix=images[0] if images else None,
         derived=derived,
+        label_words="_".join(words).lower() if derived else "",
+        manual=manual,
     )
+
+
+def _without_manual(part: str) -> tuple[str, bool]:
+    """Strip ``manual`` from a part of a label's name (``seg-manual``, ``label-disc-manual``), and say if it was there.
+
+    An entity of an image, such as ``acq-manual``, stays.
+    """
+    whole = part.lower()
+    if whole in _MANUAL:
+        return "", True
+    before, dash, last = part.rpartition("-")
+    if not dash or last.lower() not in _MANUAL:
+        return part, False
+    return (part, False) if before.lower() in _ENTITIES else (before, True)

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sct_rootlets.bids import Name, parse_name, stem
+from sct_rootlets.bids import LABEL_ENDINGS, Name, parse_name, stem
 from sct_rootlets.errors import DatasetError
 
 #: Where labels lie in a BIDS folder.
 LABELS_FOLDER = "derivatives/labels"
 #: Entities of a label that say nothing about the image it belongs to.
 _LABEL_ENTITIES = ("label", "desc", "space", "seg", "res", "den")
+#: Labels of other kinds, which are not missed: values of ``label-`` in small letters.
+_OTHER_LABELS = ("lesion", "gm", "wm", "csf", "canal", "centerline", "spinallevels", "vertebrallevels")
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,13 @@ def _may_derive_from(derived: Name, image: Name) -> bool:
 
 
 def _assign_labels(folder: Path, images: list[Name]) -> tuple[dict[tuple[Path, str], Path], list[str]]:
-    """Give each label in a folder to its image; return labels by image and kind, and what is wrong."""
+    """Give each label in a folder to its image; return labels by image and kind, and what is wrong.
+
+    Of several labels of one kind, that of the best rank is taken (`Name.precedence`); among equals none.
+    """
     names, problems = _read_names(folder)
-    assigned: dict[tuple[Path, str], Path] = {}
+    problems += [*_misplaced(folder), *_unknown_kinds(names)]
+    candidates: dict[tuple[Path, str], list[Name]] = {}
     for label in names:
         if label.kind is None:
             continue
@@ -137,15 +143,89 @@ def _assign_labels(folder: Path, images: list[Name]) -> tuple[dict[tuple[Path, s
         if image is None:
             problems.append(problem)
             continue
-        key = (image.path, label.kind)
-        first = assigned.setdefault(key, label.path)
-        if first != label.path:
-            assigned[key] = min(first, label.path)
+        candidates.setdefault((image.path, label.kind), []).append(label)
+    assigned: dict[tuple[Path, str], Path] = {}
+    for key, labels in candidates.items():
+        best = min(label.precedence for label in labels)
+        chosen, *equals = [label for label in labels if label.precedence == best]
+        if equals:
+            listed = ", ".join(str(label.path) for label in (chosen, *equals))
             problems.append(
-                f"{max(first, label.path)} is left out: {assigned[key].name} is a label of the same kind of the same "
-                "image"
+                f"{listed} are left out: each is a label of the same kind of the same image, and their names do not "
+                "say which one is to be used; keep one, or name it with -manual"
             )
+        else:
+            assigned[key] = chosen.path
+            problems += [
+                f"{label.path} is left out: {chosen.path.name} is a label of the same kind of the same image, and "
+                "takes precedence"
+                for label in labels
+                if label is not chosen
+            ]
     return assigned, problems
+
+
+def _unknown_kinds(names: list[Name]) -> list[str]:
+    """Describe labels whose names do not say a known kind, in one line for each such name."""
+    unknown: dict[str, list[Name]] = {}
+    for label in names:
+        value = label.entities.get("label", "")
+        is_label = bool(value or label.label_words or label.manual)  # no image that was merely processed
+        if is_label and label.kind is None and value.lower() not in _OTHER_LABELS:
+            unknown.setdefault(f"label-{value}" if value else label.label_words, []).append(label)
+    return [
+        f"{labels[0].path}{f' (and {len(labels) - 1} more such files)' if len(labels) > 1 else ''} is left out: its "
+        f"name says no kind of label that is used; expected are names that end in {_expected(words)}"
+        for words, labels in unknown.items()
+    ]
+
+
+def _expected(words: str) -> str:
+    """List the endings of names that are read, the likeliest alone where the words suggest one."""
+    if words.endswith("seg_labeled"):  # the cord coloured by vertebra, beside which SCT writes the discs
+        return f"{LABEL_ENDINGS['discs']}.nii.gz, with the points of …_seg_labeled_discs.nii.gz"
+    return ", ".join(f"{ending}.nii.gz" for ending in LABEL_ENDINGS.values())
+
+
+def _misplaced(folder: Path) -> list[str]:
+    """Describe NIfTI files that lie beside the folders ``anat`` and not in them, in one line for each folder."""
+    lines = []
+    for pattern in ("", "sub-*", "sub-*/ses-*"):
+        for place in sorted(folder.glob(pattern) if pattern else [folder]):
+            stray = sorted(path.name for path in place.glob("*.nii*") if stem(path.name) != path.name)
+            if stray:
+                more = f" (and {len(stray) - 1} more)" if len(stray) > 1 else ""
+                lines.append(
+                    f"{place / stray[0]}{more} is left out: labels are expected in sub-01/anat (or sub-01/ses-01/anat)"
+                )
+    return lines
+
+
+def places_without_scan(root: str | os.PathLike[str], scans: Sequence[Scan]) -> dict[str, str]:
+    """Find the subjects and sessions of a BIDS folder that have none of the scans.
+
+    Parameters
+    ----------
+    root : path
+    scans : sequence of Scan
+        As `find_scans` returns them.
+
+    Returns
+    -------
+    dict of str to str
+        By ``sub-01`` or ``sub-01/ses-02``: what is there instead, such as ``"T1w"``, or ``"no image"``.
+    """
+    root = Path(root)
+    found = {scan.image.path.parent.parent for scan in scans}
+    places = {}
+    for subject in sorted(path for path in root.glob("sub-*") if path.is_dir()):
+        sessions = sorted(path for path in subject.glob("ses-*") if path.is_dir())
+        for folder in sessions or [subject]:
+            if folder not in found:
+                names = [parse_name(path) for path in sorted(folder.glob("anat/*.nii*"))]
+                there = dict.fromkeys(name.contrast for name in names if name is not None and not name.derived)
+                places[folder.relative_to(root).as_posix()] = ", ".join(there) or "no image"
+    return places
 
 
 def _find_image(label: Name, images: list[Name]) -> tuple[Name | None, str]:

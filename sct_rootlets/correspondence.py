@@ -222,7 +222,7 @@ def pair_rows(pairs: Sequence[Pair], reference: Reference, method: str) -> list[
     return rows
 
 
-#: Columns of the published scripts (ivadomed/model-spinal-rootlets); `Path` of the label file in ``fname``.
+#: Columns of the published scripts (ivadomed/model-spinal-rootlets) of 2025; ``fname`` holds the label file.
 PUBLISHED_COLUMNS = (
     "spinal_level",
     "fname",
@@ -265,3 +265,51 @@ def published_rows(rows: Sequence[dict[str, object]], source: str) -> list[dict[
         )
         for row in rows
     ]
+
+
+#: Columns of the published script of 2026, for spinal levels.
+PUBLISHED_COLUMNS_2026 = (
+    "spinal_level",
+    "fname",
+    "slice_start_I-S",
+    "slice_end_I-S",
+    "distance_from_pmj_start_S-I",
+    "distance_from_pmj_end_S-I",
+    "distance_from_pmj_midpoint",
+    "height",
+)
+
+
+def published_rows_2026(
+    rows: Sequence[dict[str, object]], source: str, slice_mm: Callable[[int], float]
+) -> list[dict[str, object]]:
+    """Convert rows of the level table to the columns of the published script of 2026.
+
+    There, slices go from inferior to superior and distances from superior to inferior: ``start`` is the lowest slice,
+    and the distance to the highest one. Distances are those of the slices, not of the ends of the level, so that a
+    height is one slice shorter than the level.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Rows of `level_rows`, with the PMJ as the reference.
+    source : str
+        Rootlet file that the levels come from.
+    slice_mm : callable
+        Distance in mm from the PMJ along the centerline to the middle of a slice, by the number of the slice counted
+        from inferior.
+
+    Returns
+    -------
+    list of dict
+        One row a level; distances and heights in mm.
+    """
+    result: list[dict[str, object]] = []
+    for row in rows:
+        lowest, highest = row["slice_start"], row["slice_end"]
+        assert isinstance(lowest, int)
+        assert isinstance(highest, int)
+        start, end = slice_mm(highest), slice_mm(lowest)
+        values = (row["level"], source, lowest, highest, start, end, (start + end) / 2, end - start)
+        result.append(dict(zip(PUBLISHED_COLUMNS_2026, values, strict=True)))
+    return result

@@ -212,6 +212,27 @@ def superior_axis(affine: np.ndarray) -> tuple[int, int]:
     return axis, int(orientation[axis, 1])
 
 
+def slice_numbers(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Count the slices along the body below points, as the Spinal Cord Toolbox numbers them.
+
+    Parameters
+    ----------
+    points : numpy.ndarray, shape (N, 3)
+        RAS+ mm.
+    affine : numpy.ndarray, shape (4, 4)
+    shape : tuple of int
+        Shape of the volume.
+
+    Returns
+    -------
+    numpy.ndarray, shape (N,)
+        Slice numbers with fractions; 0 is the middle of the most inferior slice.
+    """
+    axis, direction = superior_axis(affine)
+    index = apply_affine(np.linalg.inv(affine), points)[:, axis]
+    return index if direction > 0 else shape[axis] - 1 - index
+
+
 def slice_range(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int]:
     """Find the slices along the body whose centres lie between two points, as the Spinal Cord Toolbox counts them.
 
@@ -228,9 +249,8 @@ def slice_range(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) 
     lowest, highest : int
         Slice numbers; 0 is the most inferior slice, whatever the axis order and direction of the volume.
     """
-    axis, direction = superior_axis(affine)
-    index = apply_affine(np.linalg.inv(affine), points)[:, axis]
-    index = np.sort(index if direction > 0 else shape[axis] - 1 - index)
+    axis, _ = superior_axis(affine)
+    index = np.sort(slice_numbers(points, affine, shape))
     # A point on the face between two slices belongs to the slice that it bounds; the tolerance allows for rounding.
     lowest, highest = int(np.ceil(index[0] - 1e-3)), int(np.floor(index[1] + 1e-3))
     if lowest > highest:  # both points within one slice

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.cord_mask import MaskDefect
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import superior_axis, voxel_length
+from sct_rootlets.image import Volume, superior_axis, voxel_length
 from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, ROOTS, Level, Levels, level_name
 
 Method = Literal["segment", "extent", "midgap"]
@@ -44,6 +44,9 @@ MAX_END_SD_MM = 3.0
 #: Rootlets attaching more than this angle ventral of the cord's widest line are ventral ones. The angle is that of
 #: the cross-section stretched to a circle; PAM50's rootlets leave a gap around it between dorsal and ventral.
 VENTRAL_DEG = 20.0
+#: Of a map with this share of its voxels inside the cord mask, rootlets are doubted: if they fill that share of the
+#: cord along which they lie, or have that share in the inner half of the cord's section, they are none.
+MIN_INSIDE_SHARE, MIN_FILLED_SHARE, MIN_CENTRAL_SHARE = 0.75, 0.5, 0.5
 #: About this number of a cord's voxels suffices to measure its half axes.
 _MAX_SECTION_VOXELS = 5000
 
@@ -147,6 +150,48 @@ def redefine_levels(extents: Levels, method: Method) -> Levels:
     """
     define = {"extent": _as_extents, "segment": _as_segments, "midgap": _as_midgaps}[method]
     return replace(extents, method=method, levels=tuple(define(list(extents.levels))))
+
+
+def check_beside_cord_mask(rootlets: Volume, cord: Volume, cord_mm: np.ndarray, centerline: Centerline) -> None:
+    """Check that rootlets lie beside the cord, and do not fill it as a map of levels, or lie on its middle.
+
+    Parameters
+    ----------
+    rootlets : Volume
+    cord : Volume
+        Mask, as booleans.
+    cord_mm : numpy.ndarray, shape (M, 3)
+        Centres of the voxels of the cord mask in RAS+ mm.
+    centerline : Centerline
+
+    Raises
+    ------
+    LabelError
+        If most voxels lie inside the mask, and fill it or lie around its middle.
+    """
+    points = apply_affine(rootlets.affine, np.argwhere(rootlets.data))
+    index = np.rint(apply_affine(np.linalg.inv(cord.affine), points)).astype(int)
+    on_grid = np.all((index >= 0) & (index < cord.data.shape), axis=1)
+    inside = np.zeros(len(points), dtype=bool)
+    inside[on_grid] = cord.data[tuple(index[on_grid].T)]
+    if inside.mean() < MIN_INSIDE_SHARE:
+        return
+    place = centerline.project(points)
+    cord_arc = centerline.project(cord_mm).arc
+    beside = (cord_arc >= place.arc.min()) & (cord_arc <= place.arc.max())
+    _, right, anterior = centerline.frame(place.arc)
+    half_width, half_depth = measure_half_axes(cord_mm, centerline)
+    offset = points - place.foot
+    radius = np.hypot(
+        np.einsum("ij,ij->i", offset, right) / half_width, np.einsum("ij,ij->i", offset, anterior) / half_depth
+    )
+    fills = inside.sum() >= MIN_FILLED_SHARE * beside.sum()
+    if fills or np.mean(radius < 0.5) >= MIN_CENTRAL_SHARE:
+        raise LabelError(
+            f"{inside.mean():.0%} of {rootlets.name} lies inside the cord ({cord.name}), where no rootlets are: "
+            + ("it is the cord coloured by level" if fills else "it holds places of levels")
+            + "; give the segmentation of the rootlets"
+        )
 
 
 def _check_values(values: np.ndarray) -> None:

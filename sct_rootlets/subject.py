@@ -27,21 +27,33 @@ from sct_rootlets.correspondence import (
     correspond,
     level_rows,
     pair_rows,
+    published_bias,
 )
 from sct_rootlets.errors import LabelError
 from sct_rootlets.flags import Flag
-from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_same_grid, labelled_voxels, slice_range
+from sct_rootlets.image import (
+    Volume,
+    VolumeLike,
+    binary_mask,
+    check_same_grid,
+    labelled_voxels,
+    slice_numbers,
+    slice_range,
+)
+from sct_rootlets.label_kinds import check_cord_mask, check_disc_points, check_rootlet_map, check_vertebral_map
 from sct_rootlets.levels import Kind, Level, Levels
 from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume
 from sct_rootlets.sidecar import read_name_sources
-from sct_rootlets.spinal import DISTANCE_MM, METHODS, Method, redefine_levels, spinal_levels
+from sct_rootlets.spinal import DISTANCE_MM, METHODS, Method, check_beside_cord_mask, redefine_levels, spinal_levels
 from sct_rootlets.vertebral import (
     Disc,
-    border_points,
     check_beside_cord,
-    label_points,
+    disc_points,
+    kind_of_points_notes,
+    median_distance_mm,
     place_discs,
     pmj_point,
+    read_borders,
     vertebral_levels,
 )
 
@@ -224,6 +236,23 @@ class SubjectLevels:
         arc = self.centerline.project(apply_affine(self.rootlets.affine, ijk)).arc
         return {int(value): arc[values == value] for value in np.unique(values)}
 
+    def slice_mm(self, number: int) -> float:
+        """Distance along the centerline from the reference to the middle of a slice of the cord's volume.
+
+        Parameters
+        ----------
+        number : int
+            Of the slice, counted from inferior as in the level table.
+
+        Returns
+        -------
+        float
+            In mm, growing caudally. The end of the centerline stands for slices beyond it.
+        """
+        middles = slice_numbers(self.centerline.points, self.cord.affine, self.cord.data.shape)
+        # Slice numbers fall along the cord; np.interp wants them to grow.
+        return float(np.interp(-number, np.maximum.accumulate(-middles), self.centerline.arc)) - self.reference.arc_mm
+
     def _slices(self, level: Level) -> tuple[int, int]:
         ends = self.centerline.position(np.array([level.rostral_mm, level.caudal_mm]))
         return slice_range(ends, self.cord.affine, self.cord.data.shape)
@@ -272,6 +301,8 @@ class Inputs:
         ------
         ImageError
             If a file is missing, no single 3D NIfTI volume, or on another grid.
+        LabelError
+            If a volume is another kind of map than it is given as.
         ValueError
             If discs are given twice, as labels and as a vertebral map.
         """
@@ -282,6 +313,7 @@ class Inputs:
         for volume in inputs.volumes.values():
             if reference is not None and volume is not reference:
                 check_same_grid(reference, volume)
+        inputs.check_kinds()
         return inputs
 
     @property
@@ -312,8 +344,25 @@ class Inputs:
             If the labels make no sense.
         """
         if self.discs is not None:
-            return label_points(self.discs)
-        return {} if self.vertebrae is None else border_points(self.vertebrae)
+            return disc_points(self.discs)
+        return {} if self.vertebrae is None else read_borders(self.vertebrae)[0]
+
+    def check_kinds(self) -> None:
+        """Check that each volume is the kind of map that it is given as, as far as the volumes alone show it.
+
+        Raises
+        ------
+        LabelError
+            See `sct_rootlets.label_kinds`.
+        """
+        if self.cord is not None:
+            check_cord_mask(self.cord, self.image)
+        if self.rootlets is not None:
+            check_rootlet_map(self.rootlets)
+        if self.discs is not None:
+            check_disc_points(self.discs)
+        if self.vertebrae is not None:
+            check_vertebral_map(self.vertebrae)
 
 
 def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: float = DISTANCE_MM) -> SubjectLevels:
@@ -361,13 +410,18 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
     spinal = extents = vertebral = None
     defects = find_mask_defects(sections)
     if inputs.has_discs:
-        discs, disc_notes = place_discs(inputs.disc_points(), centerline, cord.affine)
+        points = inputs.disc_points()
+        discs, disc_notes = place_discs(points, centerline, cord.affine)
+        if inputs.vertebrae is not None:
+            disc_notes = read_borders(inputs.vertebrae)[1] + disc_notes
         vertebral = vertebral_levels(discs, centerline.cord_length, disc_notes)
     if inputs.rootlets is not None:
         extents = _spinal_extents(inputs.rootlets, cord, centerline, distance_mm, defects)
         if lacks_orientation(inputs.rootlets) or lacks_orientation(inputs.cord):
             extents = _without_sides(extents)
         spinal = redefine_levels(extents, method)
+    if inputs.discs is not None and vertebral is not None:
+        notes += _kind_of_points_notes(points, centerline, extents, vertebral)
     name_sources = None if inputs.rootlets is None else read_name_sources(inputs.rootlets.path)
     for levels in (spinal, vertebral):
         if levels is not None:
@@ -444,6 +498,7 @@ def _spinal_extents(
 ) -> Levels:
     ijk, values = labelled_voxels(rootlets)
     cord_mm = apply_affine(cord.affine, np.argwhere(cord.data))
+    check_beside_cord_mask(rootlets, cord, cord_mm, centerline)
     return spinal_levels(
         ijk,
         values,
@@ -454,6 +509,23 @@ def _spinal_extents(
         "extent",
         distance_mm,
         defects,
+    )
+
+
+def _kind_of_points_notes(
+    points: dict[int, np.ndarray], centerline: Centerline, extents: Levels | None, vertebral: Levels
+) -> list[str]:
+    """Note that disc labels are labels of vertebral bodies, or may be; ``extents`` are the spinal levels."""
+    usual = published_bias()
+    displaced = [
+        pair.difference_mm - usual[pair.vertebral.name, pair.spinal.name]
+        for pair in ([] if extents is None else correspond(extents, vertebral))
+        if pair.pairing == "shifted" and (pair.vertebral.name, pair.spinal.name) in usual
+    ]
+    return kind_of_points_notes(
+        median_distance_mm(points, centerline),
+        float(np.mean(displaced)) if displaced else None,
+        float(np.median([level.length_mm for level in vertebral.levels])),
     )
 
 

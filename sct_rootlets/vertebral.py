@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 from nibabel.affines import apply_affine
@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import Volume, labelled_voxels, voxel_length
+from sct_rootlets.image import Volume, labelled_voxels, superior_axis, voxel_length
+from sct_rootlets.label_kinds import check_disc_points, check_vertebral_map
 from sct_rootlets.levels import LAST_DISC, PMJ_VALUE, Level, Levels, disc_name
 
 #: A label that lies further sideways from the centerline is an error: no spinal canal is that wide, and posterior
@@ -19,6 +20,17 @@ from sct_rootlets.levels import LAST_DISC, PMJ_VALUE, Level, Levels, disc_name
 MAX_SIDEWAYS_MM = 40.0
 #: Labels this far beyond an end of the centerline still count, because the last slice is thick and the end uncertain.
 MAX_BEYOND_END_MM = 2.0
+#: A region of up to this many slices, thinner than this, at the end of a map is the rim of a mask and no vertebra.
+MAX_SLIVER_SLICES, MAX_SLIVER_MM = 2, 3.0
+#: Labels further from the centerline than this (their median) are hardly posterior tips of discs: those lie 6 to 13 mm
+#: from it in PAM50 and in five adults, single ones up to 14.5 mm, and the middles of vertebral bodies 16 mm and more.
+MAX_MEDIAN_TIP_MM = 15.0
+#: Labels closer to the centerline than this (their median) are placed on the cord: SCT does so with its discs
+#: (``_labeled_discs``) and its vertebral bodies, both within 1 mm of the centerline in PAM50.
+MAX_ON_CORD_MM = 3.0
+#: Shares of a vertebra that labels of bodies are displaced by if they are taken for discs: half of one, and limits
+#: that the spread of healthy subjects (Limits of agreement of arXiv 2509.16255) and labels one off do not reach.
+HALF_VERTEBRA_SHARES = (0.33, 0.75)
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,67 @@ def label_points(volume: Volume) -> dict[int, np.ndarray]:
     return points
 
 
+def disc_points(volume: Volume) -> dict[int, np.ndarray]:
+    """Read the positions of disc labels, as `label_points`, after checking that they are points with disc numbers.
+
+    Raises
+    ------
+    LabelError
+        As `label_points`; or if the volume is another kind of map.
+    """
+    check_disc_points(volume)
+    return label_points(volume)
+
+
+def median_distance_mm(points: dict[int, np.ndarray], centerline: Centerline) -> float:
+    """Median distance of disc labels from the centerline in mm, of those beside it; NaN if none is."""
+    positions = np.array([point for value, point in points.items() if value <= LAST_DISC]).reshape(-1, 3)
+    if not len(positions):
+        return np.nan
+    place = centerline.project(positions)
+    beside = (place.arc >= centerline.arc[0]) & (place.arc <= centerline.arc[-1])
+    return float(np.median(place.distance[beside])) if beside.any() else np.nan
+
+
+def kind_of_points_notes(distance_mm: float, displaced_mm: float | None, vertebra_mm: float) -> list[str]:
+    """Note that points are labels of vertebral bodies, or may be.
+
+    Parameters
+    ----------
+    distance_mm : float
+        Median distance of the labels from the centerline (`median_distance_mm`).
+    displaced_mm : float or None
+        By how much more the vertebrae, bounded by these labels, lie caudal of the spinal levels than is usual, in the
+        mean; None where it is not known.
+    vertebra_mm : float
+        Usual distance of two of the labels.
+
+    Returns
+    -------
+    list of str
+        At most one note.
+    """
+    if distance_mm > MAX_MEDIAN_TIP_MM:
+        return [
+            f"the disc labels lie {distance_mm:.0f} mm from the middle of the cord, where vertebral bodies are: give "
+            "points at the posterior tips of the discs"
+        ]
+    if not distance_mm < MAX_ON_CORD_MM:
+        return []
+    low, high = HALF_VERTEBRA_SHARES
+    if displaced_mm is None:
+        return [
+            "the disc labels lie on the middle of the cord, where SCT puts labels of discs and of vertebral bodies: "
+            "check that they are discs"
+        ]
+    if low * vertebra_mm < displaced_mm < high * vertebra_mm:
+        return [
+            f"the disc labels lie on the middle of the cord, and half a vertebra ({displaced_mm:.0f} mm) too low for "
+            "the rootlets: labels of vertebral bodies do; give points at the posterior tips of the discs"
+        ]
+    return []
+
+
 def border_points(volume: Volume) -> dict[int, np.ndarray]:
     """Discs from a cord that is coloured by vertebral level: each lies where one vertebra's region meets the next.
 
@@ -95,11 +168,27 @@ def border_points(volume: Volume) -> dict[int, np.ndarray]:
     LabelError
         If the volume is no such map.
     """
+    return read_borders(volume)[0]
+
+
+def read_borders(volume: Volume) -> tuple[dict[int, np.ndarray], list[str]]:
+    """Find discs as `border_points` does, and note regions that show no border.
+
+    A region at an end of the map that is one or two slices thick, and thinner than 3 mm, makes no border:
+    ``sct_label_vertebrae`` paints such a sliver in the colour of the next vertebra where the mask ends.
+
+    Returns
+    -------
+    points : dict of int to numpy.ndarray, shape (3,)
+    notes : list of str
+
+    Raises
+    ------
+    LabelError
+        If the volume is no such map, has a vertebra in two places, or vertebrae out of order.
+    """
+    check_vertebral_map(volume)
     ijk, values = labelled_voxels(volume)
-    if len(values) < 4 * len(np.unique(values)):
-        raise LabelError(
-            f"{volume.name} holds single voxels, not regions; if they are discs, give them with -ldisc instead"
-        )
     try:
         line = fit_centerline(np.asarray(volume.data) > 0, volume.affine, what="map")
     except LabelError as error:
@@ -108,13 +197,62 @@ def border_points(volume: Volume) -> dict[int, np.ndarray]:
             "of TotalSpineSeg, give the discs with -ldisc"
         ) from error
     arc = line.project(apply_affine(volume.affine, ijk)).arc
+    order = _order_along(arc, values, volume)
+    slivers = [value for value in (order[0], order[-1]) if _is_sliver(ijk[values == value], volume)]
+    notes = [
+        f"{volume.name}: the value {value} fills one or two slices at the end of the map: no border of a vertebra is "
+        "placed there"
+        for value in dict.fromkeys(slivers)
+    ]
+    whole = ~np.isin(values, slivers)
+    arc, values = arc[whole], values[whole]
     # The outermost voxels of an oblique border lie beyond it on one side of the cord, and short of it on the other.
     ends = {int(value): np.percentile(arc[values == value], [2, 98]) for value in np.unique(values)}
-    return {
+    points = {
         lower: line.position((ends[upper][1] + ends[lower][0]) / 2)[0]
         for upper, lower in pairwise(sorted(ends))
         if lower == upper + 1
     }
+    if not points:
+        raise LabelError(
+            f"{volume.name} shows no border between two neighbouring vertebrae (values "
+            f"{', '.join(map(str, order))}); give disc labels with -ldisc"
+        )
+    return points, notes
+
+
+def _order_along(arc: np.ndarray, values: np.ndarray, volume: Volume) -> list[int]:
+    """List the values of regions from rostral to caudal; raise a `LabelError` if they are not one after another."""
+    step = max(1.0, float(volume.spacing.max()))
+    place = np.floor((arc - arc.min()) / step).astype(int)
+    unique = np.unique(values)
+    counts = np.stack([np.bincount(place[values == value], minlength=place.max() + 1) for value in unique])
+    sequence = unique[counts.argmax(axis=0)][counts.sum(axis=0) > 0]
+    runs = [(int(value), len(list(same))) for value, same in groupby(sequence.tolist())]
+    longest = {value: max(n for other, n in runs if other == value) for value, _ in runs}
+    # At an oblique border two colours may take turns, a place or two long.
+    steady = [value for value, n in runs if n > 2 or n == longest[value]]
+    order = [value for value, _ in groupby(steady)]
+    for value in order:
+        if order.count(value) > 1:
+            raise LabelError(
+                f"{volume.name} holds the value {value} in two regions, with other vertebrae between them; give each "
+                "vertebra its own value, once"
+            )
+    for upper, lower in pairwise(order):
+        if lower < upper:
+            raise LabelError(
+                f"{volume.name} has the value {upper} above {lower} along the cord; numbers of vertebrae must grow "
+                "from head to foot"
+            )
+    return order
+
+
+def _is_sliver(ijk: np.ndarray, volume: Volume) -> bool:
+    """Whether a region is one or two slices thick, and thinner than 3 mm."""
+    axis, _ = superior_axis(volume.affine)
+    n_slices = int(np.ptp(ijk[:, axis])) + 1
+    return n_slices <= MAX_SLIVER_SLICES and n_slices * volume.spacing[axis] < MAX_SLIVER_MM
 
 
 def pmj_point(volume: Volume) -> np.ndarray:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sct_rootlets.bids_folder import files_below, find_scans
+from sct_rootlets.bids_folder import files_below, find_scans, places_without_scan
 from sct_rootlets.errors import DatasetError
 
 SPINE_GENERIC = "sub-01_T2w_label-rootlets_dseg.nii.gz"
@@ -152,3 +152,79 @@ def test_files_below_a_folder_in_which_others_write(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "walk", while_others_write)
     assert [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)] == ["a", "b/1", "b/c/2"]
+
+
+OLDER = {
+    "cord": ("T2w_seg-manual", "T2w_seg", "T2w_label-SC_mask", "T2w_label-SC_mask-manual"),
+    "discs": ("T2w_labels-disc-manual", "T2w_label-disc-manual", "T2w_seg_labeled_discs", "T2w_labels-disc"),
+    "rootlets": ("T2w_rootlets", "T2w_rootlets-manual", "T2w_label-rootlets"),
+    "pmj": ("T2w_pmj", "T2w_pmj-manual", "T2w_labels-pmj-manual"),
+}
+
+
+@pytest.mark.parametrize(("kind", "ending"), [(kind, ending) for kind, endings in OLDER.items() for ending in endings])
+def test_labels_under_older_names_are_read(bids, kind, ending):
+    (scan,), problems = find_scans(bids(["sub-01_T2w.nii.gz"], [f"sub-01_{ending}.nii.gz"]))
+    assert {kind: path.name for kind, path in scan.labels.items()} == {kind: f"sub-01_{ending}.nii.gz"}
+    assert problems == []
+
+
+def test_manual_labels_take_precedence_and_the_others_are_said(bids):
+    """Also where the alphabet has it otherwise."""
+    endings = ["label-SC_seg", "seg", "label-SC_mask-manual", "a_label-SC_desc-auto_seg"]
+    labels = [f"sub-01_T2w_{ending}.nii.gz" for ending in endings[:3]] + ["sub-01_T2w_desc-auto_label-SC_seg.nii.gz"]
+    (scan,), problems = find_scans(bids(["sub-01_T2w.nii.gz"], labels))
+    assert scan.labels["cord"].name == "sub-01_T2w_label-SC_mask-manual.nii.gz"
+    assert len(problems) == 3
+    for label in (labels[0], labels[1], labels[3]):
+        assert sum(f"{label} is left out: {labels[2]} is a label of the same kind" in text for text in problems) == 1
+
+
+def test_of_equal_labels_none_is_taken(bids):
+    labels = [f"sub-01_T2w_label-rootlets_desc-rater{number}_dseg.nii.gz" for number in (1, 2)]
+    (scan,), (problem,) = find_scans(bids(["sub-01_T2w.nii.gz"], labels))
+    assert scan.labels == {}
+    assert all(label in problem for label in labels)
+    assert "keep one, or name it with -manual" in problem
+    (scan,), problems = find_scans(bids([], ["sub-01_T2w_label-rootlets_desc-staple_dseg.nii.gz"]))
+    assert scan.labels["rootlets"].name.endswith("desc-staple_dseg.nii.gz")
+    assert len(problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "fragments"),
+    [
+        (["T2w_mask", "T1w_mask"], ["_T1w_mask.nii.gz (and 1 more such files) is left out", "label-SC_seg.nii.gz"]),
+        (["T2w_seg_labeled"], ["_seg_labeled.nii.gz is left out", "label-discs_dlabel.nii.gz, with the points of"]),
+        (["T2w_label-spinalcord_seg"], ["label-spinalcord_seg.nii.gz is left out", "label-rootlets_dseg.nii.gz"]),
+        (["T2w_gmseg-manual"], ["_T2w_gmseg-manual.nii.gz is left out", "label-PMJ_dlabel.nii.gz"]),
+    ],
+)
+def test_labels_of_unknown_names_are_said_with_the_names_expected(bids, labels, fragments):
+    names = [f"sub-01_{label}.nii.gz" for label in labels]
+    (scan,), (problem,) = find_scans(bids(["sub-01_T2w.nii.gz"], names))
+    assert scan.labels == {}
+    assert all(fragment in problem for fragment in fragments)
+    assert "\n" not in problem
+
+
+@pytest.mark.parametrize("place", ["sub-01/sub-01_T2w_seg.nii.gz", "sub-01_T2w_seg.nii.gz"])
+def test_labels_outside_of_anat_are_said(bids, tmp_path, place):
+    root = write(bids(["sub-01_T2w.nii.gz"], []), f"derivatives/labels/{place}")
+    (scan,), (problem,) = find_scans(root)
+    assert scan.labels == {}
+    assert f"{place} is left out: labels are expected in sub-01/anat" in problem
+
+
+def test_subjects_and_sessions_without_a_scan(bids):
+    root = bids(["sub-01_T2w.nii.gz"], [])
+    write(
+        root,
+        "sub-02/anat/sub-02_T1w.nii.gz",
+        "sub-02/anat/sub-02_T1w_seg.nii.gz",
+        "sub-03/dwi/sub-03_dwi.nii.gz",
+        "sub-04/ses-1/anat/sub-04_ses-1_T2w.nii.gz",
+        "sub-04/ses-2/anat/sub-04_ses-2_acq-x_T2star.nii.gz",
+    )
+    scans, _ = find_scans(root, contrasts=["T2w"])
+    assert places_without_scan(root, scans) == {"sub-02": "T1w", "sub-03": "no image", "sub-04/ses-2": "T2star"}

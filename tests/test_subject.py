@@ -73,13 +73,16 @@ def test_slices_are_where_the_map_has_the_level(subject):
         assert abs(on_line.max() - row.slice_end) <= 1
 
 
+def reoriented(volume, axcodes):
+    image = nib.Nifti1Image(volume.data, volume.affine)
+    target = nib.orientations.axcodes2ornt(axcodes)
+    return image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(volume.affine), target))
+
+
 @pytest.mark.parametrize("axcodes", ["RAS", "LPI", "SAL"])
 def test_axis_order_changes_nothing(subject, phantom, axcodes):
-    target = nib.orientations.axcodes2ornt(axcodes)
-
     def turned(volume):
-        image = nib.Nifti1Image(volume.data, volume.affine)
-        return image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(volume.affine), target))
+        return reoriented(volume, axcodes)
 
     labels = {"discs": turned(phantom.discs), "pmj": turned(phantom.pmj)}
     other = compute_spinal_levels(turned(phantom.rootlets), cord=phantom.cord, method="extent", **labels)
@@ -141,7 +144,7 @@ def test_files_hold_what_the_tables_hold(subject, tmp_path):
         "sub-01_T2w_levels.csv",
         "sub-01_T2w_correspondence.csv",
         "sub-01_T2w_levels.png",
-        "sub-01_T2w_rootlets_pmj_distance.csv",
+        "sub-01_T2w_label-rootlets_dseg_pmj_distance.csv",
         "sub-01_T2w_pmj_distance_vertebral_disc.csv",
         *(f"sub-01_T2w_label-{kind}Levels_dseg.{ending}" for kind in ("spinal", "vertebral")
           for ending in ("nii.gz", "json", "tsv")),
@@ -163,7 +166,7 @@ def test_files_hold_what_the_tables_hold(subject, tmp_path):
 
 def test_published_tables_have_their_columns_and_sense(subject, tmp_path):
     save_levels(subject, tmp_path, prefix="t2", figure=False, published=True)
-    table = pd.read_csv(tmp_path / "t2_rootlets_pmj_distance.csv")
+    table = pd.read_csv(tmp_path / "t2_label-rootlets_dseg_pmj_distance.csv")
     assert list(table.columns) == [
         "spinal_level",
         "fname",
@@ -176,6 +179,64 @@ def test_published_tables_have_their_columns_and_sense(subject, tmp_path):
     assert (table.distance_from_pmj_start > table.distance_from_pmj_end).all()
     assert (table.slice_start < table.slice_end).all()
     np.testing.assert_allclose(table.height, table.distance_from_pmj_start - table.distance_from_pmj_end, atol=2e-3)
+
+
+def test_the_published_table_of_2026_has_its_columns_and_distances_of_slices(subject, phantom, tmp_path):
+    """Where the true centerline crosses the middle of the highest and the lowest slice of a level, from the PMJ."""
+    save_levels(subject, tmp_path, prefix="t2", figure=False, published="2026")
+    table = pd.read_csv(tmp_path / "t2_label-rootlets_dseg_pmj_distance_rootlets-only.csv")
+    assert list(table.columns) == [
+        "spinal_level",
+        "fname",
+        "slice_start_I-S",
+        "slice_end_I-S",
+        "distance_from_pmj_start_S-I",
+        "distance_from_pmj_end_S-I",
+        "distance_from_pmj_midpoint",
+        "height",
+    ]
+    assert table.spinal_level.tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
+    anatomy, affine = phantom.anatomy, phantom.cord.affine
+    lowest_mm = nib.affines.apply_affine(
+        affine, np.array(np.meshgrid(*[(0, n - 1) for n in phantom.cord.data.shape])).reshape(3, -1).T
+    )[:, 2].min()
+    line = anatomy.centerline
+    for column, slices in (
+        ("distance_from_pmj_start_S-I", table["slice_end_I-S"]),
+        ("distance_from_pmj_end_S-I", table["slice_start_I-S"]),
+    ):
+        arc = np.interp(-(lowest_mm + slices), -line.points[:, 2], line.arc)
+        np.testing.assert_allclose(table[column], arc - anatomy.pmj_mm, atol=0.5)
+    # The slices are the whole ones of the level, 1 mm each.
+    levels = subject.levels[subject.levels.kind == "spinal"]
+    for column, ends in (
+        ("distance_from_pmj_start_S-I", levels.rostral_mm),
+        ("distance_from_pmj_end_S-I", levels.caudal_mm),
+    ):
+        inward = (table[column] - ends.to_numpy()) * (1 if "start" in column else -1)
+        assert inward.between(-0.05, 1.1).all()
+    start, end = table["distance_from_pmj_start_S-I"], table["distance_from_pmj_end_S-I"]
+    np.testing.assert_allclose(table.height, end - start, atol=2e-3)
+    np.testing.assert_allclose(table.distance_from_pmj_midpoint, (start + end) / 2, atol=2e-3)
+    assert list(pd.read_csv(tmp_path / "t2_pmj_distance_vertebral_disc.csv").columns)[2] == "slice_start"
+
+
+@pytest.mark.parametrize("axcodes", ["LAS", "RPI"])
+def test_the_published_table_of_2026_is_the_same_in_any_axis_order(subject, phantom, tmp_path, axcodes):
+    tables = []
+    for name, given in (("a", subject), ("b", compute_spinal_levels(
+        reoriented(phantom.rootlets, axcodes), cord=reoriented(phantom.cord, axcodes),
+        pmj=reoriented(phantom.pmj, axcodes), method="extent",
+    ))):  # fmt: skip
+        save_levels(given, tmp_path, prefix=name, figure=False, published="2026")
+        table = pd.read_csv(tmp_path / f"{name}_label-rootlets_dseg_pmj_distance_rootlets-only.csv")
+        tables.append(table.drop(columns="fname"))
+    pd.testing.assert_frame_equal(*tables, atol=2e-3)
+
+
+def test_an_unknown_year_of_the_published_tables(subject, tmp_path):
+    with pytest.raises(ValueError, match="2025 or 2026"):
+        save_levels(subject, tmp_path / "out", published="2024")
 
 
 def test_published_tables_need_the_pmj(phantom, tmp_path):

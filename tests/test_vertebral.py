@@ -4,7 +4,7 @@ import pytest
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume
-from sct_rootlets.vertebral import border_points, label_points, place_discs, pmj_point, vertebral_levels
+from sct_rootlets.vertebral import border_points, label_points, place_discs, pmj_point, read_borders, vertebral_levels
 
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
 LINE = Centerline.from_points(np.array([[0, 0, 0], [0, 0, -100.0]]))
@@ -162,3 +162,50 @@ def test_whole_vertebrae_are_no_map_of_the_cord():
         LabelError, match=r"all\.nii\.gz is no cord coloured by vertebral level .*give the discs with -ldisc"
     ):
         border_points(Volume(labels, AFFINE, "all.nii.gz"))
+
+
+def column(*values, step=1.0, flip=False):
+    """A straight cord of 9 by 9 mm whose slices have these values, from head to foot."""
+    labels = np.zeros((20, 20, len(values)), dtype=np.uint8)
+    labels[5:14, 5:14] = values[::-1]
+    affine = np.diag([1.0, 1.0, step, 1.0])
+    if flip:
+        labels, affine[2, 2], affine[2, 3] = labels[:, :, ::-1], -step, step * (len(values) - 1)
+    return Volume(labels, affine, "labeled.nii.gz")
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(
+    ("counts", "step", "expected"),
+    [
+        ({2: 15, 3: 16, 4: 17}, 1.0, {3: 15, 4: 31}),
+        ({2: 15, 3: 16, 4: 2}, 1.0, {3: 15}),
+        ({2: 1, 3: 16, 4: 17, 5: 1}, 1.0, {4: 17}),
+        ({2: 15, 3: 16, 4: 3}, 1.0, {3: 15, 4: 31}),
+        ({2: 8, 3: 8, 4: 2}, 2.0, {3: 16, 4: 32}),  # 4 mm of a vertebra
+    ],
+)
+def test_one_or_two_slices_at_the_end_of_a_map_make_no_border(counts, step, expected, flip):
+    values = [value for value, n in counts.items() for _ in range(n)]
+    points, notes = read_borders(column(*values, step=step, flip=flip))
+    top_mm = (len(values) - 0.5) * step  # of the highest slice
+    assert {value: top_mm - point[2] for value, point in points.items()} == pytest.approx(expected, abs=0.6)
+    left_out = [value for value, n in counts.items() if n <= 2 and step == 1]
+    assert [f"value {value} fills one or two slices" in note for value, note in zip(left_out, notes, strict=True)] == [
+        True
+    ] * len(left_out)
+
+
+def test_a_value_in_two_regions_of_a_map():
+    with pytest.raises(LabelError, match="holds the value 3 in two regions, with other vertebrae between them"):
+        border_points(column(*[2] * 12, *[3] * 14, *[4] * 15, *[3] * 14))
+
+
+def test_a_map_that_is_upside_down():
+    with pytest.raises(LabelError, match="has the value 4 above 3 along the cord"):
+        border_points(column(*[4] * 12, *[3] * 14, *[2] * 15))
+
+
+def test_a_map_without_neighbours():
+    with pytest.raises(LabelError, match=r"no border between two neighbouring vertebrae \(values 2, 4\)"):
+        border_points(column(*[2] * 12, *[4] * 14))

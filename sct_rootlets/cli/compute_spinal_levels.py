@@ -100,9 +100,12 @@ def get_parser() -> argparse.ArgumentParser:
     add_strict(optional)
     optional.add_argument(
         "-published-csv",
-        action="store_true",
-        help="also write the tables of the published RootletSeg scripts (spinal_level, slice_start, "
-        "distance_from_pmj_start, ...); needs -pmj. Their levels are those of -method extent",
+        nargs="?",
+        const="2025",
+        choices=("2025", "2026"),
+        metavar="2025|2026",
+        help="also write the tables of the published RootletSeg scripts, with the names and columns of that year "
+        "(default: 2025); needs -pmj. Their levels are those of -method extent",
     )
     add_misc(parser)
     return parser
@@ -144,13 +147,13 @@ def main(argv: list[str] | None = None) -> int:
             if arguments.i is None:
                 parser.error("-run-sct works on the scan: give it with -i")
             _run_sct(arguments)
-        if arguments.published_csv and arguments.pmj is None:
+        if arguments.published_csv is not None and arguments.pmj is None:
             parser.error("-published-csv needs -pmj: its columns are distances from the PMJ")
         subject = _subject(arguments)
         from sct_rootlets.output.levels import save_levels
 
         written = save_levels(
-            subject, arguments.ofolder, figure=bool(arguments.figure), published=arguments.published_csv
+            subject, arguments.ofolder, figure=bool(arguments.figure), published=arguments.published_csv or False
         )
         shown = [] if arguments.qc is None else [_add_to_page(arguments, subject)]
         if arguments.v:

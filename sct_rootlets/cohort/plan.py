@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sct_rootlets.bids_folder import find_scans
+from sct_rootlets.bids import parse_name
+from sct_rootlets.bids_folder import Scan, find_scans, places_without_scan
 from sct_rootlets.cohort.job import CohortSettings, Job
 from sct_rootlets.cohort.selection import Filter, is_listed
 from sct_rootlets.errors import DatasetError
@@ -21,7 +22,7 @@ class Plan:
     jobs : list of Job
         In the order of their names.
     notes : list of str
-        Files that were left out, and why.
+        Files that were left out, and subjects and sessions without a scan, and why.
     """
 
     jobs: list[Job]
@@ -70,7 +71,18 @@ def make_plan(bids: Path, out: Path, labels: Sequence[Path] = (), wanted: Filter
         for name in dict.fromkeys((*wanted.include_list, *wanted.exclude_list))
         if not any(is_listed(scan, (name,)) for scan in scans)
     ]
-    return Plan(jobs, notes)
+    return Plan(jobs, notes + _without_scan(bids, scans, wanted))
+
+
+def _without_scan(bids: Path, scans: Sequence[Scan], wanted: Filter) -> list[str]:
+    """Describe the subjects and sessions that were asked for and have no scan that can be used."""
+    lines = []
+    for place, there in places_without_scan(bids, scans).items():
+        name = parse_name(f"{place.replace('/', '_')}_none.nii.gz")
+        if name is not None and wanted.wants(Scan(bids, name)):
+            contrasts = ", ".join(wanted.contrasts)
+            lines.append(f"{bids / place} has no usable scan: none of {contrasts} is in anat, but {there}")
+    return lines
 
 
 def find_pending(plan: Plan, settings: CohortSettings) -> tuple[list[Job], dict[str, str]]:

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from sct_rootlets.bids import LABEL_ENDINGS, LABEL_NAMES, PUBLISHED_ENDINGS, SEGMENTED_KINDS, TABLE_ENDING
-from sct_rootlets.correspondence import PAIR_COLUMNS, PUBLISHED_COLUMNS, published_rows
+from sct_rootlets.correspondence import (
+    PAIR_COLUMNS,
+    PUBLISHED_COLUMNS,
+    PUBLISHED_COLUMNS_2026,
+    published_rows,
+    published_rows_2026,
+)
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.image import Volume
@@ -26,7 +32,7 @@ def save_levels(
     folder: str | os.PathLike[str],
     prefix: str | None = None,
     figure: bool = True,
-    published: bool = False,
+    published: bool | str = False,
 ) -> list[Path]:
     """Write level maps with sidecars, tables and a figure into a folder; all of them or none.
 
@@ -39,8 +45,9 @@ def save_levels(
         What file names begin with; by default the name of the image, or of the cord mask without its suffix.
     figure : bool
         Draw the figure.
-    published : bool
-        Also write the tables of the published scripts (`sct_rootlets.correspondence.published_rows`).
+    published : bool or {"2025", "2026"}
+        Also write the tables of the published scripts of that year, 2025 if true
+        (`sct_rootlets.correspondence.published_rows`, `published_rows_2026`).
 
     Returns
     -------
@@ -53,8 +60,13 @@ def save_levels(
         If the folder cannot be written to.
     SctRootletsError
         If the published tables are asked for without a PMJ.
+    ValueError
+        If the year of the published tables is unknown.
     """
-    if published and subject.reference.name != "PMJ":
+    edition = "2025" if published is True else published
+    if edition and edition not in PUBLISHED_ENDINGS:
+        raise ValueError(f"unknown year of the published tables: {edition!r}; use {' or '.join(PUBLISHED_ENDINGS)}")
+    if edition and subject.reference.name != "PMJ":
         raise SctRootletsError("the published tables hold distances from the PMJ: give its label (-pmj)")
     prefix = prefix or subject.prefix
     inputs = [volume.path for volume in subject.sources.values() if volume.path is not None]
@@ -62,7 +74,7 @@ def save_levels(
         for levels in subject.kinds:
             _save_map(stage, prefix, subject, levels)
         save_segmented(stage, prefix, subject.segmented, subject.sidecars)
-        _save_tables(stage, prefix, subject, published)
+        _save_tables(stage, prefix, subject, edition or None)
         if figure:
             from sct_rootlets.report.levels import save_level_figures
 
@@ -101,19 +113,25 @@ def _save_map(folder: Path, prefix: str, subject: SubjectLevels, levels: Levels)
     write_json(folder / f"{stem}.json", sidecar)
 
 
-def _save_tables(folder: Path, prefix: str, subject: SubjectLevels, published: bool) -> None:
+def _save_tables(folder: Path, prefix: str, subject: SubjectLevels, edition: str | None) -> None:
     """Write the level table, the correspondence table, and the tables of the published scripts."""
     rows: dict[str, list[dict[str, object]]] = {levels.kind: subject.level_rows(levels) for levels in subject.kinds}
     everything = [row for kind_rows in rows.values() for row in kind_rows]
     write_table(folder / f"{prefix}{TABLE_ENDING}", tuple(everything[0]), everything)
     if len(subject.kinds) == 2:
         write_table(folder / f"{prefix}_correspondence.csv", PAIR_COLUMNS, subject.pair_rows())
-    if published:
+    if edition is not None:
         discs = "discs" if "discs" in subject.sources else "vertebrae"
         for kind, source in (("spinal", "rootlets"), ("vertebral", discs)):
             if kind in rows:
-                table = published_rows(rows[kind], subject.sources[source].name)
-                write_table(folder / f"{prefix}_{PUBLISHED_ENDINGS[kind]}", PUBLISHED_COLUMNS, table)
+                path = folder / f"{prefix}_{PUBLISHED_ENDINGS[edition][kind]}"
+                segmented = source in subject.segmented
+                name = f"{prefix}_{LABEL_ENDINGS[source]}.nii.gz" if segmented else subject.sources[source].name
+                if edition == "2026" and kind == "spinal":
+                    table = published_rows_2026(rows[kind], name, subject.slice_mm)
+                    write_table(path, PUBLISHED_COLUMNS_2026, table)
+                else:
+                    write_table(path, PUBLISHED_COLUMNS, published_rows(rows[kind], name))
 
 
 def stale_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequence[Path]) -> list[Path]:
@@ -128,7 +146,8 @@ def stale_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequence
     """
     from sct_rootlets.report.levels import FIGURES
 
-    endings = ["levels.csv", *FIGURES, "correspondence.csv", *PUBLISHED_ENDINGS.values()]
+    published = dict.fromkeys(ending for endings in PUBLISHED_ENDINGS.values() for ending in endings.values())
+    endings = ["levels.csv", *FIGURES, "correspondence.csv", *published]
     endings += [f"{LABEL_ENDINGS[kind]}.{ending}" for kind in SEGMENTED_KINDS for ending in ("nii.gz", "json")]
     endings += [f"label-{name}_dseg.{ending}" for name in LABEL_NAMES.values() for ending in ("nii.gz", "json", "tsv")]
     paths = [Path(folder) / f"{prefix}_{ending}" for ending in endings]

@@ -12,8 +12,8 @@ from sct_rootlets.image import Volume, binary_mask, superior_axis
 from sct_rootlets.registration.cordspace import CordSpace
 from sct_rootlets.registration.landmarks import Landmark, disc_landmarks, rootlet_landmarks
 from sct_rootlets.registration.rootlets import RootletVoxels
-from sct_rootlets.spinal import measure_half_axes
-from sct_rootlets.vertebral import label_points
+from sct_rootlets.spinal import check_beside_cord_mask, measure_half_axes
+from sct_rootlets.vertebral import disc_points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +67,12 @@ def landmarked_cord(cord: Volume, rootlets: Volume | None = None, discs: Volume 
     landmarks: list[Landmark] = []
     if rootlets is not None:
         cord_mm = apply_affine(cord.affine, np.argwhere(mask))
+        check_beside_cord_mask(rootlets, volume, cord_mm, centerline)
         voxels = RootletVoxels.from_volume(rootlets, space, measure_half_axes(cord_mm, centerline))
         levels, more = rootlet_landmarks(rootlets, volume, centerline)
         landmarks, notes = landmarks + levels, [*notes, *more]
     if discs is not None:
-        placed, more = disc_landmarks(label_points(discs), discs.affine, centerline)
+        placed, more = disc_landmarks(disc_points(discs), discs.affine, centerline)
         landmarks, notes = landmarks + placed, [*notes, *more]
     return LandmarkedCord(
         mask=volume,

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -72,3 +73,43 @@ def test_a_list_of_no_scans_is_not_taken_for_all(phantom_folder, tmp_path, capsy
     ]
     assert main([*arguments, "-dry-run"]) == 1
     assert "passed.txt lists no scans" in capsys.readouterr().err
+
+
+def test_labels_under_older_names_and_what_is_left_out(phantom_folder, tmp_path):
+    """As a process: labels of four datasets, of which none is called as today."""
+    anat = phantom_folder / "sub-phantom01" / "anat" / "sub-phantom01_T2w.nii.gz"
+    labels = phantom_folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
+    root = tmp_path / "bids"
+    endings = {
+        "01": ("seg-manual", "labels-disc-manual"),
+        "02": ("seg", "seg_labeled_discs"),
+        "03": ("label-SC_mask-manual", "label-disc-manual"),
+        "04": ("lbl", "vertebrae"),
+    }
+    for subject, (cord, discs) in endings.items():
+        stem = f"sub-{subject}/anat/sub-{subject}_T2w"
+        for source, target in (
+            (anat, root / f"{stem}.nii.gz"),
+            (labels / "sub-phantom01_T2w_label-SC_seg.nii.gz", root / f"derivatives/labels/{stem}_{cord}.nii.gz"),
+            (
+                labels / "sub-phantom01_T2w_label-discs_dlabel.nii.gz",
+                root / f"derivatives/labels/{stem}_{discs}.nii.gz",
+            ),
+        ):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+    (root / "sub-05" / "anat").mkdir(parents=True)
+    command = [sys.executable, "-m", "sct_rootlets.cli.bids", root, tmp_path / "out", "participant", "-dry-run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[-5:] == [
+        *(f"sub-{number}_T2w: to be done (with cord, discs)" for number in ("01", "02", "03")),
+        "sub-04_T2w: to be done",
+        "4 scans, 4 to be done",
+    ]
+    notes = lines[:-5]
+    assert len(notes) == 3
+    assert "sub-04_T2w_lbl.nii.gz is left out" in notes[0]
+    assert "sub-04_T2w_vertebrae.nii.gz is left out" in notes[1]
+    assert notes[2].endswith("sub-05 has no usable scan: none of T2w, UNIT1, INV1, INV2 is in anat, but no image")

@@ -73,12 +73,12 @@ def test_all_files_are_written_and_named(inputs, tmp_path, capsys):
     names = sorted(path.name for path in (tmp_path / "levels").iterdir())
     assert names == [
         f"{STEM}_correspondence.csv",
+        f"{STEM}_label-rootlets_dseg_pmj_distance.csv",
         *(f"{STEM}_label-spinalLevels_dseg.{ending}" for ending in ("json", "nii.gz", "tsv")),
         *(f"{STEM}_label-vertebralLevels_dseg.{ending}" for ending in ("json", "nii.gz", "tsv")),
         f"{STEM}_levels.csv",
         f"{STEM}_levels.png",
         f"{STEM}_pmj_distance_vertebral_disc.csv",
-        f"{STEM}_rootlets_pmj_distance.csv",
     ]
     printed = capsys.readouterr().out
     assert "positions in mm along the cord, from: PMJ" in printed
@@ -364,7 +364,7 @@ def test_an_input_is_not_replaced(inputs, tmp_path, capsys):
 
 def test_image_in_place_of_the_mask(inputs, phantom_folder, tmp_path, capsys):
     inputs["-s"] = phantom_folder / "sub-phantom01" / "anat" / f"{STEM}.nii.gz"
-    fails(inputs, tmp_path, capsys, "mm² thick, and a cord about 100 mm²")
+    fails(inputs, tmp_path, capsys, f"{STEM}.nii.gz", "as a scan", "give the mask of the cord")
 
 
 def test_swapped_levels_are_named(inputs, tmp_path, capsys):
@@ -497,3 +497,84 @@ def test_a_centerline_of_another_scan(inputs, tmp_path, capsys):
     shutil.copy(inputs["-s"], inputs["-centerline"])
     spoil(inputs["-centerline"], lambda data: np.roll(data, 12, axis=2))
     fails(inputs, tmp_path, capsys, "the centerline lies up to", "beside the cord mask")
+
+
+@pytest.mark.parametrize(
+    ("year", "pattern", "column"),
+    [
+        ([], "*label-rootlet*_pmj_distance.csv", "distance_from_pmj_start"),
+        (["2025"], "*label-rootlet*_pmj_distance.csv", "distance_from_pmj_start"),
+        (["2026"], "*_pmj_distance_rootlets-only.csv", "distance_from_pmj_start_S-I"),
+    ],
+)
+def test_published_scripts_find_their_tables(inputs, tmp_path, year, pattern, column):
+    folder = tmp_path / "levels"
+    argv = [*arguments(inputs, folder, "-figure", "0", "-method", "extent"), "-published-csv", *year]
+    done = subprocess.run(
+        [sys.executable, "-m", "sct_rootlets.cli.compute_spinal_levels", *argv], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    (path,) = folder.glob(pattern)
+    table = pd.read_csv(path)
+    assert column in table
+    assert set(table.fname) == {f"{STEM}_label-rootlets_dseg.nii.gz"}
+    assert len(list(folder.glob("*_pmj_distance*.csv"))) == 2
+
+
+def test_published_scripts_of_another_year(inputs, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments(inputs, tmp_path / "levels", "-published-csv", "2024"))
+    assert stopped.value.code == 2
+    assert "2025" in capsys.readouterr().err
+
+
+@pytest.fixture
+def coloured(inputs, tmp_path) -> Path:
+    """The cord coloured by vertebral level."""
+    given = {option: inputs[option] for option in ("-s", "-ldisc")}
+    assert main(arguments(given, tmp_path / "made", "-figure", "0", "-v", "0")) == 0
+    return tmp_path / "made" / f"{STEM}_label-vertebralLevels_dseg.nii.gz"
+
+
+def test_a_coloured_cord_in_place_of_disc_labels_and_the_reverse(inputs, coloured, tmp_path, capsys):
+    points = inputs["-ldisc"]
+    inputs["-ldisc"] = coloured
+    fails(inputs, tmp_path, capsys, coloured.name, "regions, not points", "-vertfile of sct_compute_spinal_levels")
+    del inputs["-ldisc"]
+    fails(inputs | {"-vertfile": points}, tmp_path, capsys, points.name, "not regions", "-ldisc")
+    fails(inputs | {"-rootlets": coloured}, tmp_path, capsys, coloured.name, "inside the cord", "coloured by level")
+    assert main(arguments(inputs | {"-vertfile": coloured}, tmp_path / "out", "-figure", "0")) == 0
+
+
+def test_discs_in_place_of_rootlets(inputs, tmp_path, capsys):
+    inputs["-rootlets"] = inputs["-ldisc"]
+    fails(inputs, tmp_path, capsys, inputs["-ldisc"].name, "points, not rootlets", "-ldisc")
+
+
+def test_values_of_totalspineseg_are_one_line_of_a_process(inputs, tmp_path):
+    spoil(inputs["-ldisc"], lambda data: np.where(data > 0, data + 60, 0))
+    command = [sys.executable, "-m", "sct_rootlets.cli.compute_spinal_levels", *arguments(inputs, tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "values of TotalSpineSeg (61 to 70), which are no disc numbers" in done.stderr
+    assert "`sct_deepseg spine`, give its discs (…_totalspineseg_discs, or …_levels)" in done.stderr
+
+
+def test_a_sliver_of_the_next_vertebra_is_no_border(inputs, coloured, tmp_path, capsys):
+    """As sct_label_vertebrae paints it in the last slice of the mask: T1 is then not known, rather than complete."""
+    image = nib.load(coloured)
+    data = np.asanyarray(image.dataobj).copy()
+    axis = next(axis for axis, code in enumerate(nib.aff2axcodes(image.affine)) if code in "SI")
+    slices = np.moveaxis(data, axis, 0)
+    if nib.aff2axcodes(image.affine)[axis] == "S":
+        slices = slices[::-1]
+    first = [index for index, plane in enumerate(slices) if (plane == 8).any()]
+    slices[first[-1] + 1 :] = 0
+    slices[first[-1]][slices[first[-1]] > 0] = 9
+    path = tmp_path / "labeled.nii.gz"
+    nib.save(nib.Nifti1Image(data, image.affine), path)
+    given = {"-s": inputs["-s"], "-vertfile": path}
+    assert main(arguments(given, tmp_path / "out", "-figure", "0")) == 0
+    assert "note: labeled.nii.gz: the value 9 fills one or two slices at the end of the map" in capsys.readouterr().out
+    levels = pd.read_csv(tmp_path / "out" / f"{STEM}_levels.csv")
+    assert levels.name.tolist()[-1] == "C7"

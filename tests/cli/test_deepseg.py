@@ -179,3 +179,17 @@ def test_pieces_are_removed_by_size():
     assert (filter_components(labels, spacing, False, (3, "vox")) == 2).sum() == 6
     assert (filter_components(labels, spacing, False, (2, "mm3")) == 3).sum() == 0
     np.testing.assert_array_equal(filter_components(labels, spacing, False, None), labels)
+
+
+def test_regions_in_place_of_disc_labels(image, tmp_path, capsys):
+    """Slabs of two values, each 20 mm long and more."""
+    scan = nib.load(image)
+    labels = np.full(scan.shape, 3, dtype=np.uint8)
+    labels[:, :, : scan.shape[2] // 2] = 4
+    nib.save(nib.Nifti1Image(labels, scan.affine), tmp_path / "regions.nii.gz")
+    argv = ["rootlets", "-i", str(image), "-ldisc", str(tmp_path / "regions.nii.gz"), "-o", str(tmp_path / "o.nii.gz")]
+    assert main(argv) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "regions.nii.gz holds regions, not points" in error
+    assert not (tmp_path / "o.nii.gz").exists()

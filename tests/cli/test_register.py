@@ -195,3 +195,23 @@ def test_a_damaged_or_strange_series_is_one_line_and_leaves_nothing(
         assert main(options(phantom_files, template_folder, tmp_path / "reg", "-apply", name, "-figure", 0)) == 1
         assert said in one_line(capsys)
         assert not (tmp_path / "reg").exists()
+
+
+def test_a_coloured_cord_in_place_of_rootlets_or_discs(phantom_folder, template_folder, tmp_path, capsys):
+    stem = phantom_folder / "derivatives" / "labels" / "sub-phantom01" / "anat" / "sub-phantom01_T2w"
+    cord = nib.load(f"{stem}_label-SC_seg.nii.gz")
+    data = np.asanyarray(cord.dataobj).astype(np.uint8)
+    lengths = np.cumsum(np.moveaxis(data, 1, 0).any(axis=(1, 2)))
+    path = tmp_path / "levels.nii.gz"
+    nib.save(nib.Nifti1Image(data * (2 + lengths // 20).astype(np.uint8)[None, :, None], cord.affine), path)
+    scan = phantom_folder / "sub-phantom01" / "anat" / "sub-phantom01_T2w.nii.gz"
+    argv = ["-i", str(scan), "-s", f"{stem}_label-SC_seg.nii.gz", "-ofolder", str(tmp_path / "out")]
+    argv += ["-template", str(template_folder)]
+    for more, expected in (
+        (["-rootlets", str(path)], "levels.nii.gz lies inside the cord"),
+        (["-rootlets", f"{stem}_label-rootlets_dseg.nii.gz", "-ldisc", str(path)], "levels.nii.gz holds regions"),
+    ):
+        assert main([*argv, *more]) == 1
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert expected in error

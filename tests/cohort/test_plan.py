@@ -59,3 +59,13 @@ def test_scans_that_are_pending_are_told_from_those_that_cannot_be_read(bids, ou
         "sub-02_ses-b_T2w: to be done (with cord, discs, pmj, rootlets)",
         "3 scans, 1 to be done",
     ]
+
+
+def test_subjects_without_a_scan_are_said_if_they_are_wanted(bids, out):
+    for number in ("07", "08"):
+        (bids / f"sub-{number}" / "anat").mkdir(parents=True)
+        (bids / f"sub-{number}" / "anat" / f"sub-{number}_T1w.nii.gz").touch()
+    plan = make_plan(bids, out, wanted=Filter(exclude="sub-08"))
+    assert plan.notes == [
+        f"{bids / 'sub-07'} has no usable scan: none of T2w, UNIT1, INV1, INV2 is in anat, but T1w",
+    ]
