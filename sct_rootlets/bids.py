@@ -28,6 +28,8 @@ LABEL_ENDINGS = {
     "discs": "label-discs_dlabel",
     "pmj": "label-PMJ_dlabel",
 }
+#: Part of the ``desc-`` value, in small letters, of a label that several raters' labels were merged into.
+CONSENSUS_NAMES = ("staple", "consensus")
 #: Kinds of labels that are segmented where they are not given.
 SEGMENTED_KINDS = ("cord", "rootlets")
 #: Values of the ``label-`` entity of maps of spinal and vertebral levels.
@@ -103,6 +105,23 @@ class Name:
         """The suffix, or for the two images of an MP2RAGE ``"INV1"`` and ``"INV2"``."""
         inversion = self.entities.get("inv")
         return f"INV{inversion.lstrip('0')}" if self.suffix == "MP2RAGE" and inversion else self.suffix or ""
+
+    @property
+    def version(self) -> str:
+        """What tells a label from others of its kind: the value of ``desc-``, or a suffix such as ``rater1``."""
+        if "desc" in self.entities:
+            return self.entities["desc"]
+        further = [
+            part
+            for part in self.stem.split("_")
+            if "-" not in part and part != self.suffix and part not in _LABEL_SUFFIXES
+        ]
+        return further[-1] if further else ""
+
+    @property
+    def is_consensus(self) -> bool:
+        """Whether the label says that it is the consensus of several raters: ``desc-staple``, ``desc-consensus``."""
+        return any(name in self.version.lower() for name in CONSENSUS_NAMES)
 
     @property
     def kind(self) -> str | None:

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sct_rootlets.bids import Name, parse_name, stem
+from sct_rootlets.bids import CONSENSUS_NAMES, Name, parse_name, stem
 from sct_rootlets.errors import DatasetError
 
 #: Where labels lie in a BIDS folder.
 LABELS_FOLDER = "derivatives/labels"
 #: Entities of a label that say nothing about the image it belongs to.
 _LABEL_ENTITIES = ("label", "desc", "space", "seg", "res", "den")
+
+_KIND_NAMES = {"rootlets": "rootlet maps", "cord": "cord masks", "discs": "disc labels", "pmj": "PMJ labels"}
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,26 @@ class Scan:
     image : Name
     labels : dict of str to Path
         By kind, a key of `sct_rootlets.bids.LABEL_VALUES`.
+    ambiguous : dict of str to str
+        By kind, why none of several labels is used.
     """
 
     root: Path
     image: Name
     labels: dict[str, Path] = field(default_factory=dict)
+    ambiguous: dict[str, str] = field(default_factory=dict)
 
 
 def find_scans(
-    root: str | os.PathLike[str], labels: Sequence[str | os.PathLike[str]] = (), contrasts: Iterable[str] = ()
+    root: str | os.PathLike[str],
+    labels: Sequence[str | os.PathLike[str]] = (),
+    contrasts: Iterable[str] = (),
+    desc: str | None = None,
 ) -> tuple[list[Scan], list[str]]:
     """Find the anatomical images of a BIDS folder, and their labels.
+
+    Of several labels of one kind of an image, the consensus of the raters is used (``desc-staple`` or
+    ``desc-consensus``), and reported. Without a consensus none is used, and all are reported.
 
     Parameters
     ----------
@@ -47,6 +58,9 @@ def find_scans(
         them, the first folder takes precedence.
     contrasts : iterable of str
         Contrasts to keep, such as ``("T2w", "INV1")``, in capitals or small letters; all by default.
+
+    desc : str, optional
+        Use the rootlet maps whose ``desc-`` has this value, and maps without ``desc-`` that are the only ones.
 
     Returns
     -------
@@ -73,6 +87,7 @@ def find_scans(
         if name.derived and not any(_may_derive_from(name, image) for image in images)
     ]
     labels_of: dict[Path, dict[str, Path]] = {image.path: {} for image in images}
+    ambiguous: dict[Path, dict[str, str]] = {image.path: {} for image in images}
     for folder in [Path(folder) for folder in labels] or [root / LABELS_FOLDER]:
         if labels and not folder.is_dir():
             raise DatasetError(
@@ -80,11 +95,18 @@ def find_scans(
             )
         assigned, unassigned = _assign_labels(folder, images)
         problems += unassigned
-        for (path, kind), label in assigned.items():
-            labels_of[path].setdefault(kind, label)
+        for (path, kind), candidates in assigned.items():
+            if kind in labels_of[path] or kind in ambiguous[path]:
+                continue
+            label, problem = _choose_label(candidates, desc if kind == "rootlets" else None)
+            problems += [problem] if problem else []
+            if label is None:
+                ambiguous[path][kind] = problem
+            else:
+                labels_of[path][kind] = label.path
     wanted = {contrast.lower() for contrast in contrasts}
     scans = [
-        Scan(root, image, labels_of[image.path])
+        Scan(root, image, labels_of[image.path], ambiguous[image.path])
         for image in sorted(images, key=lambda image: image.path.name)
         if not wanted or image.contrast.lower() in wanted
     ]
@@ -126,10 +148,10 @@ def _may_derive_from(derived: Name, image: Name) -> bool:
     return same_subject and derived.suffix in (None, image.suffix)
 
 
-def _assign_labels(folder: Path, images: list[Name]) -> tuple[dict[tuple[Path, str], Path], list[str]]:
+def _assign_labels(folder: Path, images: list[Name]) -> tuple[dict[tuple[Path, str], list[Name]], list[str]]:
     """Give each label in a folder to its image; return labels by image and kind, and what is wrong."""
     names, problems = _read_names(folder)
-    assigned: dict[tuple[Path, str], Path] = {}
+    assigned: dict[tuple[Path, str], list[Name]] = {}
     for label in names:
         if label.kind is None:
             continue
@@ -137,15 +159,32 @@ def _assign_labels(folder: Path, images: list[Name]) -> tuple[dict[tuple[Path, s
         if image is None:
             problems.append(problem)
             continue
-        key = (image.path, label.kind)
-        first = assigned.setdefault(key, label.path)
-        if first != label.path:
-            assigned[key] = min(first, label.path)
-            problems.append(
-                f"{max(first, label.path)} is left out: {assigned[key].name} is a label of the same kind of the same "
-                "image"
-            )
+        assigned.setdefault((image.path, label.kind), []).append(label)
     return assigned, problems
+
+
+def _choose_label(candidates: list[Name], desc: str | None) -> tuple[Name | None, str]:
+    """Choose one of the labels of an image that are of one kind, never by alphabet; also return what to report."""
+    asked = [label for label in candidates if desc is not None and label.version == desc]
+    if len(asked) == 1:
+        return asked[0], ""
+    if len(candidates) == 1:
+        if desc is None or not candidates[0].version:
+            return candidates[0], ""
+        return None, f"{candidates[0].path} is left out: it is not desc-{desc}"
+    consensus = [label for label in candidates if label.is_consensus]
+    files = ", ".join(label.path.name for label in candidates)
+    where, kind = candidates[0].path.parent, _KIND_NAMES[candidates[0].kind or ""]
+    if len(consensus) == 1 and desc is None:
+        others = ", ".join(label.path.name for label in candidates if label is not consensus[0])
+        return consensus[0], f"{consensus[0].path} is used: it is the consensus; left out beside it: {others}"
+    wrong = f"the consensus is not known (desc-{' or desc-'.join(CONSENSUS_NAMES)})"
+    if desc is not None:
+        wrong = f"{'none' if not asked else 'more than one'} of them is desc-{desc}"
+    return None, (
+        f"{where} holds {len(candidates)} {kind} of one image, and {wrong}: {files}; none is used: leave the "
+        "right one there and move the others, or name the right one desc-consensus"
+    )
 
 
 def _find_image(label: Name, images: list[Name]) -> tuple[Name | None, str]:
