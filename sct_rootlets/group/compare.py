@@ -413,5 +413,8 @@ def _remarks(n: int, n_subjects: int, shapiro_p: float, pooled: bool) -> list[st
     elif n_subjects < FEWEST_SUBJECTS:
         remarks.append(f"fewer than {FEWEST_SUBJECTS} subjects: no confidence intervals")
     if shapiro_p < 0.05 and not pooled:
-        remarks.append("differences are not normal: rely on median and percentiles")
+        remarks.append(
+            "differences are not normal: look at the subjects that lie apart and check the names of their levels and "
+            "discs; report the median with its interval (intervals of the outer percentiles cover too little)"
+        )
     return remarks
