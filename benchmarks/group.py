@@ -131,17 +131,47 @@ class Population:
         return [*quantiles, bias.mean(), bias.mean() - half, bias.mean() + half]
 
 
+class WrongNames(Population):
+    """Normal differences, of which a share is displaced by about a level: levels or discs with wrong names."""
+
+    SHARE, DISPLACEMENT_MM = 0.04, 12.0
+
+    def __init__(self) -> None:
+        super().__init__("normal", stats.norm())
+        self.shape = f"{self.SHARE:.0%} displaced by {self.DISPLACEMENT_MM:g} mm"
+
+    def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """Differences of n subjects, shape (n, pairs); each pair is displaced independently of all others."""
+        shared, own = SHARED_SD_MM * rng.standard_normal((n, 1)), OWN_SD_MM * rng.standard_normal((n, len(self.bias)))
+        return self.bias + shared + own + self.DISPLACEMENT_MM * (rng.random((n, len(self.bias))) < self.SHARE)
+
+    def truth(self, bias: np.ndarray) -> list[float]:
+        """`STATISTICS` of the differences of some pairs, in all people, the displaced ones among them."""
+
+        def below(at: float) -> float:
+            named = stats.norm.cdf((at - bias) / self.sd).mean()
+            displaced = stats.norm.cdf((at - bias - self.DISPLACEMENT_MM) / self.sd).mean()
+            return float((1 - self.SHARE) * named + self.SHARE * displaced)
+
+        quantiles = [brentq(lambda at, p=p: below(at) - p / 100, -60, 60) for p in (50, *PERCENTILES)]
+        mean = bias.mean() + self.SHARE * self.DISPLACEMENT_MM
+        of_names = np.sqrt(self.SHARE * (1 - self.SHARE)) * self.DISPLACEMENT_MM
+        half = LIMIT_SDS * float(np.sqrt(bias.std() ** 2 + self.sd**2 + of_names**2))
+        return [*quantiles, mean, mean - half, mean + half]
+
+
 def coverage(n_tables: int, n_resamples: int = 500) -> None:
     """Print the share of simulated tables whose 95 % intervals cover the truth, of a single pair and of all pairs."""
     print(f"{n_tables} simulated tables, {n_resamples} resamples; share of 95 % intervals that cover the truth, in %\n")
     print("| differences | subjects | pairs | " + " | ".join(STATISTICS) + " |\n" + "|---" * 9 + "|")
     shapes = {"normal": stats.norm(), "heavy tails (t, 6 df)": stats.t(6), "skewed (gamma, shape 8)": stats.gamma(8)}
-    for shape, standard in shapes.items():
+    populations = [*(Population(shape, standard) for shape, standard in shapes.items()), WrongNames()]
+    for population in populations:
         for n in (10, 20, 50, 200):
-            single, pooled = covered(Population(shape, standard), n, n_tables, n_resamples)
+            single, pooled = covered(population, n, n_tables, n_resamples)
             for what, hits in (("one", single), ("all", pooled)):
                 cells = " | ".join(f"{100 * share:.1f}" for share in hits)
-                print(f"| {shape} | {n} | {what} | {cells} |", flush=True)
+                print(f"| {population.shape} | {n} | {what} | {cells} |", flush=True)
 
 
 def covered(population: Population, n: int, n_tables: int, n_resamples: int) -> tuple[np.ndarray, np.ndarray]:

@@ -33,6 +33,10 @@ LABEL_ENDINGS = {
 }
 #: Contrasts of the images in which rootlets are segmented, as in `Name.contrast`.
 SEGMENTED_CONTRASTS = ("T2w", "UNIT1", "INV1", "INV2")
+#: Part of the ``desc-`` value, in small letters, of a label that several raters' labels were merged into.
+CONSENSUS_NAMES = ("staple", "consensus", "majority")
+#: Ranks of labels (`Name.precedence`) without a description, and with one, such as a rater's.
+PLAIN_RANK, RATER_RANK = 2, 4
 #: Kinds of labels that are segmented where they are not given.
 SEGMENTED_KINDS = ("cord", "rootlets")
 #: Values of the ``label-`` entity of maps of spinal and vertebral levels.
@@ -78,7 +82,7 @@ _ENTITIES = (
     *("space", "res", "den", "desc", "label", "labels", "hemi", "task", "dir"),
 )
 #: Descriptions (``desc-``) of labels that several raters agree on, and of those that a person drew or corrected.
-_CONSENSUS, _MANUAL = ("staple", "consensus", "majority"), ("manual", "corrected")
+_MANUAL = ("manual", "corrected")
 
 
 def stem(name: str) -> str:
@@ -217,6 +221,23 @@ class Name:
         return f"INV{inversion.lstrip('0')}" if self.suffix == "MP2RAGE" and inversion else self.suffix or ""
 
     @property
+    def version(self) -> str:
+        """What tells a label from others of its kind: the value of ``desc-``, or a suffix such as ``rater1``."""
+        if "desc" in self.entities:
+            return self.entities["desc"]
+        further = [
+            part
+            for part in self.stem.split("_")
+            if "-" not in part and part != self.suffix and part not in _LABEL_SUFFIXES
+        ]
+        return further[-1] if further else ""
+
+    @property
+    def is_consensus(self) -> bool:
+        """Whether the label says that it is the consensus of several raters: ``desc-staple``, ``desc-consensus``."""
+        return any(name in self.version.lower() for name in CONSENSUS_NAMES)
+
+    @property
     def kind(self) -> str | None:
         """The kind of label, a key of `LABEL_VALUES`; None for an image, or a label of another kind."""
         value = self.entities.get("label", "").lower()
@@ -231,14 +252,13 @@ class Name:
         A consensus of raters comes before what a person drew or corrected, then today's names, older names, and any
         other description (``desc-``).
         """
-        description = self.entities.get("desc", "").lower()
-        if description in _CONSENSUS:
+        if self.is_consensus:
             return 0
         if self.manual:
             return 1
-        if description:
-            return 4
-        return 2 if "label" in self.entities else 3
+        if "desc" in self.entities:
+            return RATER_RANK
+        return PLAIN_RANK if "label" in self.entities else 3
 
 
 def parse_name(path: str | os.PathLike[str]) -> Name | None:

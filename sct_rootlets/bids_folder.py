@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sct_rootlets.bids import LABEL_ENDINGS, Name, parse_name, stem
+from sct_rootlets.bids import CONSENSUS_NAMES, LABEL_ENDINGS, PLAIN_RANK, RATER_RANK, Name, parse_name, stem
 from sct_rootlets.errors import DatasetError
 
 #: Where labels lie in a BIDS folder.
@@ -16,6 +16,8 @@ LABELS_FOLDER = "derivatives/labels"
 _LABEL_ENTITIES = ("label", "desc", "space", "seg", "res", "den")
 #: Labels of other kinds, which are not missed: values of ``label-`` in small letters.
 _OTHER_LABELS = ("lesion", "gm", "wm", "csf", "canal", "centerline", "spinallevels", "vertebrallevels")
+
+_KIND_NAMES = {"rootlets": "rootlet maps", "cord": "cord masks", "discs": "disc labels", "pmj": "PMJ labels"}
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,26 @@ class Scan:
     image : Name
     labels : dict of str to Path
         By kind, a key of `sct_rootlets.bids.LABEL_VALUES`.
+    ambiguous : dict of str to str
+        By kind, why none of several labels is used.
     """
 
     root: Path
     image: Name
     labels: dict[str, Path] = field(default_factory=dict)
+    ambiguous: dict[str, str] = field(default_factory=dict)
 
 
 def find_scans(
-    root: str | os.PathLike[str], labels: Sequence[str | os.PathLike[str]] = (), contrasts: Iterable[str] = ()
+    root: str | os.PathLike[str],
+    labels: Sequence[str | os.PathLike[str]] = (),
+    contrasts: Iterable[str] = (),
+    desc: str | None = None,
 ) -> tuple[list[Scan], list[str]]:
     """Find the anatomical images of a BIDS folder, and their labels.
+
+    Of several labels of one kind of an image, the consensus of the raters is used (``desc-staple`` or
+    ``desc-consensus``), and reported. Without a consensus none is used, and all are reported.
 
     Parameters
     ----------
@@ -49,6 +60,9 @@ def find_scans(
         them, the first folder takes precedence.
     contrasts : iterable of str
         Contrasts to keep, such as ``("T2w", "INV1")``, in capitals or small letters; all by default.
+
+    desc : str, optional
+        Use the rootlet maps whose ``desc-`` has this value, and maps without ``desc-`` that are the only ones.
 
     Returns
     -------
@@ -75,6 +89,7 @@ def find_scans(
         if name.derived and not any(_may_derive_from(name, image) for image in images)
     ]
     labels_of: dict[Path, dict[str, Path]] = {image.path: {} for image in images}
+    ambiguous: dict[Path, dict[str, str]] = {image.path: {} for image in images}
     for folder in [Path(folder) for folder in labels] or [root / LABELS_FOLDER]:
         if labels and not folder.is_dir():
             raise DatasetError(
@@ -82,11 +97,18 @@ def find_scans(
             )
         assigned, unassigned = _assign_labels(folder, images)
         problems += unassigned
-        for (path, kind), label in assigned.items():
-            labels_of[path].setdefault(kind, label)
+        for (path, kind), candidates in assigned.items():
+            if kind in labels_of[path] or kind in ambiguous[path]:
+                continue
+            label, remarks = _choose_label(candidates, desc if kind == "rootlets" else None)
+            problems += remarks
+            if label is None:
+                ambiguous[path][kind] = remarks[0]
+            else:
+                labels_of[path][kind] = label.path
     wanted = {contrast.lower() for contrast in contrasts}
     scans = [
-        Scan(root, image, labels_of[image.path])
+        Scan(root, image, labels_of[image.path], ambiguous[image.path])
         for image in sorted(images, key=lambda image: image.path.name)
         if not wanted or image.contrast.lower() in wanted
     ]
@@ -128,14 +150,11 @@ def _may_derive_from(derived: Name, image: Name) -> bool:
     return same_subject and derived.suffix in (None, image.suffix)
 
 
-def _assign_labels(folder: Path, images: list[Name]) -> tuple[dict[tuple[Path, str], Path], list[str]]:
-    """Give each label in a folder to its image; return labels by image and kind, and what is wrong.
-
-    Of several labels of one kind, that of the best rank is taken (`Name.precedence`); among equals none.
-    """
+def _assign_labels(folder: Path, images: list[Name]) -> tuple[dict[tuple[Path, str], list[Name]], list[str]]:
+    """Give each label in a folder to its image; return labels by image and kind, and what is wrong."""
     names, problems = _read_names(folder)
     problems += [*_misplaced(folder), *_unknown_kinds(names)]
-    candidates: dict[tuple[Path, str], list[Name]] = {}
+    assigned: dict[tuple[Path, str], list[Name]] = {}
     for label in names:
         if label.kind is None:
             continue
@@ -143,25 +162,7 @@ def _assign_labels(folder: Path, images: list[Name]) -> tuple[dict[tuple[Path, s
         if image is None:
             problems.append(problem)
             continue
-        candidates.setdefault((image.path, label.kind), []).append(label)
-    assigned: dict[tuple[Path, str], Path] = {}
-    for key, labels in candidates.items():
-        best = min(label.precedence for label in labels)
-        chosen, *equals = [label for label in labels if label.precedence == best]
-        if equals:
-            listed = ", ".join(str(label.path) for label in (chosen, *equals))
-            problems.append(
-                f"{listed} are left out: each is a label of the same kind of the same image, and their names do not "
-                "say which one is to be used; keep one, or name it with -manual"
-            )
-        else:
-            assigned[key] = chosen.path
-            problems += [
-                f"{label.path} is left out: {chosen.path.name} is a label of the same kind of the same image, and "
-                "takes precedence"
-                for label in labels
-                if label is not chosen
-            ]
+        assigned.setdefault((image.path, label.kind), []).append(label)
     return assigned, problems
 
 
@@ -226,6 +227,44 @@ def places_without_scan(root: str | os.PathLike[str], scans: Sequence[Scan]) -> 
                 there = dict.fromkeys(name.contrast for name in names if name is not None and not name.derived)
                 places[folder.relative_to(root).as_posix()] = ", ".join(there) or "no image"
     return places
+
+
+def _choose_label(candidates: list[Name], desc: str | None) -> tuple[Name | None, list[str]]:
+    """Choose one of the labels of an image that are of one kind, never by alphabet; also return what to report.
+
+    The label of the best rank is chosen (`sct_rootlets.bids.Name.precedence`); none among equals, and none beside the
+    label of a rater unless it is the consensus or a manual label.
+    """
+    asked = [label for label in candidates if desc is not None and label.version == desc]
+    if len(asked) == 1:
+        return asked[0], []
+    if len(candidates) == 1:
+        if desc is None or not candidates[0].version:
+            return candidates[0], []
+        return None, [f"{candidates[0].path} is left out: it is not desc-{desc}"]
+    best = min(label.precedence for label in candidates)
+    chosen, *equals = [label for label in candidates if label.precedence == best]
+    # Beside a rater's own label (desc-), a label without a description may be anybody's.
+    undecided = bool(equals) or (best >= PLAIN_RANK and any(label.precedence == RATER_RANK for label in candidates))
+    if desc is None and not undecided:
+        others = [label for label in candidates if label is not chosen]
+        if chosen.is_consensus:
+            names = ", ".join(label.path.name for label in others)
+            return chosen, [f"{chosen.path} is used: it is the consensus; left out beside it: {names}"]
+        return chosen, [
+            f"{label.path} is left out: {chosen.path.name} is a label of the same kind of the same image, and takes "
+            "precedence"
+            for label in others
+        ]
+    files = ", ".join(label.path.name for label in candidates)
+    where, kind = candidates[0].path.parent, _KIND_NAMES[candidates[0].kind or ""]
+    wrong = f"the consensus is not known (desc-{' or desc-'.join(CONSENSUS_NAMES[:2])})"
+    if desc is not None:
+        wrong = f"{'none' if not asked else 'more than one'} of them is desc-{desc}"
+    return None, [
+        f"{where} holds {len(candidates)} {kind} of one image, and {wrong}: {files}; none is used: leave the "
+        "right one there and move the others, or name the right one desc-consensus"
+    ]
 
 
 def _find_image(label: Name, images: list[Name]) -> tuple[Name | None, str]:

@@ -86,7 +86,8 @@ def test_contrasts_are_chosen_whatever_the_capitals(bids):
         (["sub-01_T2w.nii.gz", "sub-01_UNIT1.nii.gz"], ["sub-01_label-rootlets_dseg.nii.gz"],
          "could belong to sub-01_T2w, sub-01_UNIT1; name it after its image, such as sub-01_T2w_label-rootlets_dseg"),
         (["sub-01_T2w.nii.gz"], ["sub-01_UNIT1_label-rootlets_dseg.nii.gz"], "no image that it could belong to"),
-        (["sub-01_T2w.nii.gz"], [SPINE_GENERIC, "sub-01_T2w_label-rootlets_desc-2_dseg.nii"], "label of the same kind"),
+        (["sub-01_T2w.nii.gz"], [SPINE_GENERIC, "sub-01_T2w_label-rootlets_desc-2_dseg.nii"],
+         "2 rootlet maps of one image, and the consensus"),
         (["sub-01_T2w.nii.gz", "T1w.nii.gz"], [], "its name is none of BIDS"),
         (["sub-01_T2w.nii.gz", "sub-02_T2w.nii.gz"], [], "by its folder it belongs to sub-01, by its name it does not"),
     ],
@@ -185,10 +186,11 @@ def test_of_equal_labels_none_is_taken(bids):
     (scan,), (problem,) = find_scans(bids(["sub-01_T2w.nii.gz"], labels))
     assert scan.labels == {}
     assert all(label in problem for label in labels)
-    assert "keep one, or name it with -manual" in problem
+    assert "none is used: leave the right one there" in problem
     (scan,), problems = find_scans(bids([], ["sub-01_T2w_label-rootlets_desc-staple_dseg.nii.gz"]))
     assert scan.labels["rootlets"].name.endswith("desc-staple_dseg.nii.gz")
-    assert len(problems) == 2
+    assert len(problems) == 1
+    assert "it is the consensus; left out beside it" in problems[0]
 
 
 @pytest.mark.parametrize(
@@ -228,3 +230,74 @@ def test_subjects_and_sessions_without_a_scan(bids):
     )
     scans, _ = find_scans(root, contrasts=["T2w"])
     assert places_without_scan(root, scans) == {"sub-02": "T1w", "sub-03": "no image", "sub-04/ses-2": "T2star"}
+
+
+RATERS = [f"sub-01_T2w_label-rootlets_desc-rater{n}_dseg.nii.gz" for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    "consensus",
+    [
+        "sub-01_T2w_label-rootlets_desc-staple_dseg.nii.gz",
+        "sub-01_T2w_label-rootlets_desc-Consensus_dseg.nii.gz",
+        "sub-01_T2w_desc-STAPLE_label-rootlets_dseg.nii.gz",
+        "sub-01_T2w_label-rootlets_staple.nii.gz",
+        "sub-01_desc-consensus_label-rootlets_dseg.nii.gz",
+    ],
+)
+def test_of_several_raters_the_consensus_is_used_and_said(bids, consensus):
+    (scan,), (problem,) = find_scans(bids(["sub-01_T2w.nii.gz"], [*RATERS, consensus, SPINE_GENERIC]))
+    assert scan.labels["rootlets"].name == consensus
+    assert scan.ambiguous == {}
+    assert problem.startswith(f"{scan.labels['rootlets']} is used: it is the consensus; left out beside it: ")
+    for name in (*RATERS, SPINE_GENERIC):
+        assert name in problem.partition("left out")[2]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        RATERS,
+        RATERS[:2],
+        [RATERS[0], SPINE_GENERIC],
+        ["sub-01_T2w_label-rootlets_rater1.nii.gz", "sub-01_T2w_label-rootlets_rater2.nii.gz"],
+        [SPINE_GENERIC, SPINE_GENERIC.removesuffix(".gz")],
+        [*RATERS, *(f"sub-01_T2w_label-rootlets_desc-{name}_dseg.nii.gz" for name in ("staple", "consensus"))],
+    ],
+)
+def test_without_a_consensus_no_label_is_used_and_all_are_listed(bids, labels):
+    (scan,), (problem,) = find_scans(bids(["sub-01_T2w.nii.gz"], labels))
+    assert scan.labels == {}
+    assert scan.ambiguous == {"rootlets": problem}
+    assert f"holds {len(labels)} rootlet maps of one image, and the consensus is not known" in problem
+    assert all(label in problem for label in labels)
+    assert "\n" not in problem
+
+
+def test_a_rater_may_be_chosen(bids):
+    root = bids(["sub-01_T2w.nii.gz"], RATERS)
+    (scan,), problems = find_scans(root, desc="rater2")
+    assert (scan.labels["rootlets"].name, problems) == (RATERS[1], [])
+    (scan,), (problem,) = find_scans(root, desc="rater9")
+    assert scan.labels == {}
+    assert "none of them is desc-rater9" in problem
+
+
+@pytest.mark.parametrize(("label", "used"), [(SPINE_GENERIC, True), (RATERS[0], False)])
+def test_a_single_map_of_another_rater_is_not_the_one_chosen(bids, label, used):
+    (scan,), problems = find_scans(bids(["sub-01_T2w.nii.gz"], [label]), desc="rater2")
+    assert ("rootlets" in scan.labels, len(problems)) == (used, not used)
+
+
+def test_an_undecided_folder_is_not_passed_over_for_the_next(bids, tmp_path):
+    root = bids(["sub-01_T2w.nii.gz"], RATERS)
+    other = write(tmp_path / "other", f"sub-01/anat/{SPINE_GENERIC}")
+    (scan,), _ = find_scans(root, [root / "derivatives/labels", other])
+    assert scan.labels == {}
+
+
+def test_masks_of_several_raters_are_not_chosen_by_alphabet_either(bids):
+    masks = [f"sub-01_T2w_label-SC_desc-{name}_seg.nii.gz" for name in ("a", "b")]
+    (scan,), (problem,) = find_scans(bids(["sub-01_T2w.nii.gz"], masks))
+    assert scan.labels == {}
+    assert "2 cord masks of one image" in problem

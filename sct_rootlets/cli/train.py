@@ -86,6 +86,12 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "-exclude", nargs="+", default=[], metavar="<name>", help="subjects (sub-01) or scans (sub-01_T2w)"
     )
     group.add_argument(
+        "-desc",
+        metavar="<name>",
+        help="rootlet maps to train on where a scan has those of several raters, such as rater1 for desc-rater1 "
+        "(default: the consensus, desc-staple or desc-consensus)",
+    )
+    group.add_argument(
         "-splits",
         metavar="<file>",
         help="a split of yours: a table with participant_id, split (train, val, test) and fold, the splits.tsv of "
@@ -140,6 +146,8 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("-start takes the plan of its model: leave out -like")
         if (arguments.model or arguments.no_invert) and not arguments.bootstrap:
             parser.error("-model and -no-invert go with -bootstrap (-start names the model to start from)")
+        if arguments.desc and (arguments.export or arguments.bootstrap):
+            parser.error("-desc chooses labels to train on: it does not go with -export and -bootstrap")
         if arguments.export:
             _export(arguments)
         elif arguments.bootstrap:
@@ -160,6 +168,7 @@ def _settings(arguments: argparse.Namespace) -> TrainingSettings:
         labels=tuple(Path(folder) for folder in arguments.labels),
         contrasts=tuple(arguments.contrasts),
         exclude=tuple(arguments.exclude),
+        desc=None if arguments.desc is None else arguments.desc.removeprefix("desc-"),
         splits=None if arguments.splits is None else Path(arguments.splits),
         n_folds=arguments.n_folds,
         test_share=arguments.test_share,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sct_rootlets.bids import parse_name
 from sct_rootlets.bids_folder import files_below
 from sct_rootlets.errors import DatasetError
 
@@ -121,9 +122,11 @@ def find_files(sources: Sources, kind: FileKind) -> dict[str, Path]:
         for path in _candidates(str(source), kind):
             key = parse_scan_name(path).key
             if key in found and found[key] != path:
+                version = (parse_name(path) or parse_name(found[key])) if key.startswith("sub-") else None
+                example = f"desc-{version.version}_*" if version and version.version else "label-rootlets_dseg.nii.gz"
                 raise DatasetError(
                     f"{found[key]} and {path} are both {kind} of {key}; give a narrower folder, or a pattern such as "
-                    '"folder/**/*_label-rootlets_dseg.nii.gz"'
+                    f'"folder/**/*_{example}"'
                 )
             found[key] = path
     return dict(sorted(found.items()))

@@ -139,5 +139,8 @@ def _remarks(n: int, n_subjects: int, shapiro_p: float, is_pooled: bool) -> list
     elif n_subjects < MIN_SUBJECTS_FOR_INTERVALS:
         remarks.append(f"fewer than {MIN_SUBJECTS_FOR_INTERVALS} subjects: no confidence intervals")
     if shapiro_p < MAX_SHAPIRO_P and not is_pooled:
-        remarks.append("differences are not normal: rely on median and percentiles")
+        remarks.append(
+            "differences are not normal: look at the subjects that lie apart and check the names of their levels and "
+            "discs; report the median with its interval (intervals of the outer percentiles cover too little)"
+        )
     return remarks

@@ -5,17 +5,20 @@ An error would spoil the training; a warning asks somebody to look.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from nibabel.affines import apply_affine
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume, binary_mask, check_same_grid, labelled_voxels
-from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, level_name
+from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, ROOTS, level_name
+from sct_rootlets.spinal import DISTANCE_MM, classify_roots, measure_half_axes
 
 #: Largest distance along the cord between a piece of a level and the middle of its rootlets: twice the longest level
 #: (about 15 mm; Kobayashi 2015, Eur Spine J 24:2828), to leave room for rootlets that descend.
@@ -24,6 +27,24 @@ MAX_ALONG_MM = 30.0
 MAX_ACROSS_MM = 30.0
 #: Largest cosine of the angle between two axes of a grid, as SimpleITK accepts it.
 _MAX_AXES_COSINE = 1e-4
+
+#: Least share of voxels near the cord that each of the dorsal and the ventral roots has in a map of both. It is 0.20 in
+#: PAM50, 0.44 in a real scan named by RootletSeg, 0.45 to 0.60 in phantoms, and 0 in their dorsal roots alone.
+MIN_ROOT_SHARE = 0.1
+#: Least spread of each side's voxels from front to back, in a map of dorsal and ventral roots: standard deviation about
+#: a line along the level. It is 1.5 mm in that real scan, 1.6 in PAM50 and 1.9 to 2.0 in phantoms of 0.5 to 1.5 mm, and
+#: 0.7 to 0.8 in the dorsal roots alone.
+MIN_SPREAD_MM = 1.15
+#: Fewer voxels than this do not tell which roots a map holds.
+_MIN_ROOT_VOXELS = 20
+
+Roots = Literal["dorsal", "ventral", "one", "both"]
+_ROOT_NAMES = {
+    "dorsal": "dorsal rootlets only",
+    "ventral": "ventral rootlets only",
+    "one": "rootlets of one root only (dorsal or ventral)",
+    "both": "dorsal and ventral rootlets",
+}
 
 
 @dataclass(frozen=True)
@@ -172,3 +193,84 @@ def _far_across(ijk: np.ndarray, values: np.ndarray, distance_mm: np.ndarray) ->
 
 def _first(voxels: np.ndarray) -> str:
     return ", ".join(map(str, voxels[0]))
+
+
+def find_roots(label: Volume, cord: Volume | None = None) -> Roots | None:
+    """Tell whether a rootlet map holds dorsal rootlets, ventral ones, or both.
+
+    With a cord mask, voxels near the cord count, and `sct_rootlets.spinal.classify_roots` tells their root. Without
+    one, the voxels of one side of a level are spread from front to back if both roots are there (`MIN_SPREAD_MM`).
+
+    Parameters
+    ----------
+    label : Volume
+        A map that `check_scan` found no error in.
+    cord : Volume, optional
+        Mask of the spinal cord, on any grid.
+
+    Returns
+    -------
+    {"dorsal", "ventral", "one", "both"} or None
+        ``"one"`` if there is one root and no cord mask to tell which; None if there are too few voxels.
+    """
+    ijk, values = labelled_voxels(label)
+    points = apply_affine(label.affine, ijk)
+    line = _centerline(cord, label)[0]
+    if cord is not None and line is not None:
+        cord_mm = apply_affine(cord.affine, np.argwhere(binary_mask(cord)[0]))
+        reach_mm = DISTANCE_MM + float(np.linalg.norm(cord.spacing)) / 2
+        near = points[cKDTree(cord_mm).query(points, distance_upper_bound=reach_mm)[0] <= reach_mm]
+        if len(near) >= _MIN_ROOT_VOXELS:
+            projection = line.project(near)
+            _, right, anterior = line.frame(projection.arc)
+            offset = near - projection.foot
+            to_right, to_anterior = (np.einsum("ij,ij->i", offset, axis) for axis in (right, anterior))
+            roots = classify_roots(to_right, to_anterior, *measure_half_axes(cord_mm, line))
+            ventral = np.mean([ROOTS[root].endswith("ventral") for root in roots])
+            return "dorsal" if ventral < MIN_ROOT_SHARE else "ventral" if ventral > 1 - MIN_ROOT_SHARE else "both"
+    spreads = [spread for value in np.unique(values) for spread in _spreads(points[values == value])]
+    if not spreads or len(points) < _MIN_ROOT_VOXELS:
+        return None
+    return "both" if np.mean(spreads) >= MIN_SPREAD_MM else "one"
+
+
+def _spreads(points: np.ndarray) -> list[float]:
+    """Spread of the left and the right voxels of a level from front to back, about a line along the body; mm."""
+    spreads = []
+    left = points[:, 0] < np.median(points[:, 0])
+    for side in (points[left], points[~left]):
+        if len(side) > _MIN_ROOT_VOXELS // 4:
+            along = np.column_stack([np.ones(len(side)), side[:, 2]])
+            fit = np.linalg.lstsq(along, side[:, 1], rcond=None)[0]
+            spreads.append(float(np.std(side[:, 1] - along @ fit)))
+    return spreads
+
+
+def compare_roots(roots: Mapping[str, Roots | None]) -> list[Problem]:
+    """Name the scans whose maps hold other roots than most: the model would learn that these roots are background.
+
+    Parameters
+    ----------
+    roots : mapping of str to {"dorsal", "ventral", "one", "both"} or None
+        By the name of the scan (`find_roots`).
+
+    Returns
+    -------
+    list of Problem
+        One for each scan of a rarer kind; of kinds that are as frequent, maps of both roots are the usual ones.
+    """
+    known = {name: kind for name, kind in roots.items() if kind is not None}
+    # Without a cord mask, maps of one root count as dorsal, which is what people draw if they draw one root alone.
+    groups: dict[str, str] = {name: "dorsal" if kind == "one" else kind for name, kind in known.items()}
+    counts = {kind: list(groups.values()).count(kind) for kind in ("both", "dorsal", "ventral")}
+    usual = max(counts, key=lambda kind: counts[kind])  # the first of those that are as frequent
+    return [
+        Problem(
+            name,
+            "warning",
+            f"its rootlet map holds {_ROOT_NAMES[known[name]]}, but {counts[usual]} of {len(known)} maps hold "
+            f"{_ROOT_NAMES[usual]}; complete the map, or leave it out",
+        )
+        for name, kind in groups.items()
+        if kind != usual
+    ]

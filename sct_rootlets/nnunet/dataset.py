@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sct_rootlets.cells import unescape_cell
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.nnunet.scans import LabelledScan, reorient_to_ras
@@ -133,4 +134,5 @@ def write_sources(path: Path, scans: Sequence[LabelledScan], split: Split) -> No
 def read_sources(path: Path) -> list[dict[str, str]]:
     """Read the table of `write_sources`."""
     with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream, delimiter="\t"))
+        rows = csv.DictReader(stream, delimiter="\t")
+        return [{name: unescape_cell(text) for name, text in row.items()} for row in rows]

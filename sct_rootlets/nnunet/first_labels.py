@@ -102,16 +102,17 @@ def predict_first_labels(
     DatasetError
         If all scans have rootlet maps.
     """
-    scans = []
+    scans: list[Scan] = []
+    undecided: list[FirstLabel] = []
     for root in roots:
-        scans += [
-            scan
-            for scan in find_scans(root, labels_for(root, roots, labels), contrasts)[0]
-            if "rootlets" not in scan.labels
+        found = find_scans(root, labels_for(root, roots, labels), contrasts)[0]
+        scans += [scan for scan in found if "rootlets" not in scan.labels and "rootlets" not in scan.ambiguous]
+        undecided += [
+            FirstLabel(scan, None, scan.ambiguous["rootlets"]) for scan in found if "rootlets" in scan.ambiguous
         ]
     if not scans:
         raise DatasetError("every scan has a rootlet map; choose others with -contrasts")
-    return [_predict(scan, folder, predict, model, invert) for scan in scans]
+    return [*(_predict(scan, folder, predict, model, invert) for scan in scans), *undecided]
 
 
 def _predict(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.nnunet.checks import Problem
+from sct_rootlets.nnunet.checks import Problem, compare_roots
 from sct_rootlets.nnunet.dataset import NAME, SPLIT_TABLE, SPLITS, write_dataset
 from sct_rootlets.nnunet.scans import LabelledScan, find_labelled, read_labelled
 from sct_rootlets.nnunet.settings import TrainingSettings
@@ -51,13 +51,14 @@ def check_scans(
         Scans that could be read.
     problems : list of Problem
     """
-    named, problems = find_labelled(settings.bids, settings.labels, settings.contrasts, settings.exclude)
+    named, problems = find_labelled(settings.bids, settings.labels, settings.contrasts, settings.exclude, settings.desc)
     scans = []
     with staged_outputs(folder / "checks") as stage:
         for name, scan in named:
             labelled, scan_problems = read_labelled(name, scan, stage / f"{name}.png" if pictures else None)
             problems += scan_problems
             scans += [labelled] if labelled is not None else []
+    problems += compare_roots({labelled.case.name: labelled.roots for labelled in scans})
     rows = [{"scan": problem.scan, "severity": problem.severity, "problem": problem.text} for problem in problems]
     with staged_outputs(folder) as stage:
         write_table(stage / "checks.tsv", ("scan", "severity", "problem"), rows, separator="\t")

@@ -16,7 +16,7 @@ from sct_rootlets.bids_folder import Scan, find_scans
 from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.image import Volume
 from sct_rootlets.nifti import header_notes, load_volume
-from sct_rootlets.nnunet.checks import Problem, check_scan
+from sct_rootlets.nnunet.checks import Problem, Roots, check_scan, find_roots
 from sct_rootlets.nnunet.splits import Case
 from sct_rootlets.sidecar import read_sidecar
 
@@ -37,6 +37,8 @@ class LabelledScan:
         Voxel size of the image in mm, such as ``"1×1×2"``.
     label_hash : str
         Hash of the map's content.
+    roots : {"dorsal", "ventral", "both"} or None
+        Roots that the map holds, None if this cannot be told.
     """
 
     case: Case
@@ -45,6 +47,7 @@ class LabelledScan:
     axes: str
     spacing: str
     label_hash: str
+    roots: Roots | None = None
 
 
 def find_labelled(
@@ -52,6 +55,7 @@ def find_labelled(
     labels: Sequence[str | os.PathLike[str]] = (),
     contrasts: Collection[str] = (),
     exclude: Collection[str] = (),
+    desc: str | None = None,
 ) -> tuple[list[tuple[str, Scan]], list[Problem]]:
     """Find the scans with rootlet maps in BIDS folders, and name them.
 
@@ -65,13 +69,16 @@ def find_labelled(
         Contrasts to keep; all by default.
     exclude : collection of str
         Subjects (``sub-01``) or scans (``sub-01_ses-2_T2w``) to leave out.
+    desc : str, optional
+        Choose among maps of several raters; see `sct_rootlets.bids_folder.find_scans`.
 
     Returns
     -------
     scans : list of (str, Scan)
         Scans with their names, which are unique.
     problems : list of Problem
-        Problems of names and links, and predicted labels that nobody has reviewed.
+        Problems of names and links, predicted labels that nobody has reviewed, and scans of several raters without a
+        consensus.
 
     Raises
     ------
@@ -81,15 +88,21 @@ def find_labelled(
     named: dict[str, Scan] = {}
     problems: list[Problem] = []
     n_unlabelled = 0
+    undecided: list[Problem] = []
     for number, root in enumerate(roots, start=1):
-        scans, texts = find_scans(root, labels_for(root, roots, labels), contrasts)
+        scans, texts = find_scans(root, labels_for(root, roots, labels), contrasts, desc)
         # With labels of several BIDS folders in one place, labels of the other folders are no problem here.
         if labels and len(roots) > 1:
             texts = [text for text in texts if "no image that it could belong to" not in text]
+        texts = [text for text in texts if all(text != scan.ambiguous.get("rootlets") for scan in scans)]
         problems += [Problem(str(root), "warning", text) for text in texts]
         for scan in scans:
             image = scan.image
             if image.stem in exclude or f"sub-{image.subject}" in exclude or image.subject in exclude:
+                continue
+            if "rootlets" in scan.ambiguous:
+                text = f"{scan.ambiguous['rootlets']}; or choose a rater with -desc"
+                undecided.append(Problem(image.stem, "error", text))
                 continue
             if "rootlets" not in scan.labels:
                 n_unlabelled += 1
@@ -101,6 +114,10 @@ def find_labelled(
             if not may_be_trained_on(scan.labels["rootlets"]):
                 text = f"{scan.labels['rootlets']} was predicted, and nobody has reviewed it (its sidecar says so)"
                 problems.append(Problem(name, "error", text))
+    problems += undecided
+    if not named and undecided:
+        others = "" if len(undecided) == 1 else f" (and {len(undecided) - 1} more)"
+        raise DatasetError(f"{undecided[0].scan}: {undecided[0].text}{others}")
     if not named:
         kind = f" of the contrasts {', '.join(contrasts)}" if contrasts else ""
         raise DatasetError(
@@ -168,6 +185,7 @@ def read_labelled(name: str, scan: Scan, picture: Path | None = None) -> tuple[L
         from sct_rootlets.report.labels import save_labels_figure
 
         save_labels_figure(image, label, name, picture)
+    usable = all(problem.severity != "error" for problem in problems)
     values = np.unique(np.nan_to_num(label.data)).astype(int)
     case = Case(
         name=name,
@@ -183,6 +201,7 @@ def read_labelled(name: str, scan: Scan, picture: Path | None = None) -> tuple[L
         axes="".join(aff2axcodes(image.affine)),
         spacing="×".join(f"{mm:.3g}" for mm in image.spacing),
         label_hash=_hash(label),
+        roots=find_roots(label, cord) if usable else None,
     )
     return labelled, problems
 

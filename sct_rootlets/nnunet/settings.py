@@ -20,6 +20,8 @@ class TrainingSettings:
         BIDS folders, and folders of labels in place of theirs.
     contrasts, exclude : tuple of str
         See `sct_rootlets.nnunet.scans.find_labelled`.
+    desc : str, optional
+        Rootlet maps to train on where a scan has those of several raters, by the value of ``desc-``.
     splits : Path, optional
         A split of the user's.
     n_folds : int
@@ -47,6 +49,7 @@ class TrainingSettings:
     labels: tuple[Path, ...] = ()
     contrasts: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    desc: str | None = None
     splits: Path | None = None
     n_folds: int = 5
     test_share: float = 0.2

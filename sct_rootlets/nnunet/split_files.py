@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sct_rootlets.cells import unescape_cell
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.nnunet.splits import Case, Split, cases_of, check_sides, deal_folds, find_persons, group_by_person
 from sct_rootlets.output.files import write_table
@@ -116,7 +117,7 @@ def _read_table(path: Path) -> tuple[list[Assignment], int]:
     key = next((key for key in ("case", "participant_id") if key in rows[0]), None)
     if key is None or "split" not in rows[0]:
         raise ValueError("it has no columns participant_id (or case) and split")
-    named = [(row[key].strip(), *_read_side_and_fold(row)) for row in rows]
+    named = [(unescape_cell(row[key].strip()), *_read_side_and_fold(row)) for row in rows]
     n_folds = max(1 + max(number for _, _, number in named), 1)
     has_val = any(side == "val" for _, side, _ in named)
     assignments: list[Assignment] = []

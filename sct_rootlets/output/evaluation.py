@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pandas as pd
+
+from sct_rootlets.cells import escape_cell
 from sct_rootlets.evaluation.study import Study
 from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import staged_outputs
@@ -32,13 +35,19 @@ def save_evaluation(study: Study, folder: str | os.PathLike[str], figures: bool 
     """
     with staged_outputs(folder) as stage:
         for name, table in study.tables.items():
-            table.round(6).to_csv(stage / f"{name}.csv", index=False)
+            _escaped(table.round(6)).to_csv(stage / f"{name}.csv", index=False)
         drawn = _save_figures(study, stage) if figures else []
         (stage / "summary.md").write_text(evaluation_summary(study, drawn), encoding="utf-8")
         for scan, volume in study.consensus.items():
             save_labels(stage / f"{scan}_label-rootlets_desc-staple_dseg.nii.gz", volume.data, volume)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
+
+
+def _escaped(table: pd.DataFrame) -> pd.DataFrame:
+    """Escape the text of a table, such as names of methods and scans; see `escape_cell`."""
+    text = {name: column.map(escape_cell) for name, column in table.items() if column.dtype.kind not in "biufc"}
+    return table.assign(**{str(name): column for name, column in text.items()}).rename(columns=escape_cell)
 
 
 def _save_figures(study: Study, folder: Path) -> list[str]:

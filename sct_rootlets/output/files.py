@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sct_rootlets.cells import escape_cell
 from sct_rootlets.errors import ImageError
 
 #: Beginning of the names of folders in which outputs wait until all are complete, and of files being written.
@@ -105,6 +106,8 @@ def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
 def format_table(columns: Sequence[str], rows: Iterable[Mapping[str, object]], separator: str = ",") -> str:
     """Format rows as delimited text: floats with three decimals (0.001 mm), None as an empty cell.
 
+    Text that a spreadsheet would run as a formula is escaped (`sct_rootlets.cells.escape_cell`).
+
     Parameters
     ----------
     columns : sequence of str
@@ -114,11 +117,11 @@ def format_table(columns: Sequence[str], rows: Iterable[Mapping[str, object]], s
     """
 
     def cell(value: object) -> object:
-        return f"{value:.3f}" if isinstance(value, float) else value
+        return f"{value:.3f}" if isinstance(value, float) else escape_cell(value)
 
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter=separator, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow([escape_cell(column) for column in columns])
     writer.writerows([cell(row[column]) for column in columns] for row in rows)
     return stream.getvalue()
 

@@ -23,6 +23,7 @@ from sct_rootlets.nifti import (
 )
 from sct_rootlets.output.files import staged_outputs, write_json, write_table
 from sct_rootlets.output.levels import save_segmented
+from sct_rootlets.registration.quality import refuse_folds
 from sct_rootlets.registration.resample import SPLINE_ORDERS, resample_series
 from sct_rootlets.registration.result import LANDMARK_COLUMNS, Registration
 from sct_rootlets.sidecar import generated_by
@@ -68,8 +69,11 @@ def save_registration(
     ------
     ImageError
         If the folder cannot be written to, or an image lies elsewhere.
+    LabelError
+        If the map folds space in the canal.
     """
     to_warp = load_images_to_warp(apply)
+    refuse_folds(registration.quality)
     paths = [volume.path for volume in registration.sources.values()] + [series.path for series in to_warp.values()]
     inputs = [path for path in paths if path is not None]
     with staged_outputs(folder, keep=inputs) as stage:

@@ -11,7 +11,7 @@ from sct_rootlets.registration.arcmap import ArcMap
 from sct_rootlets.registration.axial_rotation import axial_rotation_of_roots
 from sct_rootlets.registration.cord import LandmarkedCord
 from sct_rootlets.registration.landmarks import LandmarkKind
-from sct_rootlets.registration.pairs import Pair, map_through, pair_landmarks
+from sct_rootlets.registration.pairs import Pair, find_contradictions, map_through, pair_landmarks
 from sct_rootlets.registration.section_map import SectionMap, fit_section_map
 from sct_rootlets.registration.sections import MIN_AREA_SHARE, SECTION_SPACING_MM, measure_sections
 from sct_rootlets.registration.shape import refine_by_shape
@@ -74,7 +74,7 @@ def align(
         subject_cord=subject_cord,
         warp=warp,
         pairs=tuple(pairs),
-        notes=(*notes, *_section_notes(measured)),
+        notes=(*notes, *find_contradictions(pairs), *_section_notes(measured)),
     )
 
 

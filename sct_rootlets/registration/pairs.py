@@ -9,11 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from sct_rootlets.errors import LabelError
-from sct_rootlets.registration.arcmap import ArcMap, fit_arc_map
+from sct_rootlets.registration.arcmap import TRANSITION_MM, ArcMap, fit_arc_map
 from sct_rootlets.registration.landmarks import Landmark, LandmarkKind
 
 #: Lower bound of the standard deviation of a pair's distance in mm, so that no pair outweighs all others.
 _MIN_SD_MM = 0.1
+#: Distance between the places of a level by rootlets and by discs above which the two contradict each other. Healthy
+#: people differ by less than half a level (about 7 mm), and a wrong number is off by a whole one (14 mm).
+MAX_CONTRADICTION_MM = 5.0
+#: Distance by which the map may miss a landmark that it goes through without a note.
+MAX_MISS_MM = 3.0
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,52 @@ def landmark_errors(pairs: Sequence[Pair]) -> list[LandmarkError]:
             leave_one_out = _error(map_through(others), pair) if others else None
         errors.append(LandmarkError(error, leave_one_out))
     return errors
+
+
+def find_contradictions(pairs: Sequence[Pair]) -> list[str]:
+    """Note where rootlets and discs, both used, place the levels apart, and landmarks that the map misses.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+
+    Returns
+    -------
+    list of str
+        At most two notes, which name the landmarks and give mm along the subject's cord.
+    """
+    used = [pair for pair in pairs if pair.used]
+    rootlets, discs = ([pair for pair in used if pair.subject.kind == kind] for kind in ("rootlets", "discs"))
+    notes = []
+    if rootlets and discs:
+        # Only where there are discs on the template: beyond them, the map is an extrapolation.
+        ends = [pair.template.arc_mm for pair in discs]
+        low, high = min(ends) - TRANSITION_MM, max(ends) + TRANSITION_MM
+        by_discs = map_through(discs)
+        apart = [
+            (pair.subject.name, -_error(by_discs, pair)) for pair in rootlets if low <= pair.template.arc_mm <= high
+        ]
+        wrong = [(name, mm) for name, mm in apart if abs(mm) > MAX_CONTRADICTION_MM]
+        if wrong:
+            listed = ", ".join(f"{name} {abs(mm):.1f} mm {_side(mm)}" for name, mm in wrong)
+            notes.append(
+                "rootlets and discs contradict each other: rootlets lie away from where the discs place them "
+                f"({listed}): check the numbers and the positions of both, or register by one kind (-landmarks "
+                "rootlets or discs)"
+            )
+    missed = [(pair.subject.name, _error(map_through(pairs), pair)) for pair in used]
+    missed = [(name, mm) for name, mm in missed if abs(mm) > MAX_MISS_MM]
+    if missed:
+        listed = ", ".join(f"{name} by {abs(mm):.1f} mm {_side(mm)}" for name, mm in missed)
+        notes.append(
+            f"the map misses landmarks that it is to go through ({listed}): they contradict the others; check their "
+            "numbers and positions"
+        )
+    return notes
+
+
+def _side(mm: float) -> str:
+    return "caudally" if mm > 0 else "rostrally"
 
 
 def _error(arc_map: ArcMap, pair: Pair) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from nibabel.affines import apply_affine, voxel_sizes
 from scipy import ndimage
 
+from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume
 from sct_rootlets.registration.align import Alignment
 from sct_rootlets.registration.fields import jacobian
@@ -36,6 +37,22 @@ class Quality:
 
     cord_dice: float
     least_jacobian: float
+
+
+def refuse_folds(quality: Quality) -> None:
+    """Raise an error if a map folds space in the canal.
+
+    Raises
+    ------
+    LabelError
+        If the least Jacobian is not above 0.
+    """
+    if not quality.least_jacobian > 0:
+        raise LabelError(
+            f"the map folds space in the canal (least Jacobian {quality.least_jacobian:.2f}, which must be above 0): "
+            "nothing is written; check the numbers of the landmarks and the cord mask (-s), or try other -landmarks, "
+            "-refine or -engine"
+        )
 
 
 def assess(alignment: Alignment, field: np.ndarray) -> Quality:

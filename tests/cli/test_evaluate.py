@@ -151,3 +151,24 @@ def test_what_was_there_survives_a_failure(data, capsys):
     assert "summary.md is a folder" in capsys.readouterr().err
     assert (folder / "levels.csv").read_text() == "mine"
     assert sorted(path.name for path in folder.iterdir()) == ["levels.csv", "summary.md"]
+
+
+def test_names_that_are_formulas_are_text_in_tables(data, capsys):
+    arguments = ["-i", data / "ours", "-i2", data / "theirs", "-names", "=HYPERLINK(1),@b", "-ref", data / "labels",
+                 "-ofolder", data / "out", "-figure", 0]  # fmt: skip
+    assert main([*map(str, arguments)]) == 0
+    assert set(pd.read_csv(data / "out/scans.csv").method) == {"'=HYPERLINK(1)", "'@b"}
+    for path in (data / "out").glob("*.csv"):
+        assert not any(
+            cell.startswith(("=", "@")) for line in path.read_text().splitlines() for cell in line.split(",")
+        )
+
+
+def test_raters_of_a_scan_are_not_chosen_by_alphabet(data, capsys):
+    for name in ("rater1", "staple"):
+        folder = data / "raters" / "sub-01"
+        write(folder, f"sub-01_T2w_label-rootlets_desc-{name}_dseg.nii.gz", ladder())
+    fails(data, capsys, ["-i", data / "ours", "-ref", data / "raters"], "are both rootlet maps of sub-01_T2w",
+          'a pattern such as "folder/**/*_desc-staple_*"')  # fmt: skip
+    pattern = f"{data}/raters/**/*_desc-staple_*"
+    assert main([*map(str, ["-i", data / "ours", "-ref", pattern, "-ofolder", data / "out", "-figure", 0])]) == 0

@@ -1,6 +1,8 @@
 """The command from its arguments to files and messages."""
 
 import csv
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -108,3 +110,19 @@ def test_bad_usage_exits_2(levels, tmp_path, capsys):
             group(levels, tmp_path / "out", *more)
     assert "must be 0, or from 200 to 100000, not 20" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_names_that_are_formulas_are_text_in_tables(levels, tmp_path):
+    """As a process; a spreadsheet shows the text, and numbers stay numbers."""
+    people = levels / "participants.tsv"
+    people.write_text("participant_id\tage\tsex\theight\nsub-01\t30\t=HYPERLINK(1)\t170\n", encoding="utf-8")
+    command = [sys.executable, "-m", "sct_rootlets.cli.main", "group", "-i", levels, "-ofolder", tmp_path / "out",
+               "-participants", people, "-bootstrap", "200", "-figure", "0"]  # fmt: skip
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *_ = read(tmp_path / "out/group_subjects.csv")
+    assert first["sex"] == "'=HYPERLINK(1)"
+    for path in (tmp_path / "out").glob("*.csv"):
+        for row in read(path):
+            assert not any(cell.startswith(("=", "@", "+", "\t")) for cell in row.values())
+    assert any(float(row["difference_mm"] or 0) < 0 for row in read(tmp_path / "out/group_pairs.csv"))

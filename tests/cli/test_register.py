@@ -2,6 +2,10 @@
 
 import csv
 import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -215,3 +219,68 @@ def test_a_coloured_cord_in_place_of_rootlets_or_discs(phantom_folder, template_
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert expected in error
+
+
+def wrong_by(files, tmp_path, change):
+    """The rootlets of the phantom, changed: their data and its axis along the body, to data."""
+    rootlets = load_volume(files["rootlets"])
+    axis = int(np.abs(rootlets.affine[2, :3]).argmax())
+    path = tmp_path / "changed_rootlets.nii.gz"
+    changed = change(rootlets.data.astype(int), axis, rootlets.affine[2, axis])
+    save_volume(path, changed.astype(np.uint8), rootlets.affine)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "least_mm", "side"),
+    [
+        (lambda data, _axis, _mm: np.where((data > 0) & (data < 9), data + 1, 0), 10, "rostrally"),
+        (lambda data, _axis, _mm: np.where(data > 2, data - 1, 0), 10, "caudally"),
+        (lambda data, axis, mm: np.roll(data, round(-10 / mm), axis), 9, "caudally"),
+        (lambda data, axis, mm: np.roll(data, round(10 / mm), axis), 9, "rostrally"),
+    ],
+)
+def test_rootlets_and_discs_that_contradict_each_other_are_noted(
+    phantom_files, template_folder, tmp_path, capsys, change, least_mm, side
+):
+    path = wrong_by(phantom_files, tmp_path, change)
+    more = ["-ldisc", phantom_files["discs"], "-landmarks", "both", "-figure", 0]
+    assert main([*options(phantom_files, template_folder, tmp_path / "reg", *more), "-rootlets", str(path)]) == 0
+    (said,) = (line for line in capsys.readouterr().out.splitlines() if "contradict each other" in line)
+    assert said.startswith("note: rootlets and discs contradict each other: ")
+    named = re.findall(r"(C\d|T1) ([0-9.]+) mm (\w+)", said)
+    assert {"C4", "C5", "C6", "C7"} <= {name for name, _, _ in named}
+    assert all(least_mm <= float(mm) <= 18 and where == side for name, mm, where in named if name in ("C4", "C5", "C6"))
+    notes = json.loads((tmp_path / "reg" / "registration.json").read_text())["Notes"]
+    assert said.removeprefix("note: ") in notes
+
+
+def test_rootlets_and_discs_that_agree_are_not_noted(phantom_files, template_folder, tmp_path):
+    """As a process."""
+    more = ["-ldisc", phantom_files["discs"], "-landmarks", "both", "-figure", 0]
+    command = options(phantom_files, template_folder, tmp_path / "reg", *more)
+    run = [sys.executable, "-m", "sct_rootlets.cli.register", *command]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "note: " not in done.stdout
+
+
+def test_a_map_that_folds_is_an_error_and_leaves_nothing(phantom_files, template_folder, tmp_path, capsys, monkeypatch):
+    """Warps of another engine that turn back along the cord: the Jacobian is 1 - 1.5."""
+    from sct_rootlets.sct import registration as by_sct
+
+    def folded(registration):
+        field = registration.warp_anat2template.copy()
+        grid = registration.template_mask
+        z = apply_affine(grid.affine, np.indices(grid.data.shape).reshape(3, -1).T)[:, 2].reshape(grid.data.shape)
+        field[..., 2] -= 1.5 * (z - z.mean()) * (np.abs(z - z.mean()) < 10)
+        return replace(registration, external_fields=(field, registration.warp_template2anat))
+
+    monkeypatch.setattr(by_sct, "register_by_sct", folded)
+    more = ["-engine", "sct", "-qc", tmp_path / "qc"]
+    assert main(options(phantom_files, template_folder, tmp_path / "reg", *more)) == 1
+    error = one_line(capsys)
+    assert "the map folds space in the canal (least Jacobian -" in error
+    assert "nothing is written; check the numbers" in error
+    assert not (tmp_path / "reg").exists()
+    assert not (tmp_path / "qc").exists()

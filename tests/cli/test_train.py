@@ -1,8 +1,12 @@
 import shutil
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 from sct_rootlets.cli import train
+from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.nnunet import steps
 from sct_rootlets.nnunet import train as module
 
@@ -101,3 +105,75 @@ def test_an_interrupt_says_that_it_can_go_on(bids, tmp_path, capsys, monkeypatch
     monkeypatch.setattr(module, "train", interrupted)
     status, _, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out")
     assert (status, err) == (130, "sct_rootlets train: interrupted; the same command goes on where it was\n")
+
+
+CHECK = ("-check", "-test-share", 0, "-n-folds", 2)
+
+
+def several_raters(bids, subject="sub-phantom01", names=("rater1", "rater2")):
+    """Put maps of raters in place of a subject's only map; each lacks another voxel."""
+    folder = bids / "derivatives/labels" / subject / "anat"
+    path = folder / f"{subject}_T2w_label-rootlets_dseg.nii.gz"
+    rootlets = load_volume(path)
+    for number, name in enumerate(names):
+        data = rootlets.data.copy()
+        data[tuple(np.argwhere(data)[number])] = 0
+        save_volume(folder / f"{subject}_T2w_label-rootlets_desc-{name}_dseg.nii.gz", data, rootlets.affine)
+    path.unlink()
+    return [f"{subject}_T2w_label-rootlets_desc-{name}_dseg.nii.gz" for name in names]
+
+
+def test_maps_of_raters_without_a_consensus_are_an_error_that_lists_them(bids, tmp_path, capsys):
+    names = several_raters(bids)
+    status, _, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", *CHECK)
+    assert status == 1
+    assert len(err.splitlines()) == 1
+    assert ", ".join(names) in err
+    assert "or choose a rater with -desc" in err
+    assert not (tmp_path / "out/splits.tsv").exists()
+    status, out, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", *CHECK, "-desc", "rater2")
+    assert (status, err) == (0, "")
+    assert "2 scans can be trained on" in out
+
+
+def test_where_all_scans_are_undecided_the_error_says_so(bids, tmp_path, capsys):
+    for subject in ("sub-phantom01", "sub-phantom02"):
+        several_raters(bids, subject)
+    status, _, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", *CHECK)
+    assert status == 1
+    assert "desc-rater1" in err
+    assert err.endswith(" (and 1 more)\n")
+
+
+def test_the_consensus_is_trained_on(bids, tmp_path, capsys):
+    names = several_raters(bids, names=("rater1", "rater2", "staple"))
+    labels = bids / "derivatives/labels/sub-phantom01/anat"
+    assert names[0] < names[-1]  # by alphabet, another would be used
+    status, out, _ = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", *CHECK)
+    assert status == 0
+    assert f"{labels / names[-1]} is used: it is the consensus; left out beside it: {names[0]}, {names[1]}" in out
+
+
+def test_a_dorsal_map_among_others_is_named_by_the_command(bids, tmp_path):
+    from sct_rootlets.centerline import fit_centerline
+
+    labels = bids / "derivatives/labels/sub-phantom02/anat"
+    path = labels / "sub-phantom02_T2w_label-rootlets_dseg.nii.gz"
+    rootlets, cord = load_volume(path), load_volume(labels / "sub-phantom02_T2w_label-SC_seg.nii.gz")
+    line = fit_centerline(cord.data > 0, cord.affine)
+    index = np.argwhere(rootlets.data)
+    points = index @ rootlets.affine[:3, :3].T + rootlets.affine[:3, 3]
+    projection = line.project(points)
+    anterior = line.frame(projection.arc)[2]
+    data = rootlets.data.copy()
+    data[tuple(index[np.einsum("ij,ij->i", points - projection.foot, anterior) > 1.6].T)] = 0
+    save_volume(path, data, rootlets.affine)
+    arguments = ["-i", bids, "-ofolder", tmp_path / "out", *CHECK]
+    command = [sys.executable, "-m", "sct_rootlets.cli.main", "train", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+    assert said == [
+        "warning: sub-phantom02_T2w: its rootlet map holds dorsal rootlets only, but 1 of 2 maps hold dorsal and "
+        "ventral rootlets; complete the map, or leave it out"
+    ]

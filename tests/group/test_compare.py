@@ -190,3 +190,15 @@ def test_medians_of_phantoms_come_back(tmp_path):
     found = [pair_of(table, upper, lower)["median_mm"] for upper, lower in SHIFTED]
     np.testing.assert_allclose(found, np.median(truth, axis=0), atol=0.6)
     np.testing.assert_allclose(np.mean(np.subtract(found, np.median(truth, axis=0))), 0, atol=0.3)
+
+
+def test_the_remark_on_differences_that_are_not_normal_says_what_to_do():
+    """The intervals of outer percentiles are not recommended there (benchmarks/group.py coverage)."""
+    from sct_rootlets.group.agreement import _remarks
+
+    (remark,) = _remarks(50, 50, shapiro_p=0.001, pooled=False)
+    assert remark == (
+        "differences are not normal: look at the subjects that lie apart and check the names of their levels and "
+        "discs; report the median with its interval (intervals of the outer percentiles cover too little)"
+    )
+    assert _remarks(50, 50, shapiro_p=0.5, pooled=False) == []

@@ -5,7 +5,9 @@ import pytest
 from nibabel.affines import apply_affine
 
 from sct_rootlets.image import Volume
-from sct_rootlets.nnunet.checks import check_scan
+from sct_rootlets.nnunet.checks import check_scan, compare_roots, find_roots
+from sct_rootlets.phantom import draw_phantom, phantom_grid
+from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 
 def texts(problems, severity):
@@ -126,3 +128,51 @@ def test_images_that_cannot_be_trained_on(phantom):
         (*skew, "not at right angles"),
     ]:
         assert message in texts(check_scan("s", image, label), "error")[0]
+
+
+@pytest.mark.parametrize(
+    ("voxel_mm", "axes", "rotation_deg"),
+    [((1, 1, 1), "PSR", (0, 0, 0)), ((0.5, 0.5, 3), "RAS", (0, 0, 0)), ((1.5, 1.5, 1.5), "RPI", (20, 0, 5))],
+)
+@pytest.mark.parametrize("root", ["dorsal", "ventral", "both"])
+def test_which_roots_a_map_holds(voxel_mm, axes, rotation_deg, root):
+    """By the angle at which rootlets attach; without a cord mask by their spread, which only counts roots."""
+    whole = cervical_anatomy()
+    anatomy = replace(whole, fila=tuple(filum for filum in whole.fila if root == "both" or root in filum.root))
+    drawn = draw_phantom(
+        anatomy, *phantom_grid(anatomy, voxel_mm, axes, rotation_deg, margin_mm=14, arc_range=(20, 90))
+    )
+    assert find_roots(drawn.rootlets, drawn.cord) == root
+    assert find_roots(drawn.rootlets) == ("both" if root == "both" else "one")
+
+
+def test_a_few_voxels_do_not_tell_the_root(phantom):
+    data = np.zeros_like(phantom.rootlets.data)
+    data[tuple(np.argwhere(phantom.rootlets.data == 5)[:6].T)] = 5
+    assert find_roots(changed(phantom.rootlets, data), phantom.cord) is None
+
+
+@pytest.mark.parametrize(
+    ("roots", "named"),
+    [
+        ({"a": "both", "b": "both", "c": "dorsal"}, ["c"]),
+        ({"a": "both", "b": "dorsal"}, ["b"]),
+        ({"a": "one", "b": "both", "c": "dorsal"}, ["b"]),
+        ({"a": "one", "b": "dorsal", "c": None}, []),
+        ({"a": "both", "b": None}, []),
+        ({"a": "dorsal", "b": "dorsal", "c": "ventral"}, ["c"]),
+        ({}, []),
+    ],
+)
+def test_maps_of_other_roots_than_most_are_named(roots, named):
+    problems = compare_roots(roots)
+    assert [problem.scan for problem in problems] == named
+    assert {problem.severity for problem in problems} <= {"warning"}
+
+
+def test_what_is_said_of_a_dorsal_map():
+    (problem,) = compare_roots({"a": "both", "b": "both", "c": "dorsal"})
+    assert problem.text == (
+        "its rootlet map holds dorsal rootlets only, but 2 of 3 maps hold dorsal and ventral rootlets; complete the "
+        "map, or leave it out"
+    )

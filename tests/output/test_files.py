@@ -108,3 +108,10 @@ def test_a_table_has_micrometres_and_empty_cells(tmp_path):
     write_table(tmp_path / "a.tsv", ("n", "name", "mm"), rows, separator="\t")
     with (tmp_path / "a.tsv").open(newline="") as stream:
         assert next(csv.DictReader(stream, delimiter="\t")) == {"n": "3", "name": "C2, C3", "mm": "1.235"}
+
+
+def test_names_that_are_formulas_are_text_in_tables(tmp_path):
+    """As OWASP advises: an apostrophe before = + - @ and tab; numbers stay."""
+    rows = [{"name": "=HYPERLINK(1)", "mm": -1.5, "n": "-12.5"}, {"name": "@x,y", "mm": None, "n": -2}]
+    write_table(tmp_path / "t.csv", ("name", "mm", "n"), rows)
+    assert (tmp_path / "t.csv").read_text() == "name,mm,n\n'=HYPERLINK(1),-1.500,-12.5\n\"'@x,y\",,-2\n"

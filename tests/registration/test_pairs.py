@@ -4,7 +4,7 @@ import pytest
 
 from sct_rootlets.errors import LabelError
 from sct_rootlets.registration.landmarks import Landmark
-from sct_rootlets.registration.pairs import landmark_errors, map_through, pair_landmarks
+from sct_rootlets.registration.pairs import find_contradictions, landmark_errors, map_through, pair_landmarks
 
 NAMES = {2: "C2", 3: "C3", 4: "C4", 5: "C5", 6: "C6", 9: "T1", 10: "T2"}
 
@@ -69,3 +69,40 @@ def test_the_leave_one_out_error_is_that_of_the_other_landmarks():
         -0.25, abs=0.1
     )  # at the scale of the others, 0.9, shrunk towards 1: not -2.0
     assert map_through(pairs)([50.0])[0] == pytest.approx(subject[4])
+
+
+DISCS = {2: 4.0, 3: 20.0, 4: 37.0, 5: 54.0, 6: 71.0, 9: 88.0}
+
+
+def both_kinds(shifts: dict[int, float]) -> list:
+    """Levels and discs of a subject who is the template, but for levels that are moved."""
+
+    def discs() -> list[Landmark]:
+        return [Landmark(kind="discs", value=v, name=f"disc {v}", arc_mm=mm, sd_mm=0.3) for v, mm in DISCS.items()]
+
+    arcs = {2: 12.0, 3: 28.0, 4: 45.0, 5: 62.0, 6: 79.0}
+    moved = {value: arc + shifts.get(value, 0.0) for value, arc in arcs.items()}
+    return pair_landmarks([*levels(arcs), *discs()], [*levels(moved), *discs()], ["rootlets", "discs"])[0]
+
+
+@pytest.mark.parametrize("shifts", [{}, {4: 4.9}, dict.fromkeys(range(2, 7), -4.9)])
+def test_landmarks_that_agree_are_not_noted(shifts):
+    assert not any("contradict each other" in note for note in find_contradictions(both_kinds(shifts)))
+
+
+def test_a_level_away_from_where_discs_place_it_is_named():
+    first, *_ = find_contradictions(both_kinds({4: -7.0}))
+    assert first.startswith("rootlets and discs contradict each other: ")
+    assert "(C4 7.0 mm rostrally)" in first
+
+
+def test_one_kind_alone_does_not_contradict_itself():
+    arcs = {2: 10.0, 3: 30.0, 4: 50.0}
+    assert find_contradictions(pair_landmarks(levels(arcs), levels({**arcs, 3: 40.0}), ["rootlets"])[0]) == []
+
+
+def test_a_landmark_that_the_map_misses_is_named_with_its_error():
+    """C5 above C4: the least slope of 0.4 puts them 8 mm apart, about the middle of 44 and 50 mm: 43 and 51."""
+    pairs, _ = pair_landmarks(levels({4: 40.0, 5: 60.0}), levels({4: 50.0, 5: 44.0}), ["rootlets"])
+    (note,) = find_contradictions(pairs)
+    assert "(C4 by 7.0 mm rostrally, C5 by 7.0 mm caudally)" in note

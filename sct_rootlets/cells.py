@@ -1,0 +1,43 @@
+"""Text in cells of tables: a spreadsheet must not take it for a formula."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+#: Beginning of a text that a spreadsheet may run (OWASP, "CSV Injection"), behind any apostrophes.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def escape_cell(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would run as a formula, as OWASP advises.
+
+    Numbers stay, also those that are text, and so does all that is no text. `unescape_cell` undoes it.
+
+    Examples
+    --------
+    >>> escape_cell("=HYPERLINK(1)"), escape_cell("-1.5"), escape_cell(-1.5), escape_cell("sub-01")
+    ("'=HYPERLINK(1)", '-1.5', -1.5, 'sub-01')
+    """
+    if not isinstance(value, str) or not _FORMULA.match(value) or _is_number(value):
+        return value
+    return f"'{value}"
+
+
+def unescape_cell(text: str) -> str:
+    """Take the apostrophe of `escape_cell` away again.
+
+    Examples
+    --------
+    >>> unescape_cell("'=HYPERLINK(1)"), unescape_cell("'quoted'")
+    ('=HYPERLINK(1)', "'quoted'")
+    """
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return not text[:1].isspace()
