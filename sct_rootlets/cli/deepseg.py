@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, command_parser, page_options, positive
+from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_overwrite, add_qc, command_parser, page_options, positive
 from sct_rootlets.cli.run import run, say
 from sct_rootlets.segmentation.tasks import TASKS, Task
 
@@ -78,6 +78,10 @@ def add_own_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-ldisc", metavar="<file>",
                        help="disc labels (3 for C2/C3, ...): they take part in choosing the names of levels, and "
                        "say nothing about positions")  # fmt: skip
+    group.add_argument("-s", metavar="<file>",
+                       help="spinal cord mask in place of the segmented one: rootlets and levels are those along it, "
+                       "and _seg is not written; a soft mask is thresholded at 0.5")  # fmt: skip
+    add_overwrite(group)
     group.add_argument("-model", metavar="<name>", help=MODEL_HELP)
     group.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                        help="what the networks run on")  # fmt: skip
@@ -146,6 +150,8 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         parser.error("-o names the output of one image; leave it out, and each output lies beside its image")
     if arguments.ldisc is not None and len(arguments.i) > 1:
         parser.error("-ldisc holds the discs of one image; run the images one by one")
+    if arguments.s is not None and len(arguments.i) > 1:
+        parser.error("-s holds the cord of one image; run the images one by one")
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings, segment_files
 
     settings = SegmentationSettings(
@@ -156,9 +162,11 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         task,
         settings,
         clean_up=CleanUp(largest=bool(arguments.largest), remove_small=arguments.remove_small),
-        discs=arguments.ldisc,
+        discs=None if arguments.ldisc is None else Path(arguments.ldisc),
+        cord=None if arguments.s is None else Path(arguments.s),
         output=None if arguments.o is None else Path(arguments.o),
         page=page_options(arguments),
+        overwrite=bool(arguments.overwrite),
         verbosity=arguments.v,
     ):
         if arguments.v:

@@ -9,10 +9,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 #: Exit status after SIGTERM, as shells have it.
 EXIT_TERMINATED = 143
+#: Number of files that the message after an interruption names.
+MAX_NAMED_FILES = 20
 
 
 def say(*lines: str) -> None:
@@ -44,7 +47,7 @@ def run(
     parser: argparse.ArgumentParser,
     argv: list[str] | None,
     command: Callable[[argparse.Namespace], None],
-    interrupted: str = "nothing was written",
+    interrupted: str | None = None,
 ) -> int:
     """Parse arguments and run a command; errors become one line.
 
@@ -57,7 +60,8 @@ def run(
     command : callable
         Function of the parsed arguments.
     interrupted : str
-        State of the outputs after an interrupt, for the message.
+        State of the outputs after an interrupt, for the message; by default, the message lists the files that were
+        put in place before.
 
     Returns
     -------
@@ -77,11 +81,13 @@ def run(
 
 
 def _run_with_one_line_errors(
-    prog: str, arguments: argparse.Namespace, command: Callable[[argparse.Namespace], None], interrupted: str
+    prog: str, arguments: argparse.Namespace, command: Callable[[argparse.Namespace], None], interrupted: str | None
 ) -> int:
     """Run a command, print each expected error as one line, and return the exit status."""
     from sct_rootlets.errors import SctRootletsError
+    from sct_rootlets.output.files import placed_files
 
+    placed_files.clear()
     try:
         command(arguments)
     except SctRootletsError as error:
@@ -91,10 +97,19 @@ def _run_with_one_line_errors(
         print(f"{prog}: error: out of memory; close other programs or crop the images", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
+        print(f"{prog}: interrupted; {interrupted or _describe(placed_files)}", file=sys.stderr)
         return 130
     except SystemExit as stop:
         if stop.code == EXIT_TERMINATED:
-            print(f"{prog}: terminated; {interrupted}", file=sys.stderr)
+            print(f"{prog}: terminated; {interrupted or _describe(placed_files)}", file=sys.stderr)
         raise
     return 0
+
+
+def _describe(written: list[Path]) -> str:
+    """Say in one line which files are in place."""
+    if not written:
+        return "nothing was written"
+    shown = [str(path) for path in written[:MAX_NAMED_FILES]]
+    more = [f"{len(written) - MAX_NAMED_FILES} more files"] if len(written) > MAX_NAMED_FILES else []
+    return f"written before that, and complete: {', '.join(shown + more)}; run the command again for the rest"
