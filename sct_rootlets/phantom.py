@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +27,7 @@ from sct_rootlets.image import Volume
 from sct_rootlets.levels import PMJ_VALUE, level_name
 from sct_rootlets.nifti import save_volume
 from sct_rootlets.output.files import staged_outputs
+from sct_rootlets.output.ownership import Guard
 
 # Length of the attachment of each level's rootlets, C2 to T1: within the 10-12 mm of Kim 2012 (J Korean Neurosurg
 # Soc 52:384) from C3 to C8; and how steeply they descend from the perpendicular to the cord: C1-C2 run upwards, C3
@@ -367,7 +368,7 @@ def _intensities(
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def write_phantoms(folder: str | os.PathLike[str]) -> list[Path]:
+def write_phantoms(folder: str | os.PathLike[str], guard: Guard | None = None) -> list[Path]:
     """Write the phantoms of ``testing_data/``; the same bytes every time.
 
     ``sub-phantom01`` is a sagittal scan of 1 mm voxels like many T2w scans, with the PMJ in view;
@@ -377,11 +378,29 @@ def write_phantoms(folder: str | os.PathLike[str]) -> list[Path]:
     Parameters
     ----------
     folder : path
+    guard : Guard, optional
+        By default, files of the same names and other content are kept.
 
     Returns
     -------
     list of Path
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be written to, or holds files of the same names and other content.
     """
+    return _all_or_none(Path(folder), guard, _write_phantoms)
+
+
+def _all_or_none(folder: Path, guard: Guard | None, write: Callable[[Path], list[Path]]) -> list[Path]:
+    """Write a whole dataset, unless a file of the user would be replaced."""
+    with staged_outputs(folder, guard=guard or Guard()) as stage:
+        names = [path.relative_to(stage) for path in write(stage)]
+    return sorted(folder / name for name in names)
+
+
+def _write_phantoms(folder: Path) -> list[Path]:
     first = cervical_anatomy()
     second = cervical_anatomy(bend_deg=12, sway_mm=3, scale=0.95, drift_mm=3)
     grids = {
@@ -390,8 +409,8 @@ def write_phantoms(folder: str | os.PathLike[str]) -> list[Path]:
     }
     paths = []
     for subject, (anatomy, grid) in grids.items():
-        paths += _write_subject(Path(folder), subject, draw_phantom(anatomy, *grid))
-    return sorted(paths + _write_descriptions(Path(folder)))
+        paths += _write_subject(folder, subject, draw_phantom(anatomy, *grid))
+    return paths + _write_descriptions(folder)
 
 
 #: Standard deviations over a cohort: of the size of the spine, of where rootlets lie against the vertebrae, all
@@ -449,7 +468,9 @@ def activation(phantom: Phantom, level: str = "C6", sd_mm: float = 3.0) -> np.nd
     return np.exp(-away).reshape(phantom.cord.data.shape).astype(np.float32)
 
 
-def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0, activity: bool = False) -> list[Path]:
+def write_cohort(
+    folder: str | os.PathLike[str], n_subjects: int, seed: int = 0, activity: bool = False, guard: Guard | None = None
+) -> list[Path]:
     """Write a cohort of phantoms as a BIDS dataset with a ``participants.tsv``; the same bytes every time.
 
     Scans are sagittal, of 1 mm voxels, with the PMJ in view (`cohort_anatomy`).
@@ -461,11 +482,22 @@ def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0,
     seed : int
     activity : bool
         Write a map of `activation` of each as well, and a template.
+    guard : Guard, optional
+        By default, files of the same names and other content are kept.
 
     Returns
     -------
     list of Path
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be written to, or holds files of the same names and other content.
     """
+    return _all_or_none(Path(folder), guard, lambda stage: _write_cohort(stage, n_subjects, seed, activity))
+
+
+def _write_cohort(folder: Path, n_subjects: int, seed: int, activity: bool) -> list[Path]:
     rng = np.random.default_rng(seed)
     rows, paths = [], []
     digits = max(2, len(str(n_subjects)))
@@ -474,17 +506,17 @@ def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0,
         anatomy, height = cohort_anatomy(rng)
         grid = phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16)
         phantom = draw_phantom(anatomy, *grid, seed=seed + number)
-        paths += _write_subject(Path(folder), subject, phantom)
+        paths += _write_subject(folder, subject, phantom)
         if activity:
-            with staged_outputs(Path(folder) / subject / "func") as stage:
+            with staged_outputs(folder / subject / "func") as stage:
                 save_volume(stage / f"{subject}_task-hand_zstat.nii.gz", activation(phantom), phantom.cord.affine)
                 paths += [stage.parent / path.name for path in stage.iterdir()]
         rows.append(f"{subject}\t{rng.integers(20, 46)}\t{'FM'[int(rng.integers(2))]}\t{height}\n")
     if activity:
-        paths += write_template(Path(folder) / "derivatives" / "template")
+        paths += _write_template(folder / "derivatives" / "template")
     with staged_outputs(folder) as stage:
         (stage / "participants.tsv").write_text("participant_id\tage\tsex\theight\n" + "".join(rows), encoding="utf-8")
-    return sorted([*paths, Path(folder) / "participants.tsv", *_write_descriptions(Path(folder))])
+    return [*paths, folder / "participants.tsv", *_write_descriptions(folder)]
 
 
 def _write_subject(folder: Path, subject: str, phantom: Phantom) -> list[Path]:
@@ -527,7 +559,7 @@ TEMPLATE_IDS = {"t2": 1, "cord": 3, "levels": 7, "label_disc": 10, "spinal_level
                 "rootlets_midpoint": 17}  # fmt: skip
 
 
-def write_template(folder: str | os.PathLike[str]) -> list[Path]:
+def write_template(folder: str | os.PathLike[str], guard: Guard | None = None) -> list[Path]:
     """Write a phantom that stands for a template: straight, in the layout and with the names of PAM50.
 
     For trying out and testing registration where PAM50 is not at hand; nothing is to be learned about people from it.
@@ -536,11 +568,22 @@ def write_template(folder: str | os.PathLike[str]) -> list[Path]:
     ----------
     folder : path
         Gets a folder ``template``.
+    guard : Guard, optional
+        By default, files of the same names and other content are kept.
 
     Returns
     -------
     list of Path
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be written to, or holds files of the same names and other content.
     """
+    return _all_or_none(Path(folder), guard, _write_template)
+
+
+def _write_template(folder: Path) -> list[Path]:
     anatomy = cervical_anatomy(bend_deg=0, sway_mm=0)
     shape, affine = phantom_grid(anatomy, (1, 1, 1), "LAS", margin_mm=16)
     phantom = draw_phantom(anatomy, shape, affine, noise=0)
@@ -562,13 +605,13 @@ def write_template(folder: str | os.PathLike[str]) -> list[Path]:
     listed = [
         f"{TEMPLATE_IDS[name]}, {name}, phantom_{name}.nii.gz" for name in sorted(volumes, key=TEMPLATE_IDS.__getitem__)
     ]
-    with staged_outputs(Path(folder) / "template") as stage:
+    with staged_outputs(folder / "template") as stage:
         for name, data in volumes.items():
             save_volume(stage / f"phantom_{name}.nii.gz", data, affine)
         (stage / "info_label.txt").write_text(
             "\n".join(["# Keyword=IndivLabels", "# ID, name, file", *listed]) + "\n", encoding="utf-8"
         )
-    return sorted(Path(folder) / "template" / f"phantom_{name}.nii.gz" for name in volumes)
+    return [folder / "template" / f"phantom_{name}.nii.gz" for name in volumes]
 
 
 def _truth(anatomy: Anatomy) -> dict[str, object]:

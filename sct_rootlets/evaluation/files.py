@@ -103,7 +103,7 @@ def find_files(sources: Sequence[str | os.PathLike[str]], kind: str) -> dict[str
     """
     found: dict[str, Path] = {}
     for source in sources:
-        for path in _candidates(str(source), kind):
+        for path in list_files(str(source), kind):
             key = scan_of(path).key
             if key in found and found[key] != path:
                 raise DatasetError(
@@ -114,7 +114,14 @@ def find_files(sources: Sequence[str | os.PathLike[str]], kind: str) -> dict[str
     return dict(sorted(found.items()))
 
 
-def _candidates(source: str, kind: str) -> list[Path]:
+def list_files(source: str, kind: str) -> list[Path]:
+    """Files of one kind that a source holds: a file, a folder with all below it, or a pattern.
+
+    Raises
+    ------
+    DatasetError
+        If the source does not exist or holds nothing.
+    """
     ending = r"\.csv$" if kind == "level tables" else _VOLUME
     path = Path(source)
     if path.is_dir():

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.group.bootstrap import FEWEST_SUBJECTS
 from sct_rootlets.group.compare import COLUMN, POOLED, GroupLevels
-from sct_rootlets.output.files import staged_outputs, write_table
-from sct_rootlets.sidecar import version
+from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
+from sct_rootlets.output.ownership import Guard
+from sct_rootlets.sidecar import generated_by, version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,15 +25,42 @@ TITLES = {
 }
 
 
-def save_group(group: GroupLevels, folder: str | os.PathLike[str], figures: bool = True) -> list[Path]:
+#: Names of the tables, and the record that lists all files of the set.
+TABLES = ("subjects", "positions", "pairs", "agreement", "lengths")
+RECORD = "group.json"
+
+
+def group_files(figures: bool = True) -> list[str]:
+    """Names of the files that `save_group` may write."""
+    names = [*(f"group_{name}.csv" for name in TABLES), "group_summary.md", RECORD]
+    drawn = [*(f"bland-altman_{pairing}" for pairing in TITLES), "levels_by_subject", "lengths"] if figures else []
+    return names + [f"group_{name}.{ending}" for name in drawn for ending in ("svg", "png")]
+
+
+def group_guard(inputs: Iterable[Path], overwrite: bool = False) -> Guard:
+    """Return what the files of a group must not replace."""
+    return Guard(inputs=tuple(inputs), overwrite=overwrite, record=RECORD)
+
+
+def save_group(
+    group: GroupLevels,
+    folder: str | os.PathLike[str],
+    figures: bool = True,
+    overwrite: bool = False,
+    may_overwrite: bool = True,
+) -> list[Path]:
     """Write tables, summary and figures into a folder; all of them or none.
 
     Parameters
     ----------
     group : GroupLevels
     folder : path
-        Made if it is missing; files of the same names are replaced.
+        Made if it is missing; files of an earlier run are replaced.
     figures : bool
+    overwrite : bool
+        Replace files that this package did not write, or that were edited since.
+    may_overwrite : bool
+        Whether the error message may name the option ``-overwrite``.
 
     Returns
     -------
@@ -40,17 +69,15 @@ def save_group(group: GroupLevels, folder: str | os.PathLike[str], figures: bool
     Raises
     ------
     ImageError
-        If the folder cannot be written to, or an input would be replaced.
+        If the folder cannot be written to, or an input or a file that is kept would be replaced.
     """
     scans = [*group.cohort.scans, *(scan for scan, _ in group.cohort.left_out)]
-    with staged_outputs(folder, keep=[scan.path for scan in scans]) as stage:
-        for name, table in (
-            ("subjects", None),
-            ("positions", group.positions),
-            ("pairs", group.pairs),
-            ("agreement", group.agreement),
-            ("lengths", group.lengths),
-        ):
+    guard = group_guard([scan.path for scan in scans], overwrite)
+    if not may_overwrite:
+        guard = replace(guard, may_overwrite=False, elsewhere=None)
+    with staged_outputs(folder, guard=guard) as stage:
+        tables = (None, group.positions, group.pairs, group.agreement, group.lengths)
+        for name, table in zip(TABLES, tables, strict=True):
             rows = subject_rows(group) if table is None else _rows(table)
             if rows:
                 write_table(stage / f"group_{name}.csv", tuple(rows[0]), rows)
@@ -61,6 +88,9 @@ def save_group(group: GroupLevels, folder: str | os.PathLike[str], figures: bool
             drawn = save_group_figures(group, stage)
         text = summary(group, [path.name for path in drawn if path.suffix == ".png"])
         (stage / "group_summary.md").write_text(text, encoding="utf-8")
+        description = "Spinal and vertebral levels of a group of subjects"
+        write_json(stage / RECORD, {"Description": description, "GeneratedBy": generated_by()})
+        seal_sidecars(stage, Path(folder), RECORD)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
 

@@ -32,6 +32,8 @@ class Guard:
         Whether files of the user may be replaced.
     record : str, optional
         Name of the JSON file that lists all files of the set.
+    may_overwrite : bool
+        Whether the command has the option ``-overwrite``.
     elsewhere : str, optional
         How the user names the outputs otherwise, such as ``"write to another folder (-ofolder)"``.
     as_input : dict of str to str
@@ -41,6 +43,7 @@ class Guard:
     inputs: tuple[Path, ...] = ()
     overwrite: bool = False
     record: str | None = None
+    may_overwrite: bool = True
     elsewhere: str | None = OTHER_FOLDER
     as_input: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,16 +59,24 @@ class Guard:
         check_not_inputs(targets, self.inputs)
         if self.overwrite:
             return
-        kept = [target for target in foreign_files(targets, self.record) if os.path.lexists(target)]
-        if kept:
-            more = f" (and {len(kept) - 1} more)" if len(kept) > 1 else ""
+        self.keep(foreign_files(targets, self.record))
+
+    def keep(self, foreign: Sequence[Path]) -> None:
+        """Raise an error, with the ways out, if there are files of the user that would be replaced.
+
+        Raises
+        ------
+        ImageError
+        """
+        if foreign:
+            more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
             raise ImageError(
-                f"{kept[0]}{more} was not written by this command, or was edited since, and would be replaced; "
-                f"{self._ways_out(kept[0])}"
+                f"{foreign[0]}{more} was not written by this command, or was edited since, and would be replaced; "
+                f"{self._ways_out(foreign[0])}"
             )
 
     def _ways_out(self, path: Path) -> str:
-        ways = ["replace it (-overwrite 1)"]
+        ways = ["replace it (-overwrite 1)" if self.may_overwrite else "move it away and run again"]
         if self.elsewhere:
             ways.append(self.elsewhere)
         ways += [
