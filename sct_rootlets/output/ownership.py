@@ -92,7 +92,7 @@ def check_not_inputs(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
     ------
     ImageError
     """
-    inputs = [path for path in inputs if path.exists()]
+    inputs = [path for path in inputs if path.is_file()]
     sidecars = [path for path in map(_sidecar_of, inputs) if path.exists()]
     for target in targets:
         if target.is_dir():
