@@ -12,15 +12,16 @@ import numpy as np
 
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.flags import Flag
-from sct_rootlets.image import Volume, VolumeLike, check_segmentable
+from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_segmentable
 from sct_rootlets.levels import Levels
 from sct_rootlets.models.weights import Weights
 from sct_rootlets.nifti import check_sides, header_notes
-from sct_rootlets.segmentation.tasks import TASKS, Task
+from sct_rootlets.segmentation.tasks import CORD_SUFFIX, TASKS, Output, Task
 from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import Inputs, SubjectLevels, levels_from_labels
 
 if TYPE_CHECKING:
+    from sct_rootlets.output.ownership import Guard
     from sct_rootlets.registration.result import Contrast, Registration
     from sct_rootlets.registration.template_folder import TemplateFolder
     from sct_rootlets.registration.to_template import Landmarks
@@ -110,6 +111,7 @@ def segment_rootlets(
     *,
     discs: VolumeLike | None = None,
     vertebrae: VolumeLike | None = None,
+    cord: VolumeLike | None = None,
     settings: SegmentationSettings | None = None,
     clean_up: CleanUp | None = None,
     segmenter: Segmenter | None = None,
@@ -122,6 +124,8 @@ def segment_rootlets(
         T2w scan or MP2RAGE image of the neck, in any axis order.
     discs, vertebrae : volume, optional
         Disc labels, or the cord coloured by vertebral level: they take part in choosing the names of levels.
+    cord : volume, optional
+        Spinal cord mask in place of the segmented one; a soft mask is thresholded at 0.5.
     settings : SegmentationSettings, optional
     clean_up : CleanUp, optional
     segmenter : Segmenter, optional
@@ -139,9 +143,9 @@ def segment_rootlets(
         If the networks cannot be loaded.
     """
     settings = settings or SegmentationSettings()
-    inputs = Inputs.load(image=image, discs=discs, vertebrae=vertebrae)
+    inputs = Inputs.load(image=image, discs=discs, vertebrae=vertebrae, cord=cord)
     _check_image(inputs)
-    return _segment(segmenter or load_networks(settings), inputs, settings, clean_up or CleanUp())
+    return _segment(segmenter or load_networks(settings), inputs, settings, clean_up or CleanUp(), inputs.cord)
 
 
 def compute_spinal_levels(
@@ -364,9 +368,11 @@ def segment_files(
     settings: SegmentationSettings,
     *,
     clean_up: CleanUp | None = None,
-    discs: VolumeLike | None = None,
+    discs: Path | None = None,
+    cord: Path | None = None,
     output: Path | None = None,
     page: PageOptions | None = None,
+    overwrite: bool = False,
     verbosity: int = 1,
 ) -> Iterator[SegmentedImage]:
     """Segment images and write what a task writes; an image that fails does not keep the others from being done.
@@ -377,12 +383,16 @@ def segment_files(
     task : Task
     settings : SegmentationSettings
     clean_up : CleanUp, optional
-    discs : volume, optional
+    discs : Path, optional
         Disc labels of a single image.
+    cord : Path, optional
+        Cord mask of a single image, in place of the segmented one: the task then writes no cord.
     output : Path, optional
         Output of a single image; by default, suffixes are added to the name of the image.
     page : PageOptions, optional
         Page of quality control that the results are added to.
+    overwrite : bool
+        Replace files that this package did not write, or that were edited since.
     verbosity : int
         A progress bar is shown from 1 on.
 
@@ -394,15 +404,33 @@ def segment_files(
     Raises
     ------
     SctRootletsError
-        After all images, if some failed; with a single image, its own error.
+        Before any image, if two images would write one file, or a file that is kept would be replaced. After all
+        images, if some failed; with a single image, its own error.
     """
+    from sct_rootlets.output.ownership import check_different
+    from sct_rootlets.output.segmentation import label_map_files, label_map_guard, output_paths
+
+    if cord is not None and all(made.suffix == CORD_SUFFIX for made in task.outputs):
+        raise SctRootletsError("the cord mask is given and the task writes nothing else")
+    inputs = [*images, *(path for path in (discs, cord) if path is not None)]
+    guard = label_map_guard(inputs, overwrite, len(images) > 1)
+    written = [made for made in task.outputs if cord is None or made.suffix != CORD_SUFFIX]
+    targets: dict[Path, list[Path]] = {}
+    planned: list[tuple[Path, Path]] = []
+    for path in images:
+        named = zip(task.outputs, output_paths(path, task, output), strict=True)
+        targets[path] = [target for made, target in named if made in written]
+        planned += [(path, file) for file in label_map_files(targets[path])]
+    check_different(planned)
+    guard.check([file for _, file in planned])
     if len(images) == 1:  # what is wrong with the file is said before networks are loaded
-        _check_image(Inputs.load(image=images[0], discs=discs), task)
+        _check_image(Inputs.load(image=images[0], discs=discs, cord=cord), task)
     segmenter = load_networks(settings)
     failed: list[str] = []
     for path in _progress(images, verbosity):
+        job = _Job(path, task, written, targets[path], guard, discs, cord)
         try:
-            yield _segment_file(segmenter, path, task, settings, clean_up or CleanUp(), discs, output, page)
+            yield _segment_file(segmenter, job, settings, clean_up or CleanUp(), page)
         except SctRootletsError as error:
             if len(images) == 1:
                 raise
@@ -420,28 +448,33 @@ def _progress(images: Sequence[Path], verbosity: int) -> Any:
     return tqdm(images, unit="image")
 
 
+@dataclass(frozen=True)
+class _Job:
+    """An image to be segmented, what is written of it, and what is given with it."""
+
+    path: Path
+    task: Task
+    outputs: Sequence[Output]
+    targets: list[Path]
+    guard: Guard
+    discs: Path | None
+    cord: Path | None
+
+
 def _segment_file(
-    segmenter: Segmenter,
-    path: Path,
-    task: Task,
-    settings: SegmentationSettings,
-    clean_up: CleanUp,
-    discs: VolumeLike | None,
-    output: Path | None,
-    page: PageOptions | None,
+    segmenter: Segmenter, job: _Job, settings: SegmentationSettings, clean_up: CleanUp, page: PageOptions | None
 ) -> SegmentedImage:
     from sct_rootlets.output.page import add_levels
-    from sct_rootlets.output.segmentation import describe, label_map_sidecar, output_paths, save_label_maps
+    from sct_rootlets.output.segmentation import describe, label_map_sidecar, save_label_maps
     from sct_rootlets.report.page.entry import About
     from sct_rootlets.segmentation.subject import subject_of_segmentation
 
-    inputs = Inputs.load(image=path, discs=discs)
+    inputs = Inputs.load(image=job.path, discs=job.discs, cord=job.cord)
     image = inputs.image
     assert image is not None
-    _check_image(inputs, task)
-    targets = output_paths(path, task, output)
-    segmentation = _segment(segmenter, inputs, settings, clean_up)
-    maps = [output.make(segmentation, image) for output in task.outputs]
+    _check_image(inputs, job.task)
+    segmentation = _segment(segmenter, inputs, settings, clean_up, inputs.cord)
+    maps = [output.make(segmentation, image) for output in job.outputs]
     if not any(values.any() for values in maps):
         raise ImageError(
             f"no rootlets of C2 to T1 were found in {image.name}, although a cord of "
@@ -449,15 +482,17 @@ def _segment_file(
         )
     subject = with_flags(subject_of_segmentation(image, segmentation, inputs.disc_points()))
     model, shown = _describe_model(segmenter), _shown_settings(settings, clean_up)
-    sidecars = [label_map_sidecar(output, image, segmentation, model, shown, subject.flags) for output in task.outputs]
-    save_label_maps(targets, task.outputs, maps, image, sidecars)
+    if inputs.cord is not None:
+        shown["CordMask"] = inputs.cord.name
+    sidecars = [label_map_sidecar(output, image, segmentation, model, shown, subject.flags) for output in job.outputs]
+    save_label_maps(job.targets, job.outputs, maps, image, sidecars, job.guard)
     flag_lines = [f"note: {flag.note}" for flag in subject.flags if flag.is_raised]
     lines = [f"{image.name}:", *describe(segmentation), *flag_lines]
-    lines += ["written:", *(f"  {target}" for target in targets)]
+    lines += ["written:", *(f"  {target}" for target in job.targets)]
     if page is not None:
         about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset)
         lines.append(f"  {add_levels(page.folder, subject, about)}")
-    return SegmentedImage(path, targets, "\n".join(lines), subject.flags)
+    return SegmentedImage(job.path, job.targets, "\n".join(lines), subject.flags)
 
 
 def _check_image(inputs: Inputs, task: Task | None = None) -> None:
@@ -493,8 +528,17 @@ def load_networks(settings: SegmentationSettings) -> Segmenter:
     return segmenter
 
 
-def _segment(segmenter: Segmenter, inputs: Inputs, settings: SegmentationSettings, clean_up: CleanUp) -> Segmentation:
-    """Segment an image, remove components as asked, and note what its voxels make doubtful."""
+def _segment(
+    segmenter: Segmenter,
+    inputs: Inputs,
+    settings: SegmentationSettings,
+    clean_up: CleanUp,
+    given_cord: Volume | None = None,
+) -> Segmentation:
+    """Segment an image, remove components as asked, and note what its voxels make doubtful.
+
+    A cord mask that is given takes the place of the segmented one, voxel for voxel.
+    """
     from sct_rootlets.segmentation.components import filter_components
 
     image = inputs.image
@@ -503,9 +547,15 @@ def _segment(segmenter: Segmenter, inputs: Inputs, settings: SegmentationSetting
     thickness = max(image.spacing)
     if thickness > MAX_SLICE_THICKNESS_MM:
         notes.append(f"voxels of {thickness:.3g} mm do not show single rootlets: levels are unreliable")
-    found = segmenter(image, inputs.disc_points(), settings.mirror)
+    mask = None
+    if given_cord is not None:
+        mask, mask_notes = binary_mask(given_cord)
+        notes += mask_notes
+    found = segmenter(image, inputs.disc_points(), settings.mirror, mask)
     rootlets = filter_components(found.rootlets, image.spacing, clean_up.largest, clean_up.remove_small)
-    cord = filter_components(found.cord.astype(np.uint8), image.spacing, clean_up.largest, clean_up.remove_small) > 0
+    cord = found.cord
+    if mask is None:
+        cord = filter_components(cord.astype(np.uint8), image.spacing, clean_up.largest, clean_up.remove_small) > 0
     roots = np.where(rootlets > 0, found.roots, 0)
     return replace(found, rootlets=rootlets, roots=roots, cord=cord, notes=(*notes, *found.notes))
 

@@ -1,12 +1,62 @@
-"""JSON sidecars of images: how they are read, and what they say of the program that wrote an image."""
+"""JSON sidecars: how they are read, and what they say of the program that wrote a file and of the file's content."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sct_rootlets.bids import stem
+
+#: Key of a sidecar under which the SHA-256 of each file of its set is, by name.
+WRITTEN = "Written"
+#: Key of a sidecar under which the SHA-256 of all its other content is.
+SEAL = "ContentSHA256"
+
+
+def sha256_of(path: Path) -> str:
+    """Compute the SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def seal(content: Mapping[str, Any], written: Mapping[str, str]) -> dict[str, Any]:
+    """Return the content of a sidecar with the hashes of the files of its set, and of itself.
+
+    Parameters
+    ----------
+    content : dict
+    written : dict of str to str
+        SHA-256 of each file, by its name.
+    """
+    sealed = {**content, WRITTEN: dict(sorted(written.items()))}
+    sealed.pop(SEAL, None)
+    return {**sealed, SEAL: _content_digest(sealed)}
+
+
+def is_intact(content: Mapping[str, Any]) -> bool:
+    """Whether the content of a sidecar is as `seal` returned it, and nobody has edited it since."""
+    return SEAL in content and content[SEAL] == _content_digest(content)
+
+
+def _content_digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of content without its own, whatever the order of its keys and its line breaks."""
+    rest = {key: value for key, value in content.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file; an empty dict if it is missing, unreadable or no JSON object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def read_sidecar(image: Path) -> dict[str, Any]:
@@ -22,11 +72,7 @@ def read_sidecar(image: Path) -> dict[str, Any]:
     dict
         Empty if there is no sidecar, or it cannot be read as a JSON object.
     """
-    try:
-        content = json.loads(image.with_name(f"{stem(image.name)}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return read_object(image.with_name(f"{stem(image.name)}.json"))
 
 
 def read_name_sources(labels: Path | None) -> tuple[str, ...] | None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from sct_rootlets.cli.parsers import add_misc, command_parser
 from sct_rootlets.cli.run import run, say
-from sct_rootlets.models.files import sha256_of
 from sct_rootlets.models.manifest import BUNDLED_FOLDER, NETWORKS
 from sct_rootlets.plugin.register import NNUNET_MODEL
+from sct_rootlets.sidecar import sha256_of
 
 NAME = "sct_rootlets synthetic"
 LICENCE = "MIT"

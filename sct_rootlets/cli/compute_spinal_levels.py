@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import LABEL_NAMES, check_output_names, output_prefix
-from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, add_strict, command_parser, strict_status
+from sct_rootlets.cli.parsers import (
+    MODEL_HELP,
+    add_misc,
+    add_overwrite,
+    add_qc,
+    add_strict,
+    command_parser,
+    strict_status,
+)
 from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
@@ -63,6 +71,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="a centerline, as sct_get_centerline writes, in place of that of the cord mask",
     )
     optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
+    add_overwrite(optional)
     optional.add_argument(
         "-method",
         choices=("segment", "extent", "midgap"),
@@ -143,17 +152,24 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("give -rootlets, -ldisc, or both")
         prefix = output_prefix(Path(arguments.i or arguments.s).name)
         check_output_names([f"{prefix}_label-{name}_dseg.nii.gz" for name in LABEL_NAMES.values()])
-        if arguments.run_sct:
-            if arguments.i is None:
-                parser.error("-run-sct works on the scan: give it with -i")
-            _run_sct(arguments)
-        if arguments.published_csv is not None and arguments.pmj is None:
+        if arguments.run_sct and arguments.i is None:
+            parser.error("-run-sct works on the scan: give it with -i")
+        if arguments.published_csv is not None and arguments.pmj is None and "pmj" not in (arguments.run_sct or ()):
             parser.error("-published-csv needs -pmj: its columns are distances from the PMJ")
+        inputs = _given_files(arguments)
+        _check_outputs(arguments, inputs)
+        if arguments.run_sct:
+            _run_sct(arguments)
         subject = _subject(arguments)
         from sct_rootlets.output.levels import save_levels
 
         written = save_levels(
-            subject, arguments.ofolder, figure=bool(arguments.figure), published=arguments.published_csv or False
+            subject,
+            arguments.ofolder,
+            figure=bool(arguments.figure),
+            published=arguments.published_csv or False,
+            overwrite=bool(arguments.overwrite),
+            inputs=inputs,
         )
         shown = [] if arguments.qc is None else [_add_to_page(arguments, subject)]
         if arguments.v:
@@ -167,18 +183,46 @@ def main(argv: list[str] | None = None) -> int:
     return run(parser, argv, command)
 
 
+def _given_files(arguments: argparse.Namespace) -> list[Path]:
+    given = (arguments.i, arguments.s, arguments.rootlets, arguments.ldisc, arguments.vertfile, arguments.pmj)
+    return [Path(path) for path in (*given, arguments.centerline) if path is not None]
+
+
+def _check_outputs(arguments: argparse.Namespace, inputs: list[Path]) -> None:
+    """Raise an error, before anything is computed, if a file of the user would be replaced."""
+    from sct_rootlets.bids import LABEL_ENDINGS, output_prefix
+    from sct_rootlets.output.levels import level_files, level_guard
+
+    wanted = {step for step in arguments.run_sct or () if _sct_input(arguments, step) is None}
+    prefix = output_prefix(Path(arguments.i or arguments.s).name)
+    discs = arguments.ldisc or arguments.vertfile or "discs" in wanted
+    kinds = [*(["spinal"] if arguments.rootlets or arguments.i else []), *(["vertebral"] if discs else [])]
+    segmented = []
+    if arguments.i is not None:
+        segmented += ["cord"] if arguments.s is None and "cord" not in wanted else []
+        segmented += ["rootlets"] if arguments.rootlets is None else []
+    names = level_files(prefix, kinds, segmented, bool(arguments.figure), arguments.published_csv or False)
+    names += [f"{prefix}_{LABEL_ENDINGS[step]}.{ending}" for step in sorted(wanted) for ending in ("nii.gz", "json")]
+    guard = level_guard(prefix, inputs, bool(arguments.overwrite))
+    guard.check([Path(arguments.ofolder) / name for name in names])
+
+
+def _sct_input(arguments: argparse.Namespace, step: str) -> str | None:
+    """Return the file that is given in place of a step of the Spinal Cord Toolbox."""
+    given = {"cord": arguments.s, "discs": arguments.ldisc or arguments.vertfile, "pmj": arguments.pmj}
+    return given[step]
+
+
 def _run_sct(arguments: argparse.Namespace) -> None:
     """Let the Spinal Cord Toolbox make what is wanted and not given."""
     from sct_rootlets.nifti import load_volume
     from sct_rootlets.sct.steps import run_steps
 
-    given = {"cord": arguments.s, "discs": arguments.ldisc or arguments.vertfile, "pmj": arguments.pmj}
-    wanted = [step for step in arguments.run_sct if given[step] is None]
+    wanted = [step for step in arguments.run_sct if _sct_input(arguments, step) is None]
     image = Path(arguments.i)
     prefix = output_prefix(load_volume(image).name)
-    for path in (*given.values(), arguments.rootlets, arguments.centerline):
-        if path is not None:
-            load_volume(path)  # better said now than after minutes of SCT's
+    for path in _given_files(arguments):
+        load_volume(path)  # better said now than after minutes of SCT's
     cord = None if arguments.s is None else Path(arguments.s)
     made = run_steps(wanted, image, Path(arguments.ofolder), prefix, arguments.c, cord)
     arguments.s = made.get("cord", arguments.s)

@@ -14,6 +14,7 @@ from sct_rootlets.bids import check_output_file
 from sct_rootlets.cli.parsers import (
     MODEL_HELP,
     add_misc,
+    add_overwrite,
     add_qc,
     add_strict,
     command_parser,
@@ -94,6 +95,10 @@ def add_own_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-ldisc", metavar="<file>",
                        help="disc labels (3 for C2/C3, ...): they take part in choosing the names of levels, and "
                        "say nothing about positions")  # fmt: skip
+    group.add_argument("-s", metavar="<file>",
+                       help="spinal cord mask in place of the segmented one: rootlets and levels are those along it, "
+                       "and _seg is not written; a soft mask is thresholded at 0.5")  # fmt: skip
+    add_overwrite(group)
     group.add_argument("-model", metavar="<name>", help=MODEL_HELP)
     group.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                        help="what the networks run on")  # fmt: skip
@@ -168,6 +173,8 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         parser.error("-ldisc holds the discs of one image; run the images one by one")
     if arguments.o is not None:
         check_output_file(arguments.o, [output.suffix for output in task.outputs if len(task.outputs) > 1] or [""])
+    if arguments.s is not None and len(arguments.i) > 1:
+        parser.error("-s holds the cord of one image; run the images one by one")
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings, segment_files
 
     settings = SegmentationSettings(
@@ -179,9 +186,11 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         task,
         settings,
         clean_up=CleanUp(largest=bool(arguments.largest), remove_small=arguments.remove_small),
-        discs=arguments.ldisc,
+        discs=None if arguments.ldisc is None else Path(arguments.ldisc),
+        cord=None if arguments.s is None else Path(arguments.s),
         output=None if arguments.o is None else Path(arguments.o),
         page=page_options(arguments),
+        overwrite=bool(arguments.overwrite),
         verbosity=arguments.v,
     ):
         if arguments.v:

@@ -33,10 +33,12 @@ def main(argv: list[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> None:
     from sct_rootlets.cli import compute_spinal_levels, register
     from sct_rootlets.errors import SctRootletsError
+    from sct_rootlets.output.ownership import Guard
     from sct_rootlets.output.phantoms import write_phantoms, write_template
 
     folder = Path(arguments.ofolder)
-    write_phantoms(folder)
+    guard = Guard(may_overwrite=False)
+    write_phantoms(folder, guard)
     scan = "sub-phantom01_T2w"
     labels = folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
     levels = folder / "levels"
@@ -48,7 +50,7 @@ def _command(arguments: argparse.Namespace) -> None:
         "-ofolder": levels,
     }
     template, registration = folder / "template", folder / "registration"
-    write_template(template)
+    write_template(template, guard)
     to_register = {
         "-i": image,
         "-s": levels / f"{scan}_label-SC_seg.nii.gz",

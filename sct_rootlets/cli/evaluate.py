@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import add_misc, add_overwrite, command_parser
 from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figures (default: 1)"
     )
+    add_overwrite(optional)
     add_misc(parser)
     return parser
 
@@ -91,14 +93,36 @@ def main(argv: list[str] | None = None) -> int:
 
     def command(arguments: argparse.Namespace) -> None:
         _check_usage(parser, arguments)
-        from sct_rootlets.output.evaluation import save_evaluation
+        from sct_rootlets.output.evaluation import evaluation_files, evaluation_guard, save_evaluation
 
+        inputs = _input_files(arguments)
+        kind = "references" if arguments.i is not None else "raters" if arguments.raters is not None else "repeats"
+        guard = evaluation_guard(inputs, bool(arguments.overwrite))
+        guard.check([Path(arguments.ofolder) / name for name in evaluation_files(kind)])
         study = _evaluate(arguments)
-        written = save_evaluation(study, arguments.ofolder, figures=bool(arguments.figure))
+        written = save_evaluation(study, arguments.ofolder, bool(arguments.figure), bool(arguments.overwrite), inputs)
         if arguments.v:
             say(*(f"note: {note}" for note in study.notes), "written:", *(f"  {path}" for path in written))
 
     return run(parser, argv, command)
+
+
+def _input_files(arguments: argparse.Namespace) -> list[Path]:
+    """All files of the inputs, which folders and patterns may hold."""
+    from sct_rootlets.evaluation.files import FileKind, list_files
+
+    sources: list[tuple[str, FileKind]] = [
+        *(
+            (path, "rootlet maps")
+            for option in ("i", "i2", "ref", "raters")
+            for path in getattr(arguments, option) or ()
+        ),
+        *((path, "cord masks") for path in arguments.s or ()),
+        *((path, "PMJ labels") for path in arguments.pmj or ()),
+        *((path, "level tables") for path in arguments.tables or ()),
+    ]
+    found = [file for path, kind in sources for file in list_files(str(path), kind)]
+    return found + ([] if arguments.contrasts is None else [Path(arguments.contrasts)])
 
 
 def _check_usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:

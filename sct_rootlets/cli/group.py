@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import add_misc, add_overwrite, command_parser
 from sct_rootlets.cli.run import run, say
 
 DESCRIPTION = """\
@@ -63,6 +64,7 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figures (default: 1)"
     )
+    add_overwrite(optional)
     add_misc(parser)
     return parser
 
@@ -82,8 +84,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def _command(arguments: argparse.Namespace) -> None:
     from sct_rootlets.group.compare import group_levels
-    from sct_rootlets.output.group import save_group
+    from sct_rootlets.output.group import group_files, group_guard, save_group
     from sct_rootlets.report.group_summary import text_summary
+
+    given = [*arguments.i, *([] if arguments.participants is None else [arguments.participants])]
+    guard = group_guard(map(Path, given), bool(arguments.overwrite))
+    guard.check([Path(arguments.ofolder) / name for name in group_files(bool(arguments.figure))])
 
     group = group_levels(
         arguments.i,
@@ -95,6 +101,6 @@ def _command(arguments: argparse.Namespace) -> None:
         keep_incomplete=arguments.keep_incomplete,
         n_resamples=arguments.bootstrap,
     )
-    written = save_group(group, arguments.ofolder, bool(arguments.figure))
+    written = save_group(group, arguments.ofolder, bool(arguments.figure), bool(arguments.overwrite))
     if arguments.v:
         say(text_summary(group), "written:", *(f"  {path}" for path in written))

@@ -68,6 +68,19 @@ def add_misc(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return misc
 
 
+def add_overwrite(group: argparse._ArgumentGroup) -> None:
+    """Add the argument that lets a command replace files of the user."""
+    group.add_argument(
+        "-overwrite",
+        type=int,
+        choices=(0, 1),
+        default=0,
+        metavar="<0|1>",
+        help="replace output files that this command did not write, or that were edited since; inputs are never "
+        "replaced (default: 0)",
+    )
+
+
 def add_qc(group: argparse._ArgumentGroup) -> None:
     """Add the arguments of the page of quality control, as SCT's commands have them."""
     group.add_argument(

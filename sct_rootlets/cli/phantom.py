@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import add_misc, add_overwrite, command_parser
 from sct_rootlets.cli.run import run, say
 
 
@@ -16,7 +16,7 @@ def get_parser() -> argparse.ArgumentParser:
         "  sct_rootlets phantom -ofolder testing_data\n  sct_rootlets phantom -ofolder cohort -n 12",
     )
     parser.add_argument_group("MANDATORY").add_argument(
-        "-ofolder", required=True, metavar="<folder>", help="output folder; files of the same names are replaced"
+        "-ofolder", required=True, metavar="<folder>", help="output folder"
     )
     optional = parser.add_argument_group("OPTIONAL")
     optional.add_argument(
@@ -30,6 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
                           help="with -n: a map of each subject, active in the right half of the cord at its own C6, "
                                "and a phantom of a template (default: 0)")  # fmt: skip
     optional.add_argument("-seed", type=seed, default=0, metavar="<n>", help="of what is drawn for -n (default: 0)")
+    add_overwrite(optional)
     add_misc(parser)
     return parser
 
@@ -62,11 +63,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> None:
+    from sct_rootlets.output.ownership import Guard
     from sct_rootlets.output.phantoms import write_cohort, write_phantoms
 
+    guard = Guard(overwrite=bool(arguments.overwrite))
     if arguments.n is None:
-        written = write_phantoms(arguments.ofolder)
+        written = write_phantoms(arguments.ofolder, guard)
     else:
-        written = write_cohort(arguments.ofolder, arguments.n, arguments.seed, bool(arguments.activity))
+        written = write_cohort(arguments.ofolder, arguments.n, arguments.seed, bool(arguments.activity), guard)
     if arguments.v:
         say("written:", *(f"  {path}" for path in written))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import LABEL_ENDINGS, SEGMENTED_KINDS, check_output_names, output_prefix
-from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, command_parser
+from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_overwrite, add_qc, command_parser
 from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def get_parser() -> argparse.ArgumentParser:
         "Spinal Cord Toolbox and take its warps (default: own)",
     )
     optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
+    add_overwrite(optional)
     add_qc(optional)
     optional.add_argument("-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>",
                           help="draw the picture (default: 1)")  # fmt: skip
@@ -105,7 +106,9 @@ def main(argv: list[str] | None = None) -> int:
         from sct_rootlets.deepseg import SegmentationSettings, register_image
         from sct_rootlets.output.registration import load_images_to_warp, save_registration
 
-        to_warp = list(load_images_to_warp(arguments.apply).values())  # before anything takes time
+        applied = load_images_to_warp(arguments.apply)  # before anything takes time
+        to_warp = list(applied.values())
+        _check_outputs(arguments, list(applied))
         registration = register_image(
             arguments.i,
             cord=arguments.s,
@@ -122,7 +125,12 @@ def main(argv: list[str] | None = None) -> int:
 
             registration = register_by_sct(registration)
         written = save_registration(
-            registration, arguments.ofolder, to_warp, arguments.x, figure=bool(arguments.figure)
+            registration,
+            arguments.ofolder,
+            to_warp,
+            arguments.x,
+            figure=bool(arguments.figure),
+            overwrite=bool(arguments.overwrite),
         )
         if arguments.qc is not None:
             written.append(_add_to_page(arguments, registration))
@@ -130,6 +138,21 @@ def main(argv: list[str] | None = None) -> int:
             say(*summary(registration), "written:", *(f"  {path}" for path in written))
 
     return run(parser, argv, command)
+
+
+def _check_outputs(arguments: argparse.Namespace, applied: list[str]) -> None:
+    """Raise an error, before anything is computed, if an input or a file of the user would be replaced."""
+    from sct_rootlets.bids import output_prefix
+    from sct_rootlets.output.registration import registration_files, registration_guard
+
+    given = (arguments.i, arguments.s, arguments.rootlets, arguments.ldisc, *arguments.apply)
+    inputs = [Path(path) for path in given if path is not None]
+    segmented = ["cord"] if arguments.s is None else []
+    segmented += ["rootlets"] if arguments.rootlets is None and arguments.landmarks != "discs" else []
+    prefix = output_prefix(Path(arguments.i).name)
+    names = registration_files(prefix, applied, segmented, bool(arguments.figure))
+    guard = registration_guard(inputs, bool(arguments.overwrite))
+    guard.check([Path(arguments.ofolder) / name for name in names])
 
 
 def _add_to_page(arguments: argparse.Namespace, registration: Registration) -> Path:

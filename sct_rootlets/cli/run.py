@@ -17,6 +17,8 @@ from types import FrameType
 
 #: Exit status after SIGTERM, as shells have it.
 EXIT_TERMINATED = 143
+#: Number of files that the message after an interruption names.
+MAX_NAMED_FILES = 20
 
 
 def say(*lines: str) -> None:
@@ -48,7 +50,7 @@ def run(
     parser: argparse.ArgumentParser,
     argv: list[str] | None,
     command: Callable[[argparse.Namespace], int | None],
-    interrupted: str = "nothing was written",
+    interrupted: str | None = None,
 ) -> int:
     """Parse arguments and run a command; errors become one line.
 
@@ -61,7 +63,8 @@ def run(
     command : callable
         Function of the parsed arguments; may return an exit status.
     interrupted : str
-        State of the outputs after an interrupt, for the message.
+        State of the outputs after an interrupt, for the message; by default, the message lists the files that were
+        put in place before.
 
     Returns
     -------
@@ -105,11 +108,16 @@ def _without_warnings() -> Iterator[None]:
 
 
 def _run_with_one_line_errors(
-    prog: str, arguments: argparse.Namespace, command: Callable[[argparse.Namespace], int | None], interrupted: str
+    prog: str,
+    arguments: argparse.Namespace,
+    command: Callable[[argparse.Namespace], int | None],
+    interrupted: str | None,
 ) -> int:
     """Run a command, print each expected error as one line, and return the exit status."""
     from sct_rootlets.errors import SctRootletsError
+    from sct_rootlets.output.files import placed_files
 
+    placed_files.clear()
     try:
         _check_output_options(arguments)
         with _without_warnings():
@@ -128,9 +136,18 @@ def _run_with_one_line_errors(
         print(f"{prog}: error: out of memory; close other programs or crop the images", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
+        print(f"{prog}: interrupted; {interrupted or _describe(placed_files)}", file=sys.stderr)
         return 130
     except SystemExit as stop:
         if stop.code == EXIT_TERMINATED:
-            print(f"{prog}: terminated; {interrupted}", file=sys.stderr)
+            print(f"{prog}: terminated; {interrupted or _describe(placed_files)}", file=sys.stderr)
         raise
+
+
+def _describe(written: list[Path]) -> str:
+    """Say in one line which files are in place."""
+    if not written:
+        return "nothing was written"
+    shown = [str(path) for path in written[:MAX_NAMED_FILES]]
+    more = [f"{len(written) - MAX_NAMED_FILES} more files"] if len(written) > MAX_NAMED_FILES else []
+    return f"written before that, and complete: {', '.join(shown + more)}; run the command again for the rest"

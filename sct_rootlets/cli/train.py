@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import SEGMENTED_CONTRASTS
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import add_misc, add_overwrite, command_parser
 from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def get_parser() -> argparse.ArgumentParser:
         ("url", "where the file will be published"),
     ):
         release.add_argument(f"-{name}", default="1.0" if name == "version" else "", metavar="<text>", help=text)
+    add_overwrite(release)
     add_misc(parser)
     return parser
 
@@ -215,6 +216,7 @@ def _export(arguments: argparse.Namespace) -> None:
         licence=arguments.licence,
         citation=arguments.citation,
         url=arguments.url,
+        overwrite=bool(arguments.overwrite),
     )
     if arguments.v:
         say(

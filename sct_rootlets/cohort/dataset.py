@@ -13,7 +13,17 @@ from sct_rootlets.sidecar import generated_by
 #: Version of the BIDS standard that the dataset follows.
 BIDS_VERSION = "1.10.0"
 #: Outputs without names in the standard: pictures, tables, logs, the page, and labels as spine-generic names them.
-IGNORED = ("logs", "qc", "group", "status.tsv", "**/*.csv", "**/*.png", "**/*_provenance.json", "**/*_label-*")
+IGNORED = (
+    "logs",
+    "qc",
+    "group",
+    "status.tsv",
+    "**/*.csv",
+    "**/*.png",
+    "**/*_levels.json",
+    "**/*_provenance.json",
+    "**/*_label-*",
+)
 README = """\
 Made by: sct_rootlets bids
 

@@ -12,11 +12,10 @@ from sct_rootlets.bids import LABEL_ENDINGS, SEGMENTED_KINDS
 from sct_rootlets.bids_folder import Scan
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.cohort.selection import folder_name
-from sct_rootlets.models.files import sha256_of
 from sct_rootlets.models.store import find_model
 from sct_rootlets.output.page import has_entry
 from sct_rootlets.report.page.entry import About
-from sct_rootlets.sidecar import version
+from sct_rootlets.sidecar import sha256_of, version
 from sct_rootlets.spinal import DISTANCE_MM, Method
 
 #: Kinds of labels that are used as inputs where they exist.

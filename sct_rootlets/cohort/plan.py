@@ -47,11 +47,12 @@ def make_plan(bids: Path, out: Path, labels: Sequence[Path] = (), wanted: Filter
     Raises
     ------
     DatasetError
-        If no scan is left, or two scans would have results of the same name.
+        If no scan is left, two scans would have results of the same name, or the folder of results is one of labels.
     """
     wanted = wanted or Filter()
     if out.resolve() == bids.resolve():
         raise DatasetError(f"{out} is the BIDS folder itself; give another folder for the results")
+    _check_no_label_folder(out, [*labels, bids / "derivatives" / "labels"])
     scans, notes = find_scans(bids, labels, wanted.contrasts)
     if not scans:
         raise DatasetError(f"{bids} has no {', '.join(wanted.contrasts)} images in sub-*/anat; -contrasts takes others")
@@ -83,6 +84,18 @@ def _without_scan(bids: Path, scans: Sequence[Scan], wanted: Filter) -> list[str
             contrasts = ", ".join(wanted.contrasts)
             lines.append(f"{bids / place} has no usable scan: none of {contrasts} is in anat, but {there}")
     return lines
+
+
+def _check_no_label_folder(out: Path, labels: Sequence[Path]) -> None:
+    """Raise an error if results would get the names of manual labels."""
+    place = out.resolve()
+    folders = [place, *place.parents]
+    named = any(folder.name == "labels" and folder.parent.name == "derivatives" for folder in folders)
+    if named or not set(folders).isdisjoint(folder.resolve() for folder in labels):
+        raise DatasetError(
+            f"{out} is a folder of labels, and results would get the names of manual labels; give another folder for "
+            "the results, such as derivatives/sct_rootlets"
+        )
 
 
 def find_pending(plan: Plan, settings: CohortSettings) -> tuple[list[Job], dict[str, str]]:

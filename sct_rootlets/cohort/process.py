@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,11 @@ from sct_rootlets.cohort.job import CohortSettings, Job
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.deepseg import SegmentationSettings, compute_spinal_levels
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.models.files import sha256_of
 from sct_rootlets.output.files import staged_outputs
-from sct_rootlets.output.levels import save_levels
+from sct_rootlets.output.levels import level_guard, save_levels
+from sct_rootlets.output.ownership import Guard, foreign_files
 from sct_rootlets.output.page import add_levels
+from sct_rootlets.sidecar import sha256_of
 
 if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmenter
@@ -53,8 +54,9 @@ def process_scan(job: Job, settings: CohortSettings, provenance: dict[str, Any],
         segmenter=None if {"cord", "rootlets"} <= given.keys() else load(),
     )
     earlier_digests = {} if earlier is None else earlier.digests
-    with staged_outputs(job.folder, keep=given.values()) as stage:
+    with staged_outputs(job.folder, keep=inputs.values()) as stage:
         paths = save_levels(subject, stage, prefix=job.stem)
+        _check_corrections(job, earlier, [job.folder / path.name for path in paths])
         if job.inputs(earlier) != inputs or job.fingerprint(inputs, provenance) != fingerprint:
             raise DatasetError("its image or labels were changed while it was being done; run again")
         record = Record(
@@ -67,10 +69,17 @@ def process_scan(job: Job, settings: CohortSettings, provenance: dict[str, Any],
         record.save(job.record)
     for name in earlier_digests.keys() - record.written.keys():
         stale = job.folder / name
-        if stale not in given.values():  # an output that was corrected by hand is an input now
+        if stale.is_file() and earlier is not None and earlier.wrote(stale):  # what was corrected by hand stays
             stale.unlink(missing_ok=True)
     add_levels(job.page, subject, job.about, PAGE_INTERVAL_S)
     replace(record, finished=True, earlier={}).save(job.record)
+
+
+def _check_corrections(job: Job, earlier: Record | None, targets: Sequence[Path]) -> None:
+    """Raise an error if an output that cannot be an input was edited by hand, or was never written by this command."""
+    known = [path for path in targets if earlier is not None and path.is_file() and earlier.wrote(path)]
+    foreign = foreign_files([path for path in targets if path not in known], level_guard(job.stem, []).record)
+    Guard(may_overwrite=False, elsewhere=None).keep(foreign)
 
 
 def _public_path(path: Path, job: Job) -> str:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sct_rootlets.models.files import sha256_of
 from sct_rootlets.output.files import format_json, write_atomic
-from sct_rootlets.sidecar import generated_by
+from sct_rootlets.sidecar import generated_by, sha256_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -160,7 +160,7 @@ def run_group(
     groups = {}
     for contrast, paths in tables.items():
         groups[contrast] = group_levels(paths, participants)
-        save_group(groups[contrast], out / "group" / contrast)
+        save_group(groups[contrast], out / "group" / contrast, may_overwrite=False)
     return groups, build_page(out / "qc")
 
 

@@ -119,7 +119,7 @@ def find_files(sources: Sources, kind: FileKind) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for source in sources:
-        for path in _candidates(str(source), kind):
+        for path in list_files(str(source), kind):
             key = parse_scan_name(path).key
             if key in found and found[key] != path:
                 version = (parse_name(path) or parse_name(found[key])) if key.startswith("sub-") else None
@@ -132,8 +132,14 @@ def find_files(sources: Sources, kind: FileKind) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _candidates(source: str, kind: FileKind) -> list[Path]:
-    """List the files of a kind in a file, folder or pattern."""
+def list_files(source: str, kind: FileKind) -> list[Path]:
+    """Files of one kind that a source holds: a file, a folder with all below it, or a pattern.
+
+    Raises
+    ------
+    DatasetError
+        If the source does not exist or holds nothing.
+    """
     ending = r"\.csv$" if kind == "level tables" else _VOLUME
     path = Path(source)
     if path.is_dir():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from sct_rootlets.bids_folder import files_below
+from sct_rootlets.sidecar import sha256_of
 
 #: Weights of the channels that follow those of the classes, beside ``plans.json``; nnU-Net does not read this file.
 HEADS_FILE = "heads.json"
@@ -18,15 +18,6 @@ READ_FILES = (*REQUIRED_FILES, HEADS_FILE)
 def is_read(path: Path) -> bool:
     """Tell whether a file, by its name, is read to run a model."""
     return any(path.match(pattern) for pattern in READ_FILES)
-
-
-def sha256_of(path: Path) -> str:
-    """Compute the SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def hash_read_files(folder: Path) -> dict[str, str]:

@@ -23,7 +23,6 @@ from urllib.request import url2pathname
 from sct_rootlets.errors import ModelError
 from sct_rootlets.models import archive, download
 from sct_rootlets.models.catalogue import Release, read_catalogue
-from sct_rootlets.models.files import sha256_of
 from sct_rootlets.models.installed import (
     FOLDERS_VARIABLE,
     POINTER_FILE,
@@ -38,6 +37,7 @@ from sct_rootlets.models.installed import (
 from sct_rootlets.models.manifest import BUNDLED
 from sct_rootlets.models.requirements import check_classes, import_torch
 from sct_rootlets.models.weights import Weights, bundled_weights
+from sct_rootlets.sidecar import sha256_of
 
 _LOCK_FILE = ".lock"
 #: An installation by another process is waited for so long; a note appears after the shorter time.

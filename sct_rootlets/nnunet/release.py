@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from sct_rootlets.errors import ModelError
 from sct_rootlets.nnunet.dataset import NAME, SOURCES, read_sources
 from sct_rootlets.nnunet.train import results_folder
 from sct_rootlets.output.files import staged_outputs, write_json
+from sct_rootlets.output.ownership import Guard
+from sct_rootlets.sidecar import read_object, sha256_of
 
 #: Name of the folder in the zip file: that of nnU-Net's own trainer, which every installation of nnU-Net has.
 TRAINER = "nnUNetTrainer__nnUNetPlans__3d_fullres"
@@ -33,6 +38,7 @@ def export(
     licence: str = "",
     citation: str = "",
     url: str = "",
+    overwrite: bool = False,
 ) -> Path:
     """Write a release: ``NAME.zip`` with all files to run the model, and ``NAME.json``, an entry for a catalogue.
 
@@ -51,6 +57,8 @@ def export(
         Folds to pack; by default all that are finished.
     licence, citation, url : str
         Parts of the entry; `url` is the address at which the file will be published.
+    overwrite : bool
+        Replace files that this function did not write, or that were edited since.
 
     Returns
     -------
@@ -61,8 +69,9 @@ def export(
     ------
     ModelError
         If a fold is not finished, or the model cannot be loaded.
+    ImageError
+        If a file that is kept would be replaced.
     """
-    from sct_rootlets.models.files import sha256_of
     from sct_rootlets.models.installed import check_name
     from sct_rootlets.models.requirements import check_classes
 
@@ -70,6 +79,9 @@ def export(
         raise ModelError(f"{archive} must be named .zip")
     name = archive.stem
     check_name(name)
+    targets = [archive, archive.with_suffix(".json")]
+    guard = Guard(overwrite=overwrite, elsewhere="write to another name (-export)")
+    _check_release(archive, guard)
     finished = {int(path.name.removeprefix("fold_")): path for path in finished_folds(folder)}
     missing = [fold for fold in folds if fold not in finished]
     if missing or not finished:
@@ -78,18 +90,48 @@ def export(
     from sct_rootlets.models.model import check_runs, load_model
 
     chosen = {fold: finished[fold] for fold in sorted(folds or finished)}
-    with staged_outputs(archive.parent) as stage:
+    with staged_outputs(archive.parent, guard=replace(guard, overwrite=True)) as stage:
         inner = stage / "files" / TRAINER
         _write_model(inner, chosen)
         model = load_model(inner)
         check_classes(model.labels, name)
         check_runs(model)
-        _zip(stage / archive.name, stage / "files", name)
-        entry = _entry(folder, stage / archive.name, version, licence, citation, url)
+        entry = _entry(folder, version, licence, citation, url)
+        _zip(stage / archive.name, stage / "files", name, _digest(entry))
+        entry["bytes"] = (stage / archive.name).stat().st_size
         entry["sha256"] = sha256_of(stage / archive.name)
         write_json(stage / f"{name}.json", {name: entry})
         shutil.rmtree(stage / "files")
-    return archive.with_suffix(".json")
+        _check_release(archive, guard)
+    return targets[1]
+
+
+def _check_release(archive: Path, guard: Guard) -> None:
+    """Raise an error if an earlier release would be replaced that `export` did not write, or that was edited since.
+
+    The entry holds the hash of the zip file, and the comment of the zip file holds that of the entry.
+    """
+    file = archive.with_suffix(".json")
+    if guard.overwrite:
+        return
+    entry = read_object(file).get(archive.stem)
+    entry = entry if isinstance(entry, dict) else {}
+    ours = set()
+    try:
+        if archive.is_file() and sha256_of(archive) == entry.get("sha256"):
+            ours.add(archive)
+        with zipfile.ZipFile(archive) as packed:
+            if set(read_object(file)) == {archive.stem} and packed.comment.decode() == _digest(entry):
+                ours.add(file)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        pass
+    guard.keep([path for path in (archive, file) if os.path.lexists(path) and path not in ours])
+
+
+def _digest(entry: Mapping[str, Any]) -> str:
+    """SHA-256 of an entry, without what is known of the zip file only when it is complete."""
+    rest = {key: value for key, value in entry.items() if key not in ("sha256", "bytes")}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _write_model(target: Path, folds: dict[int, Path]) -> None:
@@ -113,8 +155,9 @@ def _write_model(target: Path, folds: dict[int, Path]) -> None:
         torch.save(reduced, target / f"fold_{fold}" / "checkpoint_final.pth")
 
 
-def _zip(path: Path, source: Path, name: str) -> None:
+def _zip(path: Path, source: Path, name: str, comment: str) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = comment.encode()
         for file in sorted(file for file in source.rglob("*") if file.is_file()):
             info = zipfile.ZipInfo(f"{name}/{file.relative_to(source).as_posix()}", _TIMESTAMP)
             info.compress_type = zipfile.ZIP_DEFLATED
@@ -122,7 +165,7 @@ def _zip(path: Path, source: Path, name: str) -> None:
             archive.writestr(info, file.read_bytes())
 
 
-def _entry(folder: Path, archive: Path, version: str, licence: str, citation: str, url: str) -> dict[str, Any]:
+def _entry(folder: Path, version: str, licence: str, citation: str, url: str) -> dict[str, Any]:
     """Make the entry of a catalogue, with the fields of `sct_rootlets.models.weights.Release`."""
     from sct_rootlets.levels import level_name
 
@@ -134,7 +177,7 @@ def _entry(folder: Path, archive: Path, version: str, licence: str, citation: st
         "levels": f"{level_name(min(values), 'spinal')}-{level_name(max(values), 'spinal')}",
         "mirrors": [url] if url else [],
         "sha256": None,
-        "bytes": archive.stat().st_size,
+        "bytes": 0,
         "licence": licence,
         "citation": citation,
     }

@@ -4,40 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import filecmp
 import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sct_rootlets.cells import escape_cell
 from sct_rootlets.errors import ImageError
+from sct_rootlets.output.ownership import Guard, check_not_inputs, still_there
+from sct_rootlets.sidecar import read_object, seal, sha256_of
 
 #: Beginning of the names of folders in which outputs wait until all are complete, and of files being written.
 STAGE_PREFIX = ".sct_rootlets-"
+#: Age at which the lock of a folder is that of a process that was killed.
+STALE_LOCK_S = 60.0
+#: Files of results that this process has put in place, for the message after an interruption.
+placed_files: list[Path] = []
 
 
 @contextlib.contextmanager
-def staged_outputs(folder: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Iterator[Path]:
+def staged_outputs(
+    folder: str | os.PathLike[str], keep: Iterable[Path] = (), guard: Guard | None = None
+) -> Iterator[Path]:
     """Write several files so that all of them appear complete, or none does.
 
-    Yields a temporary folder inside `folder`. When the block ends without an error, every file in it is moved into
-    `folder`, where it replaces a file of the same name. When anything fails, the temporary folder is removed, and
-    files that were replaced are restored.
+    Yields a temporary folder inside `folder`. When the block ends without an error, every file in it, or in folders
+    below it, is moved to the same place in `folder`, where it replaces a file of the same name. When anything fails,
+    the temporary folder is removed, and files that were replaced are restored. Of two processes, the second one waits
+    until the files of the first one are in place.
 
     Parameters
     ----------
     folder : path
     keep : iterable of Path
         Files that must not be replaced: the inputs.
+    guard : Guard, optional
+        Files of the user that must not be replaced; by default, only `keep` is protected.
 
     Raises
     ------
     ImageError
-        If the folder cannot be made or written to, the disk is full, or a file would replace one of `keep`.
+        If the folder cannot be made or written to, the disk is full, or a file would replace one that is kept.
     """
     folder = Path(folder)
     created = [path for path in (folder, *folder.parents) if not os.path.exists(path)]  # noqa: PTH110 (never raises)
@@ -46,7 +59,8 @@ def staged_outputs(folder: str | os.PathLike[str], keep: Iterable[Path] = ()) ->
         folder.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=folder))
         yield stage
-        _move_in(sorted(stage.iterdir()), folder, stage, keep)
+        with _locked(folder) as refresh:
+            _move_in(stage, folder, keep, guard, refresh)
         shutil.rmtree(stage)
     except BaseException as error:
         if stage is not None:
@@ -60,29 +74,59 @@ def staged_outputs(folder: str | os.PathLike[str], keep: Iterable[Path] = ()) ->
         raise
 
 
-def _move_in(paths: list[Path], folder: Path, stage: Path, keep: Iterable[Path]) -> None:
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[Callable[[], None]]:
+    """Hold the lock of a folder; yields a function that shows that its holder is alive."""
+    lock = folder / f"{STAGE_PREFIX}lock"
+    while True:
+        try:
+            lock.mkdir()
+            break
+        except FileExistsError:
+            with contextlib.suppress(OSError):
+                if time.time() - lock.stat().st_mtime > STALE_LOCK_S:
+                    dead = lock.with_name(f"{lock.name}-{os.getpid()}")
+                    lock.rename(dead)  # of several processes that wait, one succeeds
+                    dead.rmdir()
+                    continue
+            time.sleep(0.02)
+    try:
+        yield lambda: os.utime(lock)
+    finally:
+        with contextlib.suppress(OSError):
+            lock.rmdir()
+
+
+def _move_in(stage: Path, folder: Path, keep: Iterable[Path], guard: Guard | None, refresh: Callable[[], None]) -> None:
     """Move files into a folder; if one cannot be moved, restore those that were replaced."""
-    targets = [folder / path.name for path in paths]
-    for target in targets:
-        if target.is_dir():
-            raise ImageError(f"{target} is a folder where a file is to be written; move it away")
-        if target.exists() and any(path.exists() and target.samefile(path) for path in keep):
-            raise ImageError(f"{target} is an input and would be replaced; choose another output folder")
-    before = stage / "before"
-    before.mkdir()
-    old = [target for target in targets if target.exists()]
-    for target in old:
-        shutil.copy2(target, before / target.name)
+    paths = sorted(path for path in stage.rglob("*") if path.is_file())
+    targets = [folder / path.relative_to(stage) for path in paths]
+    check_not_inputs(targets, keep)
+    if guard is not None:
+        guard.check([target for path, target in zip(paths, targets, strict=True) if not _is_same(path, target)])
+    before = Path(tempfile.mkdtemp(prefix="before-", dir=stage))
+    old = {target: before / str(number) for number, target in enumerate(targets) if os.path.lexists(target)}
+    for target, copy in old.items():
+        shutil.copy2(target, copy, follow_symlinks=False)
+        refresh()
     try:
         for path, target in zip(paths, targets, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
     except BaseException:
         for target in targets:
             if target in old:
-                (before / target.name).replace(target)
+                old[target].replace(target)
             else:
                 target.unlink(missing_ok=True)
         raise
+    if guard is not None:
+        placed_files.extend(targets)
+
+
+def _is_same(path: Path, target: Path) -> bool:
+    """Whether a file is there already, with the same content: nothing is lost where it is replaced."""
+    return target.is_file() and not target.is_symlink() and filecmp.cmp(path, target, shallow=False)
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -130,3 +174,25 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     """Write rows as a delimited text file; see `format_table`."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         stream.write(format_table(columns, rows, separator))
+
+
+def seal_sidecars(stage: Path, folder: Path, record: str | None = None) -> None:
+    """Write into each sidecar of a folder of complete outputs the hashes of the files that it describes.
+
+    Parameters
+    ----------
+    stage : Path
+        Folder of the outputs, before they are moved in.
+    folder : Path
+        Folder that they are moved into. What the earlier record there lists, and is not written anew, stays listed if
+        it is unchanged.
+    record : str, optional
+        Name of the JSON file that lists all files of the set.
+    """
+    paths = sorted(path for path in stage.iterdir() if path.is_file())
+    digests = {path.name: sha256_of(path) for path in paths if path.suffix != ".json"}
+    for sidecar in (path for path in paths if path.suffix == ".json"):
+        own = {name: digest for name, digest in digests.items() if name.startswith(f"{sidecar.stem}.")}
+        if sidecar.name == record:
+            own = {**still_there(folder, record), **digests}
+        write_json(sidecar, seal(read_object(sidecar), own))

@@ -4,27 +4,59 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.group.compare import GroupLevels
-from sct_rootlets.output.files import staged_outputs, write_table
+from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
+from sct_rootlets.output.ownership import Guard
 from sct_rootlets.report.group_summary import group_summary
+from sct_rootlets.sidecar import generated_by
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def save_group(group: GroupLevels, folder: str | os.PathLike[str], figures: bool = True) -> list[Path]:
+#: Names of the tables, and the record that lists all files of the set.
+TABLES = ("subjects", "positions", "pairs", "agreement", "lengths")
+RECORD = "group.json"
+
+
+def group_files(figures: bool = True) -> list[str]:
+    """Names of the files that `save_group` may write."""
+    from sct_rootlets.report.group import FIGURES
+
+    names = [*(f"group_{name}.csv" for name in TABLES), "group_summary.md", RECORD]
+    return names + [f"{name}.{ending}" for name in (FIGURES if figures else ()) for ending in ("svg", "png")]
+
+
+def group_guard(inputs: Iterable[Path], overwrite: bool = False) -> Guard:
+    """Return what the files of a group must not replace."""
+    return Guard(inputs=tuple(inputs), overwrite=overwrite, record=RECORD)
+
+
+def save_group(
+    group: GroupLevels,
+    folder: str | os.PathLike[str],
+    figures: bool = True,
+    overwrite: bool = False,
+    may_overwrite: bool = True,
+) -> list[Path]:
     """Write tables (CSV), summary (Markdown) and figures (SVG and PNG) into a folder; all of them or none.
 
     Parameters
     ----------
     group : GroupLevels
     folder : path
-        Made if it is missing; files of the same names are replaced.
+        Made if it is missing; files of an earlier run are replaced.
     figures : bool
         Draw the figures.
+    overwrite : bool
+        Replace files that this package did not write, or that were edited since.
+    may_overwrite : bool
+        Whether the error message may name the option ``-overwrite``.
 
     Returns
     -------
@@ -34,23 +66,24 @@ def save_group(group: GroupLevels, folder: str | os.PathLike[str], figures: bool
     Raises
     ------
     ImageError
-        If the folder cannot be written to, or an input would be replaced.
+        If the folder cannot be written to, or an input or a file that is kept would be replaced.
     """
     scans = [*group.cohort.scans, *(scan for scan, _ in group.cohort.left_out)]
-    tables = {
-        "subjects": _subject_rows(group),
-        "positions": _rows(group.positions),
-        "pairs": _rows(group.pairs),
-        "agreement": _rows(group.agreement),
-        "lengths": _rows(group.lengths),
-    }
-    with staged_outputs(folder, keep=[scan.path for scan in scans]) as stage:
+    frames = (group.positions, group.pairs, group.agreement, group.lengths)
+    tables = dict(zip(TABLES, (_subject_rows(group), *map(_rows, frames)), strict=True))
+    guard = group_guard([scan.path for scan in scans], overwrite)
+    if not may_overwrite:
+        guard = replace(guard, may_overwrite=False, elsewhere=None)
+    with staged_outputs(folder, guard=guard) as stage:
         for name, rows in tables.items():
             if rows:
                 write_table(stage / f"group_{name}.csv", tuple(rows[0]), rows)
         drawn = _save_figures(group, stage) if figures else []
         text = group_summary(group, [f"{name}.png" for name in drawn])
         (stage / "group_summary.md").write_text(text, encoding="utf-8")
+        description = "Spinal and vertebral levels of a group of subjects"
+        write_json(stage / RECORD, {"Description": description, "GeneratedBy": generated_by()})
+        seal_sidecars(stage, Path(folder), RECORD)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
 

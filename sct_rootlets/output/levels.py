@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,53 @@ from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Levels, level_color
 from sct_rootlets.nifti import save_labels
-from sct_rootlets.output.files import staged_outputs, write_json, write_table
+from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
+from sct_rootlets.output.ownership import Guard
 from sct_rootlets.sidecar import generated_by
 from sct_rootlets.subject import SubjectLevels
+
+
+def level_files(
+    prefix: str,
+    kinds: Collection[str],
+    segmented: Collection[str] = (),
+    figure: bool = True,
+    published: bool | str = False,
+) -> list[str]:
+    """Names of the files that `save_levels` writes.
+
+    Parameters
+    ----------
+    prefix : str
+    kinds : collection of {"spinal", "vertebral"}
+        Kinds of levels that there are.
+    segmented : collection of {"cord", "rootlets"}
+        Maps that are segmented on the way.
+    figure, published
+        See `save_levels`.
+    """
+    endings = [TABLE_ENDING.removeprefix("_"), _record_name("").removeprefix("_")]
+    endings += [f"label-{LABEL_NAMES[kind]}_dseg.{ending}" for kind in kinds for ending in ("nii.gz", "json", "tsv")]
+    endings += [f"{LABEL_ENDINGS[name]}.{ending}" for name in segmented for ending in ("nii.gz", "json")]
+    endings += ["correspondence.csv"] if len(kinds) == 2 else []
+    year = published if isinstance(published, str) else "2025"
+    endings += [PUBLISHED_ENDINGS[year][kind] for kind in kinds] if published else []
+    if figure:
+        from sct_rootlets.report.levels import FIGURES
+
+        endings += FIGURES
+    return [f"{prefix}_{ending}" for ending in endings]
+
+
+def level_guard(prefix: str, inputs: Iterable[Path], overwrite: bool = False) -> Guard:
+    """Return what the files of levels must not replace."""
+    options = {f"{LABEL_ENDINGS['cord']}.nii.gz": "-s", f"{LABEL_ENDINGS['rootlets']}.nii.gz": "-rootlets"}
+    return Guard(inputs=tuple(inputs), overwrite=overwrite, record=_record_name(prefix), as_input=options)
+
+
+def _record_name(prefix: str) -> str:
+    """Name of the sidecar of the level table, which lists all files of the set."""
+    return f"{prefix}{TABLE_ENDING.removesuffix('.csv')}.json"
 
 
 def save_levels(
@@ -33,6 +77,8 @@ def save_levels(
     prefix: str | None = None,
     figure: bool = True,
     published: bool | str = False,
+    overwrite: bool = False,
+    inputs: Sequence[Path] = (),
 ) -> list[Path]:
     """Write level maps with sidecars, tables and a figure into a folder; all of them or none.
 
@@ -40,7 +86,7 @@ def save_levels(
     ----------
     subject : SubjectLevels
     folder : path
-        Made if it is missing; files of the same names are replaced.
+        Made if it is missing; files of an earlier run are replaced.
     prefix : str, optional
         What file names begin with; by default the name of the image, or of the cord mask without its suffix.
     figure : bool
@@ -48,6 +94,10 @@ def save_levels(
     published : bool or {"2025", "2026"}
         Also write the tables of the published scripts of that year, 2025 if true
         (`sct_rootlets.correspondence.published_rows`, `published_rows_2026`).
+    overwrite : bool
+        Replace files that this package did not write, or that were edited since.
+    inputs : sequence of Path
+        Files that are never replaced, besides those of `subject.sources`.
 
     Returns
     -------
@@ -57,7 +107,7 @@ def save_levels(
     Raises
     ------
     ImageError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or a file that is kept would be replaced.
     SctRootletsError
         If the published tables are asked for without a PMJ.
     ValueError
@@ -69,8 +119,9 @@ def save_levels(
     if edition and subject.reference.name != "PMJ":
         raise SctRootletsError("the published tables hold distances from the PMJ: give its label (-pmj)")
     prefix = prefix or subject.prefix
-    inputs = [volume.path for volume in subject.sources.values() if volume.path is not None]
-    with staged_outputs(folder, keep=inputs) as stage:
+    sources = [volume.path for volume in subject.sources.values() if volume.path is not None]
+    guard = level_guard(prefix, [*inputs, *sources], overwrite)
+    with staged_outputs(folder, guard=guard) as stage:
         for levels in subject.kinds:
             _save_map(stage, prefix, subject, levels)
         save_segmented(stage, prefix, subject.segmented, subject.sidecars)
@@ -79,6 +130,8 @@ def save_levels(
             from sct_rootlets.report.levels import save_level_figures
 
             save_level_figures(subject, stage, prefix)
+        write_json(stage / _record_name(prefix), _table_sidecar(subject))
+        seal_sidecars(stage, Path(folder), _record_name(prefix))
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
 
@@ -101,6 +154,18 @@ def _save_map(folder: Path, prefix: str, subject: SubjectLevels, levels: Levels)
     sidecar = {
         "Description": f"Spinal cord labelled by {levels.kind} level (method: {levels.method})",
         "SpatialReference": subject.cord.name,
+        **_provenance(subject),
+    }
+    write_json(folder / f"{stem}.json", sidecar)
+
+
+def _table_sidecar(subject: SubjectLevels) -> dict[str, object]:
+    """Return the sidecar of the level table, which is the record of the whole set."""
+    return {"Description": "Spinal and vertebral levels in mm along the spinal cord", **_provenance(subject)}
+
+
+def _provenance(subject: SubjectLevels) -> dict[str, object]:
+    return {
         "GeneratedBy": generated_by(),
         "Sources": [volume.name for volume in subject.sources.values()],
         "Inputs": {kind: volume.name for kind, volume in subject.sources.items()},
@@ -110,7 +175,6 @@ def _save_map(folder: Path, prefix: str, subject: SubjectLevels, levels: Levels)
         **({"Flags": sidecar_flags(subject.flags)} if subject.flags else {}),
         "Notes": list(subject.notes),
     }
-    write_json(folder / f"{stem}.json", sidecar)
 
 
 def _save_tables(folder: Path, prefix: str, subject: SubjectLevels, edition: str | None) -> None:
@@ -147,7 +211,7 @@ def stale_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequence
     from sct_rootlets.report.levels import FIGURES
 
     published = dict.fromkeys(ending for endings in PUBLISHED_ENDINGS.values() for ending in endings.values())
-    endings = ["levels.csv", *FIGURES, "correspondence.csv", *published]
+    endings = ["levels.csv", "levels.json", *FIGURES, "correspondence.csv", *published]
     endings += [f"{LABEL_ENDINGS[kind]}.{ending}" for kind in SEGMENTED_KINDS for ending in ("nii.gz", "json")]
     endings += [f"label-{name}_dseg.{ending}" for name in LABEL_NAMES.values() for ending in ("nii.gz", "json", "tsv")]
     paths = [Path(folder) / f"{prefix}_{ending}" for ending in endings]

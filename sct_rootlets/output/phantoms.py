@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ from nibabel.affines import apply_affine
 
 from sct_rootlets.nifti import save_volume
 from sct_rootlets.output.files import staged_outputs
+from sct_rootlets.output.ownership import Guard
 from sct_rootlets.phantom import Phantom, activation, draw_phantom, phantom_grid
 from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.cervical import cervical_anatomy, cohort_anatomy
 
 
-def write_phantoms(folder: str | os.PathLike[str]) -> list[Path]:
+def write_phantoms(folder: str | os.PathLike[str], guard: Guard | None = None) -> list[Path]:
     """Write the phantoms of ``testing_data/``; the same bytes every time.
 
     ``sub-phantom01`` is a sagittal scan of 1 mm voxels like many T2w scans, with the PMJ in view;
@@ -26,11 +28,29 @@ def write_phantoms(folder: str | os.PathLike[str]) -> list[Path]:
     Parameters
     ----------
     folder : path
+    guard : Guard, optional
+        By default, files of the same names and other content are kept.
 
     Returns
     -------
     list of Path
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be written to, or holds files of the same names and other content.
     """
+    return _all_or_none(Path(folder), guard, _write_phantoms)
+
+
+def _all_or_none(folder: Path, guard: Guard | None, write: Callable[[Path], list[Path]]) -> list[Path]:
+    """Write a whole dataset, unless a file of the user would be replaced."""
+    with staged_outputs(folder, guard=guard or Guard()) as stage:
+        names = [path.relative_to(stage) for path in write(stage)]
+    return sorted(folder / name for name in names)
+
+
+def _write_phantoms(folder: Path) -> list[Path]:
     first = cervical_anatomy()
     second = cervical_anatomy(bend_deg=12, sway_mm=3, scale=0.95, drift_mm=3)
     grids = {
@@ -39,11 +59,13 @@ def write_phantoms(folder: str | os.PathLike[str]) -> list[Path]:
     }
     paths = []
     for subject, (anatomy, grid) in grids.items():
-        paths += _write_subject(Path(folder), subject, draw_phantom(anatomy, *grid))
-    return sorted(paths + _write_descriptions(Path(folder)))
+        paths += _write_subject(folder, subject, draw_phantom(anatomy, *grid))
+    return paths + _write_descriptions(folder)
 
 
-def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0, activity: bool = False) -> list[Path]:
+def write_cohort(
+    folder: str | os.PathLike[str], n_subjects: int, seed: int = 0, activity: bool = False, guard: Guard | None = None
+) -> list[Path]:
     """Write a cohort of phantoms as a BIDS dataset with a ``participants.tsv``; the same bytes every time.
 
     Scans are sagittal, of 1 mm voxels, with the PMJ in view (`cohort_anatomy`).
@@ -55,11 +77,22 @@ def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0,
     seed : int
     activity : bool
         Whether a map of `activation` of each subject, and a template, are written as well.
+    guard : Guard, optional
+        By default, files of the same names and other content are kept.
 
     Returns
     -------
     list of Path
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be written to, or holds files of the same names and other content.
     """
+    return _all_or_none(Path(folder), guard, lambda stage: _write_cohort(stage, n_subjects, seed, activity))
+
+
+def _write_cohort(folder: Path, n_subjects: int, seed: int, activity: bool) -> list[Path]:
     rng = np.random.default_rng(seed)
     rows, paths = [], []
     digits = max(2, len(str(n_subjects)))
@@ -68,17 +101,17 @@ def write_cohort(folder: str | os.PathLike[str], n_subjects: int, seed: int = 0,
         anatomy, height = cohort_anatomy(rng)
         grid = phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16)
         phantom = draw_phantom(anatomy, *grid, seed=seed + number)
-        paths += _write_subject(Path(folder), subject, phantom)
+        paths += _write_subject(folder, subject, phantom)
         if activity:
-            with staged_outputs(Path(folder) / subject / "func") as stage:
+            with staged_outputs(folder / subject / "func") as stage:
                 save_volume(stage / f"{subject}_task-hand_zstat.nii.gz", activation(phantom), phantom.cord.affine)
                 paths += [stage.parent / path.name for path in stage.iterdir()]
         rows.append(f"{subject}\t{rng.integers(20, 46)}\t{'FM'[int(rng.integers(2))]}\t{height}\n")
     if activity:
-        paths += write_template(Path(folder) / "derivatives" / "template")
+        paths += _write_template(folder / "derivatives" / "template")
     with staged_outputs(folder) as stage:
         (stage / "participants.tsv").write_text("participant_id\tage\tsex\theight\n" + "".join(rows), encoding="utf-8")
-    return sorted([*paths, Path(folder) / "participants.tsv", *_write_descriptions(Path(folder))])
+    return [*paths, folder / "participants.tsv", *_write_descriptions(folder)]
 
 
 def _write_subject(folder: Path, subject: str, phantom: Phantom) -> list[Path]:
@@ -121,7 +154,7 @@ TEMPLATE_IDS = {"t2": 1, "cord": 3, "levels": 7, "label_disc": 10, "spinal_level
                 "rootlets_midpoint": 17}  # fmt: skip
 
 
-def write_template(folder: str | os.PathLike[str]) -> list[Path]:
+def write_template(folder: str | os.PathLike[str], guard: Guard | None = None) -> list[Path]:
     """Write a phantom that stands for a template: straight, in the layout and with the names of PAM50.
 
     It stands in for PAM50 in demonstrations and tests of registration, and says nothing about people.
@@ -130,11 +163,22 @@ def write_template(folder: str | os.PathLike[str]) -> list[Path]:
     ----------
     folder : path
         Folder in which a folder ``template`` is made.
+    guard : Guard, optional
+        By default, files of the same names and other content are kept.
 
     Returns
     -------
     list of Path
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be written to, or holds files of the same names and other content.
     """
+    return _all_or_none(Path(folder), guard, _write_template)
+
+
+def _write_template(folder: Path) -> list[Path]:
     anatomy = cervical_anatomy(bend_deg=0, sway_mm=0)
     shape, affine = phantom_grid(anatomy, (1, 1, 1), "LAS", margin_mm=16)
     phantom = draw_phantom(anatomy, shape, affine, noise=0)
@@ -156,13 +200,13 @@ def write_template(folder: str | os.PathLike[str]) -> list[Path]:
     listed = [
         f"{TEMPLATE_IDS[name]}, {name}, phantom_{name}.nii.gz" for name in sorted(volumes, key=TEMPLATE_IDS.__getitem__)
     ]
-    with staged_outputs(Path(folder) / "template") as stage:
+    with staged_outputs(folder / "template") as stage:
         for name, data in volumes.items():
             save_volume(stage / f"phantom_{name}.nii.gz", data, affine)
         (stage / "info_label.txt").write_text(
             "\n".join(["# Keyword=IndivLabels", "# ID, name, file", *listed]) + "\n", encoding="utf-8"
         )
-    return sorted(Path(folder) / "template" / f"phantom_{name}.nii.gz" for name in volumes)
+    return [folder / "template" / f"phantom_{name}.nii.gz" for name in volumes]
 
 
 def _truth(anatomy: Anatomy) -> dict[str, object]:

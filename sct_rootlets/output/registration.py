@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from sct_rootlets.bids import check_output_names, output_prefix, stem
+from sct_rootlets.bids import LABEL_ENDINGS, check_output_names, output_prefix, stem
 from sct_rootlets.errors import ImageError
 from sct_rootlets.image import VolumeLike
 from sct_rootlets.nifti import (
@@ -21,8 +21,9 @@ from sct_rootlets.nifti import (
     save_series,
     save_volume,
 )
-from sct_rootlets.output.files import staged_outputs, write_json, write_table
+from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.levels import save_segmented
+from sct_rootlets.output.ownership import Guard
 from sct_rootlets.registration.quality import refuse_folds
 from sct_rootlets.registration.resample import SPLINE_ORDERS, resample_series
 from sct_rootlets.registration.result import LANDMARK_COLUMNS, Registration
@@ -40,12 +41,43 @@ WARPED_SCAN = "anat2template.nii.gz"
 ANAT2TEMPLATE, TEMPLATE2ANAT = "warp_anat2template.nii.gz", "warp_template2anat.nii.gz"
 
 
+#: The sidecar of a registration, which lists all files of the set.
+RECORD = "registration.json"
+
+
+def registration_files(
+    prefix: str, applied: Iterable[str] = (), segmented: Collection[str] = (), figure: bool = True
+) -> list[str]:
+    """Names of the files that `save_registration` may write.
+
+    Parameters
+    ----------
+    prefix : str
+        Beginning of the names of segmented maps.
+    applied : iterable of str
+        Names of the images that are resampled to the template, as `load_images_to_warp` returns them.
+    segmented : collection of {"cord", "rootlets"}
+    figure : bool
+    """
+    names = [ANAT2TEMPLATE, TEMPLATE2ANAT, WARPED_SCAN, "template2anat.nii.gz", *applied]
+    names += [f"{name}.nii.gz" for name in TEMPLATE_LABELS]
+    names += [f"{prefix}_{LABEL_ENDINGS[name]}.{ending}" for name in segmented for ending in ("nii.gz", "json")]
+    return [*names, "registration.csv", RECORD, *(["registration.png"] if figure else [])]
+
+
+def registration_guard(inputs: Iterable[Path], overwrite: bool = False) -> Guard:
+    """Return what the files of a registration must not replace."""
+    options = {f"{LABEL_ENDINGS['cord']}.nii.gz": "-s", f"{LABEL_ENDINGS['rootlets']}.nii.gz": "-rootlets"}
+    return Guard(inputs=tuple(inputs), overwrite=overwrite, record=RECORD, as_input=options)
+
+
 def save_registration(
     registration: Registration,
     folder: str | os.PathLike[str],
     apply: Sequence[VolumeLike | Series] = (),
     interpolation: str = "linear",
     figure: bool = True,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write warps, images, labels, the table, a sidecar and a picture into a folder: all files, or none.
 
@@ -59,6 +91,8 @@ def save_registration(
         Interpolation of these images.
     figure : bool
         Draw the picture.
+    overwrite : bool
+        Replace files that this package did not write, or that were edited since.
 
     Returns
     -------
@@ -68,7 +102,7 @@ def save_registration(
     Raises
     ------
     ImageError
-        If the folder cannot be written to, or an image lies elsewhere.
+        If the folder cannot be written to, an image lies elsewhere, or a file that is kept would be replaced.
     LabelError
         If the map folds space in the canal.
     """
@@ -76,18 +110,19 @@ def save_registration(
     refuse_folds(registration.quality)
     paths = [volume.path for volume in registration.sources.values()] + [series.path for series in to_warp.values()]
     inputs = [path for path in paths if path is not None]
-    with staged_outputs(folder, keep=inputs) as stage:
+    with staged_outputs(folder, guard=registration_guard(inputs, overwrite)) as stage:
         notes = list(registration.notes) + _save_images(stage, registration)
         for name, series in to_warp.items():
             notes += header_notes(series)
             _save_warped(stage / name, registration, series, SPLINE_ORDERS[interpolation])
         save_segmented(stage, output_prefix(registration.image.name), registration.segmented, registration.sidecars)
         write_table(stage / "registration.csv", LANDMARK_COLUMNS, registration.rows)
-        write_json(stage / "registration.json", _sidecar(registration, notes))
+        write_json(stage / RECORD, _sidecar(registration, notes))
         if figure:
             from sct_rootlets.report.registration import save_registration_figure
 
             save_registration_figure(registration, stage / "registration.png")
+        seal_sidecars(stage, Path(folder), RECORD)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
 

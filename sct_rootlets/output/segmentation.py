@@ -13,7 +13,8 @@ from sct_rootlets.flags import Flag, sidecar_flags
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name
 from sct_rootlets.nifti import save_labels
-from sct_rootlets.output.files import staged_outputs, write_json, write_table
+from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
+from sct_rootlets.output.ownership import Guard
 from sct_rootlets.segmentation.segment import Segmentation
 from sct_rootlets.segmentation.tasks import Output, Task
 from sct_rootlets.sidecar import generated_by
@@ -42,12 +43,36 @@ def output_paths(image: Path, task: Task, output: Path | None) -> list[Path]:
     return [output.with_name(f"{stem(output.name)}{suffix}.nii.gz") for suffix in suffixes]
 
 
+def label_map_files(targets: Sequence[Path]) -> list[Path]:
+    """Return all files of label maps: the maps, their sidecars and their colour tables."""
+    return [target.with_name(f"{stem(target.name)}{end}") for target in targets for end in (".nii.gz", ".json", ".tsv")]
+
+
+def label_map_guard(inputs: Sequence[Path], overwrite: bool = False, several: bool = False) -> Guard:
+    """Return what the label maps of a task must not replace.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+    overwrite : bool
+    several : bool
+        Whether the command has several images, whose outputs cannot be named.
+    """
+    return Guard(
+        inputs=tuple(inputs),
+        overwrite=overwrite,
+        elsewhere=None if several else "write to another name (-o)",
+        as_input={"_seg.nii.gz": "-s"},
+    )
+
+
 def save_label_maps(
     targets: Sequence[Path],
     outputs: Sequence[Output],
     maps: Sequence[np.ndarray],
     image: Volume,
     sidecars: Sequence[Mapping[str, Any]],
+    guard: Guard | None = None,
 ) -> None:
     """Write label maps with sidecars and colour tables; all of them or none.
 
@@ -63,14 +88,16 @@ def save_label_maps(
         The image that was segmented.
     sidecars : sequence of dict
         Sidecar of each map.
+    guard : Guard, optional
+        By default, the image and files of the user are kept.
 
     Raises
     ------
     ImageError
-        If the folder cannot be written to, or the image would be replaced.
+        If the folder cannot be written to, or a file that is kept would be replaced.
     """
-    keep = [] if image.path is None else [image.path]
-    with staged_outputs(targets[0].parent, keep=keep) as stage:
+    guard = guard or label_map_guard([] if image.path is None else [image.path])
+    with staged_outputs(targets[0].parent, guard=guard) as stage:
         for target, output, values, content in zip(targets, outputs, maps, sidecars, strict=True):
             save_labels(stage / target.name, values, image)
             name = stem(target.name)
@@ -83,6 +110,7 @@ def save_label_maps(
                 separator="\t",
             )
             write_json(stage / f"{name}.json", content)
+        seal_sidecars(stage, targets[0].parent)
 
 
 def label_map_sidecar(

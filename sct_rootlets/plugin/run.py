@@ -163,8 +163,8 @@ def checked_settings(
     if not arguments.i:
         parser.error("give an image: -i <file>")
     several = len(arguments.i) > 1
-    if several and (arguments.o is not None or arguments.ldisc is not None):
-        parser.error("-o and -ldisc belong to one image; run the images one by one")
+    if several and any(value is not None for value in (arguments.o, arguments.ldisc, arguments.s)):
+        parser.error("-o, -ldisc and -s belong to one image; run the images one by one")
     if arguments.binarize_prediction or arguments.fill_holes:
         parser.error(f"-thr and -fill-holes are not for {task}, which writes labels")
     if arguments.remove_small is not None and len(arguments.remove_small) > 1:
@@ -209,9 +209,11 @@ def _segment(
         TASKS[task],
         settings,
         clean_up=clean_up,
-        discs=arguments.ldisc,
+        discs=None if arguments.ldisc is None else Path(arguments.ldisc),
+        cord=None if arguments.s is None else Path(arguments.s),
         output=output,
         page=page,
+        overwrite=bool(arguments.overwrite),
         verbosity=arguments.v,
     ):
         if arguments.v:

@@ -57,7 +57,7 @@ def download_template(folder: Path | None = None, url: str = URL, progress: bool
     """
     from sct_rootlets.errors import ModelError
     from sct_rootlets.models.download import download
-    from sct_rootlets.models.files import sha256_of
+    from sct_rootlets.sidecar import sha256_of
 
     folder = cache_folder() if folder is None else folder
     for name, sha256 in PUBLISHED.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shlex
 import shutil
@@ -10,8 +11,9 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from sct_rootlets.bids import LABEL_ENDINGS
+from sct_rootlets.bids import LABEL_ENDINGS, stem
 from sct_rootlets.errors import SctRootletsError
+from sct_rootlets.sidecar import seal, sha256_of
 
 #: Labels that can be made, in the order in which they must be.
 STEPS = ("cord", "discs", "pmj")
@@ -83,8 +85,20 @@ def run_steps(
     for step in steps:
         target = folder / f"{prefix}_{LABEL_ENDINGS[step]}.nii.gz"
         _run_step(step, commands[step], image, outputs.get("cord", cord), contrast, target)
+        write_sidecar(target, step, commands[step].name)
         outputs[step] = target
     return outputs
+
+
+def write_sidecar(target: Path, step: str, command: str) -> None:
+    """Write beside a label which command made it, and its hash: a label that is corrected is known by that."""
+    content = {
+        "Description": f"Label of the {_STEP_NAMES[step]}",
+        "GeneratedBy": [{"Name": "Spinal Cord Toolbox", "Description": command}],
+    }
+    sidecar = target.with_name(f"{stem(target.name)}.json")
+    sealed = seal(content, {target.name: sha256_of(target)})
+    sidecar.write_text(json.dumps(sealed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _run_step(step: str, command: Path, image: Path, cord: Path | None, contrast: str, target: Path) -> None:

@@ -44,7 +44,13 @@ class CoarseCord:
     names: np.ndarray
 
 
-def find_cord(model: Model, names_model: Model, volume: Volume, device: str | torch.device = "cpu") -> CoarseCord:
+def find_cord(
+    model: Model,
+    names_model: Model,
+    volume: Volume,
+    device: str | torch.device = "cpu",
+    given: Centerline | None = None,
+) -> CoarseCord:
     """Find the cord, and predict level names along it.
 
     Parameters
@@ -55,6 +61,8 @@ def find_cord(model: Model, names_model: Model, volume: Volume, device: str | to
         The network of names, for straightened images.
     volume : Volume
     device : str or torch.device
+    given : Centerline, optional
+        Centerline of a cord mask that is given, in place of the one that the network finds.
 
     Raises
     ------
@@ -67,6 +75,8 @@ def find_cord(model: Model, names_model: Model, volume: Volume, device: str | to
         raise ImageError(f"{volume.name} holds NaN or infinite values; replace them by 0")
     if deviation < 1e-6 * max(1.0, abs(float(data.mean()))):
         raise ImageError(f"{volume.name} shows nothing: all its voxels are about {data.mean():g}")
+    if given is not None:
+        return CoarseCord(given, *predict_level_names(names_model, data, affine, given, device))
     image = torch.from_numpy((data - data.mean()) / deviation)
     patch = model.patch
     if image.numel() <= MAX_SINGLE_TILE_VOXELS:

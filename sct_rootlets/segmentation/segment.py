@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import ImageError, LabelError
-from sct_rootlets.image import Volume
+from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import Level, Levels
 from sct_rootlets.models.model import Model
 from sct_rootlets.models.weights import Weights
@@ -29,6 +29,7 @@ from sct_rootlets.segmentation.evidence import (
     root_presence,
     rootlets_near_cord,
 )
+from sct_rootlets.segmentation.grid import orient
 from sct_rootlets.segmentation.outliers import without_absurd_voxels
 from sct_rootlets.segmentation.prediction import (
     CORD_THRESHOLD,
@@ -140,7 +141,11 @@ class Segmenter:
         self.rootlet_model, self.device, self.weights = rootlet_model, device, weights
 
     def __call__(
-        self, volume: Volume, discs: dict[int, np.ndarray] | None = None, mirror: bool = False
+        self,
+        volume: Volume,
+        discs: dict[int, np.ndarray] | None = None,
+        mirror: bool = False,
+        cord_mask: np.ndarray | None = None,
     ) -> Segmentation:
         """Segment cord and rootlets of an image, and name the levels.
 
@@ -152,25 +157,36 @@ class Segmenter:
             Position of each disc, RAS+ mm, by value. Discs take part in choosing names, and do not move levels.
         mirror : bool
             Average with the prediction for the image mirrored from left to right (test-time augmentation).
+        cord_mask : numpy.ndarray of bool, shape (I, J, K), optional
+            The cord on the voxels of the image, in place of the one that the networks find. Centerline, rootlets and
+            levels are those along this cord.
 
         Raises
         ------
         ImageError
             If there is no cord in the image.
+        LabelError
+            If the cord mask is no cord: see `fit_centerline`.
         """
         volume, notes = without_absurd_voxels(volume)
-        coarse = find_cord(self.overview, self.names, volume, self.device)
+        given = None if cord_mask is None else fit_centerline(cord_mask, volume.affine)
+        coarse = find_cord(self.overview, self.names, volume, self.device, given)
         line = coarse.centerline
         prediction = predict_rootlets(volume, self.rootlets, line, mirror, self.device)
         if self.rootlet_model is not None:
             prediction = replace_rootlets(prediction, volume, self.rootlet_model, line, mirror, self.device)
-        cord = clean_cord(prediction, line)
-        try:
-            centerline = fit_centerline(cord, prediction.affine)
-        except (LabelError, ValueError) as error:
-            raise ImageError(no_cord(volume)) from error
+        if cord_mask is None or given is None:
+            cord = clean_cord(prediction, line)
+            try:
+                centerline = fit_centerline(cord, prediction.affine)
+            except (LabelError, ValueError) as error:
+                raise ImageError(no_cord(volume)) from error
+        else:
+            cord, centerline = _resample_mask(cord_mask, volume, prediction), given
         levels, name_sources = name_levels(prediction, cord, centerline, coarse, discs)
-        rootlets, roots, cord_on_image = resample_to_image(prediction, cord, centerline, levels)
+        rootlets, roots, cord_on_image = resample_to_image(
+            prediction, cord, centerline, levels, self._oriented(cord_mask, volume)
+        )
         if not rootlets.any():
             levels = []
             notes.append(f"no rootlets were found in {volume.name}")
@@ -185,6 +201,18 @@ class Segmenter:
             name_sources=name_sources,
             notes=tuple(notes),
         )
+
+    def _oriented(self, mask: np.ndarray | None, volume: Volume) -> np.ndarray | None:
+        """Bring a mask on the voxels of the image to the axes of the network of rootlets."""
+        if mask is None:
+            return None
+        return orient(replace(volume, data=mask), self.rootlets.orientation, self.rootlets.permutation).data
+
+
+def _resample_mask(mask: np.ndarray, volume: Volume, prediction: Prediction) -> np.ndarray:
+    """Bring a mask on the voxels of the image to the voxels of a prediction."""
+    points = apply_affine(prediction.affine, np.moveaxis(np.indices(prediction.cord.shape), 0, -1))
+    return values_at(mask, volume.affine, points) >= 0.5
 
 
 def name_levels(
@@ -237,7 +265,11 @@ def _sources(evidence: Sequence[NameEvidence]) -> tuple[str, ...]:
 
 
 def resample_to_image(
-    prediction: Prediction, cord: np.ndarray, centerline: Centerline, levels: Sequence[Level]
+    prediction: Prediction,
+    cord: np.ndarray,
+    centerline: Centerline,
+    levels: Sequence[Level],
+    given: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Bring cord and rootlets to the voxels of the image, and give each rootlet voxel its level and root.
 
@@ -249,6 +281,8 @@ def resample_to_image(
     centerline : Centerline
     levels : sequence of Level
         Levels from rostral to caudal.
+    given : numpy.ndarray of bool, optional
+        The cord on the voxels of `prediction.oriented`, in place of the predicted one.
 
     Returns
     -------
@@ -260,8 +294,11 @@ def resample_to_image(
     # The mask decides which component is the cord; the probability decides where its border runs.
     keep = ndimage.binary_dilation(cord, np.ones((3, 3, 3)))
     probability, box = resampling.to_volume(prediction.cord * keep, prediction.box)
-    cord_on_image = np.zeros(oriented.data.shape, dtype=bool)
-    cord_on_image[box] = probability > CORD_THRESHOLD
+    if given is None:
+        cord_on_image = np.zeros(oriented.data.shape, dtype=bool)
+        cord_on_image[box] = probability > CORD_THRESHOLD
+    else:
+        cord_on_image = given
     probability, _ = resampling.to_volume(prediction.rootlet, prediction.box)
     found = (probability > ROOTLET_THRESHOLD) & ~cord_on_image[box]
     rootlets = np.zeros(oriented.data.shape, dtype=np.uint8)

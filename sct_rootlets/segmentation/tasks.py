@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Names = dict[int, tuple[str, str]]
 
+#: Suffix of the cord mask, which is not written where the cord is given.
+CORD_SUFFIX = "_seg"
+
 
 @dataclass(frozen=True)
 class Output:
@@ -143,7 +146,7 @@ TASKS = {
     "rootlets_cord": Task(
         "Rootlets and the spinal cord mask, in one pass",
         "Writes _rootlets (values 2 to 9) and _seg (the cord, 1).",
-        (_ROOTLETS_OUTPUT, Output("_seg", "Spinal cord", _cord, _cord_names)),
+        (_ROOTLETS_OUTPUT, Output(CORD_SUFFIX, "Spinal cord", _cord, _cord_names)),
     ),
     "spinal_levels": Task(
         "The spinal cord coloured by spinal level, without gaps, from its rootlets",

@@ -77,6 +77,7 @@ def test_all_files_are_written_and_named(inputs, tmp_path, capsys):
         *(f"{STEM}_label-spinalLevels_dseg.{ending}" for ending in ("json", "nii.gz", "tsv")),
         *(f"{STEM}_label-vertebralLevels_dseg.{ending}" for ending in ("json", "nii.gz", "tsv")),
         f"{STEM}_levels.csv",
+        f"{STEM}_levels.json",
         f"{STEM}_levels.png",
         f"{STEM}_pmj_distance_vertebral_disc.csv",
     ]

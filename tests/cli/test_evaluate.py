@@ -44,7 +44,7 @@ def test_predictions_against_references(data, capsys):
     assert main([*map(str, arguments)]) == 0
     names = {path.name for path in folder.iterdir()}
     assert names == {"levels.csv", "scans.csv", "summary.csv", "statuses.csv", "methods.csv", "summary.md",
-                     "scores.svg", "scores.png", "methods.svg", "methods.png"}  # fmt: skip
+                     "evaluation.json", "scores.svg", "scores.png", "methods.svg", "methods.png"}  # fmt: skip
     levels = pd.read_csv(folder / "levels.csv")
     assert sorted(set(levels.name)) == ["C2", "C3", "C4", "C5"]
     np.testing.assert_allclose(levels[levels.method == "theirs"].caudal_error_mm, 2, atol=0.01)

@@ -34,7 +34,7 @@ def test_all_files_are_written_and_named(levels, tmp_path, capsys):
     assert group(levels, out) == 0
     names = sorted(path.name for path in out.iterdir())
     pictures = [f"group_{name}.{ending}" for name in FIGURES for ending in ("png", "svg")]
-    assert names == sorted([*(f"group_{name}.csv" for name in TABLES), "group_summary.md", *pictures])
+    assert names == sorted([*(f"group_{name}.csv" for name in TABLES), "group_summary.md", "group.json", *pictures])
     printed = capsys.readouterr().out
     assert all(name in printed for name in names)
     assert "12 subjects; positions from PMJ; method extent" in printed

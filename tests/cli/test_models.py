@@ -6,11 +6,11 @@ import pytest
 
 from sct_rootlets.cli import deepseg
 from sct_rootlets.cli.models import main
-from sct_rootlets.models.files import sha256_of
 from sct_rootlets.models.installed import FOLDERS_VARIABLE, installed_names
 from sct_rootlets.models.manifest import BUNDLED_FOLDER
 from sct_rootlets.models.store import find_model
 from sct_rootlets.models.weights import bundled_weights
+from sct_rootlets.sidecar import sha256_of
 
 
 @pytest.fixture

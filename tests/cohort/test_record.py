@@ -1,5 +1,5 @@
 from sct_rootlets.cohort.record import Record, read_record
-from sct_rootlets.models.files import sha256_of
+from sct_rootlets.sidecar import sha256_of
 
 
 def test_what_was_written_is_told_from_what_was_changed(tmp_path):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sct_rootlets.models.files import sha256_of
 from sct_rootlets.models.installed import FOLDERS_VARIABLE
+from sct_rootlets.sidecar import sha256_of
 
 
 def _install_by_hand(folder, name, version):

@@ -1,5 +1,6 @@
-from sct_rootlets.models.files import changed_files, hash_read_files, sha256_of
+from sct_rootlets.models.files import changed_files, hash_read_files
 from sct_rootlets.models.installed import find_installed
+from sct_rootlets.sidecar import sha256_of
 
 
 def test_changes_are_seen(one_model):

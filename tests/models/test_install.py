@@ -21,11 +21,11 @@ from sct_rootlets.models import install as module  # noqa: E402
 from sct_rootlets.models import installed as records  # noqa: E402
 from sct_rootlets.models.catalogue import Release  # noqa: E402
 from sct_rootlets.models.download import Patience  # noqa: E402
-from sct_rootlets.models.files import sha256_of  # noqa: E402
 from sct_rootlets.models.install import install, remove  # noqa: E402
 from sct_rootlets.models.installed import FOLDERS_VARIABLE, find_installed, installed_names  # noqa: E402
 from sct_rootlets.models.model import load_model  # noqa: E402
 from sct_rootlets.models.store import find_model  # noqa: E402
+from sct_rootlets.sidecar import sha256_of  # noqa: E402
 
 NAME = "ours"
 QUICK = Patience(timeout_s=0.5, attempts=2, pause_s=0.0)

@@ -1,9 +1,9 @@
 import pytest
 
-from sct_rootlets.models.files import sha256_of
 from sct_rootlets.models.manifest import BUNDLED_FOLDER
 from sct_rootlets.models.store import find_model
 from sct_rootlets.models.weights import bundled_weights, weights_in_folder
+from sct_rootlets.sidecar import sha256_of
 
 
 def test_the_bundled_model_is_as_it_was_packed():

@@ -12,12 +12,12 @@ from sct_rootlets.bundled.export import write_model_folder  # noqa: E402
 from sct_rootlets.errors import ModelError  # noqa: E402
 from sct_rootlets.models.architecture import build_network, plain_unet  # noqa: E402
 from sct_rootlets.models.catalogue import Release  # noqa: E402
-from sct_rootlets.models.files import sha256_of  # noqa: E402
 from sct_rootlets.models.install import install  # noqa: E402
 from sct_rootlets.models.model import load_model  # noqa: E402
 from sct_rootlets.nnunet.dataset import NAME, dataset_json  # noqa: E402
 from sct_rootlets.nnunet.release import TRAINER, export  # noqa: E402
 from sct_rootlets.nnunet.train import results_folder  # noqa: E402
+from sct_rootlets.sidecar import sha256_of  # noqa: E402
 
 SOURCES = "case\tside\tcontrast\tlevels\na\ttrain\tT2w\t3 4\nb\ttrain\tINV1\t4 5\nc\ttest\tUNIT1\t2 3\n"
 
@@ -131,3 +131,26 @@ def test_a_damaged_checkpoint_leaves_no_file(finished, tmp_path):
     with pytest.raises(ModelError, match="is damaged"):
         export(broken, tmp_path / "out" / "ours.zip")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_release_that_was_edited_is_kept(finished, tmp_path, capsys):
+    from sct_rootlets.cli.main import main
+
+    command = ["train", "-ofolder", str(finished), "-export", str(tmp_path / "ours.zip"), "-v", "0"]
+    assert main(command) == 0
+    first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert main(command) == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+    assert main([*command, "-version", "2.0"]) == 0  # both files are as they were written
+    assert json.loads((tmp_path / "ours.json").read_text())["ours"]["version"] == "2.0"
+    edits = {"ours.json": first["ours.json"].replace(b"1.0", b"1.1"), "ours.zip": b"mine"}
+    for name, content in edits.items():
+        assert main([*command, "-overwrite", "1"]) == 0
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+        (tmp_path / name).write_bytes(content)
+        assert main(command) == 1
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert f"{tmp_path / name}" in error
+        assert "replace it (-overwrite 1) or write to another name (-export)" in error
+        assert (tmp_path / name).read_bytes() == content
