@@ -142,6 +142,7 @@ def test_files_hold_what_the_tables_hold(subject, tmp_path):
     assert names == {path.name for path in tmp_path.iterdir()}
     assert names == {
         "sub-01_T2w_levels.csv",
+        "sub-01_T2w_levels.json",
         "sub-01_T2w_correspondence.csv",
         "sub-01_T2w_levels.png",
         "sub-01_T2w_label-rootlets_dseg_pmj_distance.csv",
