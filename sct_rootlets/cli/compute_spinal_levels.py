@@ -201,10 +201,20 @@ def _check_outputs(arguments: argparse.Namespace, inputs: list[Path]) -> None:
     if arguments.i is not None:
         segmented += ["cord"] if arguments.s is None and "cord" not in wanted else []
         segmented += ["rootlets"] if arguments.rootlets is None else []
-    names = level_files(prefix, kinds, segmented, bool(arguments.figure), arguments.published_csv or False)
+    names = level_files(prefix, kinds, segmented, False, arguments.published_csv or False)
+    if arguments.figure and _has_others(Path(arguments.ofolder), prefix, names):
+        names = level_files(prefix, kinds, segmented, True, arguments.published_csv or False)  # takes Matplotlib's second
     names += [f"{prefix}_{LABEL_ENDINGS[step]}.{ending}" for step in sorted(wanted) for ending in ("nii.gz", "json")]
     guard = level_guard(prefix, inputs, bool(arguments.overwrite))
     guard.check([Path(arguments.ofolder) / name for name in names])
+
+
+def _has_others(folder: Path, prefix: str, names: list[str]) -> bool:
+    """Whether a folder has other files that begin with a prefix."""
+    try:
+        return any(path.name.startswith(f"{prefix}_") and path.name not in names for path in folder.iterdir())
+    except OSError:
+        return False
 
 
 def _sct_input(arguments: argparse.Namespace, step: str) -> str | None:

@@ -56,9 +56,9 @@ def process_scan(job: Job, settings: CohortSettings, provenance: dict[str, Any],
     earlier_digests = {} if earlier is None else earlier.digests
     with staged_outputs(job.folder, keep=inputs.values()) as stage:
         paths = save_levels(subject, stage, prefix=job.stem)
-        _check_corrections(job, earlier, [job.folder / path.name for path in paths])
         if job.inputs(earlier) != inputs or job.fingerprint(inputs, provenance) != fingerprint:
             raise DatasetError("its image or labels were changed while it was being done; run again")
+        _check_corrections(job, earlier, [job.folder / path.name for path in paths])
         record = Record(
             fingerprint=fingerprint,
             finished=False,

@@ -134,6 +134,22 @@ def test_a_file_that_was_corrected_by_hand_counts_before_all(bids, out, unseen):
     assert "T1" in set(pd.read_csv(corrected.with_name("sub-01_T2w_levels.csv")).name)
 
 
+def test_an_edited_output_that_is_no_input_is_never_replaced(bids, out, unseen):
+    go(bids, out)
+    table = out / "sub-01" / "anat" / "sub-01_T2w_levels.csv"
+    table.write_text("mine")
+    assert go(bids, out).n_skipped == 3
+    before = state(out / "sub-01" / "anat")
+    result = go(bids, out, CohortSettings(method="extent"))
+    assert list(result.failed) == ["sub-01_T2w"]
+    assert f"{table} was not written by this command, or was edited since" in result.failed["sub-01_T2w"]
+    assert result.failed["sub-01_T2w"].endswith("move it away and run again")
+    assert state(out / "sub-01" / "anat") == before
+    table.unlink()
+    assert go(bids, out, CohortSettings(method="extent")).n_done == 1
+    assert "C5" in set(pd.read_csv(table).name)
+
+
 def test_a_correction_that_is_saved_while_the_scan_is_being_done_is_kept(bids, out, unseen, monkeypatch):
     go(bids, out)
     corrected = out / "sub-01" / "anat" / "sub-01_T2w_label-rootlets_dseg.nii.gz"

@@ -121,10 +121,9 @@ def test_the_ways_out_are_those_of_the_command(tmp_path):
 
 def test_two_images_of_one_output(tmp_path):
     one, two = tmp_path / "t2.nii", tmp_path / "t2.nii.gz"
+    there = tmp_path / ".." / tmp_path.name / "t2_seg.nii.gz"
     with pytest.raises(ImageError, match=r"t2\.nii and .*t2\.nii\.gz would both write .*t2_seg\.nii\.gz"):
-        check_different(
-            [(one, tmp_path / "t2_seg.nii.gz"), (two, tmp_path / "." / ".." / tmp_path.name / "t2_seg.nii.gz")]
-        )
+        check_different([(one, tmp_path / "t2_seg.nii.gz"), (two, there)])
     check_different([(one, tmp_path / "a"), (two, tmp_path / "b")])
 
 
