@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import add_misc, add_version, command_parser
 from sct_rootlets.cli.run import run, say
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ def get_parser() -> argparse.ArgumentParser:
     _add_data(parser.add_argument_group("OPTIONAL: DATA"))
     _add_training(parser.add_argument_group("OPTIONAL: TRAINING"))
     release = parser.add_argument_group("OPTIONAL: WITH -export")
+    add_version(release, "1.0", "version of the model (default: 1.0)")
     for name, text in (
-        ("version", "version of the model (default: 1.0)"),
         ("licence", "licence of the weights"),
         ("citation", "what to cite"),
         ("url", "where the file will be published"),
     ):
-        release.add_argument(f"-{name}", default="1.0" if name == "version" else "", metavar="<text>", help=text)
+        release.add_argument(f"-{name}", default="", metavar="<text>", help=text)
     add_misc(parser)
     return parser
 

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.cli.deepseg import add_own_options, modern_spelling, piece_size
-from sct_rootlets.cli.parsers import page_options
+from sct_rootlets.cli.parsers import add_version, page_options, refuse_shortened
 from sct_rootlets.cli.run import say
 from sct_rootlets.errors import LinkError, SctRootletsError
 from sct_rootlets.models.files import REQUIRED_FILES
@@ -122,7 +122,10 @@ def task_parser(script: ModuleType, task: str) -> ArgumentParser:
     """Return SCT's own parser of a task, with our options added."""
     parser: ArgumentParser = script.get_parser(task)
     parser.prog = f"sct_deepseg {task}"  # SCT puts the examples of the help into it
-    add_own_options(parser.add_argument_group("\nSCT_ROOTLETS"))
+    ours = parser.add_argument_group("\nSCT_ROOTLETS")
+    add_own_options(ours)
+    add_version(ours)
+    parser._get_option_tuples = functools.partial(refuse_shortened, parser)  # type: ignore[method-assign]
     return parser
 
 
