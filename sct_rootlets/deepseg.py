@@ -470,7 +470,7 @@ def _segment(segmenter: Segmenter, inputs: Inputs, settings: SegmentationSetting
 
     image = inputs.image
     assert image is not None
-    notes: list[str] = []
+    notes = [] if segmenter.weights is None else list(segmenter.weights.notes)
     thickness = max(image.spacing)
     if thickness > MAX_SLICE_THICKNESS_MM:
         notes.append(f"voxels of {thickness:.3g} mm do not show single rootlets: levels are unreliable")

@@ -21,7 +21,6 @@ from sct_rootlets.cli.deepseg import add_own_options, modern_spelling, piece_siz
 from sct_rootlets.cli.parsers import add_version, page_options, refuse_shortened
 from sct_rootlets.cli.run import say
 from sct_rootlets.errors import LinkError, SctRootletsError
-from sct_rootlets.models.files import REQUIRED_FILES
 from sct_rootlets.models.installed import RECORD_FILE
 from sct_rootlets.plugin import register
 from sct_rootlets.segmentation.tasks import TASKS
@@ -98,7 +97,7 @@ def divert_main(models: ModuleType, warn: Callable[[Exception], None]) -> None:
 
 def check_folder(task: str) -> None:
     """Exit if the model folder for SCT is incomplete: SCT would delete it, and try to download another one."""
-    names = (RECORD_FILE, *(f"*/{pattern}" for pattern in REQUIRED_FILES))
+    names = (RECORD_FILE, "*/plans.json", "*/dataset.json", "*/fold_*/checkpoint_final.pth")
     missing = [name for name in names if not any(register.NNUNET_FOLDER.glob(name))]
     if missing:
         sys.exit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sct_rootlets.errors import ModelError
 from sct_rootlets.models.installed import installed_names
 from sct_rootlets.models.manifest import BUNDLED_FOLDER, read_manifest
 from sct_rootlets.sct import installation
@@ -54,7 +55,7 @@ def _weights() -> str:
         manifest = read_manifest()
         megabytes = manifest["bytes"] / 1e6
         bundled = f"{manifest['name']} {manifest['version']}, bundled, {megabytes:.1f} MB in {BUNDLED_FOLDER}"
-    except (OSError, ValueError, KeyError):
+    except ModelError:
         return f"those in {BUNDLED_FOLDER} are damaged; install sct_rootlets again"
     try:
         installed = installed_names()
