@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sct_rootlets.errors import ImageError, SctRootletsError
-from sct_rootlets.image import Volume, VolumeLike
+from sct_rootlets.image import Volume, VolumeLike, check_same_grid
 from sct_rootlets.levels import Levels
+from sct_rootlets.models.store import find_model
 from sct_rootlets.models.weights import Weights
-from sct_rootlets.nifti import header_notes
+from sct_rootlets.nifti import header_notes, look_at_header
 from sct_rootlets.segmentation.tasks import TASKS, Task
 from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import Inputs, SubjectLevels, levels_from_labels
@@ -311,8 +312,9 @@ def register_image(
         raise ImageError("without an image, cord and rootlets cannot be segmented: give them, or the image")
     if "discs" in kinds and discs is None:
         raise ImageError(f"landmarks {landmarks!r} need disc labels")
+    folder = template if isinstance(template, TemplateFolder) else None if template is None else find_template(template)
     inputs = Inputs.load(image=image, cord=cord, rootlets=rootlets, discs=discs)
-    folder = template if isinstance(template, TemplateFolder) else find_template(template)
+    folder = folder or find_template()
     read_template_cord(folder, kinds)  # a template that cannot be used is reported before minutes of segmentation
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
     missing = [name for name in missing if name == "cord" or name in kinds]
@@ -378,8 +380,11 @@ def segment_files(
     Raises
     ------
     SctRootletsError
-        After all images, if some failed; with a single image, its own error.
+        Before anything is computed, if there is no such model or file, or a file is no NIfTI image; after all images,
+        if some failed; with a single image, its own error.
     """
+    find_model(settings.model)
+    _check_images(images, discs)
     segmenter = load_networks(settings)
     failed: list[str] = []
     for path in _progress(images, verbosity):
@@ -392,6 +397,22 @@ def segment_files(
     if failed:
         reasons = "\n  ".join(failed)
         raise SctRootletsError(f"{len(failed)} of {len(images)} images could not be segmented:\n  {reasons}")
+
+
+def _check_images(images: Sequence[Path], discs: VolumeLike | None) -> None:
+    """Raise an `ImageError` if a file cannot be opened, or disc labels lie on another grid than their image."""
+    failed = []
+    for path in images:
+        try:
+            grid = look_at_header(path)
+            if discs is not None:
+                check_same_grid(grid, look_at_header(discs))
+        except SctRootletsError as error:
+            if len(images) == 1:
+                raise
+            failed.append(str(error))
+    if failed:
+        raise ImageError(f"nothing was segmented, as {len(failed)} of {len(images)} images fail: {'; '.join(failed)}")
 
 
 def _progress(images: Sequence[Path], verbosity: int) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, command_parser
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.run import check_paths, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.subject import SubjectLevels
@@ -136,6 +136,8 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("give -ldisc or -vertfile, not both")
         if arguments.i is None and arguments.rootlets is None and not (arguments.ldisc or arguments.vertfile):
             parser.error("give -rootlets, -ldisc, or both")
+        given = (arguments.i, arguments.s, arguments.rootlets, arguments.ldisc, arguments.vertfile, arguments.pmj)
+        check_paths(*given, arguments.centerline)
         if arguments.run_sct:
             if arguments.i is None:
                 parser.error("-run-sct works on the scan: give it with -i")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, command_parser, page_options, positive
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.run import check_paths, run, say
 from sct_rootlets.segmentation.tasks import TASKS, Task
 
 EXAMPLES = """\
@@ -146,6 +146,7 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         parser.error("-o names the output of one image; leave it out, and each output lies beside its image")
     if arguments.ldisc is not None and len(arguments.i) > 1:
         parser.error("-ldisc holds the discs of one image; run the images one by one")
+    check_paths(*arguments.i, arguments.ldisc)
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings, segment_files
 
     settings = SegmentationSettings(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_qc, command_parser
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.run import check_paths, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
@@ -99,6 +99,8 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(f"-landmarks {arguments.landmarks} needs disc labels: give them with -ldisc")
         if arguments.engine == "sct" and arguments.landmarks == "both":
             parser.error("-engine sct takes rootlets or discs, not both")
+        given = (arguments.i, arguments.s, arguments.rootlets, arguments.ldisc)
+        check_paths(*given, *arguments.apply)
         from sct_rootlets.deepseg import SegmentationSettings, register_image
         from sct_rootlets.output.registration import load_images_to_warp, save_registration
 

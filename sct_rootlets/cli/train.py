@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.cli.parsers import add_misc, add_version, command_parser
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.run import check_paths, run, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,6 +135,7 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("-start takes the plan of its model: leave out -like")
         if (arguments.model or arguments.no_invert) and not arguments.bootstrap:
             parser.error("-model and -no-invert go with -bootstrap (-start names the model to start from)")
+        check_paths(*(arguments.i or ()), *arguments.labels, arguments.splits)
         if arguments.export:
             _export(arguments)
         elif arguments.bootstrap:

@@ -38,6 +38,7 @@ def load_segmenter(
     ModelError
         If there is no such model, its files are not as they should be, or the device is not available.
     """
+    chosen = find_model(model)
     torch = import_torch()
     from sct_rootlets.models.model import check_input, load_model
     from sct_rootlets.segmentation.segment import Segmenter
@@ -46,7 +47,6 @@ def load_segmenter(
     if not available.get(device, False):
         raise ModelError(f"the device {device} is not available here; use -device cpu")
     rootlet_model = None
-    chosen = find_model(model)
     if not chosen.is_bundled:
         expected = {name: chosen.files[name] for name in read_paths(chosen.files)}
         rootlet_model = load_model(chosen.folder, device, expected)
