@@ -95,11 +95,14 @@ class SegmentedImage:
         Label maps, in the order of the task's outputs.
     text : str
         Report for the terminal: what was found, and where it was written.
+    subject : SubjectLevels, optional
+        The levels, where a page of quality control was asked for.
     """
 
     image: Path
     outputs: list[Path]
     text: str
+    subject: SubjectLevels | None = None
 
 
 def segment_rootlets(
@@ -450,20 +453,22 @@ def _segment_file(
     sidecars = [label_map_sidecar(output, image, segmentation, model, shown) for output in task.outputs]
     save_label_maps(targets, task.outputs, maps, image, sidecars)
     lines = [f"{image.name}:", *describe(segmentation), "written:", *(f"  {target}" for target in targets)]
+    if output is not None and output.suffix == ".nii":
+        lines.append(f"note: label maps are written compressed: {targets[0].name} and not {output.name}")
+    subject = None
     if page is not None:
-        lines.append(f"  {_add_to_page(inputs, segmentation, page)}")
-    return SegmentedImage(path, targets, "\n".join(lines))
+        from sct_rootlets.segmentation.subject import subject_of_segmentation
+
+        subject = subject_of_segmentation(image, segmentation, inputs.disc_points())
+        lines.append(f"  {_add_to_page(image, subject, page)}")
+    return SegmentedImage(path, targets, "\n".join(lines), subject)
 
 
-def _add_to_page(inputs: Inputs, segmentation: Segmentation, page: PageOptions) -> Path:
+def _add_to_page(image: Volume, subject: SubjectLevels, page: PageOptions) -> Path:
     from sct_rootlets.output.page import add_levels
     from sct_rootlets.report.page.entry import About
-    from sct_rootlets.segmentation.subject import subject_of_segmentation
 
-    image = inputs.image
-    assert image is not None
     about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset)
-    subject = subject_of_segmentation(image, segmentation, inputs.disc_points())
     return add_levels(page.folder, subject, about)
 
 

@@ -137,10 +137,10 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.i is None and arguments.rootlets is None and not (arguments.ldisc or arguments.vertfile):
             parser.error("give -rootlets, -ldisc, or both")
         given = (arguments.i, arguments.s, arguments.rootlets, arguments.ldisc, arguments.vertfile, arguments.pmj)
+        if arguments.run_sct and arguments.i is None:
+            parser.error("-run-sct works on the scan: give it with -i")
         check_paths(*given, arguments.centerline)
         if arguments.run_sct:
-            if arguments.i is None:
-                parser.error("-run-sct works on the scan: give it with -i")
             _run_sct(arguments)
         if arguments.published_csv and arguments.pmj is None:
             parser.error("-published-csv needs -pmj: its columns are distances from the PMJ")

@@ -70,7 +70,7 @@ def _check_network(arguments: dict[str, Any], dimensions: int) -> None:
     blocks = {key: arguments[key] for key in _BLOCKS if key in arguments}
     if not blocks:
         raise KeyError(_BLOCKS[0])
-    n_blocks = [_per_stage(key, value, stages, MAX_CONVOLUTIONS) for key, value in blocks.items()][0]
+    n_blocks = next(_per_stage(key, value, stages, MAX_CONVOLUTIONS) for key, value in blocks.items())
     _per_stage("n_conv_per_stage_decoder", arguments["n_conv_per_stage_decoder"], stages - 1, MAX_CONVOLUTIONS)
     kernels = _per_axis("kernel_sizes", arguments["kernel_sizes"], stages, dimensions, MAX_KERNEL)
     _per_axis("strides", arguments["strides"], stages, dimensions, MAX_STRIDE)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 from sct_rootlets.errors import ModelError
 from sct_rootlets.models.installed import installed_names
 from sct_rootlets.models.manifest import BUNDLED_FOLDER, read_manifest
 from sct_rootlets.sct import installation
 from sct_rootlets.sct.installation import SHARED_COMMAND, Environment, Toolbox
 from sct_rootlets.sct.link import PTH_FILE, ask_toolbox
+from sct_rootlets.sidecar import version
 
 
 def status(environment: Environment, toolbox: Toolbox) -> list[str]:
@@ -46,6 +49,22 @@ def status(environment: Environment, toolbox: Toolbox) -> list[str]:
         f"{shared}: {owner}",
         f"weights: {_weights()}",
         *installation.nnunet_notes(),
+    ]
+
+
+def status_without_toolbox(reason: str) -> list[str]:
+    """Report which models there are where no Spinal Cord Toolbox runs, and why none does.
+
+    Parameters
+    ----------
+    reason : str
+        What looking for it gave.
+    """
+    return [
+        f"sct_rootlets {version()} in {sys.prefix}",
+        f"Spinal Cord Toolbox: not linked ({reason})",
+        "tasks: none in SCT; the commands of sct_rootlets work without it",
+        f"weights: {_weights()}",
     ]
 
 

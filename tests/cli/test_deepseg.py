@@ -181,3 +181,45 @@ def test_pieces_are_removed_by_size():
     assert (filter_components(labels, spacing, False, (3, "vox")) == 2).sum() == 6
     assert (filter_components(labels, spacing, False, (2, "mm3")) == 3).sum() == 0
     np.testing.assert_array_equal(filter_components(labels, spacing, False, None), labels)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["-thr", "0.5"], "-thr of SCT does not go with rootlets: the outputs are labels, not probabilities"),
+     (["-fill-holes", "1"], "-fill-holes of SCT does not go with rootlets"),
+     (["-ofolder", "x"], "-ofolder of SCT does not go with rootlets: name the output with -o <folder>/<name>.nii.gz")],
+)  # fmt: skip
+def test_options_of_sct_that_make_no_sense_exit_2(options, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["rootlets", "-i", "t2.nii.gz", *options])
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_names_and_options_that_lab_scripts_hold(image, tmp_path, capsys):
+    """One run with all of them writes what the task of today writes, and says what has become of each."""
+    output = tmp_path / "out.nii"
+    old = ["-task", "seg_spinal_rootlets_t2w", "-i", str(image), "-c", "t2", "-qc-plane", "Axial", "-o", str(output)]
+    assert main(old) == 0
+    streams = capsys.readouterr()
+    assert "note: the task seg_spinal_rootlets_t2w is called rootlets since SCT 7.0" in streams.err
+    assert "note: -c of SCT is ignored: the networks take any contrast" in streams.out
+    assert "note: -qc-plane of SCT is ignored" in streams.out
+    assert "note: label maps are written compressed: out.nii.gz and not out.nii" in streams.out
+    assert main(["rootlets", "-i", str(image), "-v", "0"]) == 0
+    assert (tmp_path / "out.nii.gz").read_bytes() == (tmp_path / "t2_rootlets.nii.gz").read_bytes()
+
+
+@pytest.mark.parametrize("spelling", [["rootlets_t2"], ["-task", "rootlets_t2"], ["-task=seg_spinal_rootlets_t2w"]])
+def test_old_names_of_the_task(spelling, capsys, tmp_path):
+    assert main([*spelling, "-i", str(tmp_path / "missing.nii.gz")]) == 1
+    error = capsys.readouterr().err
+    assert "is called rootlets since SCT 7.0" in error
+    assert "sct_deepseg rootlets: error:" in error
+
+
+@pytest.mark.parametrize("task", ["rootlets", "seg_spinal_rootlets_t2w", "spinal_levels"])
+def test_install_task_of_before_7_has_nothing_to_do(task):
+    command = [sys.executable, "-m", "sct_rootlets.cli.deepseg", "-install-task", task]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "the bundled model comes with the package: nothing to install" in done.stdout

@@ -89,7 +89,7 @@ def test_no_option_can_be_shortened(command, capsys):
     shown = {option for action in get_parser()._actions if action.help != SUPPRESS for option in action.option_strings}
     assert {"-v", "-h", "-version"} <= options
     beginnings = (
-        {option[:n] for option in options for n in range(2, len(option))} - options - {"--", "-task"}
+        {option[:n] for option in shown for n in range(2, len(option))} - options - {"--", "-task"}
     )  # -task: before SCT 7.0
     for beginning in sorted(beginnings):
         named = sorted(option for option in shown if option.startswith(beginning))
@@ -100,7 +100,7 @@ def test_no_option_can_be_shortened(command, capsys):
             assert error.endswith(f"error: {beginning} is not an option; options that begin so: {', '.join(named)}")
 
 
-@pytest.mark.parametrize("joined", ["-ofolder", "-v2", "-ilevels.nii.gz"])
+@pytest.mark.parametrize("joined", ["-overwritten", "-v2", "-ilevels.nii.gz"])
 def test_no_value_is_joined_to_its_option(joined, capsys):
     with pytest.raises(SystemExit, match="2"):
         deepseg.main(["rootlets", "-i", "t2.nii.gz", joined, "x"])
