@@ -12,10 +12,11 @@ import numpy as np
 
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.flags import Flag
-from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_segmentable
+from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_same_grid, check_segmentable
 from sct_rootlets.levels import Levels
+from sct_rootlets.models.store import find_model
 from sct_rootlets.models.weights import Weights
-from sct_rootlets.nifti import check_sides, header_notes
+from sct_rootlets.nifti import check_sides, header_notes, look_at_header
 from sct_rootlets.segmentation.tasks import CORD_SUFFIX, TASKS, Output, Task
 from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import Inputs, SubjectLevels, levels_from_labels
@@ -98,12 +99,15 @@ class SegmentedImage:
         Report for the terminal: what was found, and where it was written.
     flags : tuple of Flag
         Plausibility of the levels.
+    subject : SubjectLevels, optional
+        The levels, where a page of quality control was asked for.
     """
 
     image: Path
     outputs: list[Path]
     text: str
     flags: tuple[Flag, ...] = ()
+    subject: SubjectLevels | None = None
 
 
 def segment_rootlets(
@@ -329,9 +333,10 @@ def register_image(
         raise ImageError("without an image, cord and rootlets cannot be segmented: give them, or the image")
     if "discs" in kinds and discs is None:
         raise ImageError(f"landmarks {landmarks!r} need disc labels")
+    folder = template if isinstance(template, TemplateFolder) else None if template is None else find_template(template)
     inputs = Inputs.load(image=image, cord=cord, rootlets=rootlets, discs=discs)
     check_sides(inputs.volumes.values(), "a template has sides: the map would be guessed")
-    folder = template if isinstance(template, TemplateFolder) else find_template(template)
+    folder = folder or find_template()
     read_template_cord(folder, kinds)  # a template that cannot be used is reported before minutes of segmentation
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
     missing = [name for name in missing if name == "cord" or name in kinds]
@@ -404,9 +409,12 @@ def segment_files(
     Raises
     ------
     SctRootletsError
-        Before any image, if two images would write one file, or a file that is kept would be replaced. After all
-        images, if some failed; with a single image, its own error.
+        Before anything is computed, if there is no such model or file, a file is no NIfTI image, two images would
+        write one file, or a file that is kept would be replaced. After all images, if some failed; with a single
+        image, its own error.
     """
+    find_model(settings.model)
+    _check_images(images, discs)
     from sct_rootlets.output.ownership import check_different
     from sct_rootlets.output.segmentation import label_map_files, label_map_guard, output_paths
 
@@ -428,7 +436,7 @@ def segment_files(
     segmenter = load_networks(settings)
     failed: list[str] = []
     for path in _progress(images, verbosity):
-        job = _Job(path, task, written, targets[path], guard, discs, cord)
+        job = _Job(path, task, written, targets[path], guard, discs, cord, output)
         try:
             yield _segment_file(segmenter, job, settings, clean_up or CleanUp(), page)
         except SctRootletsError as error:
@@ -438,6 +446,22 @@ def segment_files(
     if failed:
         reasons = "\n  ".join(failed)
         raise SctRootletsError(f"{len(failed)} of {len(images)} images could not be segmented:\n  {reasons}")
+
+
+def _check_images(images: Sequence[Path], discs: VolumeLike | None) -> None:
+    """Raise an `ImageError` if a file cannot be opened, or disc labels lie on another grid than their image."""
+    failed = []
+    for path in images:
+        try:
+            grid = look_at_header(path)
+            if discs is not None:
+                check_same_grid(grid, look_at_header(discs))
+        except SctRootletsError as error:
+            if len(images) == 1:
+                raise
+            failed.append(str(error))
+    if failed:
+        raise ImageError(f"nothing was segmented, as {len(failed)} of {len(images)} images fail: {'; '.join(failed)}")
 
 
 def _progress(images: Sequence[Path], verbosity: int) -> Any:
@@ -459,6 +483,7 @@ class _Job:
     guard: Guard
     discs: Path | None
     cord: Path | None
+    output: Path | None
 
 
 def _segment_file(
@@ -492,7 +517,9 @@ def _segment_file(
     if page is not None:
         about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset)
         lines.append(f"  {add_levels(page.folder, subject, about)}")
-    return SegmentedImage(job.path, job.targets, "\n".join(lines), subject.flags)
+    if job.output is not None and job.output.suffix == ".nii":
+        lines.append(f"note: label maps are written compressed: {job.targets[0].name} and not {job.output.name}")
+    return SegmentedImage(job.path, job.targets, "\n".join(lines), subject.flags, subject)
 
 
 def _check_image(inputs: Inputs, task: Task | None = None) -> None:
@@ -543,7 +570,7 @@ def _segment(
 
     image = inputs.image
     assert image is not None
-    notes = inputs.header_notes
+    notes = [*inputs.header_notes, *(() if segmenter.weights is None else segmenter.weights.notes)]
     thickness = max(image.spacing)
     if thickness > MAX_SLICE_THICKNESS_MM:
         notes.append(f"voxels of {thickness:.3g} mm do not show single rootlets: levels are unreliable")

@@ -42,7 +42,7 @@ from sct_rootlets.image import (
 )
 from sct_rootlets.label_kinds import check_cord_mask, check_disc_points, check_rootlet_map, check_vertebral_map
 from sct_rootlets.levels import Kind, Level, Levels
-from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume
+from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume, look_at_header
 from sct_rootlets.sidecar import read_name_sources
 from sct_rootlets.spinal import DISTANCE_MM, METHODS, Method, check_beside_cord_mask, redefine_levels, spinal_levels
 from sct_rootlets.vertebral import (
@@ -308,13 +308,20 @@ class Inputs:
         """
         if sources.get("discs") is not None and sources.get("vertebrae") is not None:
             raise ValueError("give discs or vertebrae, not both")
-        inputs = cls(**{name: load_volume(source) for name, source in sources.items() if source is not None})
+        given = {name: source for name, source in sources.items() if source is not None}
+        cls._check_headers(given)  # of all files, before the values of the first one are read
+        inputs = cls(**{name: load_volume(source) for name, source in given.items()})
+        inputs.check_kinds()
+        return inputs
+
+    @classmethod
+    def _check_headers(cls, given: dict[str, VolumeLike]) -> None:
+        """Raise an `ImageError` if a file cannot be read, or lies on another grid."""
+        inputs = cls(**{name: look_at_header(source) for name, source in given.items()})
         reference = inputs.cord or inputs.image
         for volume in inputs.volumes.values():
             if reference is not None and volume is not reference:
                 check_same_grid(reference, volume)
-        inputs.check_kinds()
-        return inputs
 
     @property
     def volumes(self) -> dict[str, Volume]:

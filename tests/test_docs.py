@@ -22,7 +22,7 @@ PAGES = [
 ]
 OURS = ("sct_rootlets", "sct_deepseg", "sct_compute_spinal_levels")
 #: Tasks in the docs that SCT's own sct_deepseg runs.
-TASKS_OF_SCT = ("spinalcord", "spine", "rootlets_synthetic")
+TASKS_OF_SCT = ("spinalcord", "spine")
 #: Shell words that may precede a command.
 KEYWORDS = ("do", "then", "else", "if", "while", "!")
 #: Folders of this repository; the docs name files in them.

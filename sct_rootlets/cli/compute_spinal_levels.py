@@ -17,7 +17,7 @@ from sct_rootlets.cli.parsers import (
     command_parser,
     strict_status,
 )
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.run import check_paths, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.subject import SubjectLevels
@@ -150,6 +150,8 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("give -ldisc or -vertfile, not both")
         if arguments.i is None and arguments.rootlets is None and not (arguments.ldisc or arguments.vertfile):
             parser.error("give -rootlets, -ldisc, or both")
+        given = (arguments.i, arguments.s, arguments.rootlets, arguments.ldisc, arguments.vertfile, arguments.pmj)
+        check_paths(*given, arguments.centerline)
         prefix = output_prefix(Path(arguments.i or arguments.s).name)
         check_output_names([f"{prefix}_label-{name}_dseg.nii.gz" for name in LABEL_NAMES.values()])
         if arguments.run_sct and arguments.i is None:
@@ -203,7 +205,9 @@ def _check_outputs(arguments: argparse.Namespace, inputs: list[Path]) -> None:
         segmented += ["rootlets"] if arguments.rootlets is None else []
     names = level_files(prefix, kinds, segmented, False, arguments.published_csv or False)
     if arguments.figure and _has_others(Path(arguments.ofolder), prefix, names):
-        names = level_files(prefix, kinds, segmented, True, arguments.published_csv or False)  # takes Matplotlib's second
+        names = level_files(
+            prefix, kinds, segmented, True, arguments.published_csv or False
+        )  # takes Matplotlib's second
     names += [f"{prefix}_{LABEL_ENDINGS[step]}.{ending}" for step in sorted(wanted) for ending in ("nii.gz", "json")]
     guard = level_guard(prefix, inputs, bool(arguments.overwrite))
     guard.check([Path(arguments.ofolder) / name for name in names])

@@ -6,9 +6,10 @@ import argparse
 import importlib
 import math
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.bids import check_output_file
 from sct_rootlets.cli.parsers import (
@@ -22,7 +23,7 @@ from sct_rootlets.cli.parsers import (
     strict_status,
     thread_count,
 )
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.run import check_paths, run, say
 from sct_rootlets.segmentation.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -50,6 +51,18 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument("-task-details", action="store_true", help="describe the tasks in detail and exit")
     add_misc(parser)
     return parser
+
+
+class _Refuse(argparse.Action):
+    """Say why an option of SCT is not taken."""
+
+    def __init__(self, *arguments: Any, reason: str, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.reason = reason
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        task = parser.prog.rsplit(" ", 1)[-1]
+        parser.error(f"{self.option_strings[0]} of SCT does not go with {task}: {self.reason}")
 
 
 def get_task_parser(name: str) -> argparse.ArgumentParser:
@@ -85,6 +98,10 @@ def get_task_parser(name: str) -> argparse.ArgumentParser:
     optional.add_argument("-custom-url", nargs="+", metavar="<url>",
                           help="with -install: where to take the model from: an address (http, https, file), a zip "
                           "file or a folder; of several, the next is tried where one fails")  # fmt: skip
+    for option in IGNORED:
+        optional.add_argument(option, metavar="<value>", help=argparse.SUPPRESS)
+    for option, reason in REFUSED.items():
+        optional.add_argument(option, nargs="*", action=_Refuse, reason=reason, help=argparse.SUPPRESS)
     optional.add_argument("-r", type=int, choices=(0, 1), default=1, help=argparse.SUPPRESS)
     add_misc(parser)
     return parser
@@ -105,6 +122,27 @@ def add_own_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-threads", type=thread_count, metavar="<n>", help="of the CPU (default: as torch chooses)")
 
 
+#: Names that tasks had before SCT 7.0, or in its release candidates, by what they are called today.
+OLD_NAMES = {
+    "seg_spinal_rootlets_t2w": "rootlets",
+    "rootlets_t2": "rootlets",
+    "seg_sc_contrast_agnostic": "spinalcord",  # of SCT alone
+}
+#: Options of SCT's sct_deepseg that make no sense for maps of labels, or for these networks; each with the reason.
+REFUSED = {
+    "-thr": "the outputs are labels, not probabilities: there is nothing to threshold",
+    "-fill-holes": "it is for one binary mask",
+    "-single-fold": "choose a model of one fold with -model",
+    "-ofolder": "name the output with -o <folder>/<name>.nii.gz",
+}
+#: Options of SCT that change nothing here; each with the reason.
+IGNORED = {
+    "-c": "the networks take any contrast",
+    "-qc-plane": "the page of -qc shows the cord in several planes",
+    "-qc-seg": "the page of -qc shows the whole image",
+}
+
+
 def piece_size(text: str) -> tuple[float, str]:
     """Parse a size with its unit: ``1mm3``, ``5vox``; without a unit, voxels."""
     unit = "mm3" if text.endswith("mm3") else "vox"
@@ -118,14 +156,28 @@ def piece_size(text: str) -> tuple[float, str]:
 
 
 def modern_spelling(argv: Sequence[str]) -> list[str]:
-    """Put the task first: ``-task NAME -i ...``, as before SCT 7.0, becomes ``NAME -i ...``."""
+    """Write arguments as since SCT 7.0: the task first, by the name that it has today.
+
+    ``-task NAME -i ...`` becomes ``NAME -i ...``, and ``-install-task NAME`` becomes ``NAME -install``.
+    """
     arguments: list[str] = []
     for word in argv:
-        arguments += word.split("=", 1) if word.startswith("-task=") else [word]
-    if "-task" in arguments[:-1]:
-        at = arguments.index("-task")
-        arguments = [arguments[at + 1], *arguments[:at], *arguments[at + 2 :]]
+        arguments += word.split("=", 1) if word.startswith(("-task=", "-install-task=")) else [word]
+    for option, more in (("-task", []), ("-install-task", ["-install"])):
+        if option in arguments[:-1]:
+            at = arguments.index(option)
+            arguments = [arguments[at + 1], *more, *arguments[:at], *arguments[at + 2 :]]
+    if arguments:
+        arguments[0] = OLD_NAMES.get(arguments[0], arguments[0])
     return arguments
+
+
+def name_note(argv: Sequence[str]) -> str | None:
+    """Say what an old name of a task is today; None if the arguments hold none."""
+    old = next((name for word in argv if (name := word.rsplit("=", 1)[-1]) in OLD_NAMES), None)
+    if old is None or modern_spelling(argv)[:1] != [OLD_NAMES[old]]:
+        return None
+    return f"the task {old} is called {OLD_NAMES[old]} since SCT 7.0"
 
 
 def console() -> int:
@@ -134,13 +186,22 @@ def console() -> int:
 
     if find_spec("spinalcordtoolbox") is None:
         return main()
+    if not Path(sysconfig.get_path("purelib"), "sct_rootlets_link.pth").exists():
+        print(
+            "note: sct_rootlets is installed beside this Spinal Cord Toolbox, whose sct_deepseg has no tasks of ours "
+            "until it is linked: sct_rootlets link",
+            file=sys.stderr,
+        )
     launcher = importlib.import_module("spinalcordtoolbox.compat.launcher")
     return launcher.main()
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    argv = modern_spelling(sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    argv, note = modern_spelling(given), name_note(given)
+    if note is not None and argv[0] in TASKS:
+        print(f"note: {note}; here it is segmented by the bundled model of sct_rootlets", file=sys.stderr)
     if argv and argv[0] in TASKS:
         parser = get_task_parser(argv[0])
         task = TASKS[argv[0]]
@@ -159,6 +220,9 @@ def _without_task(parser: argparse.ArgumentParser, arguments: argparse.Namespace
 def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Namespace) -> int:
     if arguments.custom_url and not arguments.install:
         parser.error("-custom-url goes with -install")
+    for option, reason in IGNORED.items():
+        if getattr(arguments, option[1:].replace("-", "_")) is not None and arguments.v:
+            say(f"note: {option} of SCT is ignored: {reason}")
     if arguments.install:
         from sct_rootlets.cli.models import install
 
@@ -175,6 +239,7 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         check_output_file(arguments.o, [output.suffix for output in task.outputs if len(task.outputs) > 1] or [""])
     if arguments.s is not None and len(arguments.i) > 1:
         parser.error("-s holds the cord of one image; run the images one by one")
+    check_paths(*arguments.i, arguments.ldisc, arguments.s)
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings, segment_files
 
     settings = SegmentationSettings(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.cli.parsers import add_misc, add_overwrite, command_parser
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.run import check_paths, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.evaluation.study import Study
@@ -93,6 +93,8 @@ def main(argv: list[str] | None = None) -> int:
 
     def command(arguments: argparse.Namespace) -> None:
         _check_usage(parser, arguments)
+        lists = (getattr(arguments, name) or () for name in ("i", "i2", "ref", "raters", "tables", "s", "pmj"))
+        check_paths(*(path for paths in lists for path in paths), arguments.contrasts)
         from sct_rootlets.output.evaluation import evaluation_files, evaluation_guard, save_evaluation
 
         inputs = _input_files(arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 
@@ -27,12 +28,8 @@ ACTIONS = (
 )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run an action and return its exit status."""
-    argv = sys.argv[1:] if argv is None else argv
-    for name, module, _ in ACTIONS:
-        if argv[:1] == [name]:
-            return importlib.import_module(module).main(argv[1:])
+def get_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command without an action's arguments."""
     actions = "\n".join(f"  {name:<10}{text}" for name, _, text in ACTIONS)
     parser = command_parser(
         "sct_rootlets",
@@ -40,13 +37,17 @@ def main(argv: list[str] | None = None) -> int:
         "  sct_rootlets demo\n  sct_rootlets demo -h",
     )
     parser.add_argument("action", choices=[name for name, _, _ in ACTIONS], help="what to do")
-    add_misc(parser).add_argument("-version", action="store_true", help="show the version and exit")
-    if argv[:1] == ["-version"]:
-        from sct_rootlets.sidecar import version
+    add_misc(parser)
+    return parser
 
-        print(version())
-        return 0
-    parser.parse_args(argv)
+
+def main(argv: list[str] | None = None) -> int:
+    """Run an action and return its exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    for name, module, _ in ACTIONS:
+        if argv[:1] == [name]:
+            return importlib.import_module(module).main(argv[1:])
+    get_parser().parse_args(argv)
     return 0
 
 

@@ -112,6 +112,8 @@ def install(name: str | None, sources: Sequence[str] = (), force: bool = False, 
         say("the bundled model comes with the package: nothing to install (-model names another one)")
     elif progress:
         say(f"{name} {weights.version} {'was installed' if new else 'is installed already'}: {weights.folder}")
+        for note in weights.notes:
+            say(f"note: {note}")
         say(f"use it with: sct_deepseg rootlets_cord -i <image> -model {name}")
     return name
 

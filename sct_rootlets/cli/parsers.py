@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,85 @@ MODEL_HELP = (
 )
 
 
+class CommandParser(argparse.ArgumentParser):
+    """A parser that takes options only as they are spelt in the help.
+
+    `argparse` has two shorter spellings for options with one dash, which ``allow_abbrev=False`` does not switch off:
+    ``-l`` for ``-ldisc``, and ``-ofolder x`` for ``-o folder x``.
+    """
+
+    def _get_option_tuples(self, option_string: str) -> list[tuple[argparse.Action, str, str | None]]:
+        return refuse_shortened(self, option_string)
+
+
+def refuse_shortened(parser: argparse.ArgumentParser, word: str) -> list[tuple[argparse.Action, str, str | None]]:
+    """Find no option for a word that is none; called by `argparse` in place of its search for abbreviations.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        A word that begins one of its options is bad usage.
+    word : str
+        Begins with a dash, and is no option.
+
+    Returns
+    -------
+    list
+        Empty.
+    """
+    begun = word.split("=", 1)[0]
+    candidates = sorted(
+        option
+        for option, action in parser._option_string_actions.items()
+        if option.startswith(begun) and action.help is not argparse.SUPPRESS
+    )
+    if candidates and set(begun) != {"-"}:
+        parser.error(f"{begun} is not an option; options that begin so: {', '.join(candidates)}")
+    return []
+
+
+class _ShowVersion(argparse.Action):
+    """Print the version of the package and exit; with a value, which only ``train`` takes, keep the value."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if isinstance(values, str):
+            setattr(namespace, self.dest, values)
+            return
+        from sct_rootlets.sidecar import version
+
+        print(version())
+        parser.exit()
+
+
+def add_version(group: argparse._ArgumentGroup, default: str | None = None, text: str = "") -> None:
+    """Add ``-version``, which prints the version of the package.
+
+    Parameters
+    ----------
+    group : argument group
+    default, text : str, optional
+        With them the option also takes a value, which is stored: its default, and what it is.
+    """
+    shown = "show the version of sct_rootlets and exit"
+    if default is None:
+        group.add_argument("-version", nargs=0, action=_ShowVersion, default=argparse.SUPPRESS, help=shown)
+    else:
+        group.add_argument(
+            "-version",
+            nargs="?",
+            action=_ShowVersion,
+            default=default,
+            metavar="<text>",
+            help=f"{text}; without a text: {shown}",
+        )
+
+
 def command_parser(prog: str, description: str, examples: str) -> argparse.ArgumentParser:
     """Build a parser in the manner of the Spinal Cord Toolbox, without arguments yet.
 
@@ -32,7 +112,7 @@ def command_parser(prog: str, description: str, examples: str) -> argparse.Argum
     examples : str
         Command lines, shown unchanged at the end of the help.
     """
-    return argparse.ArgumentParser(
+    return CommandParser(
         prog=prog,
         description=description,
         epilog=f"examples:\n{examples}",
@@ -54,7 +134,7 @@ def toolbox_parser(action: str, description: str) -> argparse.ArgumentParser:
 
 
 def add_misc(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Add the group of arguments that every command has, ``-v`` and ``-h``, and return it."""
+    """Add the group of arguments that every command has, ``-v``, ``-version`` and ``-h``, and return it."""
     misc = parser.add_argument_group("MISC")
     misc.add_argument(
         "-v",
@@ -64,6 +144,8 @@ def add_misc(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         metavar="<0|1|2>",
         help="what is printed: 0 errors, 1 results and notes, 2 also where an error came from (default: 1)",
     )
+    if "-version" not in parser._option_string_actions:
+        add_version(misc)
     misc.add_argument("-h", "--help", action="help", help="show this help and exit")
     return misc
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import LABEL_ENDINGS, SEGMENTED_KINDS, check_output_names, output_prefix
 from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_overwrite, add_qc, command_parser
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.run import check_paths, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
@@ -101,6 +101,8 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(f"-landmarks {arguments.landmarks} needs disc labels: give them with -ldisc")
         if arguments.engine == "sct" and arguments.landmarks == "both":
             parser.error("-engine sct takes rootlets or discs, not both")
+        given = (arguments.i, arguments.s, arguments.rootlets, arguments.ldisc)
+        check_paths(*given, *arguments.apply)
         prefix = output_prefix(Path(arguments.i).name)
         check_output_names([f"{prefix}_{LABEL_ENDINGS[kind]}.nii.gz" for kind in SEGMENTED_KINDS])
         from sct_rootlets.deepseg import SegmentationSettings, register_image

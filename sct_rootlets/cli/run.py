@@ -29,6 +29,20 @@ def say(*lines: str) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 (open until the process ends)
 
 
+def check_paths(*paths: str | None) -> None:
+    """Raise an `ImageError` for the first path at which there is nothing.
+
+    Only the standard library is needed, so that a mistyped path is reported before anything large is imported. Patterns
+    with ``*`` are left to those who search for files, and so are links that lead nowhere, which have a message of
+    their own.
+    """
+    from sct_rootlets.errors import ImageError
+
+    for path in paths:
+        if path is not None and not any(sign in path for sign in "*?[") and not os.path.lexists(path):
+            raise ImageError(f"{path} does not exist; check the path")
+
+
 @contextlib.contextmanager
 def _terminated_as_failed() -> Iterator[None]:
     """Let SIGTERM end the command as an error does, so that no unfinished files are left behind."""

@@ -21,9 +21,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> None:
+    from sct_rootlets.errors import LinkError
     from sct_rootlets.sct.installation import find_environment, find_toolbox
-    from sct_rootlets.sct.status import status
+    from sct_rootlets.sct.status import status, status_without_toolbox
 
-    lines = status(find_environment(), find_toolbox(arguments.sct_dir))
+    try:
+        lines = status(find_environment(), find_toolbox(arguments.sct_dir))
+    except LinkError as error:
+        if arguments.sct_dir is not None:
+            raise
+        lines = status_without_toolbox(str(error))
     if arguments.v:
         say(*lines)

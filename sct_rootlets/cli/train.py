@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import SEGMENTED_CONTRASTS
-from sct_rootlets.cli.parsers import add_misc, add_overwrite, command_parser
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.parsers import add_misc, add_overwrite, add_version, command_parser
+from sct_rootlets.cli.run import check_paths, run, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,13 +45,13 @@ def get_parser() -> argparse.ArgumentParser:
     _add_data(parser.add_argument_group("OPTIONAL: DATA"))
     _add_training(parser.add_argument_group("OPTIONAL: TRAINING"))
     release = parser.add_argument_group("OPTIONAL: WITH -export")
+    add_version(release, "1.0", "version of the model (default: 1.0)")
     for name, text in (
-        ("version", "version of the model (default: 1.0)"),
         ("licence", "licence of the weights"),
         ("citation", "what to cite"),
         ("url", "where the file will be published"),
     ):
-        release.add_argument(f"-{name}", default="1.0" if name == "version" else "", metavar="<text>", help=text)
+        release.add_argument(f"-{name}", default="", metavar="<text>", help=text)
     add_overwrite(release)
     add_misc(parser)
     return parser
@@ -149,6 +149,7 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("-model and -no-invert go with -bootstrap (-start names the model to start from)")
         if arguments.desc and (arguments.export or arguments.bootstrap):
             parser.error("-desc chooses labels to train on: it does not go with -export and -bootstrap")
+        check_paths(*(arguments.i or ()), *arguments.labels, arguments.splits)
         if arguments.export:
             _export(arguments)
         elif arguments.bootstrap:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sct_rootlets.errors import ModelError
+from sct_rootlets.models.plans import MAX_STAGES, shown
 
 _SUPPORTED_NETWORKS = ("PlainConvUNet", "ResidualEncoderUNet")
 
@@ -93,6 +94,8 @@ def read_architecture(configuration: dict[str, Any]) -> dict[str, Any]:
         return configuration["architecture"]
     strides, kernels = configuration["pool_op_kernel_sizes"], configuration["conv_kernel_sizes"]
     min_features, max_features = configuration["UNet_base_num_features"], configuration["unet_max_num_features"]
+    if not isinstance(strides, list) or not 0 < len(strides) <= MAX_STAGES:
+        raise ValueError(f"pool_op_kernel_sizes is {shown(strides)}; expected a list of 1 to {MAX_STAGES} strides")
     features = [min(min_features * 2**n, max_features) for n in range(len(strides))]
     plain = configuration["UNet_class_name"] == "PlainConvUNet"
     architecture = plain_unet(features, None, strides, len(strides[0]))

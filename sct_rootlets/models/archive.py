@@ -20,7 +20,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
 from sct_rootlets.errors import ModelError
-from sct_rootlets.models.files import REQUIRED_FILES
+from sct_rootlets.models.files import CHECKPOINTS, SETTINGS_FILES
 
 #: Largest size of an unpacked model: one with five folds of 250 MB stays below, and so do all that a laptop can run.
 MAX_BYTES = 4 * 2**30
@@ -212,10 +212,10 @@ def _find_trainer(members: list[_Member], shown: str) -> tuple[int, tuple[str, .
 def _check_complete(paths: list[PurePosixPath], shown: str) -> None:
     """Raise a `ModelError` if a file is missing among paths that begin with the trainer's folder."""
     inner = [PurePosixPath(*path.parts[1:]) for path in paths]
-    for pattern in REQUIRED_FILES:
-        depth = pattern.count("/") + 1
-        if not any(len(path.parts) == depth and path.match(pattern) for path in inner):
-            raise ModelError(f"{shown} is incomplete: it has no {pattern} in its {TRAINER_PREFIX}... folder")
+    for patterns in (*((name,) for name in SETTINGS_FILES[:2]), CHECKPOINTS):
+        depth = patterns[0].count("/") + 1
+        if not any(len(path.parts) == depth and path.match(pattern) for path in inner for pattern in patterns):
+            raise ModelError(f"{shown} is incomplete: it has no {patterns[0]} in its {TRAINER_PREFIX}... folder")
 
 
 def check_checkpoint(path: Path, shown: str) -> None:

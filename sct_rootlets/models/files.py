@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 
 from sct_rootlets.bids_folder import files_below
 from sct_rootlets.sidecar import sha256_of
 
 #: Weights of the channels that follow those of the classes, beside ``plans.json``; nnU-Net does not read this file.
 HEADS_FILE = "heads.json"
-#: Patterns of the files that every nnU-Net v2 model has, in the trainer's folder.
-REQUIRED_FILES = ("plans.json", "dataset.json", "fold_*/checkpoint_final.pth")
-#: Patterns of all files that are read to run a model.
-READ_FILES = (*REQUIRED_FILES, HEADS_FILE)
+#: Patterns of the weights of each fold in the trainer's folder. A later pattern counts only if nothing matches the
+#: earlier ones: nnU-Net writes the best checkpoint during training, and the final one at its end.
+CHECKPOINTS = ("fold_*/checkpoint_final.pth", "fold_*/checkpoint_best.pth")
+#: Patterns of the other files that are read to run a model; the first two are in every nnU-Net v2 model.
+SETTINGS_FILES = ("plans.json", "dataset.json", HEADS_FILE)
 
 
-def is_read(path: Path) -> bool:
-    """Tell whether a file, by its name, is read to run a model."""
-    return any(path.match(pattern) for pattern in READ_FILES)
+def read_paths(paths: Iterable[str]) -> list[str]:
+    """List those of the files of a model that are read to run it, sorted.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        All files of one model, from the trainer's folder or the one above it.
+    """
+    named = sorted(paths)
+    settings = [path for path in named if any(PurePath(path).match(pattern) for pattern in SETTINGS_FILES)]
+    for pattern in CHECKPOINTS:
+        weights = [path for path in named if PurePath(path).match(pattern)]
+        if weights:
+            return sorted(settings + weights)
+    return settings
+
+
+def has_only_best(paths: Iterable[str]) -> bool:
+    """Tell whether the weights that are read are those of ``checkpoint_best.pth``."""
+    return any(PurePath(path).match(CHECKPOINTS[1]) for path in read_paths(paths))
+
+
+def checkpoints(trainer: Path) -> list[Path]:
+    """List the weights of each fold in a trainer's folder that are read; empty if there are none."""
+    for pattern in CHECKPOINTS:
+        paths = sorted(trainer.glob(pattern))
+        if paths:
+            return paths
+    return []
 
 
 def hash_read_files(folder: Path) -> dict[str, str]:
@@ -33,8 +61,11 @@ def hash_read_files(folder: Path) -> dict[str, str]:
     dict of str to str
         SHA-256 by the path in `folder`, sorted by path.
     """
-    paths = (path for pattern in READ_FILES for path in (*folder.glob(pattern), *folder.glob(f"*/{pattern}")))
-    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(paths)}
+    patterns = (*SETTINGS_FILES, *CHECKPOINTS)
+    paths = (path for pattern in patterns for path in (*folder.glob(pattern), *folder.glob(f"*/{pattern}")))
+    return {
+        path: sha256_of(folder / path) for path in read_paths(path.relative_to(folder).as_posix() for path in paths)
+    }
 
 
 def changed_files(folder: Path, recorded: dict[str, str]) -> list[str]:
@@ -60,6 +91,5 @@ def changed_files(folder: Path, recorded: dict[str, str]) -> list[str]:
             changes.append(f"{name} is missing")
         except OSError as error:
             changes.append(f"{name} cannot be read ({error.strerror})")
-    present = {path.relative_to(folder) for path in files_below(folder)}
-    added = sorted(path for path in present - set(map(Path, recorded)) if is_read(path))
-    return changes + [f"{path.as_posix()} was added" for path in added]
+    present = read_paths(path.relative_to(folder).as_posix() for path in files_below(folder))
+    return changes + [f"{path} was added" for path in present if path not in recorded]

@@ -23,6 +23,7 @@ from urllib.request import url2pathname
 from sct_rootlets.errors import ModelError
 from sct_rootlets.models import archive, download
 from sct_rootlets.models.catalogue import Release, read_catalogue
+from sct_rootlets.models.files import checkpoints
 from sct_rootlets.models.installed import (
     FOLDERS_VARIABLE,
     POINTER_FILE,
@@ -222,7 +223,7 @@ def _check_model(trainer: Path, shown: str) -> None:
     """Load a model without running code from it; raise a `ModelError` if it is no sound model of rootlets."""
     from sct_rootlets.models.model import check_runs, load_model
 
-    for path in trainer.glob("fold_*/checkpoint_final.pth"):
+    for path in checkpoints(trainer):
         archive.check_checkpoint(path, shown)
     try:
         model = load_model(trainer)

@@ -98,15 +98,19 @@ def _read_record(home: Path) -> Weights:
         if not re.fullmatch("[0-9a-f]+", inner):
             raise ValueError(f"{inner} is no folder of this package")
         record = json.loads((home / inner / RECORD_FILE).read_text(encoding="utf-8"))
+        files = dict(record["files"].items())
+        texts = [record["version"], record["model_urls"], record["sha256"], *files.keys(), *files.values()]
+        if not files or not all(text is None or isinstance(text, str) for text in texts):
+            raise ValueError("entries of another type")
         return Weights(
             name=home.name,
             version=record["version"],
             folder=home / inner,
-            files={str(path): str(digest) for path, digest in record["files"].items()},
+            files=files,
             source=record["model_urls"],
             sha256=record["sha256"],
         )
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ModelError(f"{home.name} in {home.parent} is damaged; install it again") from error
 
 

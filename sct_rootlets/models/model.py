@@ -6,9 +6,10 @@ The folder holds ``plans.json``, ``dataset.json`` and ``fold_N/checkpoint_final.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from torch import nn
 from sct_rootlets.errors import ModelError
 from sct_rootlets.models.architecture import build_network, last_layer, read_architecture
 from sct_rootlets.models.checkpoint import read_checkpoint
-from sct_rootlets.models.files import HEADS_FILE
+from sct_rootlets.models.files import HEADS_FILE, checkpoints, read_paths
+from sct_rootlets.models.plans import check_plans
 
 #: Axis codes (nibabel's) that a model expects where its dataset.json has no ``image_orientation``: SCT's LPI.
 DEFAULT_ORIENTATION = "RAS"
@@ -58,6 +60,8 @@ class Model:
     heads : dict of str to slice
         Channels of the output: ``levels`` (background and `labels`), and those that this package adds by
         ``heads.json``, such as ``cord`` and ``roots``.
+    files : dict of str to str
+        SHA-256 of the bytes that were loaded, by the path in the folder that was named.
     """
 
     network: nn.Module
@@ -71,9 +75,34 @@ class Model:
     mirror_axes: tuple[int, ...]
     resampling: dict[str, dict[str, Any]]
     heads: dict[str, slice]
+    files: dict[str, str]
 
 
-def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> Model:
+class _Reader:
+    """Reads the files of a model, and hashes what it reads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hashes: dict[str, str] = {}
+
+    def read(self, path: Path) -> bytes:
+        """Return the content of a file."""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise ModelError(f"{path} is missing; install the model again") from error
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+        self.hashes[path.relative_to(self.folder).as_posix()] = hashlib.sha256(content).hexdigest()
+        return content
+
+
+def load_model(
+    folder: str | os.PathLike[str],
+    device: str | torch.device = "cpu",
+    expected: Mapping[str, str] | None = None,
+    remedy: str = "install the model again",
+) -> Model:
     """Load an nnU-Net v2 model folder.
 
     Parameters
@@ -81,35 +110,55 @@ def load_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
     folder : path
         The trainer's folder (``nnUNetTrainer__nnUNetPlans__3d_fullres``), or one that holds just one such folder.
     device : str or torch.device
+    expected : mapping of str to str, optional
+        SHA-256 that each file should have, by its path in the folder.
+    remedy : str
+        What to do if a file differs.
 
     Raises
     ------
     ModelError
-        If files are missing or damaged, the architecture is unknown, or the weights do not fit it.
+        If files are missing, damaged or not the expected ones, the architecture is unknown, or the weights do not fit
+        it.
     """
+    reader = _Reader(Path(folder))
     folder = trainer_folder(Path(folder))
-    plans, dataset = _read_json(folder / "plans.json"), _read_json(folder / "dataset.json")
-    checkpoints = sorted(folder.glob("fold_*/checkpoint_final.pth"))
-    if not checkpoints:
-        raise ModelError(f"{folder} holds no fold_*/checkpoint_final.pth; install the model again")
-    folds = [read_checkpoint(path) for path in checkpoints]
+    weights = checkpoints(folder)
+    if not weights:
+        raise ModelError(f"{folder} holds no fold_*/checkpoint_final.pth; {remedy}")
+    names = ["plans.json", "dataset.json"] + [HEADS_FILE] * (folder / HEADS_FILE).exists()
+    contents = {path: reader.read(path) for path in (*(folder / name for name in names), *weights)}
+    if expected is not None:
+        _check_hashes(reader, expected, remedy)
+    plans, dataset, *heads = (_parse_json(folder / name, contents[folder / name]) for name in names)
+    folds = [read_checkpoint(path, contents.pop(path)) for path in weights]
     try:
-        return _build_model(folder, plans, dataset, folds, device)
+        return _build_model(folder, plans, dataset, heads[0] if heads else {}, folds, device, reader.hashes)
     except KeyError as error:
         raise ModelError(f"{folder} is no nnU-Net v2 model that can be run: {error} is missing from it") from error
     except (ArithmeticError, AssertionError, AttributeError, IndexError, TypeError, ValueError) as error:
         raise ModelError(f"plans.json or dataset.json in {folder} is not what nnU-Net v2 writes ({error})") from error
-    except RuntimeError as error:
+    except (RuntimeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"the weights in {folder} do not fit its plans ({reason})") from error
+
+
+def _check_hashes(reader: _Reader, expected: Mapping[str, str], remedy: str) -> None:
+    """Raise a `ModelError` if what was read is not what was expected, or not all of it."""
+    for name in sorted({*reader.hashes, *read_paths(expected)}):
+        if reader.hashes.get(name) != expected.get(name):
+            change = "missing" if name not in reader.hashes else "damaged (its SHA-256 differs)"
+            raise ModelError(f"{reader.folder / name} is {change}; {remedy}")
 
 
 def _build_model(
     folder: Path,
     plans: dict[str, Any],
     dataset: dict[str, Any],
+    heads: dict[str, Any],
     folds: list[dict[str, Any]],
     device: str | torch.device,
+    hashes: dict[str, str],
 ) -> Model:
     """Build a model from what its files hold; entries that are missing or wrong raise as they are read."""
     configuration = _configuration(plans, folds[0]["init_args"]["configuration"])
@@ -117,7 +166,7 @@ def _build_model(
     labels = {name: value for name, value in dataset["labels"].items() if name != "background"}
     if sorted(labels.values()) != list(range(1, len(labels) + 1)):
         raise ValueError(f"its labels have the values {', '.join(map(str, labels.values()))}, not 1, 2, ...")
-    heads = _read_json(folder / HEADS_FILE) if (folder / HEADS_FILE).exists() else {}
+    check_plans(plans["transpose_forward"], configuration, architecture, labels)
     channels = {"levels": slice(0, len(labels) + 1)}
     for name, head in heads.items():
         channels[name] = slice(_end(channels), _end(channels) + len(head["bias"]))
@@ -129,6 +178,9 @@ def _build_model(
     schemes = set(configuration["normalization_schemes"])
     if schemes != {"ZScoreNormalization"}:
         raise ModelError(f"{folder} wants {', '.join(sorted(schemes))}; only z-score models are supported")
+    for fold in folds:
+        if not all(torch.isfinite(value).all() for value in fold["network_weights"].values()):
+            raise ModelError(f"{folder} cannot be run: its weights hold NaN or infinite values; install it again")
     mirror_axes = folds[0].get("inference_allowed_mirroring_axes") or ()
     _check_geometry(plans["transpose_forward"], configuration, architecture, mirror_axes)
     return Model(
@@ -146,6 +198,7 @@ def _build_model(
             "logits": configuration.get("resampling_fn_probabilities_kwargs", {}),
         },
         heads=channels,
+        files=hashes,
     )
 
 
@@ -161,8 +214,17 @@ def _check_geometry(
         raise ValueError(f"spacing is {spacing}")
     if len(patch) != len(steps) or any(size <= 0 or size % step for size, step in zip(patch, steps, strict=True)):
         raise ValueError(f"patch_size is {patch}, where the network needs multiples of {steps.tolist()}")
-    if not set(mirror_axes) <= set(range(len(patch))):
+    if not all(isinstance(axis, int) and 0 <= axis < len(patch) for axis in mirror_axes):
         raise ValueError(f"inference_allowed_mirroring_axes is {mirror_axes}")
+
+
+def check_input(model: Model) -> None:
+    """Raise a `ModelError` unless a model takes one image of three dimensions."""
+    if len(model.patch) != 3:
+        raise ModelError(f"it is a model of {len(model.patch)} dimensions; only those of 3 can be run")
+    n_channels = next(iter(model.network.parameters())).shape[1]
+    if n_channels != 1:
+        raise ModelError(f"it takes {n_channels} images at once; only models of one image can be run")
 
 
 def check_runs(model: Model) -> None:
@@ -171,18 +233,14 @@ def check_runs(model: Model) -> None:
     Raises
     ------
     ModelError
-        If the model is not three-dimensional, has NaN or infinite weights, or does not output one channel per class.
+        If the model does not take one image of three dimensions, or does not output one channel per class.
     """
-    if len(model.patch) != 3:
-        raise ModelError(f"it is a model of {len(model.patch)} dimensions; only those of 3 can be run")
-    if not all(torch.isfinite(value).all() for fold in model.folds for value in fold.values()):
-        raise ModelError("its weights hold NaN or infinite values")
+    check_input(model)
     steps = np.prod(model.network.encoder.strides, axis=0).tolist()  # type: ignore[union-attr,arg-type]
     size = [min(size, 2 * step) for size, step in zip(model.patch, steps, strict=True)]
-    n_channels = next(iter(model.network.parameters())).shape[1]
     try:
         with torch.inference_mode():
-            shape = model.network(torch.zeros(1, n_channels, *size)).shape
+            shape = model.network(torch.zeros(1, 1, *size)).shape
     except RuntimeError as error:
         raise ModelError(f"it does not run ({str(error).splitlines()[0]})") from error
     if shape != (1, _end(model.heads), *size):
@@ -228,23 +286,23 @@ def trainer_folder(folder: Path) -> Path:
     return candidates[0]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _parse_json(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(f"{path} is missing; install the model again") from error
-    except (OSError, ValueError, RecursionError) as error:
+        parsed = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
+    if not isinstance(parsed, dict):
         raise ModelError(f"{path} is not what nnU-Net writes")
-    return content
+    return parsed
 
 
-def _configuration(plans: dict[str, Any], name: str) -> dict[str, Any]:
+def _configuration(plans: dict[str, Any], name: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return a configuration of the plans, with the entries that it inherits from another one."""
     configuration = plans["configurations"][name]
     parent = configuration.get("inherits_from")
-    return (_configuration(plans, parent) if parent else {}) | configuration
+    if parent and parent in (name, *heirs):
+        raise ValueError(f"the configuration {name} inherits from itself")
+    return (_configuration(plans, parent, (name, *heirs)) if parent else {}) | configuration
 
 
 def _orientation(dataset: dict[str, Any]) -> str:

@@ -6,12 +6,13 @@ is older, and nnU-Net's checkpoints hold numpy scalars. Only the names that such
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
 import zipfile
 from collections import OrderedDict
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -36,12 +37,12 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-def load(path: Path, scalar: Any) -> Any:
+def load(file: str | os.PathLike[str] | IO[bytes], scalar: Any) -> Any:
     """Load a checkpoint.
 
     Parameters
     ----------
-    path : Path
+    file : path or binary file
     scalar : callable
         Constructor of numpy's scalars; see `sct_rootlets.models.checkpoint.numpy_scalar_constructor`.
 
@@ -50,8 +51,11 @@ def load(path: Path, scalar: Any) -> Any:
     Exception
         Any, if the file is damaged or names other objects.
     """
-    if any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(path).namelist()):
+    if any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(file).namelist()):
         raise pickle.UnpicklingError("a TorchScript archive holds code")
+
+    if isinstance(file, io.IOBase):
+        file.seek(0)
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
@@ -63,7 +67,7 @@ def load(path: Path, scalar: Any) -> Any:
 
     # torch uses these two attributes of its pickle module, and derives a class from the first to read tensors
     own = SimpleNamespace(__name__="weights_only", Unpickler=Unpickler, load=_refuse)
-    return torch.load(path, map_location="cpu", pickle_module=own, weights_only=False)
+    return torch.load(file, map_location="cpu", pickle_module=own, weights_only=False)
 
 
 def _refuse(*_arguments: Any, **_options: Any) -> Any:

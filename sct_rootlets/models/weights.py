@@ -8,7 +8,7 @@ from typing import Any
 
 from sct_rootlets.errors import ModelError
 from sct_rootlets.models import files
-from sct_rootlets.models.manifest import BUNDLED_FOLDER, read_manifest
+from sct_rootlets.models.manifest import BUNDLED_FOLDER, NETWORKS, read_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,8 @@ class Weights:
         Address or path that an installed model came from.
     sha256 : str, optional
         SHA-256 of the archive that an installed model came in.
+    cord_and_roots : Weights, optional
+        The bundled model as it was loaded beside another model.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Weights:
     files: dict[str, str]
     source: str | None = None
     sha256: str | None = None
+    cord_and_roots: Weights | None = None
 
     @property
     def is_bundled(self) -> bool:
@@ -47,13 +50,35 @@ class Weights:
 
     def describe(self) -> dict[str, Any]:
         """Return name, version and hashes, as sidecars give them."""
-        hashes = {path: digest for path, digest in self.files.items() if self.is_bundled or files.is_read(Path(path))}
+        hashes = {path: self.files[path] for path in self._read_paths()}
         facts: dict[str, Any] = {"Name": self.name, "Version": self.version, "SHA256": hashes}
         if self.source is not None:
             # Of a local file only the name is given: sidecars are published, and the path is private.
             is_public = self.source.startswith(("http://", "https://"))
             facts |= {"Source": self.source if is_public else Path(self.source).name, "ArchiveSHA256": self.sha256}
-        return facts if self.is_bundled else facts | {"CordAndRoots": bundled_weights().describe()}
+        if self.is_bundled:
+            return facts
+        return facts | {"CordAndRoots": (self.cord_and_roots or bundled_weights()).describe()}
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of the model."""
+        if not files.has_only_best(self.files):
+            return []
+        return [
+            f"the model {self.name} has no checkpoint_final.pth: its checkpoint_best.pth is used, which nnU-Net writes "
+            "before training has ended"
+        ]
+
+    def _read_paths(self) -> list[str]:
+        """List the files that are read; the bundled model consists of several networks."""
+        if not self.is_bundled:
+            return files.read_paths(self.files)
+        return sorted(
+            path
+            for network in NETWORKS
+            for path in files.read_paths(name for name in self.files if name.startswith(f"{network}/"))
+        )
 
 
 def bundled_weights() -> Weights:

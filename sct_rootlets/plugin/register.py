@@ -9,10 +9,7 @@ from sct_rootlets.bids import SEGMENTED_CONTRASTS
 from sct_rootlets.models.manifest import BUNDLED_FOLDER, read_manifest
 from sct_rootlets.segmentation.tasks import TASKS
 
-#: The bundled model of rootlets alone, run by SCT's own nnU-Net code.
-NNUNET_TASK = "rootlets_synthetic"
-NNUNET_FOLDER = BUNDLED_FOLDER / "rootlets"
-#: Name of the model in its ``source.json``: SCT looks it up among its models.
+#: Name of the model of rootlets in its ``source.json``, by which SCT knows its folder if a user runs it by SCT's code.
 NNUNET_MODEL = "sct_rootlets_synthetic"
 #: Address with more information, which SCT wants for each task and each model.
 URL = "https://doi.org/10.1162/imag_a_00218"
@@ -38,13 +35,6 @@ def tasks() -> dict[str, dict[str, Any]]:
         for name, task in TASKS.items()
         if name != "rootlets"
     }
-    entries[NNUNET_TASK] = {
-        "description": "Nerve rootlets by spinal level, by nnU-Net with the bundled model alone",
-        "long_description": "As the task rootlets, with the weights of sct_rootlets, which were trained on synthetic "
-        "scans alone: values 2 to 9 are C2 to T1. The level of each voxel is the network's own word; the "
-        f"other tasks of sct_rootlets name levels for the whole cord at once. {model}",
-        "models": [str(NNUNET_FOLDER)],
-    }
     return {name: {"url": URL, "citation": None, "group": _GROUP, **entry} for name, entry in entries.items()}
 
 
@@ -59,7 +49,7 @@ def models() -> dict[str, dict[str, Any]]:
         "thr": None,  # labels, not probabilities
         "default": False,
     }
-    return {name: {**entry, "url": [URL]} for name in (str(BUNDLED_FOLDER), str(NNUNET_FOLDER), NNUNET_MODEL)}
+    return {str(BUNDLED_FOLDER): entry}
 
 
 def add_tasks(module: ModuleType) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import inspect
 import os
+import shlex
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
@@ -18,12 +19,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.bids import check_output_file
-from sct_rootlets.cli.deepseg import add_own_options, modern_spelling, piece_size
-from sct_rootlets.cli.parsers import page_options
+from sct_rootlets.cli.deepseg import add_own_options, modern_spelling, name_note, piece_size
+from sct_rootlets.cli.parsers import add_version, page_options, refuse_shortened
 from sct_rootlets.cli.run import say
 from sct_rootlets.errors import LinkError, SctRootletsError
-from sct_rootlets.models.files import REQUIRED_FILES
-from sct_rootlets.models.installed import RECORD_FILE
 from sct_rootlets.plugin import register
 from sct_rootlets.segmentation.tasks import TASKS
 
@@ -52,17 +51,14 @@ def divert(script: ModuleType) -> None:
     def main(argv: Sequence[str]) -> Any:
         arguments = modern_spelling(argv)
         if arguments != list(argv):
-            note = f"-task is the spelling before SCT 7.0; the same now: sct_deepseg {arguments[0]} ..."
-            print(f"note: {note}", file=sys.stderr)
+            note = name_note(argv) or "this is the spelling before SCT 7.0"
+            print(f"note: {note}; the same now: sct_deepseg {shlex.join(arguments[:2])} ...", file=sys.stderr)
         task = arguments[0] if arguments else None
         if task not in register.added_tasks():
             return theirs(arguments)
         if "-install" in arguments:
             return install(arguments[0], arguments)
-        if task in TASKS:
-            return segment(script, arguments)
-        check_folder(arguments[0])
-        return theirs(arguments)
+        return segment(script, arguments)
 
     script.main = main  # type: ignore[attr-defined]
 
@@ -97,17 +93,6 @@ def divert_main(models: ModuleType, warn: Callable[[Exception], None]) -> None:
     script.init_sct = init_sct  # type: ignore[attr-defined]
 
 
-def check_folder(task: str) -> None:
-    """Exit if the model folder for SCT is incomplete: SCT would delete it, and try to download another one."""
-    names = (RECORD_FILE, *(f"*/{pattern}" for pattern in REQUIRED_FILES))
-    missing = [name for name in names if not any(register.NNUNET_FOLDER.glob(name))]
-    if missing:
-        sys.exit(
-            f"sct_deepseg {task}: error: {register.NNUNET_FOLDER} is incomplete ({', '.join(missing)}); "
-            "install sct_rootlets again: python -m pip install --force-reinstall --no-deps sct_rootlets"
-        )
-
-
 def install(task: str, argv: Sequence[str]) -> None:
     """Answer ``-install`` instead of SCT, which would first delete the model folder of our package."""
     if "-custom-url" in argv:
@@ -123,7 +108,10 @@ def task_parser(script: ModuleType, task: str) -> ArgumentParser:
     """Return SCT's own parser of a task, with our options added."""
     parser: ArgumentParser = script.get_parser(task)
     parser.prog = f"sct_deepseg {task}"  # SCT puts the examples of the help into it
-    add_own_options(parser.add_argument_group("\nSCT_ROOTLETS"))
+    ours = parser.add_argument_group("\nSCT_ROOTLETS")
+    add_own_options(ours)
+    add_version(ours)
+    parser._get_option_tuples = functools.partial(refuse_shortened, parser)  # type: ignore[method-assign]
     return parser
 
 
@@ -229,17 +217,18 @@ def _segment(
 
 
 def report(script: ModuleType, arguments: Namespace, segmented: SegmentedImage, argv: Sequence[str]) -> None:
-    """Add an image to SCT's quality control, centred on the cord if the task writes it (as its last map)."""
-    first, *second = reversed(segmented.outputs)
-    script.qc2.sct_deepseg(
-        fname_input=str(segmented.image),
-        fname_seg=str(first),
-        fname_seg2=str(second[0]) if second else None,
-        species="human",
-        argv=list(argv),
-        path_qc=os.path.abspath(arguments.qc),  # noqa: PTH100 (what SCT itself passes)
+    """Add an image to SCT's quality control, with our picture: levels in their colours."""
+    from sct_rootlets.plugin.picture import write_pictures
+
+    assert segmented.subject is not None
+    entry = script.qc2.create_qc_entry(
+        path_input=segmented.image.absolute(),
+        path_qc=Path(arguments.qc).absolute(),
+        command="sct_deepseg",
+        cmdline=shlex.join(["sct_deepseg", *argv]),
+        plane="Axial",
         dataset=arguments.qc_dataset,
         subject=arguments.qc_subject,
-        plane=arguments.qc_plane,
-        fname_qc_seg=arguments.qc_seg,
     )
+    with entry as paths:
+        write_pictures(segmented.subject, paths["path_background_img"], paths["path_overlay_img"])

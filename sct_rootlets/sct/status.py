@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
+from sct_rootlets.errors import ModelError
 from sct_rootlets.models.installed import installed_names
 from sct_rootlets.models.manifest import BUNDLED_FOLDER, read_manifest
 from sct_rootlets.sct import installation
 from sct_rootlets.sct.installation import SHARED_COMMAND, Environment, Toolbox
 from sct_rootlets.sct.link import PTH_FILE, ask_toolbox
+from sct_rootlets.sidecar import version
 
 
 def status(environment: Environment, toolbox: Toolbox) -> list[str]:
@@ -48,13 +52,29 @@ def status(environment: Environment, toolbox: Toolbox) -> list[str]:
     ]
 
 
+def status_without_toolbox(reason: str) -> list[str]:
+    """Report which models there are where no Spinal Cord Toolbox runs, and why none does.
+
+    Parameters
+    ----------
+    reason : str
+        What looking for it gave.
+    """
+    return [
+        f"sct_rootlets {version()} in {sys.prefix}",
+        f"Spinal Cord Toolbox: not linked ({reason})",
+        "tasks: none in SCT; the commands of sct_rootlets work without it",
+        f"weights: {_weights()}",
+    ]
+
+
 def _weights() -> str:
     """Describe the bundled and the installed models in one line."""
     try:
         manifest = read_manifest()
         megabytes = manifest["bytes"] / 1e6
         bundled = f"{manifest['name']} {manifest['version']}, bundled, {megabytes:.1f} MB in {BUNDLED_FOLDER}"
-    except (OSError, ValueError, KeyError):
+    except ModelError:
         return f"those in {BUNDLED_FOLDER} are damaged; install sct_rootlets again"
     try:
         installed = installed_names()

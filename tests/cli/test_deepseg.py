@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -132,7 +133,8 @@ def test_spinal_levels_have_no_gaps(image, tmp_path):
 
 def test_one_bad_image_does_not_stop_the_others(image, tmp_path, capsys):
     nib.save(nib.Nifti1Image(np.zeros((30, 30, 30), np.int16), np.eye(4)), tmp_path / "empty.nii.gz")
-    argv = ["rootlets", "-i", str(tmp_path / "none.nii.gz"), str(tmp_path / "empty.nii.gz"), str(image)]
+    (tmp_path / "cut.nii.gz").write_bytes(Path(image).read_bytes()[:-20])  # its header can be read
+    argv = ["rootlets", "-i", str(tmp_path / "cut.nii.gz"), str(tmp_path / "empty.nii.gz"), str(image)]
     assert main(argv) == 1
     streams = capsys.readouterr()
     assert "2 of 3 images could not be segmented" in streams.err
@@ -193,3 +195,45 @@ def test_regions_in_place_of_disc_labels(image, tmp_path, capsys):
     assert error.count("\n") == 1
     assert "regions.nii.gz holds regions, not points" in error
     assert not (tmp_path / "o.nii.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["-thr", "0.5"], "-thr of SCT does not go with rootlets: the outputs are labels, not probabilities"),
+     (["-fill-holes", "1"], "-fill-holes of SCT does not go with rootlets"),
+     (["-ofolder", "x"], "-ofolder of SCT does not go with rootlets: name the output with -o <folder>/<name>.nii.gz")],
+)  # fmt: skip
+def test_options_of_sct_that_make_no_sense_exit_2(options, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["rootlets", "-i", "t2.nii.gz", *options])
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_names_and_options_that_lab_scripts_hold(image, tmp_path, capsys):
+    """One run with all of them writes what the task of today writes, and says what has become of each."""
+    output = tmp_path / "out.nii"
+    old = ["-task", "seg_spinal_rootlets_t2w", "-i", str(image), "-c", "t2", "-qc-plane", "Axial", "-o", str(output)]
+    assert main(old) == 0
+    streams = capsys.readouterr()
+    assert "note: the task seg_spinal_rootlets_t2w is called rootlets since SCT 7.0" in streams.err
+    assert "note: -c of SCT is ignored: the networks take any contrast" in streams.out
+    assert "note: -qc-plane of SCT is ignored" in streams.out
+    assert "note: label maps are written compressed: out.nii.gz and not out.nii" in streams.out
+    assert main(["rootlets", "-i", str(image), "-v", "0"]) == 0
+    assert (tmp_path / "out.nii.gz").read_bytes() == (tmp_path / "t2_rootlets.nii.gz").read_bytes()
+
+
+@pytest.mark.parametrize("spelling", [["rootlets_t2"], ["-task", "rootlets_t2"], ["-task=seg_spinal_rootlets_t2w"]])
+def test_old_names_of_the_task(spelling, capsys, tmp_path):
+    assert main([*spelling, "-i", str(tmp_path / "missing.nii.gz")]) == 1
+    error = capsys.readouterr().err
+    assert "is called rootlets since SCT 7.0" in error
+    assert "sct_deepseg rootlets: error:" in error
+
+
+@pytest.mark.parametrize("task", ["rootlets", "seg_spinal_rootlets_t2w", "spinal_levels"])
+def test_install_task_of_before_7_has_nothing_to_do(task):
+    command = [sys.executable, "-m", "sct_rootlets.cli.deepseg", "-install-task", task]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "the bundled model comes with the package: nothing to install" in done.stdout

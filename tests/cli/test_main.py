@@ -1,9 +1,20 @@
+import importlib
 import subprocess
 import sys
+from argparse import SUPPRESS
+from functools import partial
 
 import pytest
 
-from sct_rootlets.cli import compute_spinal_levels, main
+from sct_rootlets.bundled import __main__ as bundled
+from sct_rootlets.bundled import bundle
+from sct_rootlets.cli import compute_spinal_levels, deepseg, main, train
+from sct_rootlets.segmentation.tasks import TASKS
+from sct_rootlets.sidecar import version
+
+
+def _with_first(run, word, argv):
+    return run([word, *argv])
 
 
 def test_demo_ends_with_a_picture(tmp_path, capsys):
@@ -41,9 +52,66 @@ def test_phantom_writes_a_cohort(tmp_path, capsys):
     assert "must be from 1 to 1000" in capsys.readouterr().err
 
 
-def test_version(capsys):
-    assert main.main(["-version"]) == 0
-    assert capsys.readouterr().out.count(".") == 2
+COMMANDS = {
+    "sct_rootlets": (main.get_parser, main.main),
+    "sct_compute_spinal_levels": (compute_spinal_levels.get_parser, compute_spinal_levels.main),
+    "sct_deepseg": (deepseg.get_parser, deepseg.main),
+    **{
+        f"sct_deepseg {task}": (partial(deepseg.get_task_parser, task), partial(_with_first, deepseg.main, task))
+        for task in TASKS
+    },
+    **{
+        f"sct_rootlets {action}": (importlib.import_module(module).get_parser, partial(_with_first, main.main, action))
+        for action, module, _ in main.ACTIONS
+    },
+    "python -m sct_rootlets.bundled": (bundled.get_parser, bundled.main),
+    "python -m sct_rootlets.bundled.bundle": (bundle.get_parser, bundle.main),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_the_version(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        COMMANDS[command][1](["-version"])
+    assert capsys.readouterr().out == f"{version()}\n"
+
+
+def test_a_training_is_exported_with_the_version_that_is_given():
+    assert train.get_parser().parse_args(["-ofolder", "a", "-version", "r7"]).version == "r7"
+    assert train.get_parser().parse_args(["-ofolder", "a"]).version == "1.0"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_option_can_be_shortened(command, capsys):
+    """Each beginning of each option, which is no option itself, is refused, and the options that begin so are named."""
+    get_parser, run = COMMANDS[command]
+    options = {option for action in get_parser()._actions for option in action.option_strings}
+    shown = {option for action in get_parser()._actions if action.help != SUPPRESS for option in action.option_strings}
+    assert {"-v", "-h", "-version"} <= options
+    beginnings = (
+        {option[:n] for option in shown for n in range(2, len(option))} - options - {"--", "-task"}
+    )  # -task: before SCT 7.0
+    for beginning in sorted(beginnings):
+        named = sorted(option for option in shown if option.startswith(beginning))
+        for word in (beginning, f"{beginning}=1"):
+            with pytest.raises(SystemExit, match="2"):
+                run([word, "1"])
+            error = capsys.readouterr().err.splitlines()[-1]
+            assert error.endswith(f"error: {beginning} is not an option; options that begin so: {', '.join(named)}")
+
+
+@pytest.mark.parametrize("joined", ["-overwritten", "-v2", "-ilevels.nii.gz"])
+def test_no_value_is_joined_to_its_option(joined, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        deepseg.main(["rootlets", "-i", "t2.nii.gz", joined, "x"])
+    assert f"unrecognized arguments: {joined}" in capsys.readouterr().err
+
+
+def test_a_shortened_option_as_a_process():
+    command = [sys.executable, "-m", "sct_rootlets.cli.compute_spinal_levels", "-s", "s.nii.gz", "-l", "discs.nii.gz"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: -l is not an option; options that begin so: -ldisc\n")
 
 
 @pytest.mark.parametrize("argv", [[], ["nothing"], ["demo", "-nothing"], ["phantom"]])

@@ -172,7 +172,7 @@ def test_layouts_that_are_not_one_model(tmp_path, target, files, message):
 @pytest.mark.parametrize("missing", list(FILES))
 def test_missing_files(tmp_path, target, missing):
     rest = {name: content for name, content in FILES.items() if name != missing}
-    more = {f"{TRAINER}/fold_0/checkpoint_best.pth": b"", f"{TRAINER}/old/{missing}": b""}
+    more = {f"{TRAINER}/fold_0/checkpoint_latest.pth": b"", f"{TRAINER}/old/{missing}": b""}
     name = Path(missing).name
     refused(write_zip(tmp_path / "m.zip", rest | more), target, rf"is incomplete: it has no (fold_\*/)?{name} in")
 

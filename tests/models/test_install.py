@@ -361,6 +361,39 @@ def spoil_transposition(trainer):
     edit(trainer / "plans.json", lambda plans: plans.update(transpose_forward=[0, 0, 2]))
 
 
+def spoil_network(**values):
+    def spoil(trainer):
+        def change(plans):
+            plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"].update(values)
+
+        edit(trainer / "plans.json", change)
+
+    return spoil
+
+
+def spoil_values_of_labels(trainer):
+    edit(trainer / "dataset.json", lambda dataset: dataset.update(labels={"background": 0, "lvl1": 1.0, "lvl2": 2.0}))
+
+
+def spoil_kind_of_transposition(trainer):
+    edit(trainer / "plans.json", lambda plans: plans.update(transpose_forward=[0.0, 1.0, 2.0]))
+
+
+def spoil_inheritance(trainer):
+    edit(trainer / "plans.json", lambda plans: plans["configurations"]["3d_fullres"].update(inherits_from="3d_fullres"))
+
+
+def spoil_channels(trainer):
+    edit(trainer / "dataset.json", lambda dataset: dataset.update(channel_names={"0": "T1w", "1": "T2w"}))
+    change_weights(trainer / "fold_0", double_first_layer)
+
+
+def double_first_layer(weights):
+    for name, value in weights.items():
+        if value.ndim == 5 and value.shape[1] == 1:
+            weights[name] = torch.cat([value, value], dim=1)
+
+
 def spoil_stages(trainer):
     def change(plans):
         plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["n_stages"] = 3
@@ -404,6 +437,44 @@ def edit(path, change):
         (spoil_configuration(spacing=["a", 1, 1]), "is not what nnU-Net v2 writes"),
         (spoil_transposition, r"transpose_forward is \[0, 0, 2\]"),
         (spoil_stages, "is not what nnU-Net v2 writes"),
+        (spoil_configuration(spacing=[0.1, 0.1, 0.1]), r"spacing is \[0\.1, 0\.1, 0\.1\]; expected 0\.2 to 10 mm"),
+        (spoil_configuration(spacing=[1, -1, 1]), r"spacing is \[1, -1, 1\]; expected"),
+        (spoil_configuration(spacing=[1, float("nan"), 1]), r"spacing is \[1, nan, 1\]; expected"),
+        (spoil_configuration(spacing=[1, 50, 1]), r"spacing is \[1, 50, 1\]; expected"),
+        (
+            spoil_configuration(patch_size=[1024, 1024, 1024]),
+            "patch_size is 1024; expected whole numbers from 1 to 512",
+        ),
+        (spoil_configuration(patch_size=[512, 512, 512]), "more than 33554432 voxels"),
+        (spoil_configuration(patch_size=[32.0, 32.0, 32.0]), r"patch_size is 32\.0; expected whole numbers"),
+        (spoil_configuration(patch_size=[0, 32, 32]), "patch_size is 0; expected whole numbers"),
+        (spoil_configuration(patch_size=[-32, 32, 32]), "patch_size is -32; expected whole numbers"),
+        (spoil_configuration(patch_size=32), "patch_size is 32; expected a list of whole numbers"),
+        (
+            spoil_configuration(resampling_fn_data_kwargs={"order": 3.5}),
+            r"resampling_fn_data_kwargs order is 3\.5; expected whole numbers from 0 to 5",
+        ),
+        (
+            spoil_network(n_conv_per_stage=[10**7, 1]),
+            "n_conv_per_stage is 10000000; expected whole numbers from 1 to 32",
+        ),
+        (spoil_network(n_conv_per_stage=[1.0, 1.0]), r"n_conv_per_stage is 1\.0; expected whole numbers"),
+        (spoil_network(n_conv_per_stage_decoder=[0]), "n_conv_per_stage_decoder is 0; expected whole numbers"),
+        (spoil_network(n_stages=2.0), r"n_stages is 2\.0; expected whole numbers from 1 to 10"),
+        (spoil_network(n_stages=10**6), "n_stages is 1000000; expected whole numbers from 1 to 10"),
+        (spoil_network(features_per_stage=[2.0, 4.0]), r"features_per_stage is 2\.0; expected whole numbers"),
+        (spoil_network(features_per_stage=[10**9, 4]), "features_per_stage is 1000000000; expected whole numbers"),
+        (spoil_network(features_per_stage=[2048, 2048], n_conv_per_stage=[32, 32]), "more than 1000000000 weights"),
+        (spoil_network(kernel_sizes=[[3, 3, 3], [3, 3.0, 3]]), r"kernel_sizes is 3\.0; expected whole numbers"),
+        (spoil_network(kernel_sizes=[[3, 3, 3], [3, 3]]), r"kernel_sizes has \[3, 3\], where patch_size has 3 axes"),
+        (spoil_network(strides=[[1, 1, 1], [0, 2, 2]]), "strides is 0; expected whole numbers from 1 to 8"),
+        (spoil_network(strides=[[1, 1, 1], [2.0, 2.0, 2.0]]), r"strides is 2\.0; expected whole numbers"),
+        (spoil_network(norm_op_kwargs={"eps": float("nan")}), "norm_op_kwargs eps is nan; expected a number"),
+        (spoil_network(conv_op="torch.nn.Nothing"), "is not what nnU-Net v2 writes"),
+        (spoil_values_of_labels, r"labels is 1\.0; expected whole numbers"),
+        (spoil_kind_of_transposition, r"transpose_forward is 0\.0; expected whole numbers"),
+        (spoil_inheritance, "3d_fullres inherits from itself"),
+        (spoil_channels, "it takes 2 images at once; only models of one image can be run"),
     ],
 )
 @pytest.mark.parametrize("zipped", [True, False])
@@ -420,6 +491,36 @@ def test_models_that_are_not_sound(models, trainers, zips, tmp_path, monkeypatch
     assert not (tmp_path / "evil").exists()
     assert is_whole(trainers[1])
     assert len(left_in(models / NAME)) == 2
+
+
+def only_best(trainer):
+    (trainer / "fold_0" / "checkpoint_final.pth").rename(trainer / "fold_0" / "checkpoint_best.pth")
+    return trainer
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_model_with_the_best_checkpoint_alone_is_used_and_that_is_noted(models, trainers, tmp_path, zipped):
+    trainer = only_best(copies(trainers[0], tmp_path))
+    source = zip_folder(trainer, tmp_path / "best.zip") if zipped else trainer
+    installed, _ = install(NAME, [str(source)])
+    assert weights_of.__wrapped__(installed.folder) == weights_of(trainers[0])
+    name = "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0/checkpoint_best.pth"
+    digest = sha256_of(trainers[0] / "fold_0" / "checkpoint_final.pth")
+    assert find_model(NAME).describe()["SHA256"][name] == digest
+    assert find_model(trainer).describe()["SHA256"]["fold_0/checkpoint_best.pth"] == digest
+    [note] = installed.notes
+    assert note.startswith("the model ours has no checkpoint_final.pth: its checkpoint_best.pth is used")
+    install("other", [str(trainers[0])])
+    assert find_model("other").notes == []
+
+
+def test_beside_a_final_checkpoint_the_best_one_of_another_fold_is_not_read(models, trainers, tmp_path):
+    trainer = copies(trainers[0], tmp_path)
+    shutil.copytree(trainers[1] / "fold_0", trainer / "fold_1")
+    (trainer / "fold_1" / "checkpoint_final.pth").rename(trainer / "fold_1" / "checkpoint_best.pth")
+    assert len(load_model(trainer).folds) == 1
+    assert weights_of.__wrapped__(trainer) == weights_of(trainers[0])
+    assert find_model(trainer).notes == []
 
 
 def test_plans_of_nnunet_before_2024(models, trainers, tmp_path):

@@ -1,4 +1,3 @@
-import json
 from types import ModuleType
 
 import pytest
@@ -20,7 +19,7 @@ def test_names_that_sct_has_stay_its_own(theirs):
     before = {name: dict(entry) for name, entry in theirs.TASKS.items()}
     register.add_tasks(theirs)
     assert {name: theirs.TASKS[name] for name in before} == before
-    assert set(register.added_tasks()) == (set(TASKS) | {register.NNUNET_TASK}) - set(before)
+    assert set(register.added_tasks()) == set(TASKS) - set(before)
     register.remove_tasks()
     assert before == theirs.TASKS
     assert list(theirs.MODELS) == ["theirs"]
@@ -31,13 +30,3 @@ def test_every_model_of_a_task_is_a_folder_that_is_there(theirs):
     for name in register.added_tasks():
         for model in theirs.TASKS[name]["models"]:
             assert any((theirs.MODELS[model] and register.BUNDLED_FOLDER / model).rglob("*.pth"))
-
-
-def test_the_model_for_nnunet_has_what_sct_asks_of_a_folder(theirs):
-    """Without it, or with a name that is not registered, SCT takes the model for out of date and deletes it."""
-    register.add_tasks(theirs)
-    source = json.loads((register.NNUNET_FOLDER / "source.json").read_text())
-    assert source["model_name"] in theirs.MODELS
-    assert source["custom"] is True
-    assert source["model_urls"]
-    assert len(list(register.NNUNET_FOLDER.glob("nnUNetTrainer*"))) == 1

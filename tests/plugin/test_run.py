@@ -1,9 +1,16 @@
-from types import ModuleType
+import argparse
+from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image, ImageColor
 
+from sct_rootlets.deepseg import SegmentedImage
 from sct_rootlets.errors import LinkError
+from sct_rootlets.levels import level_color
 from sct_rootlets.plugin import register, run
+from sct_rootlets.report.page.picture import OUTLINE_OPACITY
+from sct_rootlets.sidecar import version
 
 
 @pytest.fixture
@@ -24,12 +31,15 @@ def script():
 @pytest.mark.parametrize(
     ("argv", "same"),
     [(["-task", "rootlets", "-i", "a"], ["rootlets", "-i", "a"]), (["-i", "a", "-task", "canal"], ["canal", "-i", "a"]),
+     (["-task", "seg_spinal_rootlets_t2w", "-i", "a"], ["rootlets", "-i", "a"]),
+     (["rootlets_t2", "-i", "a"], ["rootlets", "-i", "a"]), (["-install-task", "rootlets"], ["rootlets", "-install"]),
+     (["-task", "seg_sc_contrast_agnostic"], ["spinalcord"]),
      (["rootlets", "-i", "a"], ["rootlets", "-i", "a"]), (["-h"], ["-h"]), ([], []), (["-task"], ["-task"])],
 )  # fmt: skip
 def test_tasks_of_sct_are_left_to_it(script, argv, same, capsys):
     script.main(argv)
     assert script.calls == [same]
-    assert ("before SCT 7.0" in capsys.readouterr().err) == (argv != same)
+    assert ("SCT 7.0" in capsys.readouterr().err) == (argv != same)
 
 
 def test_install_never_reaches_sct_which_would_delete_the_package_data(script, capsys):
@@ -41,13 +51,21 @@ def test_install_never_reaches_sct_which_would_delete_the_package_data(script, c
     assert script.calls == []
 
 
-def test_a_folder_that_is_not_whole_never_reaches_sct(script, monkeypatch, tmp_path):
-    script.main([register.NNUNET_TASK, "-i", "a"])
-    assert script.calls == [[register.NNUNET_TASK, "-i", "a"]]
-    monkeypatch.setattr(register, "NNUNET_FOLDER", tmp_path)
-    with pytest.raises(SystemExit, match=r"is incomplete .*source.json.*; install sct_rootlets again"):
-        script.main([register.NNUNET_TASK, "-i", "a"])
-    assert len(script.calls) == 1
+def test_our_options_cannot_be_shortened_inside_sct(script, capsys):
+    theirs = argparse.ArgumentParser(add_help=False)
+    theirs.add_argument("-largest")
+    script.get_parser = lambda task=None: theirs
+    parser = run.task_parser(script, "rootlets_cord")
+    options = {option for action in parser._actions for option in action.option_strings}
+    beginnings = {option[:n] for option in options for n in range(2, len(option))} - options
+    assert {"-l", "-ld", "-thr", "-mod"} <= beginnings
+    for beginning in beginnings:
+        with pytest.raises(SystemExit, match="2"):
+            parser.parse_args([beginning, "1"])
+        assert f"error: {beginning} is not an option; options that begin so: -" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="0"):
+        parser.parse_args(["-version"])
+    assert capsys.readouterr().out == f"{version()}\n"
 
 
 def test_without_our_tasks_nothing_of_ours_is_looked_at(script, monkeypatch):
@@ -62,3 +80,28 @@ def test_an_old_sct_is_refused():
     module.get_parser = lambda: None
     with pytest.raises(LinkError, match="too old"):
         run.divert(module)
+
+
+def test_the_report_of_sct_gets_our_picture_in_the_colours_of_the_levels(phantom_levels, tmp_path):
+    import contextlib
+
+    calls = []
+
+    @contextlib.contextmanager
+    def create_qc_entry(**given):
+        calls.append(given)
+        yield {f"path_{name}_img": tmp_path / f"{name}.png" for name in ("background", "overlay")}
+
+    module = SimpleNamespace(qc2=SimpleNamespace(create_qc_entry=create_qc_entry))
+    arguments = argparse.Namespace(qc=str(tmp_path / "qc"), qc_dataset="d", qc_subject=None)
+    segmented = SegmentedImage(tmp_path / "a b.nii.gz", [], "", phantom_levels)
+    run.report(module, arguments, segmented, ["rootlets_cord", "-i", "a b.nii.gz"])
+    [given] = calls
+    assert given["path_input"] == tmp_path / "a b.nii.gz"
+    assert (given["path_qc"], given["dataset"], given["subject"]) == (tmp_path / "qc", "d", None)
+    assert given["cmdline"] == "sct_deepseg rootlets_cord -i 'a b.nii.gz'"
+    scan, drawn = Image.open(tmp_path / "background.png"), Image.open(tmp_path / "overlay.png")
+    assert scan.size == drawn.size
+    pixels = np.asarray(drawn)
+    colors = {tuple(map(int, color)) for color in pixels[pixels[..., 3] == OUTLINE_OPACITY][:, :3]}
+    assert colors == {ImageColor.getrgb(level_color(level.name)) for level in phantom_levels.spinal.levels}

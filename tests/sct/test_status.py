@@ -1,6 +1,6 @@
 from sct_rootlets.sct import status
 
-LINKED = ("rootlets_cord", "rootlets_roots", "rootlets_synthetic", "spinal_levels")
+LINKED = ("rootlets_cord", "rootlets_roots", "spinal_levels")
 
 
 def test_status_names_what_is_linked_where_and_the_weights(miniature):
@@ -40,3 +40,19 @@ def test_nnunet_over_the_fork_of_sct_is_reported(miniature):
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 2.6\n")
         shown = miniature.run("sct_rootlets", "status").stdout
         assert ("over nnunetv2-neuropoly" in shown) == (name == "nnunetv2_neuropoly")
+
+
+def test_status_without_sct_informs(monkeypatch, capsys):
+    from sct_rootlets.cli.status import main
+    from sct_rootlets.errors import LinkError
+    from sct_rootlets.sct import installation
+
+    def nowhere(_):
+        raise LinkError("no Spinal Cord Toolbox is found here")
+
+    monkeypatch.setattr(installation, "find_toolbox", nowhere)
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    assert "Spinal Cord Toolbox: not linked (" in printed
+    assert "weights: sct_rootlets synthetic" in printed
+    assert main(["-sct-dir", "/nowhere"]) == 1
