@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import LABEL_ENDINGS, SEGMENTED_KINDS, check_output_names, output_prefix
-from sct_rootlets.cli.parsers import MODEL_HELP, add_misc, add_overwrite, add_qc, command_parser
+from sct_rootlets.cli.parsers import (
+    MODEL_HELP,
+    add_misc,
+    add_overwrite,
+    add_qc,
+    add_strict,
+    command_parser,
+    strict_status,
+)
 from sct_rootlets.cli.run import check_paths, run, say
 
 if TYPE_CHECKING:
@@ -77,6 +85,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
     add_overwrite(optional)
+    add_strict(optional)
     add_qc(optional)
     optional.add_argument("-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>",
                           help="draw the picture (default: 1)")  # fmt: skip
@@ -96,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = get_parser()
 
-    def command(arguments: argparse.Namespace) -> None:
+    def command(arguments: argparse.Namespace) -> int:
         if arguments.landmarks != "rootlets" and arguments.ldisc is None:
             parser.error(f"-landmarks {arguments.landmarks} needs disc labels: give them with -ldisc")
         if arguments.engine == "sct" and arguments.landmarks == "both":
@@ -106,6 +115,7 @@ def main(argv: list[str] | None = None) -> int:
         prefix = output_prefix(Path(arguments.i).name)
         check_output_names([f"{prefix}_{LABEL_ENDINGS[kind]}.nii.gz" for kind in SEGMENTED_KINDS])
         from sct_rootlets.deepseg import SegmentationSettings, register_image
+        from sct_rootlets.measure.registration_quality import registration_flags
         from sct_rootlets.output.registration import load_images_to_warp, save_registration
 
         applied = load_images_to_warp(arguments.apply)  # before anything takes time
@@ -138,6 +148,7 @@ def main(argv: list[str] | None = None) -> int:
             written.append(_add_to_page(arguments, registration))
         if arguments.v:
             say(*summary(registration), "written:", *(f"  {path}" for path in written))
+        return strict_status(arguments, registration_flags(registration))
 
     return run(parser, argv, command)
 
@@ -168,7 +179,9 @@ def _add_to_page(arguments: argparse.Namespace, registration: Registration) -> P
 
 
 def summary(registration: Registration) -> list[str]:
-    """List the lines that the command prints: landmarks with errors, quality and notes."""
+    """List the lines that the command prints: landmarks with errors, quality, notes and raised flags."""
+    from sct_rootlets.measure.registration_quality import registration_flags
+
     lines = ["landmarks: mm along the subject's cord, and how far the map misses it without this landmark:"]
     for row in registration.rows:
         leave_one_out_mm = row["left_out_error_mm"]
@@ -176,7 +189,8 @@ def summary(registration: Registration) -> list[str]:
         lines.append(f"  {row['name']:<6}{row['subject_mm']:7.1f}{error}{'' if row['used'] else '  (not used)'}")
     quality = registration.quality
     lines.append(f"cord Dice in the template {quality.cord_dice:.3f}, least Jacobian {quality.least_jacobian:.2f}")
-    return lines + [f"note: {note}" for note in registration.notes]
+    lines += [f"note: {note}" for note in registration.notes]
+    return lines + [f"note: {flag.note}" for flag in registration_flags(registration) if flag.is_raised]
 
 
 if __name__ == "__main__":

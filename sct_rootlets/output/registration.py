@@ -10,7 +10,9 @@ import numpy as np
 
 from sct_rootlets.bids import LABEL_ENDINGS, check_output_names, output_prefix, stem
 from sct_rootlets.errors import ImageError
+from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.image import VolumeLike
+from sct_rootlets.measure.registration_quality import registration_flags
 from sct_rootlets.nifti import (
     Series,
     check_sides,
@@ -184,6 +186,7 @@ def _sidecar(registration: Registration, notes: list[str]) -> dict[str, object]:
         **registration.settings,
         "CordDice": round(registration.quality.cord_dice, 4),
         "LeastJacobian": round(registration.quality.least_jacobian, 4),
+        "Flags": sidecar_flags(registration_flags(registration)),
         "Notes": notes,
     }
 

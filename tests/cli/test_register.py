@@ -245,20 +245,28 @@ def test_rootlets_and_discs_that_contradict_each_other_are_noted(
 ):
     path = wrong_by(phantom_files, tmp_path, change)
     more = ["-ldisc", phantom_files["discs"], "-landmarks", "both", "-figure", 0]
-    assert main([*options(phantom_files, template_folder, tmp_path / "reg", *more), "-rootlets", str(path)]) == 0
+    command = [*options(phantom_files, template_folder, tmp_path / "reg", *more), "-rootlets", str(path)]
+    assert main([*command, "-strict"]) == 3
     (said,) = (line for line in capsys.readouterr().out.splitlines() if "contradict each other" in line)
     assert said.startswith("note: rootlets and discs contradict each other: ")
     named = re.findall(r"(C\d|T1) ([0-9.]+) mm (\w+)", said)
     assert {"C4", "C5", "C6", "C7"} <= {name for name, _, _ in named}
     assert all(least_mm <= float(mm) <= 18 and where == side for name, mm, where in named if name in ("C4", "C5", "C6"))
-    notes = json.loads((tmp_path / "reg" / "registration.json").read_text())["Notes"]
-    assert said.removeprefix("note: ") in notes
+    record = json.loads((tmp_path / "reg" / "registration.json").read_text())
+    assert said.removeprefix("note: ") in record["Notes"]
+    assert record["Flags"]["leftout"]["State"] == "bad"
+
+
+def test_without_strict_contradictions_leave_the_status_at_0(phantom_files, template_folder, tmp_path):
+    path = wrong_by(phantom_files, tmp_path, lambda data, _axis, _mm: np.where(data > 2, data - 1, 0))
+    more = ["-ldisc", phantom_files["discs"], "-landmarks", "both", "-figure", 0]
+    assert main([*options(phantom_files, template_folder, tmp_path / "reg", *more), "-rootlets", str(path)]) == 0
 
 
 def test_rootlets_and_discs_that_agree_are_not_noted(phantom_files, template_folder, tmp_path):
     """As a process."""
     more = ["-ldisc", phantom_files["discs"], "-landmarks", "both", "-figure", 0]
-    command = options(phantom_files, template_folder, tmp_path / "reg", *more)
+    command = options(phantom_files, template_folder, tmp_path / "reg", *more, "-strict")
     run = [sys.executable, "-m", "sct_rootlets.cli.register", *command]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
