@@ -414,7 +414,6 @@ def segment_files(
         image, its own error.
     """
     find_model(settings.model)
-    _check_images(images, discs)
     from sct_rootlets.output.ownership import check_different
     from sct_rootlets.output.segmentation import label_map_files, label_map_guard, output_paths
 
@@ -431,6 +430,7 @@ def segment_files(
         planned += [(path, file) for file in label_map_files(targets[path])]
     check_different(planned)
     guard.check([file for _, file in planned])
+    _check_images(images, discs)
     if len(images) == 1:  # what is wrong with the file is said before networks are loaded
         _check_image(Inputs.load(image=images[0], discs=discs, cord=cord), task)
     segmenter = load_networks(settings)

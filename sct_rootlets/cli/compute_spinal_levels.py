@@ -150,15 +150,14 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("give -ldisc or -vertfile, not both")
         if arguments.i is None and arguments.rootlets is None and not (arguments.ldisc or arguments.vertfile):
             parser.error("give -rootlets, -ldisc, or both")
-        given = (arguments.i, arguments.s, arguments.rootlets, arguments.ldisc, arguments.vertfile, arguments.pmj)
-        check_paths(*given, arguments.centerline)
-        prefix = output_prefix(Path(arguments.i or arguments.s).name)
-        check_output_names([f"{prefix}_label-{name}_dseg.nii.gz" for name in LABEL_NAMES.values()])
         if arguments.run_sct and arguments.i is None:
             parser.error("-run-sct works on the scan: give it with -i")
         if arguments.published_csv is not None and arguments.pmj is None and "pmj" not in (arguments.run_sct or ()):
             parser.error("-published-csv needs -pmj: its columns are distances from the PMJ")
         inputs = _given_files(arguments)
+        check_paths(*map(str, inputs))
+        prefix = output_prefix(Path(arguments.i or arguments.s).name)
+        check_output_names([f"{prefix}_label-{name}_dseg.nii.gz" for name in LABEL_NAMES.values()])
         _check_outputs(arguments, inputs)
         if arguments.run_sct:
             _run_sct(arguments)
@@ -205,9 +204,8 @@ def _check_outputs(arguments: argparse.Namespace, inputs: list[Path]) -> None:
         segmented += ["rootlets"] if arguments.rootlets is None else []
     names = level_files(prefix, kinds, segmented, False, arguments.published_csv or False)
     if arguments.figure and _has_others(Path(arguments.ofolder), prefix, names):
-        names = level_files(
-            prefix, kinds, segmented, True, arguments.published_csv or False
-        )  # takes Matplotlib's second
+        # Only now, as the names of figures take the second in which Matplotlib loads.
+        names = level_files(prefix, kinds, segmented, True, arguments.published_csv or False)
     names += [f"{prefix}_{LABEL_ENDINGS[step]}.{ending}" for step in sorted(wanted) for ending in ("nii.gz", "json")]
     guard = level_guard(prefix, inputs, bool(arguments.overwrite))
     guard.check([Path(arguments.ofolder) / name for name in names])

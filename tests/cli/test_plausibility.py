@@ -83,7 +83,7 @@ def test_without_strict_the_status_is_0(labels, tmp_path):
 
 
 def test_discs_crowded_on_neighbouring_slices_speak(labels, tmp_path, capsys):
-    """Disc labels 2 mm apart make vertebrae of 2 mm."""
+    """Disc labels 2 mm apart by the vertical, behind an inclined and curved cord: 1.78 to 1.85 mm along it."""
 
     def crowd(data):
         new = np.zeros_like(data)
@@ -94,7 +94,7 @@ def test_discs_crowded_on_neighbouring_slices_speak(labels, tmp_path, capsys):
 
     labels["discs"] = changed(labels["discs"], tmp_path / "discs.nii.gz", crowd)
     assert run(labels, tmp_path / "out", "-strict") == 3
-    assert re.search(r"vertebral C3 (1\.9|2\.0)", capsys.readouterr().out)
+    assert re.search(r"vertebral C3 1\.8", capsys.readouterr().out)
     assert flags_of(tmp_path / "out")["level_length"]["State"] == "bad"
 
 

@@ -196,9 +196,9 @@ def test_the_remark_on_differences_that_are_not_normal_says_what_to_do():
     """The intervals of outer percentiles are not recommended there (benchmarks/group.py coverage)."""
     from sct_rootlets.group.agreement import _remarks
 
-    (remark,) = _remarks(50, 50, shapiro_p=0.001, pooled=False)
+    (remark,) = _remarks(50, 50, shapiro_p=0.001, is_pooled=False)
     assert remark == (
         "differences are not normal: look at the subjects that lie apart and check the names of their levels and "
         "discs; report the median with its interval (intervals of the outer percentiles cover too little)"
     )
-    assert _remarks(50, 50, shapiro_p=0.5, pooled=False) == []
+    assert _remarks(50, 50, shapiro_p=0.5, is_pooled=False) == []

@@ -94,7 +94,7 @@ def test_the_report_of_sct_gets_our_picture_in_the_colours_of_the_levels(phantom
 
     module = SimpleNamespace(qc2=SimpleNamespace(create_qc_entry=create_qc_entry))
     arguments = argparse.Namespace(qc=str(tmp_path / "qc"), qc_dataset="d", qc_subject=None)
-    segmented = SegmentedImage(tmp_path / "a b.nii.gz", [], "", phantom_levels)
+    segmented = SegmentedImage(tmp_path / "a b.nii.gz", [], "", subject=phantom_levels)
     run.report(module, arguments, segmented, ["rootlets_cord", "-i", "a b.nii.gz"])
     [given] = calls
     assert given["path_input"] == tmp_path / "a b.nii.gz"

@@ -42,7 +42,7 @@ def folder(phantom_levels, tmp_path_factory):
     scans = [
         ("sub-01_T2w.nii.gz", certain),
         ("sub-02_T2w <b>größer</b> & schöner.nii.gz", with_confidence(phantom_levels, {**sure, 6: 0.3})),
-        ("sub-10_T2w.nii.gz", replace(certain, spinal=cut, vertebral=None, discs=[])),
+        ("sub-10_T2w.nii.gz", replace(certain, spinal=cut, vertebral=None, discs=[], flags=())),
     ]
     for name, scan in scans:
         add_entry(folder, make_entry(scan, About(name, "/data", "test", name[:6])))
