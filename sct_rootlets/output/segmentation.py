@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,11 @@ from sct_rootlets.levels import level_name
 from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
-from sct_rootlets.segmentation.segment import Segmentation
 from sct_rootlets.segmentation.tasks import Output, Task
 from sct_rootlets.sidecar import generated_by
+
+if TYPE_CHECKING:
+    from sct_rootlets.segmentation.segment import Segmentation  # needs torch
 
 
 def output_paths(image: Path, task: Task, output: Path | None) -> list[Path]:
