@@ -29,7 +29,7 @@ DISTANCE_MM = 2.4
 RUN_GAP_MM = 5.0
 #: A run with less than this share of the rootlets of its level never stands for the level.
 RUN_SHARE = 0.25
-#: An end of a level needs this share of its voxels (and two of them) within the window behind it.
+#: An end of a level needs this share of its voxels (and two of them) within the window behind it; long runs need less.
 END_SUPPORT, END_WINDOW_MM = 0.05, 2.0
 #: A level that ends closer than this to an end of the cord mask may go on beyond it.
 CUT_MM = 2.0
@@ -47,6 +47,8 @@ VENTRAL_DEG = 20.0
 #: Of a map with this share of its voxels inside the cord mask, rootlets are doubted: if they fill that share of the
 #: cord along which they lie, or have that share in the inner half of the cord's section, they are none.
 MIN_INSIDE_SHARE, MIN_FILLED_SHARE, MIN_CENTRAL_SHARE = 0.75, 0.5, 0.5
+#: A map that holds this share of the cord along which it lies covers the cord, whatever it holds beside.
+MIN_COVERED_SHARE = 0.9
 #: About this number of a cord's voxels suffices to measure its half axes.
 _MAX_SECTION_VOXELS = 5000
 
@@ -167,14 +169,14 @@ def check_beside_cord_mask(rootlets: Volume, cord: Volume, cord_mm: np.ndarray, 
     Raises
     ------
     LabelError
-        If most voxels lie inside the mask, and fill it or lie around its middle.
+        If most voxels lie inside the mask, and fill it or lie around its middle, or if they cover it.
     """
     points = apply_affine(rootlets.affine, np.argwhere(rootlets.data))
     index = np.rint(apply_affine(np.linalg.inv(cord.affine), points)).astype(int)
     on_grid = np.all((index >= 0) & (index < cord.data.shape), axis=1)
     inside = np.zeros(len(points), dtype=bool)
     inside[on_grid] = cord.data[tuple(index[on_grid].T)]
-    if inside.mean() < MIN_INSIDE_SHARE:
+    if not inside.any():
         return
     place = centerline.project(points)
     cord_arc = centerline.project(cord_mm).arc
@@ -186,6 +188,13 @@ def check_beside_cord_mask(rootlets: Volume, cord: Volume, cord_mm: np.ndarray, 
         np.einsum("ij,ij->i", offset, right) / half_width, np.einsum("ij,ij->i", offset, anterior) / half_depth
     )
     fills = inside.sum() >= MIN_FILLED_SHARE * beside.sum()
+    if inside.mean() < MIN_INSIDE_SHARE:
+        if inside.sum() >= MIN_COVERED_SHARE * beside.sum():
+            raise LabelError(
+                f"{rootlets.name} covers the cord ({cord.name}) and what is around it; give the segmentation of the "
+                "rootlets"
+            )
+        return
     if fills or np.mean(radius < 0.5) >= MIN_CENTRAL_SHARE:
         raise LabelError(
             f"{inside.mean():.0%} of {rootlets.name} lies inside the cord ({cord.name}), where no rootlets are: "
@@ -454,8 +463,10 @@ def _end(arc: np.ndarray, length: np.ndarray, root: np.ndarray) -> tuple[float, 
 
 
 def _first_supported(arc: np.ndarray, length: np.ndarray) -> int:
-    needed = max(2, END_SUPPORT * len(arc)) if len(arc) >= 8 else 1
     window = np.maximum(END_WINDOW_MM, length / 2)
+    # Half of what rootlets that are spread evenly have in the window, if the run is long (more than 20 mm).
+    evenly = window / (arc[-1] - arc[0] + length)
+    needed = np.maximum(2, np.minimum(END_SUPPORT, evenly / 2) * len(arc)) if len(arc) >= 8 else 1
     support = np.searchsorted(arc, arc + window, side="right") - np.arange(len(arc))
     return int(np.argmax(support >= needed))
 

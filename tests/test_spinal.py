@@ -53,6 +53,15 @@ def test_extent_covers_the_voxels_of_a_level():
         np.testing.assert_allclose(found[name], ends, atol=0.05)
 
 
+@pytest.mark.parametrize("n_slices", [10, 20, 40, 60, 80])
+def test_a_run_of_any_length_keeps_its_ends(n_slices):
+    """Also one that is far too long for a level: shortened, it would look like one."""
+    data = rods({4: range(10, 10 + n_slices)})
+    data[20:22, 16:18, 10 + n_slices // 2] = 4  # a little denser there
+    (ends,) = by_name(levels_of(data)).values()
+    np.testing.assert_allclose(ends, (90 - n_slices, 90), atol=0.05)
+
+
 def test_segment_starts_where_the_level_above_ends():
     levels = levels_of(rods(THREE), "segment")
     for name, ends in {"C3": (20, 30), "C4": (30, 45), "C5": (45, 60)}.items():
