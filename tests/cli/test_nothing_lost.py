@@ -1,5 +1,6 @@
 """Files of the user survive every command; what a command wrote itself is replaced by the same command."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -305,3 +306,26 @@ def test_an_interruption_before_the_page_names_what_was_written(scan, tmp_path, 
     assert "nothing was written" not in error
     written = sorted((tmp_path / "out").iterdir())
     assert f"written before that, and complete: {', '.join(map(str, written))}; run the command again" in error
+
+
+def test_two_processes_in_one_folder_leave_the_set_of_one(scan, tmp_path):
+    """Each may wait, replace the other's set, or stop with one line; tables, maps and records are of one method."""
+    out = tmp_path / "out"
+    labels = ("-s", scan["cord"], "-rootlets", scan["rootlets"], "-ldisc", scan["discs"])
+    start = [sys.executable, "-m", "sct_rootlets.cli.compute_spinal_levels", *labels, "-figure", "0", "-ofolder", out]
+    for _ in range(3):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        both = [subprocess.Popen([*map(str, start), "-method", method], **pipes) for method in ("extent", "midgap")]
+        said = [process.communicate(timeout=120) for process in both]
+        statuses = [process.returncode for process in both]
+        assert 0 in statuses
+        assert set(statuses) <= {0, 1}
+        assert all(error.count("\n") == (status != 0) for status, (_, error) in zip(statuses, said, strict=True))
+        record = json.loads((out / "t2_cord_levels.json").read_text())
+        rows = (out / "t2_cord_levels.csv").read_text().splitlines()
+        methods = {row.split(",")[3] for row in rows if ",spinal," in row}
+        sidecar = json.loads((out / "t2_cord_label-spinalLevels_dseg.json").read_text())
+        assert methods == {record["Method"]} == {sidecar["Method"]}
+        hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in record["Written"]}
+        assert hashes == record["Written"]
+        assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
