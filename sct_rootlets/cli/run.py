@@ -90,6 +90,7 @@ def run(
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     arguments = parser.parse_args(argv)
+    logging.getLogger("nibabel.global").disabled = True  # users get notes and errors instead
     os.environ["MPLBACKEND"] = "Agg"  # figures go into files, whatever backend the user has chosen
     with _terminated_as_failed():
         if arguments.v == 2:
@@ -107,20 +108,6 @@ def _check_output_options(arguments: argparse.Namespace) -> None:
             check_output_names(Path(value).parts)
 
 
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Keep numpy's warnings and nibabel's log lines off standard error: users get notes and errors instead."""
-    logger = logging.getLogger("nibabel.global")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            yield
-    finally:
-        logger.disabled = before
-
-
 def _run_with_one_line_errors(
     prog: str,
     arguments: argparse.Namespace,
@@ -134,7 +121,8 @@ def _run_with_one_line_errors(
     placed_files.clear()
     try:
         _check_output_options(arguments)
-        with _without_warnings():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
             return command(arguments) or 0
     except SctRootletsError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
