@@ -18,15 +18,18 @@ from sct_rootlets.levels import level_name
 
 #: Probability above which STAPLE puts a voxel into the consensus, as in the published scripts.
 STAPLE_THRESHOLD = 0.95
+#: Maps of raters who agree converge within a hundred iterations; where they share no voxel, STAPLE drifts without
+#: end, and its probabilities depend on where it is stopped.
+MAX_ITERATIONS = 500
 
 
 def staple(raters: Sequence[np.ndarray]) -> tuple[np.ndarray, pd.DataFrame]:
     """Find the consensus of rootlet maps, level by level (STAPLE; Warfield 2004, doi 10.1109/TMI.2004.828354).
 
     As in Valošek 2024, STAPLE runs on the whole volume for one level at a time, and its probability is thresholded at
-    0.95. Three things differ from the published script: a level counts whichever rater drew it, a voxel that two levels
-    claim goes to the likelier one (the script adds the labels up), and a level that fewer than half of the raters drew
-    is not in the consensus.
+    0.95. Four things differ from the published script: a level counts whichever rater drew it, a voxel that two levels
+    claim goes to the likelier one (the script adds the labels up), and a level that fewer than half of the raters drew,
+    or for which STAPLE does not converge, is not in the consensus.
 
     Parameters
     ----------
@@ -57,8 +60,9 @@ def staple(raters: Sequence[np.ndarray]) -> tuple[np.ndarray, pd.DataFrame]:
         masks = [rater == value for rater in raters]
         drawn = [bool(mask.any()) for mask in masks]
         sensitivity, specificity = [np.nan] * len(masks), [np.nan] * len(masks)
-        if 2 * sum(drawn) >= len(masks):
-            probability, sensitivity, specificity = _staple(masks)
+        estimate = _staple(masks) if 2 * sum(drawn) >= len(masks) else None
+        if estimate is not None:
+            probability, sensitivity, specificity = estimate
             is_likelier = probability > highest
             consensus[is_likelier], highest[is_likelier] = value, probability[is_likelier]
         for rater, performance in enumerate(zip(drawn, sensitivity, specificity, strict=True)):
@@ -67,8 +71,11 @@ def staple(raters: Sequence[np.ndarray]) -> tuple[np.ndarray, pd.DataFrame]:
     return consensus, pd.DataFrame(rows, columns=columns)
 
 
-def _staple(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], list[float]]:
-    """Estimate the probability of each voxel, shape (I, J, K), and sensitivity and specificity of each rater."""
+def _staple(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], list[float]] | None:
+    """Estimate the probability of each voxel, shape (I, J, K), and sensitivity and specificity of each rater.
+
+    None if the estimate does not converge.
+    """
     try:
         import SimpleITK
     except ImportError as error:
@@ -79,7 +86,10 @@ def _staple(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], list[
         return masks[0].astype(float), [1.0] * len(masks), [1.0] * len(masks)
     staple_filter = SimpleITK.STAPLEImageFilter()
     staple_filter.SetForegroundValue(1)
+    staple_filter.SetMaximumIterations(MAX_ITERATIONS)
     result = staple_filter.Execute([SimpleITK.GetImageFromArray(mask.astype(np.uint8)) for mask in masks])
+    if staple_filter.GetElapsedIterations() >= MAX_ITERATIONS:
+        return None
     return (
         SimpleITK.GetArrayFromImage(result),
         list(staple_filter.GetSensitivity()),

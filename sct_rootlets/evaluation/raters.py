@@ -116,7 +116,10 @@ def _levels_without_consensus(key: str, labels: np.ndarray, performance: pd.Data
     without = performance[~performance.level.isin(np.unique(labels))]
     for name, of_level in without.groupby("name", sort=False):
         drawn = f"{of_level.drawn.sum()} of {len(of_level)} raters drew {name}"
-        where = "" if of_level.sensitivity.isna().all() else ", and no voxel is surely of it"
+        if not of_level.sensitivity.isna().all():
+            where = ", and no voxel is surely of it"
+        else:  # too few raters, or no estimate
+            where = ", and agree too little" if 2 * of_level.drawn.sum() >= len(of_level) else ""
         notes.append(f"{key}: {drawn}{where}: not in the consensus")
     return notes
 

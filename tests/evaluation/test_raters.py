@@ -82,3 +82,19 @@ def test_levels_without_a_consensus_are_named(tmp_path):
     assert set(np.unique(two.consensus["sub-01_T2w"].data)) == {0, 2}
     three = evaluate_raters({str(n): [tmp_path / str(n)] for n in (1, 2, 3)})
     assert three.notes == ("sub-01_T2w: 1 of 3 raters drew C3: not in the consensus",)
+
+
+def test_a_level_of_which_the_raters_share_no_voxel_is_named(tmp_path):
+    """STAPLE drifts without end where maps share no voxel; the other level is agreed on."""
+    pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
+    first = np.zeros((40, 40, 60), np.uint8)
+    first[5:9, 5:9, 5:15] = 2
+    second = first.copy()
+    first[10:14, 20:24, 30:45], second[20:24, 20:24, 30:45] = 3, 3
+    for rater, data in ((1, first), (2, second)):
+        write(tmp_path / f"{rater}", "sub-01_T2w_rootlets.nii.gz", data)
+    study = evaluate_raters({"a": [tmp_path / "1"], "b": [tmp_path / "2"]})
+    assert study.notes == ("sub-01_T2w: 2 of 2 raters drew C3, and agree too little: not in the consensus",)
+    assert set(np.unique(study.consensus["sub-01_T2w"].data)) == {0, 2}
+    estimates = study.tables["staple"].query("name == 'C3'")
+    assert estimates.sensitivity.isna().all()
