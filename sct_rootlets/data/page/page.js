@@ -4,8 +4,9 @@
 "use strict";
 (() => {
   const FORMAT = 1;
-  const FLAGS = ["levels", "order", "confidence", "complete", "length", "contrast", "deviation"];
-  const REGISTRATION = ["leftout", "dice", "jacobian"]; // of entries of that kind, which have no others
+  // Columns of flags, in their order: those of scans, and those of registrations.
+  const FLAGS = ["levels", "order", "confidence", "complete", "length", "contrast", "deviation", "level_length", "mask"];
+  const REGISTRATION = ["leftout", "dice", "jacobian"];
   const SIGNS = { ok: "✓", look: "!", bad: "✗", none: "·" };
   const WORSE = { none: 0, ok: 0, look: 1, bad: 2 };
   const PX_PER_MM = 4.6;
@@ -114,14 +115,16 @@
     const flag = (entry.flags || {})[key] || {};
     return { title: key, value: null, text: "–", state: "none", why: "not known", ...flag };
   }
-  const flagsOf = (entry) => (entry.kind === "registration" ? REGISTRATION : FLAGS);
+  const columnsOf = (entry) => (entry.kind === "registration" ? REGISTRATION : FLAGS);
+  // What an entry holds counts, whether it has a column or not.
+  const flagsOf = (entry) => [...new Set([...columnsOf(entry), ...Object.keys(entry.flags || {})])];
   const worst = (entry) => Math.max(0, ...flagsOf(entry).map((key) => WORSE[flagOf(entry, key).state] || 0));
   const worstState = (entry) => ["ok", "look", "bad"][worst(entry)];
   const verdictText = (entry) => verdictOf(entry) + (isStale(entry) ? " (result has changed)" : "");
 
   function drawHead() {
     columns = COLUMNS.filter((column) =>
-      column.flag ? !entries.length || entries.some((entry) => flagsOf(entry).includes(column.key))
+      column.flag ? !entries.length || entries.some((entry) => columnsOf(entry).includes(column.key))
         : !["dataset", "subject"].includes(column.key) || entries.some((entry) => entry[column.key])
     );
     for (const column of columns) {

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sct_rootlets.flags import Flag
 from sct_rootlets.levels import level_color
+from sct_rootlets.measure.quality import level_flags
 from sct_rootlets.output.page import add_entry, build_page
 from sct_rootlets.report.page.entry import About, Entry, make_entry
 from sct_rootlets.report.page.mosaic import TITLE
@@ -143,6 +145,22 @@ def test_the_legend_names_each_level_once_in_its_colour(page):
     for name, color in items:
         parts = [int(level_color(name)[at : at + 2], 16) for at in (1, 3, 5)]
         assert color == f"rgb({', '.join(map(str, parts))})"
+
+
+def test_every_flag_has_a_column_and_counts(page, folder, phantom_levels, tmp_path):
+    """A scan whose only raised flag is that of its mask, one whose flag is of another version, and all titles."""
+    keys = page.eval_on_selector_all("#list th", "nodes => nodes.map(node => node.dataset.key)")
+    assert {flag.key for flag in level_flags(phantom_levels)} <= set(keys)
+    own = shutil.copytree(folder, tmp_path / "own")
+    for key, name in (("mask", "sub-11"), ("unheard_of", "sub-12")):
+        wrong = Flag(key=key, title=key, value=1.0, text="the canal", state="bad", why="")
+        flags = (*(flag for flag in level_flags(phantom_levels) if flag.key != key and not flag.is_raised), wrong)
+        entry = make_entry(replace(phantom_levels, flags=flags), About(f"{name}_T2w.nii.gz", "/data", "test", name))
+        add_entry(own, entry)
+    page.goto((own / "index.html").as_uri())
+    page.wait_for_selector("#list tbody tr")
+    assert [cell(page, name, "worst") for name in ("sub-01", "sub-11", "sub-12")] == ["✓", "✗", "✗"]
+    assert cell(page, "sub-11", "mask") == "✗ the canal"
 
 
 def test_sorting(page):
