@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 from sct_rootlets.bundled.examples import UNKNOWN
 from sct_rootlets.levels import ABOVE_C2, LAST_NAMED, N_NAMES, ROOTS
-from sct_rootlets.segmentation.straight import row_logits
+from sct_rootlets.segmentation.straight import VERTEBRA_BINS, row_logits
 
 #: Output channels of a network for rootlets: levels (background and values 1 to 9), then cord, then roots (background
 #: and `ROOTS`).
@@ -89,14 +89,28 @@ def overview_loss(output: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
     return presence_and_name_loss(output, segments, SEGMENT_SHARES)
 
 
-def names_loss(output: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
-    """Compute the loss of the names of rows.
+#: Standard deviation of the vertebral coordinate that the network learns, in vertebrae.
+VERTEBRA_SD = 0.2
+
+
+def names_loss(output: torch.Tensor, names: torch.Tensor, vertebrae: torch.Tensor) -> torch.Tensor:
+    """Compute the loss of the names and of the vertebral coordinates of rows.
 
     Parameters
     ----------
-    output : torch.Tensor, shape (B, N_SEGMENTS, rows, columns)
+    output : torch.Tensor, shape (B, N_SEGMENTS + len(VERTEBRA_BINS), rows, columns)
     names : torch.Tensor, shape (B, rows)
         0 where there is nothing.
+    vertebrae : torch.Tensor, shape (B, rows)
+        NaN where there is nothing, or it is not known.
     """
+    by_name, by_vertebra = output.split([N_SEGMENTS, len(VERTEBRA_BINS)], dim=1)
     target = names.long() - ABOVE_C2  # -1 where there is nothing
-    return F.cross_entropy(row_logits(output), target, ignore_index=-ABOVE_C2, label_smoothing=0.02)
+    loss = F.cross_entropy(row_logits(by_name)[:, ABOVE_C2:], target, ignore_index=-ABOVE_C2, label_smoothing=0.02)
+    bins = torch.from_numpy(VERTEBRA_BINS).to(output.device)
+    share = torch.exp(-0.5 * ((vertebrae[:, None] - bins[:, None]) / VERTEBRA_SD) ** 2).nan_to_num(0)
+    total = share.sum(dim=1, keepdim=True)
+    known = total > 1e-3
+    share = torch.where(known, share / total.clamp(min=1e-3), 0)
+    log = row_logits(by_vertebra).log_softmax(dim=1)
+    return loss - (share * log).sum() / known.sum().clamp(min=1)

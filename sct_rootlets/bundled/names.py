@@ -1,4 +1,4 @@
-"""Examples of the spine straightened along the cord, synthetic or real, for the network that names segments.
+"""Examples of the spine straightened along the cord, synthetic or real, for the network of names and of vertebrae.
 
 Synthetic scans are drawn upright and need no straightening.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,19 +38,54 @@ from sct_rootlets.vertebral import label_points, place_discs
 #: Column of the middle of the cord.
 CORD_COLUMN = BEHIND_MM / PIXEL_MM - 0.5
 
-#: Slabs (N_SLABS, rows, N_COLUMNS), and the name of each row: 1 above C2, 2 for C2 … 9 for T1, 10 below.
-Straight = tuple[np.ndarray, np.ndarray]
+#: Beyond the first and the last known disc, so many vertebrae are still numbered.
+VERTEBRAE_ABOVE, VERTEBRAE_BELOW = 1.2, 0.6
 
 
-def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RANGES) -> Straight:
-    """Draw a straightened synthetic spine and the names of its rows.
+class Straight(NamedTuple):
+    """A spine straightened along the cord.
+
+    Attributes
+    ----------
+    slabs : numpy.ndarray of float32, shape (N_SLABS, N, N_COLUMNS)
+        Brightness; NaN outside the scan.
+    names : numpy.ndarray of int, shape (N,)
+        Spinal level of each row: 1 above C2, 2 for C2 … 9 for T1, 10 below.
+    vertebrae : numpy.ndarray of float32, shape (N,)
+        Vertebral coordinate of each row (`vertebral_coordinate`); NaN where it is not known.
+    """
+
+    slabs: np.ndarray
+    names: np.ndarray
+    vertebrae: np.ndarray
+
+
+def vertebral_coordinate(arc: np.ndarray, discs: dict[int, float]) -> np.ndarray:
+    """Number places along the cord by vertebrae: disc n is n, the middle of vertebra n is n + 0.5.
+
+    Parameters
+    ----------
+    arc : numpy.ndarray, shape (N,)
+        mm.
+    discs : dict of int to float
+        Arc length of discs in mm, by value; at least two.
 
     Returns
     -------
-    slabs : numpy.ndarray of float32, shape (N_SLABS, N_ROWS, N_COLUMNS)
-    names : numpy.ndarray of int, shape (N_ROWS,)
-        1 above C2, 2 for C2 … 9 for T1, 10 below.
+    numpy.ndarray of float32, shape (N,)
+        NaN more than `VERTEBRAE_ABOVE` above the first disc and `VERTEBRAE_BELOW` below the last one.
     """
+    values = np.array(sorted(discs))
+    at = np.array([discs[value] for value in values])
+    first, last = np.diff(at)[[0, -1]] / np.diff(values)[[0, -1]]
+    above, below = values[0] - VERTEBRAE_ABOVE, values[-1] + VERTEBRAE_BELOW
+    values = np.array([above, *values, below])
+    at = np.array([at[0] - VERTEBRAE_ABOVE * first, *at, at[-1] + VERTEBRAE_BELOW * last])
+    return np.interp(arc, at, values, np.nan, np.nan).astype(np.float32)
+
+
+def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RANGES) -> Straight:
+    """Draw a straightened synthetic spine of `N_ROWS` rows."""
     upright = replace(ranges, lean_deg=(-4.0, 4.0), bend_deg=(0.0, 5.0), sway_mm=(0.0, 0.5))
     anatomy = random_anatomy(rng, upright)
     contrast = random_contrast(rng)
@@ -63,29 +99,34 @@ def random_straight(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_R
     arc = np.interp(heights, line.points[::-1, 2], line.arc[::-1])
     beyond = heights < line.points[-1, 2]
     arc[beyond] = line.arc[-1] + (line.points[-1, 2] - heights[beyond])
-    return np.ascontiguousarray(image, dtype=np.float32), segments_along(anatomy, torch.from_numpy(arc)).numpy()
+    return Straight(
+        np.ascontiguousarray(image, dtype=np.float32),
+        segments_along(anatomy, torch.from_numpy(arc)).numpy(),
+        vertebral_coordinate(arc, anatomy.discs),
+    )
 
 
 def real_straight(folder: Path, subject: str) -> Straight:
-    """Read a real spine and straighten it; discs name its rows (shapes as `random_straight`, any number of rows)."""
+    """Read a real spine and straighten it; discs name its rows, of any number."""
     image, cord, discs = (load_volume(path) for path in paths_of(folder, subject))
     line = fit_centerline(cord.data > 0, cord.affine)
     arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
     data, affine = downsample(orient(image), PIXEL_MM)
     placed, _ = place_discs(label_points(discs), line, discs.affine)
-    names = evidence_from_discs(arc, {disc.value: disc.arc_mm for disc in placed}).log_probability.argmax(axis=1)
-    return straighten(data, affine, line, arc), names
+    at = {disc.value: disc.arc_mm for disc in placed}
+    names = evidence_from_discs(arc, at).log_probability.argmax(axis=1)
+    return Straight(straighten(data, affine, line, arc), names, vertebral_coordinate(arc, at))
 
 
-def view(slabs: np.ndarray, names: np.ndarray, rng: np.random.Generator, n_rows: int = N_ROWS) -> Straight:
+def view(example: Straight, rng: np.random.Generator, n_rows: int = N_ROWS) -> Straight:
     """Cut a random part of an example, as a scan of another field of view, size and brightness would show it.
 
     Returns
     -------
-    image : numpy.ndarray of float32, shape (N_SLABS, n_rows, N_COLUMNS)
-    names : numpy.ndarray of int, shape (n_rows,)
-        0 where there is nothing.
+    Straight
+        Of ``n_rows`` rows; names are 0, and vertebrae NaN, where there is nothing.
     """
+    slabs, names, vertebrae = example
     n = slabs.shape[1]
     length = int(rng.integers(22, min(n, n_rows) + 1)) if rng.random() < 0.6 else min(n, n_rows)
     # Mostly around a row that bears the name of a level: rows far below T1 teach little.
@@ -114,4 +155,6 @@ def view(slabs: np.ndarray, names: np.ndarray, rng: np.random.Generator, n_rows:
     image[:, : len(rows)] = rank_normalize(part)
     padded = np.zeros(n_rows, dtype=np.int64)
     padded[: len(rows)] = names[np.round(rows).astype(int)]
-    return image, padded
+    numbered = np.full(n_rows, np.nan, dtype=np.float32)
+    numbered[: len(rows)] = np.interp(rows, np.arange(n), vertebrae)
+    return Straight(image, padded, numbered)

@@ -25,7 +25,7 @@ from sct_rootlets.bundled.losses import (
 from sct_rootlets.bundled.names import Straight, random_straight, real_straight, view
 from sct_rootlets.bundled.real import load_real, vary
 from sct_rootlets.models.architecture import plain_unet
-from sct_rootlets.segmentation.straight import N_COLUMNS, N_ROWS, N_SLABS, PIXEL_MM
+from sct_rootlets.segmentation.straight import N_COLUMNS, N_ROWS, N_SLABS, PIXEL_MM, VERTEBRA_BINS
 from sct_rootlets.synthesis.random_anatomy import AnatomyRanges
 from sct_rootlets.synthesis.template import TemplateAnatomy
 
@@ -41,7 +41,7 @@ class TrainingSettings:
     ----------
     task : {"rootlets", "overview", "names"}
         Network that is trained: for rootlets with their levels, roots and the cord; for the cord by segments, on coarse
-        voxels; or for the names of the cord's segments on the straightened spine.
+        voxels; or for the names of the cord's segments, and vertebrae, on the straightened spine.
     features : tuple of int
         Channels of the U-Net at each resolution.
     convolutions : tuple of int
@@ -109,7 +109,7 @@ DEFAULTS = {
         steps=8000,
         bank=2400,
         fewest=256,
-        renewal=12,
+        renewal=4,
         real_share=0.35,
     ),
 }
@@ -208,10 +208,11 @@ class OverviewNetwork(Network):
 
 
 class NamesNetwork(Network):
-    """Names of the cord's segments on the straightened spine; a CPU trains this network in minutes."""
+    """Names of the cord's segments, and vertebrae, on the straightened spine; a CPU trains this network in minutes."""
 
-    n_outputs = N_SEGMENTS
+    n_outputs = N_SEGMENTS + len(VERTEBRA_BINS)
     labels = segment_labels()
+    heads = {"vertebrae": slice(N_SEGMENTS, None)}
     channels = tuple(f"slab {index}" for index in range(N_SLABS))
 
     def architecture(self, settings: TrainingSettings) -> dict[str, Any]:
@@ -227,11 +228,10 @@ class NamesNetwork(Network):
         return example  # `cut` varies all examples
 
     def cut(self, example: Straight, settings: TrainingSettings, rng: np.random.Generator) -> list[torch.Tensor]:
-        image, names = view(*example, rng, settings.patch[0])
-        return [torch.from_numpy(image), torch.from_numpy(names)]
+        return [torch.from_numpy(part) for part in view(example, rng, settings.patch[0])]
 
     def loss(self, output: torch.Tensor, *labels: torch.Tensor) -> torch.Tensor:
-        return names_loss(output, labels[0])
+        return names_loss(output, *labels)
 
 
 NETWORK_KINDS: dict[str, Network] = {

@@ -192,7 +192,10 @@ def mean_and_deviation(data: np.ndarray) -> tuple[float, float]:
 
 
 def downsample(volume: Oriented, spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    """Resample the whole volume to coarse isotropic voxels, each about the mean of the voxels in it.
+    """Resample the whole volume to coarse isotropic voxels, each the mean of what lies in it.
+
+    The coarse voxels lie at multiples of their size in scanner space, so that a smaller or larger field of view shows
+    the same voxels. Along an axis whose voxels are longer than the coarse ones, values are interpolated.
 
     Parameters
     ----------
@@ -205,18 +208,42 @@ def downsample(volume: Oriented, spacing_mm: float) -> tuple[np.ndarray, np.ndar
     data : numpy.ndarray of float32
     affine : numpy.ndarray, shape (4, 4)
     """
-    factor = np.maximum(1, np.floor(spacing_mm / volume.spacing + 0.01).astype(int))
-    factor = np.minimum(factor, volume.data.shape)
-    size = np.array(volume.data.shape) // factor
-    whole_blocks = volume.data[tuple(slice(0, int(n * f)) for n, f in zip(size, factor, strict=True))]
-    means = np.empty(size, dtype=np.float32)
-    for index in range(size[0]):
-        slab = whole_blocks[index * factor[0] : (index + 1) * factor[0]].astype(np.float32).mean(axis=0)
-        means[index] = slab.reshape(size[1], factor[1], size[2], factor[2]).mean(axis=(1, 3))
-    grouping = np.diag([*factor.astype(float), 1.0])
-    grouping[:3, 3] = (factor - 1) / 2
-    affine = volume.affine @ grouping
-    blocks = Oriented(means, affine, volume._back, volume._order)
-    resampling = Resampling.to_spacing(blocks, (spacing_mm,) * 3)
-    everything = tuple(slice(0, n) for n in resampling.target)
-    return resampling.crop(means, everything, order=1), resampling.affine(affine)
+    weights, firsts = [], []
+    for axis in range(3):
+        direction = volume.affine[:3, axis] / volume.spacing[axis]
+        origin_mm = float(volume.affine[:3, 3] @ direction)
+        first, weight = _coarse_weights(volume.data.shape[axis], origin_mm, volume.spacing[axis], spacing_mm)
+        weights.append(weight)
+        firsts.append((first - origin_mm) / volume.spacing[axis])
+    data = np.empty((len(weights[0]), len(weights[1]), len(weights[2])), dtype=np.float32)
+    for row, target in zip(weights[0], data, strict=True):
+        # One coarse sheet after the other: memory never holds the volume in single precision.
+        used = np.flatnonzero(row)
+        sheets = volume.data[used[0] : used[-1] + 1].astype(np.float32)
+        sheet = np.tensordot(row[used[0] : used[-1] + 1], sheets, 1)
+        target[:] = weights[1] @ sheet @ weights[2].T
+    scaling = np.diag([*(spacing_mm / volume.spacing), 1.0])
+    scaling[:3, 3] = firsts
+    return data, volume.affine @ scaling
+
+
+def _coarse_weights(n: int, origin_mm: float, from_mm: float, to_mm: float) -> tuple[float, np.ndarray]:
+    """Return the position of the first coarse voxel along an axis in mm, and weights of shape (coarse voxels, n)."""
+    rim_mm = 1e-3  # a voxel that lies beyond a border by rounding alone
+    low, high = origin_mm - from_mm / 2, origin_mm + (n - 0.5) * from_mm
+    begin = int(np.floor((low + rim_mm) / to_mm))
+    end = max(int(np.ceil((high - rim_mm) / to_mm)), begin + 1)
+    borders = to_mm * np.arange(begin, end + 1)
+    position = (np.clip(borders, low, high) - origin_mm) / from_mm  # in voxels
+    # Voxels are interpolated linearly, then averaged; the first and the last are repeated beyond their middles.
+    weight = np.diff(_hat_integral(position[:, None] - np.arange(-1, n + 1)), axis=0)
+    weight[:, 1] += weight[:, 0]
+    weight[:, -2] += weight[:, -1]
+    weight = weight[:, 1:-1]
+    return float(borders[0] + to_mm / 2), (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _hat_integral(x: np.ndarray) -> np.ndarray:
+    """Integrate ``max(0, 1 - |x|)`` from minus infinity to ``x``."""
+    x = np.clip(x, -1, 1)
+    return 0.5 + x - np.sign(x) * x**2 / 2

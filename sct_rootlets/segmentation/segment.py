@@ -18,6 +18,7 @@ from sct_rootlets.levels import Level, Levels
 from sct_rootlets.models.model import Model
 from sct_rootlets.models.weights import Weights
 from sct_rootlets.segmentation.assign import assign_levels
+from sct_rootlets.segmentation.border import cut, find_content, uncut
 from sct_rootlets.segmentation.cord import CoarseCord, find_cord, no_cord
 from sct_rootlets.segmentation.decode import decode_levels
 from sct_rootlets.segmentation.evidence import (
@@ -170,6 +171,9 @@ class Segmenter:
         """
         volume, notes = without_absurd_voxels(volume)
         given = None if cord_mask is None else fit_centerline(cord_mask, volume.affine)
+        whole, whole_mask, box = volume.data.shape, cord_mask, find_content(volume.data)
+        volume = cut(volume, box)
+        cord_mask = None if cord_mask is None else cord_mask[box]
         coarse = find_cord(self.overview, self.names, volume, self.device, given)
         line = coarse.centerline
         prediction = predict_rootlets(volume, self.rootlets, line, mirror, self.device)
@@ -193,9 +197,9 @@ class Segmenter:
         if "discs" in name_sources:
             notes.append("the names of levels come from the discs; by the image alone they would be others")
         return Segmentation(
-            rootlets=rootlets,
-            roots=roots,
-            cord=cord_on_image,
+            rootlets=uncut(rootlets, box, whole),
+            roots=uncut(roots, box, whole),
+            cord=uncut(cord_on_image, box, whole) if whole_mask is None else whole_mask,
             centerline=centerline,
             spinal=Levels("spinal", "attachment", tuple(levels)),
             name_sources=name_sources,

@@ -33,6 +33,9 @@ TRAINED_LENGTH_MM = 224.0
 N_ROWS = round(TRAINED_LENGTH_MM / PIXEL_MM)
 #: Lengths of the windows in which the network sees the spine; their predictions have the same weight.
 WINDOWS_MM = (TRAINED_LENGTH_MM, 128.0, 80.0)
+#: Vertebral coordinates that the network tells apart, a quarter of a vertebra each: disc n is n, the middle of vertebra
+#: n is n + 0.5.
+VERTEBRA_BINS = (np.arange(52) + 0.5).astype(np.float32) / 4
 #: Windows that the network predicts at once.
 _BATCH_SIZE = 8
 
@@ -146,11 +149,14 @@ def _predict_windows(model: Model, windows: list[np.ndarray], device: str | torc
         padded = [np.pad(rank_normalize(window), [(0, 0), (0, N_ROWS - window.shape[1]), (0, 0)]) for window in batch]
         images = torch.from_numpy(np.stack(padded)).to(device)
         with torch.no_grad():
-            logs = [row_logits(model.network(each)).log_softmax(1).cpu().numpy() for each in (images, images.flip(1))]
+            logs = [
+                row_logits(model.network(each))[:, ABOVE_C2:N_NAMES].log_softmax(1).cpu().numpy()
+                for each in (images, images.flip(1))
+            ]
         for window, log in zip(batch, (logs[0] + logs[1]) / 2, strict=True):
             yield log.T[: window.shape[1]]
 
 
 def row_logits(output: torch.Tensor) -> torch.Tensor:
-    """Average the network's output over the pixels of each row: logits of the names, shape (B, names, rows)."""
-    return output[:, ABOVE_C2:].float().mean(dim=3)
+    """Average the network's output over the pixels of each row; shape (B, channels, rows)."""
+    return output.float().mean(dim=3)
