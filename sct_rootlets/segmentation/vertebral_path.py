@@ -1,0 +1,156 @@
+"""Which vertebra lies beside each place along the cord: paths of the vertebral coordinate, one for each numbering.
+
+Disc n has the coordinate n, the middle of vertebra n has n + 0.5. Along the cord the coordinate grows, about as fast as
+usual vertebrae are long, in a person's own scale. Where discs lie is seen well; how they are numbered is not. So there
+is one path for each whole number by which the numbering may be shifted, and the evidence decides between them.
+
+A path is the mean of a hidden Markov model over coordinate and scale (Rabiner 1989, doi 10.1109/5.18626).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+#: Usual distance of disc n to disc n + 1 along the cord in mm, from n = 0 on.
+USUAL_LENGTH_MM = (15.0, 13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 22.0, 22.0, 22.5, 23.0)
+#: Scales of a person's vertebrae, and how they are distributed.
+SCALES = np.linspace(0.75, 1.25, 11)
+SCALE_SD = 0.1
+#: States of the coordinate: from `FIRST` to `LAST`, this far apart.
+STEP = 0.0625
+FIRST, LAST = 0.0, 13.0
+STATES = np.arange(FIRST, LAST + STEP / 2, STEP)
+#: Variance of the coordinate along the cord beside the person's scale, in vertebrae squared per mm.
+VARIANCE_PER_MM = 0.0009
+#: Numberings that are considered: shifts against the best one.
+SHIFTS = tuple(range(-4, 5))
+#: A path of a numbering stays within so many vertebrae of the best path, shifted.
+HALF_WIDTH = 0.5
+
+
+@dataclass(frozen=True)
+class Path:
+    """The vertebral coordinate along the cord, by one numbering.
+
+    Attributes
+    ----------
+    shift : int
+        Against the numbering that vertebrae look most like.
+    coordinate, sd : numpy.ndarray, shape (N,)
+        Mean and standard deviation at each place, in vertebrae.
+    log_evidence : float
+        Logarithm of the evidence for this numbering from the look of the vertebrae, up to a constant.
+    """
+
+    shift: int
+    coordinate: np.ndarray
+    sd: np.ndarray
+    log_evidence: float
+
+
+def find_paths(arc: np.ndarray, log_probability: np.ndarray, bins: np.ndarray, weight: float) -> list[Path]:
+    """Find the path of each numbering.
+
+    Parameters
+    ----------
+    arc : numpy.ndarray, shape (N,)
+        Places along the cord, evenly spaced, in mm.
+    log_probability : numpy.ndarray, shape (N, K)
+        Logarithm of the probability of each coordinate at each place.
+    bins : numpy.ndarray, shape (K,)
+        Coordinates.
+    weight : float
+        Number of independent observations that a place counts as.
+
+    Returns
+    -------
+    list of Path
+        One for each of `SHIFTS` that lies within the states.
+    """
+    at = np.clip((STATES - bins[0]) / (bins[1] - bins[0]), 0, len(bins) - 1)
+    low = np.minimum(at.astype(int), len(bins) - 2)
+    share = at - low
+    emission = weight * (log_probability[:, low] * (1 - share) + log_probability[:, low + 1] * share)
+    emission[:, (STATES < bins[0] - 0.5) | (STATES > bins[-1] + 0.5)] -= 10.0
+    step_mm = float(arc[1] - arc[0])
+    posterior, _ = _forward_backward(emission, step_mm)
+    # The most probable numbering: the mean would lie between two of them.
+    middle = len(arc) // 2
+    fraction = posterior[middle]
+    best = STATES[int(np.convolve(fraction, np.ones(5), "same").argmax())]
+    centre = _follow(posterior, middle, best)
+    paths = []
+    for shift in SHIFTS:
+        wanted = centre + shift
+        if wanted[0] < FIRST or wanted[-1] > LAST:
+            continue
+        allowed = np.abs(STATES[None, :] - wanted[:, None]) <= HALF_WIDTH
+        posterior, log_evidence = _forward_backward(np.where(allowed, emission, -np.inf), step_mm)
+        coordinate = posterior @ STATES
+        variance = np.maximum(posterior @ STATES**2 - coordinate**2, 0) + STEP**2 / 12
+        paths.append(Path(shift, coordinate, np.sqrt(variance), log_evidence))
+    return paths
+
+
+def _follow(posterior: np.ndarray, start: int, value: float) -> np.ndarray:
+    """Follow the mode of a posterior from one row to the others, within half a vertebra a row."""
+    path = np.empty(len(posterior))
+    for rows in (range(start, len(posterior)), range(start, -1, -1)):
+        current = value
+        for row in rows:
+            near = np.abs(STATES - current) <= HALF_WIDTH
+            mass = posterior[row] * near
+            if mass.sum() > 1e-9:
+                current = float(mass @ STATES / mass.sum())
+            path[row] = current
+    return path
+
+
+def _forward_backward(emission: np.ndarray, step_mm: float) -> tuple[np.ndarray, float]:
+    """Return the posterior of the states at each place, shape (N, states), and the logarithm of the evidence."""
+    kernels = _transitions(step_mm)  # (scales, states, offsets)
+    n_offsets = kernels.shape[2]
+    prior = np.exp(-0.5 * ((SCALES - 1) / SCALE_SD) ** 2)
+    scaled = np.exp(emission - emission.max(axis=1, keepdims=True))
+    log_evidence = float(emission.max(axis=1).sum())
+    n, n_states = emission.shape
+    forward = np.empty((n, len(SCALES), n_states))
+    current = prior[:, None] / prior.sum() * np.ones(n_states) / n_states
+    for row in range(n):
+        if row:
+            moved = np.zeros_like(current)
+            for offset in range(n_offsets):
+                part = current[:, : n_states - offset] * kernels[:, : n_states - offset, offset]
+                moved[:, offset:] += part
+            current = moved
+        current = current * scaled[row]
+        total = current.sum()
+        if total <= 0:
+            return np.full(emission.shape, 1 / n_states), -np.inf
+        log_evidence += float(np.log(total))
+        current = current / total
+        forward[row] = current
+    posterior = np.empty((n, n_states))
+    behind = np.ones((len(SCALES), n_states))
+    for row in range(n - 1, -1, -1):
+        both = forward[row] * behind
+        posterior[row] = both.sum(axis=0) / both.sum()
+        ahead = behind * scaled[row]
+        behind = np.zeros_like(behind)
+        for offset in range(n_offsets):
+            behind[:, : n_states - offset] += kernels[:, : n_states - offset, offset] * ahead[:, offset:]
+        behind /= behind.max()
+    return posterior, log_evidence
+
+
+def _transitions(step_mm: float) -> np.ndarray:
+    """Return the probability of an advance by 0, 1, … states from each state, shape (scales, states, offsets)."""
+    lengths = np.array(USUAL_LENGTH_MM)[np.minimum(STATES.astype(int), len(USUAL_LENGTH_MM) - 1)]
+    advance = step_mm / (SCALES[:, None] * lengths) / STEP
+    sd = np.sqrt(VARIANCE_PER_MM * step_mm) / STEP
+    n_offsets = int(np.ceil(advance.max() + 3 * sd)) + 1
+    log = -0.5 * ((np.arange(n_offsets) - advance[:, :, None]) / sd) ** 2
+    return np.exp(log - logsumexp(log, axis=2, keepdims=True))
