@@ -174,6 +174,8 @@ def level_rows(
                 "flags": "; ".join(
                     flag.levels[level.kind, level.name] for flag in flags if (level.kind, level.name) in flag.levels
                 ),
+                "source": level.source,
+                "confidence": level.confidence,
             }
         )
     return rows

@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from sct_rootlets.registration.template_folder import TemplateFolder
     from sct_rootlets.registration.to_template import Landmarks
     from sct_rootlets.segmentation.segment import Segmentation, Segmenter
+    from sct_rootlets.vertebral import Disc, VertebralNumbering
 
 #: Thicker slices do not show single rootlets.
 MAX_SLICE_THICKNESS_MM = 3.0
+#: Names of a lower probability are improbable: any other is as likely.
+MIN_NAME_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +48,15 @@ class SegmentationSettings:
         Number of threads of the CPU; by default, torch chooses.
     mirror : bool
         Test-time augmentation: average with the prediction for the image mirrored from left to right.
+    omit_uncertain : bool
+        Leave out rootlets of levels whose names are improbable (`MIN_NAME_CONFIDENCE`).
     """
 
     model: str | os.PathLike[str] | Weights | None = None
     device: str = "cpu"
     threads: int | None = None
     mirror: bool = False
+    omit_uncertain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +169,7 @@ def compute_spinal_levels(
     centerline: VolumeLike | None = None,
     method: Method = "segment",
     distance_mm: float = DISTANCE_MM,
+    find_discs: bool = True,
     settings: SegmentationSettings | None = None,
     segmenter: Segmenter | None = None,
 ) -> SubjectLevels:
@@ -177,11 +184,11 @@ def compute_spinal_levels(
     cord : volume, optional
         Spinal cord mask; a soft mask is thresholded at 0.5.
     image : volume, optional
-        The scan. Rootlets and cord that are not given are segmented from it; without it, the cord must be given, and
-        without rootlets only vertebral levels are computed.
+        The scan. Rootlets, cord and discs that are not given are found in it; without it, the cord must be given,
+        without rootlets only vertebral levels are computed, and without discs only spinal levels.
     discs : volume, optional
-        Disc labels, single voxels at the posterior tips: 3 for C2/C3 and so on. Without them only spinal levels are
-        computed.
+        Disc labels, single voxels at the posterior tips: 3 for C2/C3 and so on. With an image, one is enough: it fixes
+        the numbers of those that are found.
     vertebrae : volume, optional
         The cord coloured by vertebral level, 3 for C3, in place of discs (`sct_rootlets.vertebral.border_points`).
     pmj : volume, optional
@@ -191,6 +198,8 @@ def compute_spinal_levels(
         smoothed like it.
     method, distance_mm
         See `sct_rootlets.spinal.spinal_levels`.
+    find_discs : bool
+        Find discs that are not given in the image.
     settings : SegmentationSettings, optional
     segmenter : Segmenter, optional
         Networks that were loaded before, with the same settings; for many images.
@@ -214,15 +223,23 @@ def compute_spinal_levels(
         image=image, cord=cord, rootlets=rootlets, discs=discs, vertebrae=vertebrae, pmj=pmj, centerline=centerline
     )
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
-    if inputs.image is None or not missing:
+    if inputs.image is None or not (missing or find_discs):
         return with_flags(levels_from_labels(inputs, method, distance_mm))
-    _check_image(inputs)
     settings = settings or SegmentationSettings()
+    if not missing:
+        found_discs, numbering, notes = _find_discs(inputs, settings, segmenter)
+        subject = levels_from_labels(inputs, method, distance_mm, found_discs, numbering)
+        return with_flags(replace(subject, notes=(*subject.notes, *notes)))
+    _check_image(inputs)
     segmenter = segmenter or load_networks(settings)
     segmentation, maps, sidecars = _segment_missing(segmenter, inputs, missing, settings)
-    if "rootlets" in missing and "rootlets" not in maps and not inputs.has_discs:
+    found_discs = segmentation.discs if find_discs else ()
+    if "rootlets" in missing and "rootlets" not in maps and not inputs.has_discs and not found_discs:
         raise ImageError(f"no rootlets of C2 to T1 were found in {inputs.image.name}, and no discs were given")
-    subject = levels_from_labels(replace(inputs, **maps), method, distance_mm)
+    numbering = segmentation.numbering if find_discs else None
+    subject = levels_from_labels(replace(inputs, **maps), method, distance_mm, found_discs, numbering)
+    if subject.spinal is None and subject.vertebral is None:
+        raise ImageError(f"neither rootlets of C2 to T1 nor two discs were found in {inputs.image.name}")
     named = "rootlets" in missing
     subject = replace(
         subject,
@@ -234,6 +251,21 @@ def compute_spinal_levels(
         notes=tuple(dict.fromkeys((*segmentation.notes, *subject.notes))),
     )
     return with_flags(subject)
+
+
+def _find_discs(
+    inputs: Inputs, settings: SegmentationSettings, segmenter: Segmenter | None
+) -> tuple[tuple[Disc, ...], VertebralNumbering | None, list[str]]:
+    """Find the discs of an image whose cord and rootlets are given; with notes. None where the networks cannot run."""
+    image, cord = inputs.image, inputs.cord
+    assert image is not None
+    assert cord is not None
+    try:
+        _check_image(inputs)
+        segmenter = segmenter or load_networks(settings)
+    except SctRootletsError as error:
+        return (), None, [f"discs were not looked for in {image.name}: {error}"]
+    return segmenter.find_discs(image, binary_mask(cord)[0], inputs.disc_points())
 
 
 def with_flags(subject: SubjectLevels) -> SubjectLevels:
@@ -502,7 +534,7 @@ def _segment_file(
     maps = [output.make(segmentation, image) for output in job.outputs]
     if not any(values.any() for values in maps):
         raise ImageError(
-            f"no rootlets of C2 to T1 were found in {image.name}, although a cord of "
+            f"no {job.task.what} were found in {image.name}, although a cord of "
             f"{segmentation.centerline.cord_length:.0f} mm was; nothing was written"
         )
     subject = with_flags(subject_of_segmentation(image, segmentation, inputs.disc_points()))
@@ -583,8 +615,24 @@ def _segment(
     cord = found.cord
     if mask is None:
         cord = filter_components(cord.astype(np.uint8), image.spacing, clean_up.largest, clean_up.remove_small) > 0
+    notes += found.notes
+    improbable = [level for level in found.spinal.levels if (level.confidence or 0.0) < MIN_NAME_CONFIDENCE]
+    if improbable:
+        names = ", ".join(level.name for level in improbable)
+        notes.append(
+            f"the names of {names} are improbable (below {MIN_NAME_CONFIDENCE:g}): "
+            + (
+                "left out"
+                if settings.omit_uncertain
+                else "written all the same (-uncertain-names omit leaves them out)"
+            )
+        )
+    if settings.omit_uncertain:
+        rootlets = np.where(np.isin(rootlets, [level.value for level in improbable]), 0, rootlets).astype(np.uint8)
+        kept = tuple(level for level in found.spinal.levels if level not in improbable)
+        found = replace(found, spinal=replace(found.spinal, levels=kept))
     roots = np.where(rootlets > 0, found.roots, 0)
-    return replace(found, rootlets=rootlets, roots=roots, cord=cord, notes=(*notes, *found.notes))
+    return replace(found, rootlets=rootlets, roots=roots, cord=cord, notes=tuple(notes))
 
 
 def _shown_settings(settings: SegmentationSettings, clean_up: CleanUp) -> dict[str, Any]:
@@ -593,6 +641,7 @@ def _shown_settings(settings: SegmentationSettings, clean_up: CleanUp) -> dict[s
     return {
         "TestTimeAugmentation": settings.mirror,
         "Largest": clean_up.largest,
+        **({"UncertainNames": "omit"} if settings.omit_uncertain else {}),
         "RemoveSmall": None if small is None else "{:g}{}".format(*small),
     }
 

@@ -154,7 +154,9 @@ class Level:
     incomplete : tuple of str
         Why the level may be longer than stated; empty if it is complete.
     confidence : float, optional
-        Probability of the name, 0 to 1, where this package named the rootlets.
+        Probability of the name, 0 to 1, where this package named the rootlets or numbered the vertebrae.
+    source : str
+        Where the ends of a vertebra come from: ``"given"``, ``"image"`` or ``"given, image"``; empty for spinal levels.
     """
 
     value: int
@@ -166,6 +168,7 @@ class Level:
     roots: dict[str, int] = field(default_factory=dict)
     incomplete: tuple[str, ...] = ()
     confidence: float | None = None
+    source: str = ""
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ in order and writes what comes out.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 from collections.abc import Sequence
@@ -41,12 +42,13 @@ from sct_rootlets.image import (
     slice_range,
 )
 from sct_rootlets.label_kinds import check_cord_mask, check_disc_points, check_rootlet_map, check_vertebral_map
-from sct_rootlets.levels import Kind, Level, Levels
+from sct_rootlets.levels import Kind, Level, Levels, disc_name
 from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume, look_at_header
 from sct_rootlets.sidecar import read_name_sources
 from sct_rootlets.spinal import DISTANCE_MM, METHODS, Method, check_beside_cord_mask, redefine_levels, spinal_levels
 from sct_rootlets.vertebral import (
     Disc,
+    VertebralNumbering,
     check_beside_cord,
     disc_points,
     kind_of_points_notes,
@@ -76,6 +78,9 @@ class SubjectLevels:
     spinal, vertebral : Levels or None
         None where rootlets, or discs, were not given.
     discs : list of Disc
+        Given, or found in the image.
+    numbering : VertebralNumbering, optional
+        How sure the numbers of discs are that were found in the image.
     rootlets, image : Volume or None
         As given; for the figure.
     sources : dict of str to Volume
@@ -116,6 +121,7 @@ class SubjectLevels:
     mask_problems: tuple[str, ...] = ()
     flags: tuple[Flag, ...] = ()
     name_sources: tuple[str, ...] | None = None
+    numbering: VertebralNumbering | None = None
     segmented: dict[str, Volume] = field(default_factory=dict)
     sidecars: dict[str, dict[str, object]] = field(default_factory=dict)
 
@@ -372,7 +378,13 @@ class Inputs:
             check_vertebral_map(self.vertebrae)
 
 
-def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: float = DISTANCE_MM) -> SubjectLevels:
+def levels_from_labels(
+    inputs: Inputs,
+    method: Method = "segment",
+    distance_mm: float = DISTANCE_MM,
+    found_discs: Sequence[Disc] = (),
+    numbering: VertebralNumbering | None = None,
+) -> SubjectLevels:
     """Compute spinal levels from rootlets, vertebral levels from discs, and how they compare, for one subject.
 
     `sct_rootlets.deepseg.compute_spinal_levels` segments cord and rootlets of an image first.
@@ -384,6 +396,10 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
         computed, without discs only spinal levels.
     method, distance_mm
         See `sct_rootlets.spinal.spinal_levels`.
+    found_discs : sequence of Disc
+        Discs that were found in the image, with their posterior tips; those that are given take precedence.
+    numbering : VertebralNumbering, optional
+        How sure their numbers are.
 
     Returns
     -------
@@ -400,7 +416,7 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
         raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
     if inputs.cord is None:
         raise ValueError("give the cord mask")
-    if inputs.rootlets is None and not inputs.has_discs:
+    if inputs.rootlets is None and not inputs.has_discs and not found_discs:
         raise ValueError("give rootlets, discs or both")
     mask, notes = binary_mask(inputs.cord)
     cord = replace(inputs.cord, data=mask)
@@ -416,12 +432,18 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
     discs: list[Disc] = []
     spinal = extents = vertebral = None
     defects = find_mask_defects(sections)
+    disc_notes: list[str] = []
     if inputs.has_discs:
         points = inputs.disc_points()
-        discs, disc_notes = place_discs(points, centerline, cord.affine)
+        discs, disc_notes = place_discs(points, centerline, cord.affine, least=1 if found_discs else 2)
         if inputs.vertebrae is not None:
             disc_notes = read_borders(inputs.vertebrae)[1] + disc_notes
-        vertebral = vertebral_levels(discs, centerline.cord_length, disc_notes)
+        vertebral = None if found_discs else vertebral_levels(discs, centerline.cord_length, disc_notes)
+    if found_discs:
+        discs, fill_notes = _fill_discs(discs, found_discs, centerline)
+        notes += fill_notes
+        with contextlib.suppress(LabelError):
+            vertebral = vertebral_levels(discs, centerline.cord_length, disc_notes, numbering)
     if inputs.rootlets is not None:
         extents = _spinal_extents(inputs.rootlets, cord, centerline, distance_mm, defects)
         if lacks_orientation(inputs.rootlets) or lacks_orientation(inputs.cord):
@@ -456,8 +478,24 @@ def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: 
         mask_defects=tuple(defects),
         mask_problems=tuple(problems),
         name_sources=name_sources,
+        numbering=numbering,
         notes=tuple(notes),
     )
+
+
+def _fill_discs(given: Sequence[Disc], found: Sequence[Disc], centerline: Centerline) -> tuple[list[Disc], list[str]]:
+    """Add discs that were found in the image to those that are given, in order along the cord; with notes."""
+    discs = {disc.value: disc for disc in given}
+    added = []
+    for disc in found:
+        if disc.value in discs or disc.point_mm is None:
+            continue
+        arc_mm = float(centerline.project(np.array(disc.point_mm)).arc[0])
+        if all((arc_mm - other.arc_mm) * (disc.value - other.value) > 0 for other in discs.values()):
+            discs[disc.value] = replace(disc, arc_mm=arc_mm)
+            added.append(disc_name(disc.value))
+    notes = [f"discs filled from the image: {', '.join(added)}"] if given and added else []
+    return [discs[value] for value in sorted(discs)], notes
 
 
 def _nested_label_problems(cord: Volume) -> list[str]:

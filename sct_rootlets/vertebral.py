@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from typing import Literal
 
 import numpy as np
 from nibabel.affines import apply_affine
@@ -28,9 +30,14 @@ MAX_MEDIAN_TIP_MM = 15.0
 #: Labels closer to the centerline than this (their median) are placed on the cord: SCT does so with its discs
 #: (``_labeled_discs``) and its vertebral bodies, both within 1 mm of the centerline in PAM50.
 MAX_ON_CORD_MM = 3.0
+#: Numbers of vertebrae that were found in an image are uncertain below this probability.
+SURE_NUMBERING = 0.8
 #: Shares of a vertebra that labels of bodies are displaced by if they are taken for discs: half of one, and limits
 #: that the spread of healthy subjects (Limits of agreement of arXiv 2509.16255) and labels one off do not reach.
 HALF_VERTEBRA_SHARES = (0.33, 0.75)
+
+
+DiscSource = Literal["given", "image"]
 
 
 @dataclass(frozen=True)
@@ -44,12 +51,39 @@ class Disc:
     arc_mm : float
         Arc length of its posterior tip, projected to the centerline, in mm.
     sd_mm : float
-        Standard deviation of its position from the voxel size, in mm.
+        Standard deviation of its position in mm: from the voxel size, or as it was found.
+    source : {"given", "image"}
+        Whether it was given, or found in the image.
+    point_mm : tuple of float, optional
+        Its posterior tip, RAS+ mm, if it was found in the image.
     """
 
     value: int
     arc_mm: float
     sd_mm: float
+    source: DiscSource = "given"
+    point_mm: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class VertebralNumbering:
+    """How sure the numbers of vertebrae are that were found in an image.
+
+    Attributes
+    ----------
+    probability : float
+    alternatives : dict of int to float
+        Probability of other numberings, by how many vertebrae they differ; positive is further caudal.
+    is_corroborated : bool
+        Whether kinds of evidence that err independently agree when each is read by itself.
+    is_given : bool
+        Whether discs that were given fix the numbers.
+    """
+
+    probability: float
+    alternatives: dict[int, float]
+    is_corroborated: bool
+    is_given: bool = False
 
 
 def label_points(volume: Volume) -> dict[int, np.ndarray]:
@@ -357,19 +391,26 @@ def place_discs(
     return discs, notes
 
 
-def vertebral_levels(discs: list[Disc], cord_length: float, notes: list[str] | None = None) -> Levels:
+def vertebral_levels(
+    discs: Sequence[Disc],
+    cord_length: float,
+    notes: list[str] | None = None,
+    numbering: VertebralNumbering | None = None,
+) -> Levels:
     """Vertebral levels between neighbouring discs: vertebra ``n`` from disc ``n`` to disc ``n + 1``.
 
     A disc that is missing leaves out the vertebrae on both sides of it; no other vertebra is renumbered.
 
     Parameters
     ----------
-    discs : list of Disc
+    discs : sequence of Disc
         By ascending value, as `place_discs` gives them.
     cord_length : float
         Arc length of the caudal end of the cord mask in mm: levels that reach beyond the mask are not complete.
     notes : list of str, optional
         Notes that are added to the levels.
+    numbering : VertebralNumbering, optional
+        How sure the numbers are, if discs were found in the image.
 
     Raises
     ------
@@ -382,7 +423,17 @@ def vertebral_levels(discs: list[Disc], cord_length: float, notes: list[str] | N
             beyond = upper.arc_mm < -MAX_BEYOND_END_MM or lower.arc_mm > cord_length + MAX_BEYOND_END_MM
             incomplete = ("reaches beyond the cord mask",) if beyond else ()
             ends = (upper.arc_mm, lower.arc_mm, upper.sd_mm, lower.sd_mm)
-            levels.append(Level(upper.value, "vertebral", *ends, incomplete=incomplete))
+            sources = ", ".join(sorted({upper.source, lower.source}))
+            levels.append(
+                Level(
+                    upper.value,
+                    "vertebral",
+                    *ends,
+                    incomplete=incomplete,
+                    confidence=None if numbering is None else numbering.probability,
+                    source=sources,
+                )
+            )
     if not levels:
         raise LabelError(
             "no two disc labels are neighbours (values "

@@ -94,7 +94,7 @@ def test_add_a_kind_of_naming_evidence():
     assert found.log_probability[int(30 + LEVEL_PITCH_MM), ABOVE_C2:].argmax() + ABOVE_C2 == 6
     presence = np.full(60, 0.05)
     presence[25:36] = 0.9
-    (level,) = decode_levels(presence, [found])
+    (level,) = decode_levels(presence, [found]).levels
     assert level.name == "C5"
     assert found.log_probability.shape == (60, N_NAMES)
 

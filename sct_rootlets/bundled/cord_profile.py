@@ -1,4 +1,4 @@
-"""Fit the model of the cord's thickness to a table of healthy adults: ``python -m sct_rootlets.bundled.cord_profile``."""
+"""Fit the model of the cord's thickness to healthy adults: ``python -m sct_rootlets.bundled.cord_profile -h``."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from sct_rootlets.cli.parsers import (
     MODEL_HELP,
     add_misc,
     add_strict,
+    add_uncertain_names,
     command_parser,
     positive,
     thread_count,
@@ -61,6 +62,9 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument("-dry-run", action="store_true", help="say what would be done, and do nothing")
     optional.add_argument("-method", choices=("segment", "extent", "midgap"), default="segment",
                           help="of spinal levels: see sct_compute_spinal_levels -h (default: segment)")  # fmt: skip
+    optional.add_argument("-discs", choices=("image", "none"), default="image",
+                          help="discs that are not given: find them in the image (default), or leave them out")  # fmt: skip
+    add_uncertain_names(optional)
     optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                           help="what the networks run on (default: cpu)")  # fmt: skip
@@ -113,7 +117,13 @@ def _participant(arguments: argparse.Namespace) -> int:
 
     bids, out = Path(arguments.bids), Path(arguments.out)
     plan = _plan(arguments)
-    settings = CohortSettings(arguments.model, arguments.device, arguments.method)
+    settings = CohortSettings(
+        arguments.model,
+        arguments.device,
+        arguments.method,
+        find_discs=arguments.discs == "image",
+        omit_uncertain=arguments.uncertain_names == "omit",
+    )
     if arguments.v:
         say(*(f"note: {note}" for note in plan.notes))
     if arguments.dry_run:

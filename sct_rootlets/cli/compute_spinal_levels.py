@@ -14,6 +14,7 @@ from sct_rootlets.cli.parsers import (
     add_overwrite,
     add_qc,
     add_strict,
+    add_uncertain_names,
     command_parser,
     strict_status,
 )
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Find the spinal levels of a cord from its segmented nerve rootlets, and its vertebral levels from disc labels,
-in mm along the cord's centerline, and compare the two. From an image (-i), cord and rootlets that are not given are
-segmented; without one, give -s with -rootlets, -ldisc, or both.
+in mm along the cord's centerline, and compare the two. From an image (-i), cord, rootlets and discs that are not given
+are found; without one, give -s with -rootlets, -ldisc, or both.
 
 Written to the output folder: the cord coloured by level (with sidecar and colour table), the level table, the
 correspondence table, and a figure."""
 
 EXAMPLES = """\
+  sct_compute_spinal_levels -i t2.nii.gz -ofolder levels
   sct_compute_spinal_levels -i t2.nii.gz -ldisc t2_discs.nii.gz -ofolder levels
   sct_compute_spinal_levels -rootlets t2_rootlets.nii.gz -s t2_seg.nii.gz -ldisc t2_discs.nii.gz -ofolder levels
   sct_compute_spinal_levels -rootlets t2_rootlets.nii.gz -s t2_seg.nii.gz -pmj t2_pmj.nii.gz -method extent
@@ -59,6 +61,13 @@ def get_parser() -> argparse.ArgumentParser:
         "sct_label_vertebrae); discs lie where one region meets the next",
     )
     optional = parser.add_argument_group("OPTIONAL")
+    optional.add_argument(
+        "-discs",
+        choices=("image", "none"),
+        default="image",
+        help="discs that are not given: find them in the image (default; given ones fix the numbers, and one is "
+        "enough), or leave them out",
+    )
     optional.add_argument(
         "-pmj",
         metavar="<file>",
@@ -99,6 +108,7 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-c", choices=("t1", "t2"), default="t2", help="contrast of the scan for -run-sct (default: t2)"
     )
+    add_uncertain_names(optional)
     optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                           help="what the networks run on (default: cpu)")  # fmt: skip
@@ -196,13 +206,14 @@ def _check_outputs(arguments: argparse.Namespace, inputs: list[Path]) -> None:
 
     wanted = {step for step in arguments.run_sct or () if _sct_input(arguments, step) is None}
     prefix = output_prefix(Path(arguments.i or arguments.s).name)
-    discs = arguments.ldisc or arguments.vertfile or "discs" in wanted
+    found_discs = arguments.i is not None and arguments.discs == "image"
+    discs = arguments.ldisc or arguments.vertfile or "discs" in wanted or found_discs
     kinds = [*(["spinal"] if arguments.rootlets or arguments.i else []), *(["vertebral"] if discs else [])]
     segmented = []
     if arguments.i is not None:
         segmented += ["cord"] if arguments.s is None and "cord" not in wanted else []
         segmented += ["rootlets"] if arguments.rootlets is None else []
-    names = level_files(prefix, kinds, segmented, False, arguments.published_csv or False)
+    names = level_files(prefix, kinds, segmented, False, arguments.published_csv or False, found_discs)
     if arguments.figure and _has_others(Path(arguments.ofolder), prefix, names):
         # Only now, as the names of figures take the second in which Matplotlib loads.
         names = level_files(prefix, kinds, segmented, True, arguments.published_csv or False)
@@ -257,7 +268,10 @@ def _subject(arguments: argparse.Namespace) -> SubjectLevels:
         centerline=arguments.centerline,
         method=arguments.method,
         distance_mm=arguments.distance,
-        settings=SegmentationSettings(model=arguments.model, device=arguments.device),
+        find_discs=arguments.discs == "image",
+        settings=SegmentationSettings(
+            model=arguments.model, device=arguments.device, omit_uncertain=arguments.uncertain_names == "omit"
+        ),
     )
 
 
@@ -279,11 +293,14 @@ def summary(subject: SubjectLevels) -> str:
     for levels in subject.kinds:
         lines.append(f"{levels.kind} levels ({levels.method}):")
         for level in levels.levels:
-            remark = f"  incomplete: {'; '.join(level.incomplete)}" if level.incomplete else ""
+            remark = "  from the image" if "image" in level.source else ""
+            remark += f"  incomplete: {'; '.join(level.incomplete)}" if level.incomplete else ""
             lines.append(
                 f"  {level.name:<4}{level.rostral_mm - reference.arc_mm:7.1f} ± {level.rostral_sd_mm:.1f}  to"
                 f"{level.caudal_mm - reference.arc_mm:7.1f} ± {level.caudal_sd_mm:.1f}{remark}"
             )
+    if subject.numbering is not None and subject.vertebral is not None:
+        lines.append(f"numbers of the vertebrae: probability {subject.numbering.probability:.2f}")
     shifted = subject.shifted_pairs
     if shifted:
         extent = subject.spinal is not None and subject.spinal.method == "extent"

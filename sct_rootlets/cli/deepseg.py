@@ -18,6 +18,7 @@ from sct_rootlets.cli.parsers import (
     add_overwrite,
     add_qc,
     add_strict,
+    add_uncertain_names,
     command_parser,
     page_options,
     strict_status,
@@ -115,6 +116,7 @@ def add_own_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-s", metavar="<file>",
                        help="spinal cord mask in place of the segmented one: rootlets and levels are those along it, "
                        "and _seg is not written; a soft mask is thresholded at 0.5")  # fmt: skip
+    add_uncertain_names(group)
     add_overwrite(group)
     group.add_argument("-model", metavar="<name>", help=MODEL_HELP)
     group.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
@@ -243,7 +245,11 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings, segment_files
 
     settings = SegmentationSettings(
-        model=arguments.model, device=arguments.device, threads=arguments.threads, mirror=arguments.test_time_aug
+        model=arguments.model,
+        device=arguments.device,
+        threads=arguments.threads,
+        mirror=arguments.test_time_aug,
+        omit_uncertain=arguments.uncertain_names == "omit",
     )
     flags: list[Flag] = []
     for result in segment_files(

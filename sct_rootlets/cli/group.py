@@ -56,6 +56,11 @@ def get_parser() -> argparse.ArgumentParser:
         "-keep-disc-names", action="store_true", help="do not leave out scans whose levels were named by discs"
     )
     optional.add_argument(
+        "-keep-uncertain",
+        action="store_true",
+        help="do not leave out scans whose vertebrae were numbered by the image with a probability below 0.8",
+    )
+    optional.add_argument(
         "-keep-incomplete", action="store_true", help="do not leave out levels that may be longer than stated"
     )
     optional.add_argument(
@@ -98,6 +103,7 @@ def _command(arguments: argparse.Namespace) -> None:
         match=arguments.match,
         reference=REFERENCES.get(arguments.reference),
         keep_names_from_discs=arguments.keep_disc_names,
+        keep_uncertain=arguments.keep_uncertain,
         keep_incomplete=arguments.keep_incomplete,
         n_resamples=arguments.bootstrap,
     )

@@ -176,6 +176,16 @@ def add_qc(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_uncertain_names(group: argparse._ArgumentGroup) -> None:
+    """Add the option that decides what maps hold where names are improbable."""
+    group.add_argument(
+        "-uncertain-names",
+        choices=("write", "omit"),
+        default="write",
+        help="rootlets whose level has a probability below 0.5: write them with a note (default), or leave them out",
+    )
+
+
 def add_strict(group: argparse._ArgumentGroup) -> None:
     """Add ``-strict``."""
     group.add_argument(

@@ -33,12 +33,18 @@ class CohortSettings:
     device : {"cpu", "cuda", "mps"}
     method, distance_mm
         See `sct_rootlets.spinal.spinal_levels`.
+    find_discs : bool
+        Find discs that are not given in the image.
+    omit_uncertain : bool
+        See `sct_rootlets.deepseg.SegmentationSettings`.
     """
 
     model: str | None = None
     device: str = "cpu"
     method: Method = "segment"
     distance_mm: float = DISTANCE_MM
+    find_discs: bool = True
+    omit_uncertain: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Return settings, version, and the model with its hashes: the provenance of all results of a cohort."""
@@ -48,6 +54,8 @@ class CohortSettings:
             "Device": self.device,
             "Method": self.method,
             "DistanceMillimeters": self.distance_mm,
+            "FindDiscs": self.find_discs,
+            "OmitUncertainNames": self.omit_uncertain,
         }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sct_rootlets.cohort.job import CohortSettings, Job
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.deepseg import SegmentationSettings, compute_spinal_levels
-from sct_rootlets.errors import DatasetError
+from sct_rootlets.errors import DatasetError, ModelError
 from sct_rootlets.output.files import staged_outputs
 from sct_rootlets.output.levels import level_guard, save_levels
 from sct_rootlets.output.ownership import Guard, foreign_files
@@ -47,11 +48,17 @@ def process_scan(job: Job, settings: CohortSettings, provenance: dict[str, Any],
     given = {kind: path for kind, path in inputs.items() if kind != "image"}
     subject = compute_spinal_levels(
         image=inputs["image"],
-        **given,
+        cord=given.get("cord"),
+        rootlets=given.get("rootlets"),
+        discs=given.get("discs"),
+        pmj=given.get("pmj"),
         method=settings.method,
         distance_mm=settings.distance_mm,
-        settings=SegmentationSettings(model=settings.model, device=settings.device),
-        segmenter=None if {"cord", "rootlets"} <= given.keys() else load(),
+        find_discs=settings.find_discs,
+        settings=SegmentationSettings(
+            model=settings.model, device=settings.device, omit_uncertain=settings.omit_uncertain
+        ),
+        segmenter=_load_if_needed(settings, given, load),
     )
     earlier_digests = {} if earlier is None else earlier.digests
     with staged_outputs(job.folder, keep=inputs.values()) as stage:
@@ -73,6 +80,18 @@ def process_scan(job: Job, settings: CohortSettings, provenance: dict[str, Any],
             stale.unlink(missing_ok=True)
     add_levels(job.page, subject, job.about, PAGE_INTERVAL_S)
     replace(record, finished=True, earlier={}).save(job.record)
+
+
+def _load_if_needed(
+    settings: CohortSettings, given: Collection[str], load: Callable[[], Segmenter]
+) -> Segmenter | None:
+    """Return the networks if something is to be found in the image; where all is given, they may be missing."""
+    if not {"cord", "rootlets"} <= set(given):
+        return load()
+    if settings.find_discs:
+        with contextlib.suppress(ModelError):
+            return load()
+    return None
 
 
 def _check_corrections(job: Job, earlier: Record | None, targets: Sequence[Path]) -> None:

@@ -13,6 +13,7 @@ from sct_rootlets.bids_folder import files_below
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.group.level_table import LevelTable, read_level_table
 from sct_rootlets.group.participants import Participant, check_heights, find_participants
+from sct_rootlets.vertebral import SURE_NUMBERING
 
 #: A level table that is not compared, and the reason.
 LeftOut = tuple[LevelTable, str]
@@ -53,6 +54,7 @@ def collect(
     reference: str | None = None,
     need_height: bool = False,
     keep_names_from_discs: bool = False,
+    keep_uncertain: bool = False,
 ) -> Cohort:
     """Read the level tables in folders, and leave out those that should not be compared.
 
@@ -70,6 +72,8 @@ def collect(
         Leave out subjects without a height.
     keep_names_from_discs : bool
         Keep scans whose spinal levels were named by the discs that they are compared with.
+    keep_uncertain : bool
+        Keep scans whose vertebrae were numbered by the image with a probability below `SURE_NUMBERING`.
 
     Returns
     -------
@@ -88,7 +92,9 @@ def collect(
         raise DatasetError(
             f"no level tables (*{TABLE_ENDING}){having} in {where}; sct_compute_spinal_levels writes them"
         )
-    scans, left_out = _select_comparable([read_level_table(path) for path in paths], reference, keep_names_from_discs)
+    scans, left_out = _select_comparable(
+        [read_level_table(path) for path in paths], reference, keep_names_from_discs, keep_uncertain
+    )
     _check_one_table_each(scans)
     people, source = find_participants(folders, participants)
     for scan in scans:  # anna_levels.csv, in no folder sub-anna
@@ -121,7 +127,7 @@ def find_tables(folders: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 
 def _select_comparable(
-    scans: list[LevelTable], reference: str | None, keep_names_from_discs: bool
+    scans: list[LevelTable], reference: str | None, keep_names_from_discs: bool, keep_uncertain: bool
 ) -> tuple[list[LevelTable], list[LeftOut]]:
     left_out: list[LeftOut] = []
     if reference is not None:
@@ -130,6 +136,9 @@ def _select_comparable(
     if not keep_names_from_discs:
         scans, others = _split(scans, lambda scan: not scan.names_from_discs)
         left_out += [(scan, "discs decided the names of its spinal levels") for scan in others]
+    if not keep_uncertain:
+        scans, others = _split(scans, lambda scan: scan.numbering is None or scan.numbering >= SURE_NUMBERING)
+        left_out += [(scan, "the numbers of its vertebrae are uncertain") for scan in others]
     return scans, left_out
 
 

@@ -246,6 +246,7 @@ def group_levels(
     match: str = "",
     reference: str | None = None,
     keep_names_from_discs: bool = False,
+    keep_uncertain: bool = False,
     keep_incomplete: bool = False,
     n_resamples: int = 2000,
 ) -> GroupLevels:
@@ -253,7 +254,7 @@ def group_levels(
 
     Parameters
     ----------
-    folders, participants, match, reference, keep_names_from_discs
+    folders, participants, match, reference, keep_names_from_discs, keep_uncertain
         See `sct_rootlets.group.collect.collect`.
     normalize_height, keep_incomplete, n_resamples
         See `compare`.
@@ -267,7 +268,7 @@ def group_levels(
     DatasetError
         If tables or participants are missing, damaged, or do not belong together.
     """
-    cohort = collect(folders, participants, match, reference, normalize_height, keep_names_from_discs)
+    cohort = collect(folders, participants, match, reference, normalize_height, keep_names_from_discs, keep_uncertain)
     return compare(cohort, normalize_height, keep_incomplete, n_resamples)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,8 @@ class LevelTable:
         Levels by kind and name.
     names_from_discs : bool or None
         Whether discs decided the names of the spinal levels; None where no sidecar says so.
+    numbering : float or None
+        Least probability of the number of a vertebra, where vertebrae were numbered by the image.
     """
 
     subject: str
@@ -77,6 +80,7 @@ class LevelTable:
     method: str
     levels: dict[tuple[str, str], LevelRow]
     names_from_discs: bool | None
+    numbering: float | None = None
 
     @property
     def kinds(self) -> set[str]:
@@ -149,7 +153,18 @@ def read_level_table(path: Path) -> LevelTable:
         method=next(iter(methods), ""),
         levels=levels,
         names_from_discs=_names_from_discs(path),
+        numbering=_least_numbering(rows, path),
     )
+
+
+def _least_numbering(rows: Sequence[dict[str, str]], path: Path) -> float | None:
+    """Return the least probability in the column ``confidence`` of vertebrae; None where there is none."""
+    cells = [row.get("confidence") for row in rows if row["kind"] == "vertebral"]
+    try:
+        values = [float(cell) for cell in cells if cell]
+    except ValueError:
+        raise DatasetError(f"{path} has a confidence that is no number; make it again") from None
+    return min(values, default=None)
 
 
 def _parse_row(row: dict[str, str], path: Path) -> LevelRow:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.affines import apply_affine
 
 from sct_rootlets.bids import LABEL_ENDINGS, LABEL_NAMES, PUBLISHED_ENDINGS, SEGMENTED_KINDS, TABLE_ENDING
 from sct_rootlets.correspondence import (
@@ -20,12 +21,16 @@ from sct_rootlets.correspondence import (
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.image import Volume
-from sct_rootlets.levels import Levels, level_color
+from sct_rootlets.levels import Levels, disc_name, level_color
 from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
 from sct_rootlets.sidecar import generated_by
 from sct_rootlets.subject import SubjectLevels
+
+#: Endings of the files of discs, which are written if any was found in the image.
+DISC_ENDINGS = ("discs.csv", *(f"{LABEL_ENDINGS['discs']}.{ending}" for ending in ("nii.gz", "json")))
+DISC_COLUMNS = ("disc", "name", "position_mm", "sd_mm", "reference", "source", "numbering_probability")
 
 
 def level_files(
@@ -34,6 +39,7 @@ def level_files(
     segmented: Collection[str] = (),
     figure: bool = True,
     published: bool | str = False,
+    found_discs: bool = False,
 ) -> list[str]:
     """Names of the files that `save_levels` writes.
 
@@ -46,11 +52,14 @@ def level_files(
         Maps that are segmented on the way.
     figure, published
         See `save_levels`.
+    found_discs : bool
+        Whether discs are found in the image.
     """
     endings = [TABLE_ENDING.removeprefix("_"), _record_name("").removeprefix("_")]
     endings += [f"label-{LABEL_NAMES[kind]}_dseg.{ending}" for kind in kinds for ending in ("nii.gz", "json", "tsv")]
     endings += [f"{LABEL_ENDINGS[name]}.{ending}" for name in segmented for ending in ("nii.gz", "json")]
     endings += ["correspondence.csv"] if len(kinds) == 2 else []
+    endings += DISC_ENDINGS if found_discs else ()
     year = published if isinstance(published, str) else "2025"
     endings += [PUBLISHED_ENDINGS[year][kind] for kind in kinds] if published else []
     if figure:
@@ -125,6 +134,8 @@ def save_levels(
         for levels in subject.kinds:
             _save_map(stage, prefix, subject, levels)
         save_segmented(stage, prefix, subject.segmented, subject.sidecars)
+        if any(disc.source == "image" for disc in subject.discs):
+            _save_discs(stage, prefix, subject)
         _save_tables(stage, prefix, subject, edition or None)
         if figure:
             from sct_rootlets.report.levels import save_level_figures
@@ -159,6 +170,63 @@ def _save_map(folder: Path, prefix: str, subject: SubjectLevels, levels: Levels)
     write_json(folder / f"{stem}.json", sidecar)
 
 
+def _save_discs(folder: Path, prefix: str, subject: SubjectLevels) -> None:
+    """Write the table of the discs, and the labels of those whose posterior tips are known."""
+    grid = subject.cord
+    labels = np.zeros(grid.data.shape, dtype=np.uint8)
+    for disc in subject.discs:
+        if disc.point_mm is not None:
+            voxel = np.round(apply_affine(np.linalg.inv(grid.affine), disc.point_mm)).astype(int)
+            if (voxel >= 0).all() and (voxel < labels.shape).all():
+                labels[tuple(voxel)] = disc.value
+    stem = f"{prefix}_{LABEL_ENDINGS['discs']}"
+    save_labels(folder / f"{stem}.nii.gz", labels, grid)
+    write_json(
+        folder / f"{stem}.json",
+        {
+            "Description": "Posterior tips of discs, found in the image",
+            "SpatialReference": grid.name,
+            **_provenance(subject),
+        },
+    )
+    start, numbering = subject.reference.arc_mm, subject.numbering
+    rows = [
+        {
+            "disc": disc.value,
+            "name": disc_name(disc.value),
+            "position_mm": disc.arc_mm - start,
+            "sd_mm": disc.sd_mm,
+            "reference": subject.reference.name,
+            "source": disc.source,
+            "numbering_probability": None if numbering is None else numbering.probability,
+        }
+        for disc in subject.discs
+    ]
+    write_table(folder / f"{prefix}_discs.csv", DISC_COLUMNS, rows)
+
+
+def _describe_discs(subject: SubjectLevels) -> dict[str, object]:
+    """Say where each disc comes from, and how sure their numbers are."""
+    numbering = subject.numbering
+    if numbering is None:
+        return {}
+    return {
+        "Discs": [
+            {"Name": disc_name(disc.value), "Source": disc.source, "SD": round(disc.sd_mm, 2)} for disc in subject.discs
+        ],
+        "VertebralNumbering": {
+            "Probability": round(numbering.probability, 3),
+            "FixedByGivenDiscs": numbering.is_given,
+            "KindsOfEvidenceAgree": numbering.is_corroborated,
+            "Alternatives": {
+                f"{shift:+d}": round(probability, 3)
+                for shift, probability in numbering.alternatives.items()
+                if shift and probability >= 0.001
+            },
+        },
+    }
+
+
 def _table_sidecar(subject: SubjectLevels) -> dict[str, object]:
     """Return the sidecar of the level table, which is the record of the whole set."""
     return {"Description": "Spinal and vertebral levels in mm along the spinal cord", **_provenance(subject)}
@@ -172,6 +240,7 @@ def _provenance(subject: SubjectLevels) -> dict[str, object]:
         **subject.settings,
         **({} if subject.name_sources is None else {"NamesFromDiscs": "discs" in subject.name_sources}),
         "Reference": subject.reference.name,
+        **_describe_discs(subject),
         **({"Flags": sidecar_flags(subject.flags)} if subject.flags else {}),
         "Notes": list(subject.notes),
     }
@@ -211,7 +280,7 @@ def stale_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequence
     from sct_rootlets.report.levels import FIGURES
 
     published = dict.fromkeys(ending for endings in PUBLISHED_ENDINGS.values() for ending in endings.values())
-    endings = ["levels.csv", "levels.json", *FIGURES, "correspondence.csv", *published]
+    endings = ["levels.csv", "levels.json", *FIGURES, "correspondence.csv", *published, *DISC_ENDINGS]
     endings += [f"{LABEL_ENDINGS[kind]}.{ending}" for kind in SEGMENTED_KINDS for ending in ("nii.gz", "json")]
     endings += [f"label-{name}_dseg.{ending}" for name in LABEL_NAMES.values() for ending in ("nii.gz", "json", "tsv")]
     paths = [Path(folder) / f"{prefix}_{ending}" for ending in endings]

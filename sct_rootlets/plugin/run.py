@@ -167,6 +167,7 @@ def checked_settings(
         device="cuda" if wants_gpu else arguments.device,
         threads=arguments.threads,
         mirror=arguments.test_time_aug,
+        omit_uncertain=arguments.uncertain_names == "omit",
     )
     return settings, CleanUp(largest=bool(arguments.keep_largest), remove_small=small)
 

@@ -1,4 +1,4 @@
-"""Finding the spinal cord in a whole image, coarsely: its centerline, and the level names that the image suggests."""
+"""Finding the spinal cord in a whole image, coarsely."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from sct_rootlets.image import Volume
 from sct_rootlets.models.model import Model
 from sct_rootlets.segmentation.grid import downsample, orient
 from sct_rootlets.segmentation.predictor import tiled_logits
-from sct_rootlets.segmentation.straight import predict_level_names
 
 #: Shorter pieces are not taken for a cord.
 MIN_CORD_LENGTH_MM = 20.0
@@ -33,32 +32,26 @@ class CoarseCord:
     Attributes
     ----------
     centerline : Centerline
-    arc : numpy.ndarray, shape (N,)
-        Positions along the centerline in mm.
-    names : numpy.ndarray, shape (N, N_NAMES)
-        Log-probability of each level at these positions, from the look of vertebrae and cord.
+    data : numpy.ndarray of float32, shape (I, J, K)
+        The coarse image.
+    affine : numpy.ndarray, shape (4, 4)
+        Its voxel indices to RAS+ mm.
     """
 
     centerline: Centerline
-    arc: np.ndarray
-    names: np.ndarray
+    data: np.ndarray
+    affine: np.ndarray
 
 
 def find_cord(
-    model: Model,
-    names_model: Model,
-    volume: Volume,
-    device: str | torch.device = "cpu",
-    given: Centerline | None = None,
+    model: Model, volume: Volume, device: str | torch.device = "cpu", given: Centerline | None = None
 ) -> CoarseCord:
-    """Find the cord, and predict level names along it.
+    """Find the cord.
 
     Parameters
     ----------
     model : Model
         The network of the cord, for coarse isotropic voxels.
-    names_model : Model
-        The network of names, for straightened images.
     volume : Volume
     device : str or torch.device
     given : Centerline, optional
@@ -76,7 +69,7 @@ def find_cord(
     if deviation < 1e-6 * max(1.0, abs(float(data.mean()))):
         raise ImageError(f"{volume.name} shows nothing: all its voxels are about {data.mean():g}")
     if given is not None:
-        return CoarseCord(given, *predict_level_names(names_model, data, affine, given, device))
+        return CoarseCord(given, data, affine)
     image = torch.from_numpy((data - data.mean()) / deviation)
     patch = model.patch
     if image.numel() <= MAX_SINGLE_TILE_VOXELS:
@@ -92,7 +85,7 @@ def find_cord(
         raise ImageError(no_cord(volume)) from error
     if centerline.cord_length < MIN_CORD_LENGTH_MM:
         raise ImageError(no_cord(volume))
-    return CoarseCord(centerline, *predict_level_names(names_model, data, affine, centerline, device))
+    return CoarseCord(centerline, data, affine)
 
 
 def no_cord(volume: Volume) -> str:

@@ -28,7 +28,7 @@ END_MM = 4.0
 
 
 @dataclass(frozen=True)
-class Sections:
+class Moments:
     """Moments of the cord's cross-sections in cells of 1 mm along it.
 
     Attributes
@@ -44,7 +44,7 @@ class Sections:
     anterior: np.ndarray
 
 
-def measure_sections(mask: np.ndarray, affine: np.ndarray, line: Centerline, n_cells: int) -> Sections:
+def measure_moments(mask: np.ndarray, affine: np.ndarray, line: Centerline, n_cells: int) -> Moments:
     """Measure the cord across its centerline.
 
     Parameters
@@ -69,7 +69,7 @@ def measure_sections(mask: np.ndarray, affine: np.ndarray, line: Centerline, n_c
         total, squares = np.bincount(cell, value, n_cells), np.bincount(cell, value**2, n_cells)
         moments.append(squares - total**2 / count)
     voxel = abs(float(np.linalg.det(affine[:3, :3])))
-    return Sections(np.bincount(cell, minlength=n_cells) * voxel, moments[0] * voxel, moments[1] * voxel)
+    return Moments(np.bincount(cell, minlength=n_cells) * voxel, moments[0] * voxel, moments[1] * voxel)
 
 
 @lru_cache(maxsize=1)
@@ -79,12 +79,12 @@ def _profile() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return stored["coordinate"].astype(float), stored["mean"].astype(float), factor @ factor.T
 
 
-def log_likelihood(sections: Sections, coordinate: np.ndarray) -> float:
+def log_likelihood(sections: Moments, coordinate: np.ndarray) -> float:
     """Compute how well the thickness of a cord agrees with a numbering of its vertebrae.
 
     Parameters
     ----------
-    sections : Sections
+    sections : Moments
     coordinate : numpy.ndarray, shape (N,)
         Vertebral coordinate of each cell.
 

@@ -11,6 +11,7 @@ possible divisions, each weighted by its probability.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, product
 
@@ -18,7 +19,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from sct_rootlets.correspondence import LEVEL_PITCH_MM
-from sct_rootlets.levels import ABOVE_C2, FIRST_NAMED, LAST_NAMED, N_NAMES, Level
+from sct_rootlets.levels import ABOVE_C2, BELOW_T1, FIRST_NAMED, LAST_NAMED, N_NAMES, Level
 from sct_rootlets.segmentation.evidence import CELL_MM, NameEvidence
 
 #: Length of a segment, mean and standard deviation: root entry zones measure 10.6-13.6 mm (Kobayashi 2015, Eur Spine J
@@ -50,7 +51,39 @@ SEGMENT_PENALTY = 1.0
 _N_COLUMNS = N_NAMES - ABOVE_C2  # names from ABOVE_C2 on
 
 
-def decode_levels(presence: np.ndarray, evidence: Sequence[NameEvidence], cell_mm: float = CELL_MM) -> list[Level]:
+@dataclass(frozen=True)
+class Unnamed:
+    """Where roots attach that lie above C2 or below T1.
+
+    Attributes
+    ----------
+    value : int
+        `ABOVE_C2` or `BELOW_T1`.
+    rostral_mm, caudal_mm : float
+    """
+
+    value: int
+    rostral_mm: float
+    caudal_mm: float
+
+
+@dataclass(frozen=True)
+class Division:
+    """The cord divided into segments along which the roots of one level attach, from rostral to caudal.
+
+    Attributes
+    ----------
+    levels : tuple of Level
+        With `Level.confidence`; positions are in mm from the beginning of the first cell.
+    unnamed : tuple of Unnamed
+        Segments above C2 and below T1.
+    """
+
+    levels: tuple[Level, ...] = ()
+    unnamed: tuple[Unnamed, ...] = ()
+
+
+def decode_levels(presence: np.ndarray, evidence: Sequence[NameEvidence], cell_mm: float = CELL_MM) -> Division:
     """Divide the cord into one segment a level, and gaps.
 
     Parameters
@@ -64,21 +97,24 @@ def decode_levels(presence: np.ndarray, evidence: Sequence[NameEvidence], cell_m
 
     Returns
     -------
-    list of Level
-        Spinal levels with `Level.confidence`, from rostral to caudal; positions are in mm from the beginning of the
-        first cell. Empty if no rootlets are detected.
+    Division
+        Empty if no rootlets are detected.
     """
     model = _SemiMarkovModel(presence, evidence, cell_mm)
     segments = model.posterior_decode()
     if segments:
         within = np.concatenate([presence[begin:end] for begin, end, _ in segments])
         if np.mean(within) < MIN_MEAN_PRESENCE:
-            return []
-    return [
-        model.level_with_uncertainty(begin, end, name)
-        for begin, end, name in segments
-        if FIRST_NAMED <= name <= LAST_NAMED
-    ]
+            return Division()
+    named = [segment for segment in segments if FIRST_NAMED <= segment[2] <= LAST_NAMED]
+    return Division(
+        levels=tuple(model.level_with_uncertainty(*segment) for segment in named),
+        unnamed=tuple(
+            Unnamed(name, begin * cell_mm, end * cell_mm)
+            for begin, end, name in segments
+            if name in (ABOVE_C2, BELOW_T1)
+        ),
+    )
 
 
 class _SemiMarkovModel:

@@ -13,7 +13,6 @@ from scipy.special import logsumexp
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import LEVEL_PITCH_MM, spinal_middles
 from sct_rootlets.levels import ABOVE_C2, BELOW_T1, FIRST_NAMED, LAST_NAMED, N_NAMES, ROOTS
-from sct_rootlets.segmentation.cord import CoarseCord
 from sct_rootlets.segmentation.prediction import Prediction
 from sct_rootlets.spinal import DISTANCE_MM
 
@@ -34,7 +33,7 @@ class NameEvidence:
     Attributes
     ----------
     source : str
-        Name of the source: ``"rootlets"``, ``"spine"`` or ``"discs"``.
+        Name of the source, such as ``"rootlets"`` or ``"discs"``.
     log_probability : numpy.ndarray, shape (N, N_NAMES)
         One row a cell of `CELL_MM`, one column a name: `ABOVE_C2` stands for any level above C2, 2 for C2 … 9 for T1,
         `BELOW_T1` for any level below T1. Lower columns are not used.
@@ -106,25 +105,6 @@ def evidence_from_rootlets(prediction: Prediction, near: NearCord) -> NameEviden
     # The network has no classes beyond C2 and T1.
     log_probability[:, ABOVE_C2], log_probability[:, BELOW_T1] = log_probability[:, [FIRST_NAMED, LAST_NAMED]].T
     return NameEvidence("rootlets", log_probability)
-
-
-def evidence_from_spine(coarse: CoarseCord, centerline: Centerline, n_cells: int) -> NameEvidence:
-    """Interpolate what the network of names says of the straightened spine, to the cells along the cord.
-
-    Parameters
-    ----------
-    coarse : CoarseCord
-        The cord as it was found coarsely, with log-probabilities of names along its own centerline.
-    centerline : Centerline
-        Centerline along which the cells lie.
-    n_cells : int
-    """
-    points = centerline.position(cell_centers(n_cells))
-    along = coarse.centerline.project(points).arc
-    log_probability = np.full((n_cells, N_NAMES), -np.inf)
-    for value in range(ABOVE_C2, N_NAMES):
-        log_probability[:, value] = np.interp(along, coarse.arc, coarse.names[:, value])
-    return NameEvidence("spine", log_probability)
 
 
 def evidence_from_discs(arc_mm: np.ndarray, discs: dict[int, float]) -> NameEvidence:

@@ -71,4 +71,4 @@ def load_segmenter(
     if rootlet_model is not None:
         weights = replace(chosen, files=rootlet_model.files, cord_and_roots=weights)
     overview, names, rootlets = networks
-    return Segmenter(overview, names, rootlets, rootlet_model, device, weights)
+    return Segmenter(overview, (names,), rootlets, rootlet_model, device, weights)

@@ -14,23 +14,25 @@ from scipy import ndimage
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import ImageError, LabelError
 from sct_rootlets.image import Volume, values_at
-from sct_rootlets.levels import Level, Levels
+from sct_rootlets.levels import ABOVE_C2, BELOW_T1, N_NAMES, Level, Levels
 from sct_rootlets.models.model import Model
 from sct_rootlets.models.weights import Weights
 from sct_rootlets.segmentation.assign import assign_levels
 from sct_rootlets.segmentation.border import cut, find_content, uncut
 from sct_rootlets.segmentation.cord import CoarseCord, find_cord, no_cord
-from sct_rootlets.segmentation.decode import decode_levels
+from sct_rootlets.segmentation.cord_profile import Moments, log_likelihood, measure_moments
+from sct_rootlets.segmentation.decode import Division, Unnamed, decode_levels
+from sct_rootlets.segmentation.disc_tips import with_tips
 from sct_rootlets.segmentation.evidence import (
-    NameEvidence,
+    CELL_MM,
     cell_centers,
     evidence_from_discs,
     evidence_from_rootlets,
-    evidence_from_spine,
     root_presence,
     rootlets_near_cord,
 )
 from sct_rootlets.segmentation.grid import orient
+from sct_rootlets.segmentation.numbering import Numbering, all_discs, combine, evidence_of_names, find_discs
 from sct_rootlets.segmentation.outliers import without_absurd_voxels
 from sct_rootlets.segmentation.prediction import (
     CORD_THRESHOLD,
@@ -39,11 +41,15 @@ from sct_rootlets.segmentation.prediction import (
     predict_rootlets,
     replace_rootlets,
 )
-from sct_rootlets.vertebral import place_discs
+from sct_rootlets.segmentation.straight import VERTEBRA_BINS, Spine, predict_spine
+from sct_rootlets.segmentation.vertebral_path import find_paths
+from sct_rootlets.vertebral import Disc, VertebralNumbering, place_discs
 
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Numberings of a lower probability are not considered.
+MIN_PROBABILITY = 0.02
 #: Voxels of a higher probability are rootlets: chosen on synthetic scans of the training population.
 ROOTLET_THRESHOLD = 0.5
 
@@ -63,9 +69,12 @@ class Segmentation:
         Centerline of the cord.
     spinal : Levels
         The spinal levels that were found, with confidence and uncertainty, where their rootlets attach.
+    numbering : VertebralNumbering
+        How sure the numbers of the vertebrae beside the cord are.
+    discs : tuple of Disc
+        Discs in view, given or found in the image, with their posterior tips.
     name_sources : tuple of str
-        Sources of evidence that decided the names; ``"discs"`` is among them only if the names would be others without
-        discs.
+        Sources of evidence that decided the names; ``"discs"`` only if the names would be others without discs.
     notes : tuple of str
         What a user should know, one line each.
     """
@@ -75,6 +84,8 @@ class Segmentation:
     cord: np.ndarray
     centerline: Centerline
     spinal: Levels
+    numbering: VertebralNumbering
+    discs: tuple[Disc, ...]
     name_sources: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -117,8 +128,8 @@ class Segmenter:
     ----------
     overview : Model
         Network of the cord, on coarse isotropic voxels.
-    names : Model
-        Network of the names of segments, on the straightened spine.
+    names : sequence of Model
+        Networks of the names of segments and of vertebrae, on the straightened spine; they are averaged.
     rootlets : Model
         Network of rootlets, with heads ``cord`` and ``roots``.
     rootlet_model : Model, optional
@@ -132,7 +143,7 @@ class Segmenter:
     def __init__(
         self,
         overview: Model,
-        names: Model,
+        names: Sequence[Model],
         rootlets: Model,
         rootlet_model: Model | None = None,
         device: str | torch.device = "cpu",
@@ -174,7 +185,7 @@ class Segmenter:
         whole, whole_mask, box = volume.data.shape, cord_mask, find_content(volume.data)
         volume = cut(volume, box)
         cord_mask = None if cord_mask is None else cord_mask[box]
-        coarse = find_cord(self.overview, self.names, volume, self.device, given)
+        coarse = find_cord(self.overview, volume, self.device, given)
         line = coarse.centerline
         prediction = predict_rootlets(volume, self.rootlets, line, mirror, self.device)
         if self.rootlet_model is not None:
@@ -187,24 +198,64 @@ class Segmenter:
                 raise ImageError(no_cord(volume)) from error
         else:
             cord, centerline = _resample_mask(cord_mask, volume, prediction), given
-        levels, name_sources = name_levels(prediction, cord, centerline, coarse, discs)
+        spine = predict_spine(self.names, coarse.data, coarse.affine, line, self.device)
+        named = name_levels(prediction, cord, centerline, coarse, spine, discs)
         rootlets, roots, cord_on_image = resample_to_image(
-            prediction, cord, centerline, levels, self._oriented(cord_mask, volume)
+            prediction, cord, centerline, named.levels, self._oriented(cord_mask, volume)
         )
-        if not rootlets.any():
-            levels = []
-            notes.append(f"no rootlets were found in {volume.name}")
-        if "discs" in name_sources:
-            notes.append("the names of levels come from the discs; by the image alone they would be others")
+        levels = named.levels if rootlets.any() else ()
+        notes += naming_notes(named, volume.name, bool(levels))
         return Segmentation(
             rootlets=uncut(rootlets, box, whole),
             roots=uncut(roots, box, whole),
             cord=uncut(cord_on_image, box, whole) if whole_mask is None else whole_mask,
             centerline=centerline,
-            spinal=Levels("spinal", "attachment", tuple(levels)),
-            name_sources=name_sources,
+            spinal=Levels("spinal", "attachment", levels),
+            numbering=named.numbering.summary(is_given=bool(discs)),
+            discs=with_tips(volume, centerline, named.discs, discs),
+            name_sources=named.name_sources,
             notes=tuple(notes),
         )
+
+    def find_discs(
+        self, volume: Volume, cord_mask: np.ndarray, discs: dict[int, np.ndarray] | None = None
+    ) -> tuple[tuple[Disc, ...], VertebralNumbering, list[str]]:
+        """Find the discs beside a cord that is known, without its rootlets.
+
+        Parameters
+        ----------
+        volume : Volume
+        cord_mask : numpy.ndarray of bool, shape (I, J, K)
+            On the voxels of the image.
+        discs : dict of int to numpy.ndarray, optional
+            Discs that are given, RAS+ mm by value: they fix the numbers.
+
+        Returns
+        -------
+        discs : tuple of Disc
+        numbering : VertebralNumbering
+        notes : list of str
+
+        Raises
+        ------
+        ImageError
+            If the image shows nothing.
+        LabelError
+            If the cord mask is no cord.
+        """
+        volume, notes = without_absurd_voxels(volume)
+        line = fit_centerline(cord_mask, volume.affine)
+        content = cut(volume, find_content(volume.data))
+        coarse = find_cord(self.overview, content, self.device, line)
+        spine = predict_spine(self.names, coarse.data, coarse.affine, line, self.device)
+        cells = cell_centers(int(np.ceil(line.cord_length / CELL_MM)))
+        numbering = _number(cells, cells, spine, measure_moments(cord_mask, volume.affine, line, len(cells)))
+        chosen, found = _choose(cells, numbering, line, volume.affine, discs)
+        doubt = chosen.describe_doubt()
+        if doubt:
+            notes.append(f"{doubt}; one disc label settles it (-ldisc)")
+        tips = with_tips(volume, line, found, discs)
+        return tips, chosen.summary(is_given=bool(discs)), notes
 
     def _oriented(self, mask: np.ndarray | None, volume: Volume) -> np.ndarray | None:
         """Bring a mask on the voxels of the image to the axes of the network of rootlets."""
@@ -219,14 +270,41 @@ def _resample_mask(mask: np.ndarray, volume: Volume, prediction: Prediction) -> 
     return values_at(mask, volume.affine, points) >= 0.5
 
 
+@dataclass(frozen=True)
+class Named:
+    """The levels of a cord, and the vertebrae beside it.
+
+    Attributes
+    ----------
+    levels : tuple of Level
+        Spinal levels from rostral to caudal; their confidence covers all numberings.
+    unnamed : tuple of Unnamed
+        Where roots attach above C2 and below T1.
+    numbering, by_image : Numbering
+        As it was chosen, and as the image alone suggests it.
+    discs : tuple of Disc
+        In view, from rostral to caudal.
+    name_sources : tuple of str
+        See `Segmentation.name_sources`.
+    """
+
+    levels: tuple[Level, ...]
+    unnamed: tuple[Unnamed, ...]
+    numbering: Numbering
+    by_image: Numbering
+    discs: tuple[Disc, ...]
+    name_sources: tuple[str, ...]
+
+
 def name_levels(
     prediction: Prediction,
     cord: np.ndarray,
     centerline: Centerline,
     coarse: CoarseCord,
+    spine: Spine,
     discs: dict[int, np.ndarray] | None = None,
-) -> tuple[list[Level], tuple[str, ...]]:
-    """Find where the roots of each level attach along the cord.
+) -> Named:
+    """Find where the roots of each level attach along the cord, and number the vertebrae beside it.
 
     Parameters
     ----------
@@ -237,35 +315,134 @@ def name_levels(
         Centerline of that mask.
     coarse : CoarseCord
         The cord as it was found coarsely.
+    spine : Spine
+        What is seen along that coarse cord.
     discs : dict of int to numpy.ndarray, optional
-        Position of each disc, RAS+ mm, by value.
-
-    Returns
-    -------
-    levels : list of Level
-        From rostral to caudal.
-    name_sources : tuple of str
-        See `Segmentation.name_sources`.
+        Position of each disc, RAS+ mm, by value: they fix the numbering.
     """
     near = rootlets_near_cord(prediction, cord, centerline)
     presence = root_presence(prediction, near)
-    evidence = [
-        evidence_from_rootlets(prediction, near),
-        evidence_from_spine(coarse, centerline, near.n_cells),
-    ]
-    levels = decode_levels(presence, evidence)
-    if not discs:
-        return levels, _sources(evidence)
-    placed, _ = place_discs(discs, centerline, prediction.affine)
-    arcs = {disc.value: disc.arc_mm for disc in placed}
-    with_discs = [*evidence, evidence_from_discs(cell_centers(near.n_cells), arcs)]
-    levels_by_discs = decode_levels(presence, with_discs)
-    changed = [level.value for level in levels_by_discs] != [level.value for level in levels]
-    return levels_by_discs, _sources(with_discs if changed else evidence)
+    cells = cell_centers(near.n_cells)
+    along = coarse.centerline.project(centerline.position(cells)).arc
+    moments = measure_moments(cord, prediction.affine, centerline, near.n_cells)
+    rootlets = evidence_from_rootlets(prediction, near).log_probability
+    numbering = _number(cells, along, spine, moments, (rootlets, presence))
+    chosen, found = _choose(cells, numbering, centerline, prediction.affine, discs)
+    division = _divide(presence, cells, chosen)
+    changed = chosen.best != numbering.best
+    return Named(
+        levels=division.levels,
+        unnamed=division.unnamed,
+        numbering=chosen,
+        by_image=numbering,
+        discs=found,
+        name_sources=("discs",) if changed else tuple(numbering.evidence),
+    )
 
 
-def _sources(evidence: Sequence[NameEvidence]) -> tuple[str, ...]:
-    return tuple(item.source for item in evidence)
+def _number(
+    cells: np.ndarray,
+    along: np.ndarray,
+    spine: Spine,
+    moments: Moments,
+    rootlets: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Numbering:
+    """Weigh all kinds of evidence for the numbers of vertebrae.
+
+    Parameters
+    ----------
+    cells : numpy.ndarray, shape (N,)
+        Places along the cord.
+    along : numpy.ndarray, shape (N,)
+        The same places along the line of `spine`.
+    spine : Spine
+    moments : Moments
+        Of the cord's cross-sections.
+    rootlets : (numpy.ndarray, numpy.ndarray), optional
+        Names that a network sees in the rootlets at each place, shape (N, N_NAMES), and presence of rootlets.
+    """
+    paths = [path.at(spine.arc, along) for path in find_paths(spine.arc, spine.vertebrae, VERTEBRA_BINS)]
+    segments = np.full((len(cells), N_NAMES), -np.inf)
+    for value in range(ABOVE_C2, N_NAMES):
+        segments[:, value] = np.interp(along, spine.arc, spine.names[:, value])
+    evidence = {
+        "vertebrae": np.array([path.log_evidence for path in paths]),
+        "thickness": np.array([log_likelihood(moments, path.coordinate) for path in paths]),
+        "segments": evidence_of_names(cells, segments, np.ones(len(cells)), paths),
+    }
+    if rootlets is not None:
+        evidence["rootlets"] = evidence_of_names(cells, *rootlets, paths)
+    return combine(paths, evidence)
+
+
+def _choose(
+    cells: np.ndarray,
+    numbering: Numbering,
+    line: Centerline,
+    affine: np.ndarray,
+    discs: dict[int, np.ndarray] | None,
+) -> tuple[Numbering, tuple[Disc, ...]]:
+    """Let given discs fix the numbering; return it with the discs in view."""
+    given: dict[int, Disc] = {}
+    if discs:
+        placed, _ = place_discs(discs, line, affine, least=1)
+        given = {disc.value: disc for disc in placed}
+        numbering = numbering.fixed_by(cells, {value: disc.arc_mm for value, disc in given.items()})
+    return numbering, find_discs(cells, numbering.paths[numbering.best], given)
+
+
+def naming_notes(named: Named, image: str, has_levels: bool) -> list[str]:
+    """Say what is doubtful about names and numbers, one line each.
+
+    Parameters
+    ----------
+    named : Named
+    image : str
+        Name of the image.
+    has_levels : bool
+        Whether rootlets of C2 to T1 were found.
+    """
+    notes = []
+    if not has_levels and not named.unnamed:
+        notes.append(f"no rootlets were found in {image}")
+    if not has_levels and named.unnamed:
+        places = ", ".join(f"{one.rostral_mm:.0f}-{one.caudal_mm:.0f}" for one in named.unnamed)
+        where = " and ".join(
+            text
+            for value, text in ((ABOVE_C2, "above C2"), (BELOW_T1, "below T1"))
+            if any(one.value == value for one in named.unnamed)
+        )
+        notes.append(
+            f"roots attach at {places} mm from the top of the cord, {where} by the numbering of the vertebrae: "
+            "rootlets of C2 to T1 were not found"
+        )
+    if "discs" in named.name_sources:
+        notes.append("the names of levels come from the discs; by the image alone they would be others")
+    doubt = named.numbering.describe_doubt()
+    if doubt:
+        notes.append(f"{doubt}; one disc label settles it (-ldisc)")
+    return notes
+
+
+def _divide(presence: np.ndarray, cells: np.ndarray, numbering: Numbering) -> Division:
+    """Divide the cord by the most probable numbering; confidence covers the others."""
+    divisions = {}
+    for index in np.flatnonzero(numbering.probability >= MIN_PROBABILITY):
+        expected = evidence_from_discs(cells, all_discs(cells, numbering.paths[index].coordinate))
+        divisions[int(index)] = decode_levels(presence, [expected])
+    best = divisions[numbering.best]
+    levels = []
+    for level in best.levels:
+        confidence = 0.0
+        for index, division in divisions.items():
+            same = [
+                other.confidence or 0.0
+                for other in division.levels
+                if other.value == level.value and abs(other.midpoint_mm - level.midpoint_mm) < level.length_mm / 2
+            ]
+            confidence += float(numbering.probability[index]) * max(same, default=0.0)
+        levels.append(replace(level, confidence=min(confidence, 1.0)))
+    return replace(best, levels=tuple(levels))
 
 
 def resample_to_image(

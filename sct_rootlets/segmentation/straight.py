@@ -6,7 +6,8 @@ Straightening removes the posture; vertebrae, cord and their surroundings remain
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -97,42 +98,57 @@ def rank_normalize(slabs: np.ndarray) -> np.ndarray:
     return np.where(known, ranks, 0).astype(np.float32)
 
 
-def predict_level_names(
-    model: Model, data: np.ndarray, affine: np.ndarray, line: Centerline, device: str | torch.device = "cpu"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Predict the level along the cord from the look of vertebrae and cord.
+@dataclass(frozen=True)
+class Spine:
+    """What the look of vertebrae and cord says of places along the cord.
+
+    Attributes
+    ----------
+    arc : numpy.ndarray, shape (N,)
+        Positions along the cord in mm, `PIXEL_MM` apart.
+    names : numpy.ndarray, shape (N, N_NAMES)
+        Log-probability of each spinal level at these positions.
+    vertebrae : numpy.ndarray, shape (N, len(VERTEBRA_BINS))
+        Log-probability of each vertebral coordinate.
+    """
+
+    arc: np.ndarray
+    names: np.ndarray
+    vertebrae: np.ndarray
+
+
+def predict_spine(
+    models: Sequence[Model], data: np.ndarray, affine: np.ndarray, line: Centerline, device: str | torch.device = "cpu"
+) -> Spine:
+    """Predict spinal levels and vertebrae along the cord from the look of vertebrae and cord.
 
     Parameters
     ----------
-    model : Model
-        The network of names, for straightened images.
+    models : sequence of Model
+        Networks for straightened images, with a head ``vertebrae``; their predictions are averaged.
     data : numpy.ndarray, shape (I, J, K)
         A volume with voxels of about `PIXEL_MM`.
     affine : numpy.ndarray, shape (4, 4)
     line : Centerline
     device : str or torch.device
-
-    Returns
-    -------
-    arc : numpy.ndarray, shape (N,)
-        Positions along the cord in mm.
-    names : numpy.ndarray, shape (N, N_NAMES)
-        Log-probability of each level at these positions.
     """
     arc = np.arange(PIXEL_MM / 2, line.cord_length, PIXEL_MM)
     slabs = straighten(data, affine, line, arc)
-    logs = np.zeros((len(arc), N_NAMES - ABOVE_C2))
+    n_names = N_NAMES - ABOVE_C2
+    logs = np.zeros((len(arc), n_names + len(VERTEBRA_BINS)))
     for length_mm in WINDOWS_MM:
         windows = _windows(len(arc), round(length_mm / PIXEL_MM))
         total, times = np.zeros_like(logs), np.zeros((len(arc), 1))
-        predictions = _predict_windows(model, [slabs[:, window] for window in windows], device)
-        for window, predicted in zip(windows, predictions, strict=True):
-            total[window] += predicted
-            times[window] += 1
+        for model in models:
+            predictions = _predict_windows(model, [slabs[:, window] for window in windows], device)
+            for window, predicted in zip(windows, predictions, strict=True):
+                total[window] += predicted
+                times[window] += 1
         logs += total / times
+    logs /= len(WINDOWS_MM)
     names = np.full((len(arc), N_NAMES), -np.inf)
-    names[:, ABOVE_C2:] = log_softmax(logs / len(WINDOWS_MM), axis=1)
-    return arc, names
+    names[:, ABOVE_C2:] = log_softmax(logs[:, :n_names], axis=1)
+    return Spine(arc, names, log_softmax(logs[:, n_names:], axis=1))
 
 
 def _windows(n_rows: int, size: int) -> list[slice]:
@@ -142,19 +158,28 @@ def _windows(n_rows: int, size: int) -> list[slice]:
 
 
 def _predict_windows(model: Model, windows: list[np.ndarray], device: str | torch.device) -> Iterator[np.ndarray]:
-    """Predict log-probabilities (rows, names) of windows, averaged over each image and its left-right mirror image."""
+    """Predict log-probabilities of windows, averaged over each image and its left-right mirror image.
+
+    Yields
+    ------
+    numpy.ndarray, shape (rows, names and vertebrae)
+    """
     for first in range(0, len(windows), _BATCH_SIZE):
         batch = windows[first : first + _BATCH_SIZE]
         # Padded to as many rows as in training: the network's normalisation includes the empty rows.
         padded = [np.pad(rank_normalize(window), [(0, 0), (0, N_ROWS - window.shape[1]), (0, 0)]) for window in batch]
         images = torch.from_numpy(np.stack(padded)).to(device)
         with torch.no_grad():
-            logs = [
-                row_logits(model.network(each))[:, ABOVE_C2:N_NAMES].log_softmax(1).cpu().numpy()
-                for each in (images, images.flip(1))
-            ]
+            logs = [_row_logs(model, each).cpu().numpy() for each in (images, images.flip(1))]
         for window, log in zip(batch, (logs[0] + logs[1]) / 2, strict=True):
             yield log.T[: window.shape[1]]
+
+
+def _row_logs(model: Model, images: torch.Tensor) -> torch.Tensor:
+    """Run the network; log-probabilities of the names of rows, then of their vertebrae, shape (B, channels, rows)."""
+    logits = row_logits(model.network(images))
+    parts = logits[:, ABOVE_C2:N_NAMES], logits[:, model.heads["vertebrae"]]
+    return torch.cat([part.log_softmax(1) for part in parts], dim=1)
 
 
 def row_logits(output: torch.Tensor) -> torch.Tensor:

@@ -35,7 +35,8 @@ def subject_of_segmentation(
         Image that was segmented.
     segmentation : Segmentation
     disc_points : dict of int to numpy.ndarray, shape (3,), optional
-        Posterior tips of discs by value, RAS+ mm. Vertebral levels are left out where no two discs are neighbours.
+        Posterior tips of discs by value, RAS+ mm, that were given: they take precedence over those of the
+        segmentation. Vertebral levels are left out where no two discs are neighbours.
 
     Returns
     -------
@@ -48,12 +49,13 @@ def subject_of_segmentation(
         If the discs make no sense: see `sct_rootlets.vertebral.place_discs`.
     """
     line = segmentation.centerline
-    discs: list[Disc] = []
-    vertebral = None
+    discs, vertebral, notes = list(segmentation.discs), None, []
     if disc_points:
-        discs, notes = place_discs(disc_points, line, volume.affine)
-        with contextlib.suppress(LabelError):
-            vertebral = vertebral_levels(discs, line.cord_length, notes)
+        discs, notes = place_discs(disc_points, line, volume.affine, least=1)
+        placed = {disc.value for disc in discs}
+        discs = sorted([*discs, *(disc for disc in segmentation.discs if disc.value not in placed)], key=_value)
+    with contextlib.suppress(LabelError):
+        vertebral = vertebral_levels(discs, line.cord_length, notes, segmentation.numbering)
     levels = tuple(_with_evidence(level, segmentation) for level in segmentation.spinal.levels)
     extents = _extents(volume, segmentation)
     return SubjectLevels(
@@ -68,8 +70,14 @@ def subject_of_segmentation(
         sources={"image": volume},
         settings={"Method": "attachment"},
         extents=extents,
+        name_sources=segmentation.name_sources,
+        numbering=segmentation.numbering,
         notes=segmentation.notes,
     )
+
+
+def _value(disc: Disc) -> int:
+    return disc.value
 
 
 def _extents(volume: Volume, segmentation: Segmentation) -> Levels | None:

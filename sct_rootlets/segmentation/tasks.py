@@ -57,12 +57,15 @@ class Task:
         Label maps that the task writes. The suffixes of several are part of their names even if the user gave a name.
     has_sides : bool
         Whether values tell left from right, so that the image must say how it is oriented.
+    what : str
+        What it looks for, for the message that there is none.
     """
 
     description: str
     details: str
     outputs: tuple[Output, ...]
     has_sides: bool = False
+    what: str = "rootlets of C2 to T1"
 
 
 def root_value(level: int, root: str) -> int:
@@ -100,6 +103,50 @@ def _spinal_levels(segmentation: Segmentation, image: Volume) -> np.ndarray:
         return segmentation.rootlets
     rootlets, cord = (segmentation.rootlets, image.affine), (segmentation.cord, image.affine)
     return levels_from_labels(Inputs.load(rootlets=rootlets, cord=cord)).level_map("spinal")
+
+
+def _discs(segmentation: Segmentation, image: Volume) -> np.ndarray:
+    import numpy as np
+    from nibabel.affines import apply_affine
+
+    labels = np.zeros(image.data.shape, dtype=np.uint8)
+    for disc in segmentation.discs:
+        if disc.point_mm is None:
+            continue
+        voxel = np.round(apply_affine(np.linalg.inv(image.affine), disc.point_mm)).astype(int)
+        if (voxel >= 0).all() and (voxel < labels.shape).all():
+            labels[tuple(voxel)] = disc.value
+    return labels
+
+
+def _vertebral_levels(segmentation: Segmentation, image: Volume) -> np.ndarray:
+    import numpy as np
+    from nibabel.affines import apply_affine
+
+    from sct_rootlets.errors import LabelError
+    from sct_rootlets.vertebral import vertebral_levels
+
+    labels = np.zeros(image.data.shape, dtype=np.uint8)
+    try:
+        levels = vertebral_levels(segmentation.discs, segmentation.centerline.cord_length)
+    except LabelError:
+        return labels
+    points = apply_affine(image.affine, np.argwhere(segmentation.cord))
+    labels[segmentation.cord] = levels.label(segmentation.centerline.project(points).arc)
+    return labels
+
+
+def _disc_names() -> Names:
+    from sct_rootlets.levels import LAST_DISC, disc_name, level_color, level_name
+
+    return {value: (disc_name(value), level_color(level_name(value, "vertebral"))) for value in range(1, LAST_DISC)}
+
+
+def _vertebra_names() -> Names:
+    from sct_rootlets.levels import LAST_DISC, level_color, level_name
+
+    names = {value: level_name(value, "vertebral") for value in range(1, LAST_DISC - 1)}
+    return {value: (name, level_color(name)) for value, name in names.items()}
 
 
 def _level_names() -> Names:
@@ -153,5 +200,18 @@ TASKS = {
         "From the caudal end of the level above to the caudal end of each level; 2 is C2 … 9 is T1. "
         "sct_compute_spinal_levels -i does the same, with tables and the comparison with vertebrae.",
         (Output("_spinal_levels", "Spinal cord by spinal level, from its rootlets", _spinal_levels, _level_names),),
+    ),
+    "discs": Task(
+        "Labels of the discs in view, C1/C2 to T3/T4",
+        "Single voxels at the posterior tips, with the values of the Spinal Cord Toolbox: 3 is C2/C3, 8 is C7/T1. "
+        "One disc that is given (-ldisc) fixes the numbers.",
+        (Output("_discs", "Posterior tips of discs", _discs, _disc_names),),
+        what="discs",
+    ),
+    "vertebral_levels": Task(
+        "The spinal cord coloured by vertebral level, from the discs in view",
+        "From disc to disc: 3 is C3, 8 is T1. One disc that is given (-ldisc) fixes the numbers.",
+        (Output("_vertebral_levels", "Spinal cord by vertebral level", _vertebral_levels, _vertebra_names),),
+        what="discs",
     ),
 }

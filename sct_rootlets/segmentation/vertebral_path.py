@@ -9,7 +9,7 @@ A path is the mean of a hidden Markov model over coordinate and scale (Rabiner 1
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import logsumexp
@@ -25,6 +25,8 @@ FIRST, LAST = 0.0, 13.0
 STATES = np.arange(FIRST, LAST + STEP / 2, STEP)
 #: Variance of the coordinate along the cord beside the person's scale, in vertebrae squared per mm.
 VARIANCE_PER_MM = 0.0009
+#: Number of independent observations that a place counts as: what a network sees at neighbouring places errs alike.
+OBSERVATION_WEIGHT = 0.2
 #: Numberings that are considered: shifts against the best one.
 SHIFTS = tuple(range(-4, 5))
 #: A path of a numbering stays within so many vertebrae of the best path, shifted.
@@ -50,8 +52,19 @@ class Path:
     sd: np.ndarray
     log_evidence: float
 
+    def at(self, arc: np.ndarray, places: np.ndarray) -> Path:
+        """Return the path at other places, given those that it holds; beyond its ends it goes on as it ended."""
+        coordinate = np.interp(places, arc, self.coordinate)
+        n = min(10, len(arc) - 1)
+        for end, first, beyond in ((0, n, places < arc[0]), (-1, -1 - n, places > arc[-1])):
+            pace = (self.coordinate[end] - self.coordinate[first]) / (arc[end] - arc[first])
+            coordinate = np.where(beyond, self.coordinate[end] + pace * (places - arc[end]), coordinate)
+        return replace(self, coordinate=coordinate, sd=np.interp(places, arc, self.sd))
 
-def find_paths(arc: np.ndarray, log_probability: np.ndarray, bins: np.ndarray, weight: float) -> list[Path]:
+
+def find_paths(
+    arc: np.ndarray, log_probability: np.ndarray, bins: np.ndarray, weight: float = OBSERVATION_WEIGHT
+) -> list[Path]:
     """Find the path of each numbering.
 
     Parameters
@@ -74,7 +87,7 @@ def find_paths(arc: np.ndarray, log_probability: np.ndarray, bins: np.ndarray, w
     low = np.minimum(at.astype(int), len(bins) - 2)
     share = at - low
     emission = weight * (log_probability[:, low] * (1 - share) + log_probability[:, low + 1] * share)
-    emission[:, (STATES < bins[0] - 0.5) | (STATES > bins[-1] + 0.5)] -= 10.0
+    emission[:, (bins[0] - 0.5 > STATES) | (bins[-1] + 0.5 < STATES)] -= 10.0
     step_mm = float(arc[1] - arc[0])
     posterior, _ = _forward_backward(emission, step_mm)
     # The most probable numbering: the mean would lie between two of them.

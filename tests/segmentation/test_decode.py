@@ -9,6 +9,7 @@ from sct_rootlets.segmentation.decode import (
     DETECTION_RATE,
     FALSE_POSITIVE_RATE,
     SEGMENT_PENALTY,
+    Division,
     _SemiMarkovModel,
     decode_levels,
 )
@@ -38,14 +39,14 @@ def names_around(middles, length=LENGTH, sd=5.0, shift=0.0):
 MIDDLES = {name: (begin + end) / 2 for begin, end, name in TRUE}
 
 
-def found(levels):
-    return [(level.rostral_mm, level.caudal_mm, level.value) for level in levels]
+def found(division):
+    return [(level.rostral_mm, level.caudal_mm, level.value) for level in division.levels]
 
 
 def test_clear_segments_are_found_and_named():
     segments = decode_levels(presence_of(TRUE), [names_around(MIDDLES)])
     assert found(segments) == TRUE
-    assert min(one.confidence for one in segments) > 0.95
+    assert min(one.confidence for one in segments.levels) > 0.95
 
 
 def test_names_follow_the_evidence_and_positions_do_not():
@@ -62,23 +63,26 @@ def test_a_level_that_is_missing_is_a_missing_level():
 
 
 def test_nothing_comes_of_nothing():
-    assert decode_levels(presence_of([]), [names_around(MIDDLES)]) == []
+    assert decode_levels(presence_of([]), [names_around(MIDDLES)]) == Division()
     specks = presence_of([])
     specks[::25] = 0.5
-    assert decode_levels(specks, [names_around(MIDDLES)]) == []
+    assert decode_levels(specks, [names_around(MIDDLES)]) == Division()
 
 
 def test_where_roots_are_hardly_seen_anywhere_there_are_none():
     faint, names = presence_of(TRUE), [names_around(MIDDLES)]
-    assert len(decode_levels(faint * 0.75, names)) == len(TRUE)
-    assert decode_levels(faint * 0.4, names) == []
+    assert len(decode_levels(faint * 0.75, names).levels) == len(TRUE)
+    assert decode_levels(faint * 0.4, names) == Division()
 
 
 def test_levels_that_are_not_named_are_left_out():
     """Thoracic rootlets below T1 are segments of their own, not T1."""
     more = [*TRUE[4:], (130, 139, BELOW_T1)]
     middles = {**MIDDLES, ABOVE_C2: 0.0, BELOW_T1: 135.0}
-    assert found(decode_levels(presence_of(more), [names_around(middles)])) == TRUE[4:]
+    division = decode_levels(presence_of(more), [names_around(middles)])
+    assert found(division) == TRUE[4:]
+    (below,) = division.unnamed
+    assert (below.value, below.rostral_mm, below.caudal_mm) == (BELOW_T1, 130, 139)
 
 
 def test_a_segment_that_the_field_of_view_cuts_is_still_one():
@@ -90,7 +94,7 @@ def test_a_segment_that_the_field_of_view_cuts_is_still_one():
 def test_doubt_shows():
     """Two names that fit equally well are equally probable; a blurred end has a large deviation."""
     even, presence = names_around({4: 50.0, 5: 50.0}), presence_of([(45, 56, 4)])
-    (one,) = decode_levels(presence, [even])
+    (one,) = decode_levels(presence, [even]).levels
     names = _SemiMarkovModel(presence, [even], 1.0).marginals[50]
     four, five = names[[4 - ABOVE_C2, 5 - ABOVE_C2]]
     assert four == pytest.approx(five)
@@ -103,8 +107,8 @@ def test_doubt_shows():
         np.log((1 - FALSE_POSITIVE_RATE) / (1 - DETECTION_RATE)),
     )
     blurred[37:45] = against / (for_it + against)  # speaks neither for a segment nor against one
-    (clear,) = decode_levels(presence_of([(45, 56, 4)]), [names_around(MIDDLES)])
-    (doubtful,) = decode_levels(blurred, [names_around(MIDDLES)])
+    (clear,) = decode_levels(presence_of([(45, 56, 4)]), [names_around(MIDDLES)]).levels
+    (doubtful,) = decode_levels(blurred, [names_around(MIDDLES)]).levels
     assert doubtful.rostral_sd_mm > 2 * clear.rostral_sd_mm
     assert doubtful.caudal_sd_mm == pytest.approx(clear.caudal_sd_mm, abs=0.2)
 
