@@ -295,7 +295,7 @@ def _segment_missing(
     segmenter : Segmenter
     inputs : Inputs
         With the image.
-    missing : collection of {"cord", "rootlets"}
+    missing : collection of {"cord", "rootlets", "discs"}
     settings : SegmentationSettings
 
     Returns
@@ -312,6 +312,7 @@ def _segment_missing(
     assert image is not None
     segmentation = _segment(segmenter, inputs, settings, CleanUp())
     outputs = dict(zip(("rootlets", "cord"), TASKS["rootlets_cord"].outputs, strict=True))
+    outputs["discs"] = TASKS["discs"].outputs[0]
     made = {name: outputs[name].make(segmentation, image) for name in missing}
     maps = {
         name: replace(image, data=values, name=f"{name} of {image.name}", path=None)
@@ -363,8 +364,8 @@ def register_image(
     kinds = landmark_kinds(landmarks)
     if image is None and (cord is None or ("rootlets" in kinds and rootlets is None)):
         raise ImageError("without an image, cord and rootlets cannot be segmented: give them, or the image")
-    if "discs" in kinds and discs is None:
-        raise ImageError(f"landmarks {landmarks!r} need disc labels")
+    if "discs" in kinds and discs is None and image is None:
+        raise ImageError(f"landmarks {landmarks!r} need disc labels, or the image")
     folder = template if isinstance(template, TemplateFolder) else None if template is None else find_template(template)
     inputs = Inputs.load(image=image, cord=cord, rootlets=rootlets, discs=discs)
     check_sides(inputs.volumes.values(), "a template has sides: the map would be guessed")
@@ -372,13 +373,18 @@ def register_image(
     read_template_cord(folder, kinds)  # a template that cannot be used is reported before minutes of segmentation
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
     missing = [name for name in missing if name == "cord" or name in kinds]
+    missing += ["discs"] if "discs" in kinds and inputs.discs is None else []
     maps: dict[str, Volume] = {}
     sidecars: dict[str, dict[str, Any]] = {}
+    doubt: tuple[str, ...] = ()
     if missing:
         assert inputs.image is not None
         _check_image(inputs)
         settings = settings or SegmentationSettings()
-        _, maps, sidecars = _segment_missing(load_networks(settings), inputs, missing, settings)
+        segmentation, maps, sidecars = _segment_missing(load_networks(settings), inputs, missing, settings)
+        doubt = segmentation.notes if "discs" in missing else ()
+        if "discs" in missing and "discs" not in maps:
+            raise ImageError(f"no discs were found in {inputs.image.name}; give them (-ldisc), or use rootlets")
         if "rootlets" in missing and "rootlets" not in maps:
             name = inputs.image.name
             raise ImageError(f"no rootlets of C2 to T1 were found in {name}; give them (-rootlets), or use discs")
@@ -388,14 +394,14 @@ def register_image(
         inputs.image,
         cord=complete.cord,
         rootlets=complete.rootlets,
-        discs=inputs.discs,
+        discs=complete.discs,
         template=folder,
         landmarks=landmarks,
         contrast=contrast,
         by_shape=by_shape,
     )
     given = {name: volume for name, volume in registration.sources.items() if name not in maps}
-    notes = tuple(header_notes(*given.values()))
+    notes = (*header_notes(*given.values()), *doubt)
     return replace(registration, sources=given, segmented=maps, sidecars=sidecars, header_notes=notes)
 
 

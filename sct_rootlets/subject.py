@@ -190,7 +190,8 @@ class SubjectLevels:
         """The level table, one row a level (columns: ``docs/commands.md``)."""
         import pandas as pd
 
-        return pd.DataFrame([row for levels in self.kinds for row in self.level_rows(levels)])
+        table = pd.DataFrame([row for levels in self.kinds for row in self.level_rows(levels)])
+        return table.astype({"confidence": float}) if "confidence" in table else table
 
     @property
     def correspondence(self) -> pd.DataFrame:

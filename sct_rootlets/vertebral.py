@@ -391,6 +391,28 @@ def place_discs(
     return discs, notes
 
 
+def disc_labels(discs: Sequence[Disc], grid: Volume) -> np.ndarray:
+    """Label the posterior tip of each disc by a single voxel.
+
+    Parameters
+    ----------
+    discs : sequence of Disc
+        Those without a tip, and those beyond the grid, are left out.
+    grid : Volume
+
+    Returns
+    -------
+    numpy.ndarray of uint8, shape (I, J, K)
+    """
+    labels = np.zeros(grid.data.shape, dtype=np.uint8)
+    for disc in discs:
+        if disc.point_mm is not None:
+            voxel = np.round(apply_affine(np.linalg.inv(grid.affine), disc.point_mm)).astype(int)
+            if (voxel >= 0).all() and (voxel < labels.shape).all():
+                labels[tuple(voxel)] = disc.value
+    return labels
+
+
 def vertebral_levels(
     discs: Sequence[Disc],
     cord_length: float,
@@ -430,7 +452,7 @@ def vertebral_levels(
                     "vertebral",
                     *ends,
                     incomplete=incomplete,
-                    confidence=None if numbering is None else numbering.probability,
+                    confidence=None if numbering is None or sources == "given" else numbering.probability,
                     source=sources,
                 )
             )

@@ -41,6 +41,7 @@ def phantom_levels(phantom: Phantom) -> SubjectLevels:
         pmj=phantom.pmj,
         image=phantom.image,
         method="extent",
+        find_discs=False,
     )
 
 

@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> None:
     with np.load(arguments.table) as table:
         profile = fit_profile(table)
-    np.savez(Path(arguments.o), **profile)
+    np.savez(Path(arguments.o), **profile)  # type: ignore[arg-type]
     if arguments.v:
         say(f"written: {arguments.o}")
 

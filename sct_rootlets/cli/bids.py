@@ -63,7 +63,7 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument("-method", choices=("segment", "extent", "midgap"), default="segment",
                           help="of spinal levels: see sct_compute_spinal_levels -h (default: segment)")  # fmt: skip
     optional.add_argument("-discs", choices=("image", "none"), default="image",
-                          help="discs that are not given: find them in the image (default), or leave them out")  # fmt: skip
+                          help="those not given: find them in the image (default), or leave them out")  # fmt: skip
     add_uncertain_names(optional)
     optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",

@@ -106,8 +106,6 @@ def main(argv: list[str] | None = None) -> int:
     parser = get_parser()
 
     def command(arguments: argparse.Namespace) -> int:
-        if arguments.landmarks != "rootlets" and arguments.ldisc is None:
-            parser.error(f"-landmarks {arguments.landmarks} needs disc labels: give them with -ldisc")
         if arguments.engine == "sct" and arguments.landmarks == "both":
             parser.error("-engine sct takes rootlets or discs, not both")
         given = (arguments.i, arguments.s, arguments.rootlets, arguments.ldisc)
@@ -162,6 +160,7 @@ def _check_outputs(arguments: argparse.Namespace, applied: list[str]) -> None:
     inputs = [Path(path) for path in given if path is not None]
     segmented = ["cord"] if arguments.s is None else []
     segmented += ["rootlets"] if arguments.rootlets is None and arguments.landmarks != "discs" else []
+    segmented += ["discs"] if arguments.ldisc is None and arguments.landmarks != "rootlets" else []
     prefix = output_prefix(Path(arguments.i).name)
     names = registration_files(prefix, applied, segmented, bool(arguments.figure))
     guard = registration_guard(inputs, bool(arguments.overwrite))

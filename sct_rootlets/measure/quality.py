@@ -14,8 +14,10 @@ from sct_rootlets.correspondence import LEVEL_PITCH_MM, Pair, correspond, publis
 from sct_rootlets.flags import Flag, State, grade
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Level, level_name
+from sct_rootlets.segmentation.cord_profile import log_likelihood, measure_moments
 from sct_rootlets.straighten import surface_radius, unroll
 from sct_rootlets.subject import SubjectLevels
+from sct_rootlets.vertebral import SURE_NUMBERING
 
 # Limits of a value, for `grade`: up to where it is fine, and beyond which it is bad.
 #: Probability of a level's name.
@@ -30,6 +32,14 @@ DEVIATION_LIMITS_MM = (LEVEL_PITCH_MM / 2, 0.75 * LEVEL_PITCH_MM)
 SPINAL_LENGTH_LIMITS_MM = {"short": (4.0, 2.0), "long": (18.0, 24.0)}
 #: Length of a vertebra with its disc: 13-23 mm in PAM50 and six healthy adults (C3 to T2), down to 8 mm in children.
 VERTEBRAL_LENGTH_LIMITS_MM = {"short": (9.0, 6.0), "long": (30.0, 40.0)}
+#: Probability of the numbers of vertebrae that were found in the image.
+NUMBERING_LIMITS = (SURE_NUMBERING, 0.5)
+#: By how much (log-likelihood) the thickness of the cord may speak for other numbers. In windows of 130 mm of six
+#: healthy adults it spoke by up to 1.9 against the right ones, and against numbers one off by 4 to 27 in whole scans.
+THICKNESS_LIMITS = (3.0, 10.0)
+#: The thickness is read where so many discs are known at least, all of them among those that adults were measured at.
+USUAL_DISCS = range(1, 13)
+MIN_DISCS_FOR_THICKNESS = 4
 #: Brightness just outside the cord minus inside, in standard deviations of the noise: rootlets show where they differ.
 CONTRAST_LIMITS_SD = (3.0, 1.5)
 
@@ -61,6 +71,7 @@ def level_flags(subject: SubjectLevels) -> tuple[Flag, ...]:
         _deviation_flag(subject),
         _level_length_flag(subject),
         _mask_flag(subject),
+        _numbering_flag(subject),
     )
 
 
@@ -191,6 +202,14 @@ def _deviation_flag(subject: SubjectLevels) -> Flag:
     distances = deviations(subject)
     if not distances:
         return Flag(key=key, title=title, why="how far level midpoints are from where they are expected")
+    if _shares_numbering(subject):
+        return Flag(
+            key=key,
+            title=title,
+            text="not independent",
+            why="how far level midpoints are from where they are expected: rootlets and vertebrae were numbered by the "
+            "same image, and kinds of evidence do not agree, so that both may be off by a level together",
+        )
     name, furthest = max(distances.items(), key=lambda item: abs(item[1]))
     good, poor = DEVIATION_LIMITS_MM
     if _pairs_by_extent(subject):
@@ -223,6 +242,81 @@ def _deviation_flag(subject: SubjectLevels) -> Flag:
             if abs(distance) > good and level in {spinal.name for spinal in _spinal(subject)}
         },
     )
+
+
+def _shares_numbering(subject: SubjectLevels) -> bool:
+    """Whether one numbering, which nothing independent supports, named both rootlets and vertebrae."""
+    numbering = subject.numbering
+    if numbering is None or numbering.is_given or numbering.is_corroborated or subject.vertebral is None:
+        return False
+    return subject.name_sources is not None
+
+
+def _numbering_flag(subject: SubjectLevels) -> Flag:
+    key, title = "numbering", "numbering"
+    why = (
+        "probability of the numbers of vertebrae that were found in the image; and whether the thickness of the cord, "
+        "compared with 203 healthy adults (doi 10.1162/imag_a_00075), speaks for other numbers"
+    )
+    numbering = None if subject.vertebral is None else subject.numbering
+    against = thickness_against(subject)
+    if numbering is None and against is None:
+        return Flag(key=key, title=title, why=why)
+    states: list[State] = ["ok"]
+    texts = []
+    if numbering is not None and not numbering.is_given:
+        states.append(grade(numbering.probability, *NUMBERING_LIMITS))
+        texts.append(f"{numbering.probability:.2f}")
+    else:
+        texts.append("given")
+    shift, by = against or (0, 0.0)
+    if shift:
+        states.append(grade(by, *THICKNESS_LIMITS))
+        if states[-1] != "ok":
+            count = {1: "one", 2: "two"}[abs(shift)]
+            texts.append(f"cord as thick as {count} further {'down' if shift > 0 else 'up'}")
+    worst: State = "bad" if "bad" in states else "look" if "look" in states else "ok"
+    return Flag(
+        key=key,
+        title=title,
+        value=1.0 if numbering is None else numbering.probability,
+        text=", ".join(texts),
+        state=worst,
+        why=why,
+        advice="check the number of one disc, and give it (-ldisc); rootlets and discs may be off by a level together",
+    )
+
+
+def thickness_against(subject: SubjectLevels) -> tuple[int, float] | None:
+    """Compare the thickness of the cord with what is usual beside its discs, and beside their neighbours.
+
+    Parameters
+    ----------
+    subject : SubjectLevels
+
+    Returns
+    -------
+    (int, float) or None
+        By how many vertebrae further down (up to two) the cord looks as if it lay, and by how much the log-likelihood
+        is greater there; None where too few discs are known, or the cord is as thick everywhere.
+    """
+    discs = {disc.value: disc.arc_mm for disc in subject.discs}
+    if len(discs) < MIN_DISCS_FOR_THICKNESS or max(discs) > max(USUAL_DISCS):
+        return None
+    n_cells = int(np.ceil(subject.centerline.cord_length))
+    cells = np.arange(n_cells) + 0.5
+    values = np.array(sorted(discs), dtype=float)
+    at = np.array([discs[int(value)] for value in values])
+    inside = (cells >= at[0]) & (cells <= at[-1])
+    if inside.sum() < CORD_LENGTH_LIMITS_MM[1]:
+        return None
+    moments = measure_moments(subject.cord.data, subject.cord.affine, subject.centerline, n_cells)
+    coordinate = np.interp(cells, at, values)
+    likelihood = {shift: log_likelihood(moments, coordinate + shift, inside) for shift in range(-2, 3)}
+    best = max(likelihood, key=lambda shift: likelihood[shift])
+    if likelihood[best] < log_likelihood(moments, coordinate, inside, is_even=True):
+        return None
+    return best, likelihood[best] - likelihood[0]
 
 
 def _pairs_by_extent(subject: SubjectLevels) -> list[Pair]:

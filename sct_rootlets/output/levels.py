@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel.affines import apply_affine
 
 from sct_rootlets.bids import LABEL_ENDINGS, LABEL_NAMES, PUBLISHED_ENDINGS, SEGMENTED_KINDS, TABLE_ENDING
 from sct_rootlets.correspondence import (
@@ -27,6 +26,7 @@ from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json,
 from sct_rootlets.output.ownership import Guard
 from sct_rootlets.sidecar import generated_by
 from sct_rootlets.subject import SubjectLevels
+from sct_rootlets.vertebral import disc_labels
 
 #: Endings of the files of discs, which are written if any was found in the image.
 DISC_ENDINGS = ("discs.csv", *(f"{LABEL_ENDINGS['discs']}.{ending}" for ending in ("nii.gz", "json")))
@@ -71,7 +71,8 @@ def level_files(
 
 def level_guard(prefix: str, inputs: Iterable[Path], overwrite: bool = False) -> Guard:
     """Return what the files of levels must not replace."""
-    options = {f"{LABEL_ENDINGS['cord']}.nii.gz": "-s", f"{LABEL_ENDINGS['rootlets']}.nii.gz": "-rootlets"}
+    names = {"cord": "-s", "rootlets": "-rootlets", "discs": "-ldisc"}
+    options = {f"{LABEL_ENDINGS[kind]}.nii.gz": option for kind, option in names.items()}
     return Guard(inputs=tuple(inputs), overwrite=overwrite, record=_record_name(prefix), as_input=options)
 
 
@@ -173,14 +174,8 @@ def _save_map(folder: Path, prefix: str, subject: SubjectLevels, levels: Levels)
 def _save_discs(folder: Path, prefix: str, subject: SubjectLevels) -> None:
     """Write the table of the discs, and the labels of those whose posterior tips are known."""
     grid = subject.cord
-    labels = np.zeros(grid.data.shape, dtype=np.uint8)
-    for disc in subject.discs:
-        if disc.point_mm is not None:
-            voxel = np.round(apply_affine(np.linalg.inv(grid.affine), disc.point_mm)).astype(int)
-            if (voxel >= 0).all() and (voxel < labels.shape).all():
-                labels[tuple(voxel)] = disc.value
     stem = f"{prefix}_{LABEL_ENDINGS['discs']}"
-    save_labels(folder / f"{stem}.nii.gz", labels, grid)
+    save_labels(folder / f"{stem}.nii.gz", disc_labels(subject.discs, grid), grid)
     write_json(
         folder / f"{stem}.json",
         {

@@ -58,7 +58,7 @@ def registration_files(
         Beginning of the names of segmented maps.
     applied : iterable of str
         Names of the images that are resampled to the template, as `load_images_to_warp` returns them.
-    segmented : collection of {"cord", "rootlets"}
+    segmented : collection of {"cord", "rootlets", "discs"}
     figure : bool
     """
     names = [ANAT2TEMPLATE, TEMPLATE2ANAT, WARPED_SCAN, "template2anat.nii.gz", *applied]
@@ -69,7 +69,8 @@ def registration_files(
 
 def registration_guard(inputs: Iterable[Path], overwrite: bool = False) -> Guard:
     """Return what the files of a registration must not replace."""
-    options = {f"{LABEL_ENDINGS['cord']}.nii.gz": "-s", f"{LABEL_ENDINGS['rootlets']}.nii.gz": "-rootlets"}
+    names = {"cord": "-s", "rootlets": "-rootlets", "discs": "-ldisc"}
+    options = {f"{LABEL_ENDINGS[kind]}.nii.gz": option for kind, option in names.items()}
     return Guard(inputs=tuple(inputs), overwrite=overwrite, record=RECORD, as_input=options)
 
 

@@ -128,9 +128,11 @@ def _draw_sagittal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
     for disc in subject.discs:
         row = disc.arc_mm - subject.reference.arc_mm
         if arc[0] <= disc.arc_mm <= arc[-1]:
-            axes.plot([8, 13], [row, row], color="white" if subject.image is not None else INK, linewidth=1.2)
+            found = disc.source == "image"
+            color = "white" if subject.image is not None else INK
+            axes.plot([8, 13], [row, row], color=color, linewidth=1.2, linestyle=":" if found else "-")
             axes.annotate(
-                disc_name(disc.value),
+                f"{disc_name(disc.value)} ± {disc.sd_mm:.1f}" if found else disc_name(disc.value),
                 (14, row),
                 color="white" if subject.image is not None else INK,
                 fontsize=7,

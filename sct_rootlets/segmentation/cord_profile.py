@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from nibabel.affines import apply_affine
+from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.models.manifest import DATA_FOLDER
@@ -23,8 +24,9 @@ COMMON_SD = (0.12, 0.06)
 PLACE_SD = (0.05, 0.05)
 #: Beyond the known coordinates, the thickness drifts from that at their ends by so much in the first vertebra.
 DRIFT_SD = 0.12
-#: The mask is not used this close to its ends.
-END_MM = 4.0
+#: The mask is not used this close to its ends, nor to places where it is thinner than any healthy cord: it has failed.
+END_MM, FAILURE_MM = 4.0, 10.0
+MIN_AREA_MM2 = 25.0
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,20 @@ def _profile() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return stored["coordinate"].astype(float), stored["mean"].astype(float), factor @ factor.T
 
 
-def log_likelihood(sections: Moments, coordinate: np.ndarray) -> float:
+def log_likelihood(
+    moments: Moments, coordinate: np.ndarray, where: np.ndarray | None = None, is_even: bool = False
+) -> float:
     """Compute how well the thickness of a cord agrees with a numbering of its vertebrae.
 
     Parameters
     ----------
-    sections : Moments
+    moments : Moments
     coordinate : numpy.ndarray, shape (N,)
         Vertebral coordinate of each cell.
+    where : numpy.ndarray of bool, shape (N,), optional
+        Cells that are used; by default, all but those at the ends of the mask.
+    is_even : bool
+        Compare with a cord that is equally thick everywhere, and not with healthy adults.
 
     Returns
     -------
@@ -95,32 +103,40 @@ def log_likelihood(sections: Moments, coordinate: np.ndarray) -> float:
     """
     grid, mean, covariance = _profile()
     step = grid[1] - grid[0]
-    place = np.round(coordinate / step).astype(int)
-    ends = round(END_MM)
-    used = np.zeros(len(place), dtype=bool)
-    used[ends : len(place) - ends] = True
-    used &= sections.volume > 0
-    if not used.any():
-        return 0.0
-    places, index, count = np.unique(place[used], return_inverse=True, return_counts=True)
-    volume, right, anterior = (
-        np.bincount(index, part[used]) for part in (sections.volume, sections.right, sections.anterior)
-    )
-    whole = (count >= 2) & (anterior > 0) & (right > 0)
-    if not whole.any():
-        return 0.0
-    measured = np.stack([np.log(volume / count), 0.5 * np.log(np.maximum(right, 1e-9) / np.maximum(anterior, 1e-9))])
-    at = places[whole] * step
-    measured = measured[:, whole]
-    nearest = np.clip(np.round((at - grid[0]) / step).astype(int), 0, len(grid) - 1)
-    above, below = np.maximum(grid[0] - at, 0), np.maximum(at - grid[-1], 0)
-    drift = DRIFT_SD**2 * (np.minimum.outer(above, above) + np.minimum.outer(below, below))
+    at, measured = _measure(moments, np.round(coordinate / step) * step, where)
     n = len(at)
-    rows = np.concatenate([nearest, nearest + len(grid)])
-    spread = covariance[np.ix_(rows, rows)]
+    if not n:
+        return 0.0
+    if is_even:
+        deviation, spread = (measured - measured.mean(axis=1, keepdims=True)).ravel(), np.zeros((2 * n, 2 * n))
+        drift = np.zeros((n, n))
+    else:
+        nearest = np.clip(np.round((at - grid[0]) / step).astype(int), 0, len(grid) - 1)
+        deviation = (measured - mean[:, nearest]).ravel()
+        rows = np.concatenate([nearest, nearest + len(grid)])
+        spread = covariance[np.ix_(rows, rows)]
+        above, below = np.maximum(grid[0] - at, 0), np.maximum(at - grid[-1], 0)
+        drift = DRIFT_SD**2 * (np.minimum.outer(above, above) + np.minimum.outer(below, below))
     for feature in range(2):
         part = slice(feature * n, (feature + 1) * n)
         spread[part, part] += drift + COMMON_SD[feature] ** 2 + PLACE_SD[feature] ** 2 * np.eye(n)
-    deviation = (measured - mean[:, nearest]).ravel()
     _, log_determinant = np.linalg.slogdet(spread)
     return float(-0.5 * (deviation @ np.linalg.solve(spread, deviation) + log_determinant))
+
+
+def _measure(moments: Moments, place: np.ndarray, where: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Average the mask over cells of one place; places, and logarithms of area and of RL over AP, shape (2, places)."""
+    ends = round(END_MM)
+    used = np.zeros(len(place), dtype=bool)
+    used[ends : len(place) - ends] = True
+    failed = ndimage.gaussian_filter1d(moments.volume, 1.0) < MIN_AREA_MM2
+    used &= ~ndimage.binary_dilation(failed, iterations=round(FAILURE_MM))
+    if where is not None:
+        used &= where
+    places, index, count = np.unique(place[used], return_inverse=True, return_counts=True)
+    volume, right, anterior = (
+        np.bincount(index, part[used], len(places)) for part in (moments.volume, moments.right, moments.anterior)
+    )
+    whole = (count >= 2) & (anterior > 0) & (right > 0)
+    area = np.log(volume[whole] / count[whole])
+    return places[whole], np.stack([area, 0.5 * np.log(right[whole] / anterior[whole])])

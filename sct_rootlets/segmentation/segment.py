@@ -69,14 +69,14 @@ class Segmentation:
         Centerline of the cord.
     spinal : Levels
         The spinal levels that were found, with confidence and uncertainty, where their rootlets attach.
-    numbering : VertebralNumbering
-        How sure the numbers of the vertebrae beside the cord are.
-    discs : tuple of Disc
-        Discs in view, given or found in the image, with their posterior tips.
     name_sources : tuple of str
         Sources of evidence that decided the names; ``"discs"`` only if the names would be others without discs.
     notes : tuple of str
         What a user should know, one line each.
+    numbering : VertebralNumbering, optional
+        How sure the numbers of the vertebrae beside the cord are.
+    discs : tuple of Disc
+        Discs in view, given or found in the image, with their posterior tips.
     """
 
     rootlets: np.ndarray
@@ -84,10 +84,10 @@ class Segmentation:
     cord: np.ndarray
     centerline: Centerline
     spinal: Levels
-    numbering: VertebralNumbering
-    discs: tuple[Disc, ...]
     name_sources: tuple[str, ...]
     notes: tuple[str, ...]
+    numbering: VertebralNumbering | None = None
+    discs: tuple[Disc, ...] = ()
 
     def __repr__(self) -> str:
         """The levels as a small table below a line about the whole; no arrays."""

@@ -49,7 +49,8 @@ def subject_of_segmentation(
         If the discs make no sense: see `sct_rootlets.vertebral.place_discs`.
     """
     line = segmentation.centerline
-    discs, vertebral, notes = list(segmentation.discs), None, []
+    discs, vertebral = list(segmentation.discs), None
+    notes: list[str] = []
     if disc_points:
         discs, notes = place_discs(disc_points, line, volume.affine, least=1)
         placed = {disc.value for disc in discs}

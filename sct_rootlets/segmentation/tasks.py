@@ -106,17 +106,9 @@ def _spinal_levels(segmentation: Segmentation, image: Volume) -> np.ndarray:
 
 
 def _discs(segmentation: Segmentation, image: Volume) -> np.ndarray:
-    import numpy as np
-    from nibabel.affines import apply_affine
+    from sct_rootlets.vertebral import disc_labels
 
-    labels = np.zeros(image.data.shape, dtype=np.uint8)
-    for disc in segmentation.discs:
-        if disc.point_mm is None:
-            continue
-        voxel = np.round(apply_affine(np.linalg.inv(image.affine), disc.point_mm)).astype(int)
-        if (voxel >= 0).all() and (voxel < labels.shape).all():
-            labels[tuple(voxel)] = disc.value
-    return labels
+    return disc_labels(segmentation.discs, image)
 
 
 def _vertebral_levels(segmentation: Segmentation, image: Volume) -> np.ndarray:

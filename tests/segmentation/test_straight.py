@@ -14,7 +14,8 @@ from sct_rootlets.segmentation.straight import (  # noqa: E402
     N_SLABS,
     PIXEL_MM,
     SLAB_MM,
-    predict_level_names,
+    VERTEBRA_BINS,
+    predict_spine,
     rank_normalize,
     straighten,
 )
@@ -87,8 +88,9 @@ def test_the_network_is_given_as_many_rows_as_in_training(length):
 
     def network(tensor):  # a row is the further down, the more of its columns are bright
         shapes.append(tuple(tensor.shape[1:]))
-        logits = torch.zeros((len(tensor), N_NAMES, *tensor.shape[2:]))
+        logits = torch.zeros((len(tensor), N_NAMES + len(VERTEBRA_BINS), *tensor.shape[2:]))
         logits[:, 4] = 9.0 * (tensor[:, :, :, 0].mean(dim=1) > 0)[:, :, None]
+        logits[:, N_NAMES + 20] = logits[:, 4]
         return logits
 
     along = np.arange(0, length + 1, 1.0)
@@ -99,8 +101,12 @@ def test_the_network_is_given_as_many_rows_as_in_training(length):
     heights = affine[2, 3] + 2.0 * np.arange(data.shape[2])
     marked = (heights // 10) % 2 == 0  # of every other 10 mm, what lies furthest behind is bright
     data[:, :10, marked], data[:, :10, ~marked] = 200, 0
-    arc, names = predict_level_names(SimpleNamespace(network=network), data, affine, line)
+    model = SimpleNamespace(network=network, heads={"vertebrae": slice(N_NAMES, None)})
+    spine = predict_spine([model, model], data, affine, line)
+    arc, names = spine.arc, spine.names
     assert set(shapes) == {(N_SLABS, N_ROWS, N_COLUMNS)}
     inner = np.abs((-arc) % 10 - 5) < 4  # rows between two borders
     assert ((names.argmax(axis=1) == 4) == ((-arc) // 10 % 2 == 0))[inner].mean() > 0.95
+    np.testing.assert_array_equal(spine.vertebrae.argmax(axis=1) == 20, names.argmax(axis=1) == 4)
     np.testing.assert_allclose(np.exp(names).sum(axis=1), 1)
+    np.testing.assert_allclose(np.exp(spine.vertebrae).sum(axis=1), 1)

@@ -5,7 +5,7 @@
 (() => {
   const FORMAT = 1;
   // Columns of flags, in their order: those of scans, and those of registrations.
-  const FLAGS = ["levels", "order", "confidence", "complete", "length", "contrast", "deviation", "level_length", "mask"];
+  const FLAGS = ["levels", "order", "confidence", "complete", "length", "contrast", "deviation", "level_length", "mask", "numbering"];
   const REGISTRATION = ["leftout", "dice", "jacobian"];
   const SIGNS = { ok: "✓", look: "!", bad: "✗", none: "·" };
   const WORSE = { none: 0, ok: 0, look: 1, bad: 2 };
@@ -265,6 +265,11 @@
 
   function drawScan(entry) {
     const parts = [drawTop(entry), drawFlags(entry)];
+    if ((entry.discs || []).some((disc) => disc.source === "image")) {
+      const sure = entry.numbering === null || entry.numbering === undefined ? "" : ` Their numbers have a probability of ${entry.numbering.toFixed(2)}.`;
+      parts.push(make("p", { class: "notes" }, `Dashed discs were found in the image, ± one standard deviation in mm.${sure} ` +
+        "To correct them, label one disc or more by hand (3 is C2/C3) and run the command again with -ldisc."));
+    }
     if ((entry.notes || []).length) {
       parts.push(make("ul", { class: "notes" }, ...entry.notes.map((note) => make("li", {}, note))));
     }
@@ -401,8 +406,12 @@
     const x = (mm) => ((mm - view.columns[0]) / (view.columns[1] - view.columns[0])) * width;
     for (const disc of entry.discs || []) {
       if (disc.arc < view.rows[0] || disc.arc > view.rows[1]) continue;
-      svg.append(make("line", { x1: x(8), x2: x(13), y1: y(disc.arc), y2: y(disc.arc), stroke: "#fff", "stroke-width": 2 }));
-      svg.append(make("text", { x: x(14), y: y(disc.arc) + 4, fill: "#fff", stroke: "#000", "stroke-width": 1.5, "paint-order": "stroke" }, disc.name));
+      // A disc that was found in the image is dashed, with a bar of one standard deviation on either side.
+      const found = disc.source === "image";
+      svg.append(make("line", { x1: x(8), x2: x(13), y1: y(disc.arc), y2: y(disc.arc), stroke: "#fff", "stroke-width": 2, "stroke-dasharray": found ? "3 2" : null }));
+      if (found) svg.append(make("line", { x1: x(10.5), x2: x(10.5), y1: y(disc.arc - disc.sd), y2: y(disc.arc + disc.sd), stroke: "#fff", "stroke-width": 1.5 }));
+      const label = found ? `${disc.name} ± ${disc.sd.toFixed(1)}` : disc.name;
+      svg.append(make("text", { x: x(14), y: y(disc.arc) + 4, fill: "#fff", stroke: "#000", "stroke-width": 1.5, "paint-order": "stroke" }, label));
     }
     return svg;
   }

@@ -22,6 +22,7 @@ from sct_rootlets.report.page.picture import View
 from sct_rootlets.report.page.views import VIEWS, views_along
 from sct_rootlets.report.page.volume import viewer_volumes
 from sct_rootlets.subject import SubjectLevels
+from sct_rootlets.vertebral import Disc
 
 #: Version of the facts of an entry; the page shows entries of lower versions too.
 FORMAT_VERSION = 1
@@ -136,7 +137,8 @@ def make_entry(subject: SubjectLevels, about: About) -> Entry:
         "reference": subject.reference.name,
         "referenceArc": _round_mm(subject.reference.arc_mm),
         "levels": [_level_facts(level) for levels in subject.kinds for level in levels.levels],
-        "discs": [{"name": disc_name(disc.value), "arc": _round_mm(disc.arc_mm)} for disc in subject.discs],
+        "discs": [_disc_facts(disc) for disc in subject.discs],
+        "numbering": None if subject.numbering is None else round(subject.numbering.probability, 3),
         "pairs": [
             {
                 "spinal": _round_mm(pair.spinal.midpoint_mm),
@@ -149,6 +151,12 @@ def make_entry(subject: SubjectLevels, about: About) -> Entry:
         "notes": list(subject.notes),
     }
     return Entry(about.identifier, facts, files)
+
+
+def _disc_facts(disc: Disc) -> dict[str, object]:
+    """Describe a disc; one that was found in the image is not as sure as one that was given."""
+    facts: dict[str, object] = {"name": disc_name(disc.value), "arc": _round_mm(disc.arc_mm)}
+    return facts if disc.source == "given" else {**facts, "sd": _round_mm(disc.sd_mm), "source": disc.source}
 
 
 def _round_mm(value: float) -> float:

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from sct_rootlets.correspondence import spinal_middles
+from sct_rootlets.levels import ABOVE_C2, BELOW_T1
+from sct_rootlets.segmentation.numbering import (
+    all_discs,
+    combine,
+    discs_on_path,
+    evidence_of_names,
+    expected_names,
+    find_discs,
+)
+from sct_rootlets.segmentation.vertebral_path import Path
+from sct_rootlets.vertebral import Disc
+
+ARC = np.arange(100) + 0.5
+#: Disc 3 lies at 10 mm, each further one 16 mm below.
+COORDINATE = 3 + (ARC - 10) / 16
+
+
+def path(shift=0, coordinate=COORDINATE):
+    return Path(shift, coordinate + shift, np.full(len(coordinate), 0.1), 0.0)
+
+
+PATHS = [path(shift) for shift in (-1, 0, 1)]
+
+
+def evidence(**kinds):
+    return {kind: np.array(values, dtype=float) for kind, values in kinds.items()}
+
+
+def test_kinds_of_evidence_add_up():
+    numbering = combine(PATHS, evidence(vertebrae=[-3, 0, -1], thickness=[-9, 0, -5]))
+    assert numbering.best == 1
+    assert numbering.probability.sum() == pytest.approx(1)
+    assert numbering.alternatives[0] == numbering.probability.max()
+    alone = combine(PATHS, evidence(vertebrae=[-3, 0, -1]))
+    assert alone.probability[1] < numbering.probability[1]
+
+
+def test_no_kind_alone_makes_a_number_sure():
+    """However great a difference, another kind that says otherwise leaves doubt."""
+    numbering = combine(PATHS, evidence(vertebrae=[-500, 0, -500], thickness=[-500, -500, 0]))
+    assert numbering.probability.max() < 0.95
+
+
+def test_kinds_agree_only_if_each_favours_the_same_number():
+    assert combine(PATHS, evidence(vertebrae=[-3, 0, -2], thickness=[-9, 0, -5])).agrees()
+    assert not combine(PATHS, evidence(vertebrae=[-3, 0, -2], thickness=[0, -1.2, -5])).agrees()
+    assert not combine(PATHS, evidence(vertebrae=[-3, 0, -2])).agrees()
+    # One that favours none does not count.
+    assert not combine(PATHS, evidence(vertebrae=[-3, 0, -2], thickness=[-0.5, 0, -0.5])).agrees()
+
+
+def test_doubt_is_put_into_words():
+    doubtful = combine(PATHS, evidence(vertebrae=[-30, 0, -0.1]))
+    assert "one more" in doubtful.describe_doubt()
+    assert combine(PATHS, evidence(vertebrae=[-30, 0, -30], thickness=[-30, 0, -30])).describe_doubt() is None
+
+
+def test_discs_lie_where_the_path_passes_whole_numbers():
+    assert discs_on_path(ARC, COORDINATE) == pytest.approx({3: 10, 4: 26, 5: 42, 6: 58, 7: 74, 8: 90})
+    everything = all_discs(ARC, COORDINATE)
+    assert list(everything) == list(range(1, 11))
+    assert everything[5] == pytest.approx(42)
+    assert 10 < everything[3] - everything[2] < 20
+    assert 15 < everything[10] - everything[9] < 25
+
+
+def test_levels_are_expected_at_their_usual_places():
+    discs = {value: 16.0 * value for value in range(1, 11)}
+    arc = np.arange(0, 180.0)
+    names = expected_names(arc, discs)
+    assert (np.diff(names) >= 0).all()
+    assert names[0] == ABOVE_C2
+    assert names[-1] == BELOW_T1
+    for value, middle in spinal_middles(discs).items():
+        assert names[int(middle)] == value
+
+
+def test_names_along_the_cord_tell_the_number():
+    truth = expected_names(ARC, all_discs(ARC, COORDINATE))
+    log = np.full((len(ARC), BELOW_T1 + 1), np.log(0.02))
+    log[np.arange(len(ARC)), truth] = np.log(0.8)
+    values = evidence_of_names(ARC, log, np.ones(len(ARC)), PATHS)
+    assert values.argmax() == 1
+    assert (values[1] - values[[0, 2]] > 10).all()
+
+
+@pytest.mark.parametrize("given", [{5: 42.0}, {5: 43.0, 8: 92.0}])
+def test_given_discs_fix_number_and_place(given):
+    wrong = combine(PATHS, evidence(vertebrae=[0, -6, -9], thickness=[0, -6, -9]))
+    assert wrong.best == 0
+    fixed = wrong.fixed_by(ARC, given)
+    assert fixed.best == 1
+    assert fixed.probability[1] == 1
+    on_path = discs_on_path(ARC, fixed.paths[1].coordinate)
+    for value, at in given.items():
+        assert on_path[value] == pytest.approx(at, abs=0.1)
+    found = find_discs(ARC, fixed.paths[1], {value: Disc(value, at, 0.3) for value, at in given.items()})
+    assert [disc.value for disc in found] == [3, 4, 5, 6, 7, 8]
+    assert {disc.value for disc in found if disc.source == "given"} == set(given)
+    assert all(disc.sd_mm >= 1 for disc in found if disc.source == "image")
