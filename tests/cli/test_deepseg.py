@@ -88,8 +88,10 @@ def test_rootlets_and_cord_beside_the_image(image, capsys, tmp_path):
     assert not sidecar["NamesFromDiscs"]
     names = [level["Name"] for level in sidecar["Levels"]]
     assert all(0 <= level["Confidence"] <= 1 for level in sidecar["Levels"])
-    assert [level["name"] for level in entry["levels"]] == names
-    assert [level["confidence"] for level in entry["levels"]] == [one["Confidence"] for one in sidecar["Levels"]]
+    spinal = [level for level in entry["levels"] if level["kind"] == "spinal"]
+    assert [level["name"] for level in spinal] == names
+    assert [level["confidence"] for level in spinal] == [one["Confidence"] for one in sidecar["Levels"]]
+    assert {level["kind"] for level in entry["levels"]} == {"spinal", "vertebral"}  # from one image
     out = capsys.readouterr().out
     assert all(name in out for name in names)
     assert str(tmp_path / "qc" / "index.html") in out

@@ -99,7 +99,7 @@ def test_the_hashes_are_of_the_bytes_that_were_read_and_not_of_a_record(tmp_path
     described = load.load_segmenter(trainer).weights.describe()
     after = sha256_of(trainer / "fold_0" / "checkpoint_final.pth")
     assert before != after == described["SHA256"]["fold_0/checkpoint_final.pth"]
-    assert len(described["CordAndRoots"]["SHA256"]) == 10
+    assert len(described["CordAndRoots"]["SHA256"]) == 11
 
 
 def test_a_model_of_best_checkpoints_is_noted(phantom_files, tmp_path, capsys):

@@ -142,10 +142,27 @@ def test_discs_choose_names_and_not_places(segmenter, scan, found, anatomy):
     right = {value: anatomy.centerline.position(anatomy.discs[value])[0] for value in range(2, 9)}
     same = segmenter(scan[0], discs=right)
     np.testing.assert_array_equal(same.rootlets > 0, found.rootlets > 0)
-    assert same.name_sources == ("rootlets", "spine")
+    assert same.name_sources == ("vertebrae", "thickness", "segments", "rootlets")
+    assert {disc.value for disc in same.discs if disc.source == "given"} == set(right)
     renamed = segmenter(scan[0], discs=wrong)
-    if "discs" in renamed.name_sources:  # the image's own evidence may outweigh them
-        assert any("discs" in note for note in renamed.notes)
+    assert renamed.name_sources == ("discs",)
+    assert any("come from the discs" in note for note in renamed.notes)
+    names = {level.value: level.midpoint_mm for level in same.spinal.levels}
+    for level in renamed.spinal.levels:
+        assert names.get(level.value - 1, level.midpoint_mm) == pytest.approx(level.midpoint_mm, abs=2)
+
+
+def test_one_disc_is_enough(segmenter, scan, anatomy):
+    """It fixes the numbers; the others in view are found where they are."""
+    found = segmenter(scan[0], discs={6: anatomy.centerline.position(anatomy.discs[6])[0]})
+    assert found.numbering.is_given
+    sources = {disc.value: disc.source for disc in found.discs}
+    assert sources.pop(6) == "given"
+    assert set(sources.values()) == {"image"}
+    for disc in found.discs:
+        off = anatomy.centerline.project(found.centerline.position(disc.arc_mm)).arc[0] - anatomy.discs[disc.value]
+        assert abs(off) < 4
+    assert found.levels.name.tolist() == segmenter(scan[0]).levels.name.tolist()
 
 
 @pytest.mark.parametrize(
