@@ -19,14 +19,20 @@ USUAL_LENGTH_MM = (15.0, 13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 2
 #: Scales of a person's vertebrae, and how they are distributed.
 SCALES = np.linspace(0.75, 1.25, 11)
 SCALE_SD = 0.1
-#: States of the coordinate: from `FIRST` to `LAST`, this far apart.
+#: States of the coordinate: from `FIRST` to `LAST`, this far apart; beyond those that a network knows, for whole spines
+#: that are numbered otherwise.
 STEP = 0.0625
-FIRST, LAST = 0.0, 13.0
+FIRST, LAST = -4.0, 18.0
 STATES = np.arange(FIRST, LAST + STEP / 2, STEP)
 #: Variance of the coordinate along the cord beside the person's scale, in vertebrae squared per mm.
 VARIANCE_PER_MM = 0.0009
-#: Number of independent observations that a place counts as: what a network sees at neighbouring places errs alike.
-OBSERVATION_WEIGHT = 0.2
+#: Number of independent observations that a place counts as: for where discs lie, and for how they are numbered. What
+#: a network sees at neighbouring places errs alike, and its numbers nearly everywhere alike: they must not bend a path.
+PLACE_WEIGHT, NUMBER_WEIGHT = 0.5, 0.02
+#: Length along which numbers err alike, where numberings are compared; and the least probability of a number.
+NUMBER_INDEPENDENCE_MM, MIN_NUMBER_PROBABILITY = 12.0, 0.02
+#: States that are a whole number of vertebrae apart look alike.
+PERIOD = round(1 / STEP)
 #: Numberings that are considered: shifts against the best one.
 SHIFTS = tuple(range(-4, 5))
 #: A path of a numbering stays within so many vertebrae of the best path, shifted.
@@ -62,9 +68,7 @@ class Path:
         return replace(self, coordinate=coordinate, sd=np.interp(places, arc, self.sd))
 
 
-def find_paths(
-    arc: np.ndarray, log_probability: np.ndarray, bins: np.ndarray, weight: float = OBSERVATION_WEIGHT
-) -> list[Path]:
+def find_paths(arc: np.ndarray, log_probability: np.ndarray, bins: np.ndarray) -> list[Path]:
     """Find the path of each numbering.
 
     Parameters
@@ -75,36 +79,41 @@ def find_paths(
         Logarithm of the probability of each coordinate at each place.
     bins : numpy.ndarray, shape (K,)
         Coordinates.
-    weight : float
-        Number of independent observations that a place counts as.
 
     Returns
     -------
     list of Path
         One for each of `SHIFTS` that lies within the states.
     """
-    at = np.clip((STATES - bins[0]) / (bins[1] - bins[0]), 0, len(bins) - 1)
+    log = np.full((len(arc), len(STATES)), np.log(MIN_NUMBER_PROBABILITY) + log_probability.min())
+    known = (bins[0] <= STATES) & (bins[-1] >= STATES)
+    at = (STATES[known] - bins[0]) / (bins[1] - bins[0])
     low = np.minimum(at.astype(int), len(bins) - 2)
     share = at - low
-    emission = weight * (log_probability[:, low] * (1 - share) + log_probability[:, low + 1] * share)
-    emission[:, (bins[0] - 0.5 > STATES) | (bins[-1] + 0.5 < STATES)] -= 10.0
+    log[:, known] = log_probability[:, low] * (1 - share) + log_probability[:, low + 1] * share
+    place = np.stack([logsumexp(log[:, first::PERIOD], axis=1) for first in range(PERIOD)], axis=1)
+    place = place[:, np.arange(len(STATES)) % PERIOD]
+    emission = PLACE_WEIGHT * place + NUMBER_WEIGHT * (log - place)
+    number = np.maximum(log - place, np.log(MIN_NUMBER_PROBABILITY))
     step_mm = float(arc[1] - arc[0])
-    posterior, _ = _forward_backward(emission, step_mm)
-    # The most probable numbering: the mean would lie between two of them.
+    posterior = _forward_backward(emission, step_mm)
     middle = len(arc) // 2
-    fraction = posterior[middle]
-    best = STATES[int(np.convolve(fraction, np.ones(5), "same").argmax())]
-    centre = _follow(posterior, middle, best)
+    best = STATES[int(np.convolve(posterior[middle], np.ones(5), "same").argmax())]
+    # From there, discs are counted in both directions: a number that the network doubts elsewhere must not skip one.
+    counted = PLACE_WEIGHT * place
+    counted[middle, np.abs(STATES - best) > HALF_WIDTH] = -np.inf
+    centre = _follow(_forward_backward(counted, step_mm), middle, best)
     paths = []
     for shift in SHIFTS:
         wanted = centre + shift
         if wanted[0] < FIRST or wanted[-1] > LAST:
             continue
         allowed = np.abs(STATES[None, :] - wanted[:, None]) <= HALF_WIDTH
-        posterior, log_evidence = _forward_backward(np.where(allowed, emission, -np.inf), step_mm)
+        posterior = _forward_backward(np.where(allowed, PLACE_WEIGHT * place, -np.inf), step_mm)
         coordinate = posterior @ STATES
         variance = np.maximum(posterior @ STATES**2 - coordinate**2, 0) + STEP**2 / 12
-        paths.append(Path(shift, coordinate, np.sqrt(variance), log_evidence))
+        evidence = float((posterior * number).sum()) * step_mm / NUMBER_INDEPENDENCE_MM
+        paths.append(Path(shift, coordinate, np.sqrt(variance), evidence))
     return paths
 
 
@@ -122,13 +131,12 @@ def _follow(posterior: np.ndarray, start: int, value: float) -> np.ndarray:
     return path
 
 
-def _forward_backward(emission: np.ndarray, step_mm: float) -> tuple[np.ndarray, float]:
-    """Return the posterior of the states at each place, shape (N, states), and the logarithm of the evidence."""
+def _forward_backward(emission: np.ndarray, step_mm: float) -> np.ndarray:
+    """Return the posterior of the states at each place, shape (N, states)."""
     kernels = _transitions(step_mm)  # (scales, states, offsets)
     n_offsets = kernels.shape[2]
     prior = np.exp(-0.5 * ((SCALES - 1) / SCALE_SD) ** 2)
     scaled = np.exp(emission - emission.max(axis=1, keepdims=True))
-    log_evidence = float(emission.max(axis=1).sum())
     n, n_states = emission.shape
     forward = np.empty((n, len(SCALES), n_states))
     current = prior[:, None] / prior.sum() * np.ones(n_states) / n_states
@@ -142,8 +150,7 @@ def _forward_backward(emission: np.ndarray, step_mm: float) -> tuple[np.ndarray,
         current = current * scaled[row]
         total = current.sum()
         if total <= 0:
-            return np.full(emission.shape, 1 / n_states), -np.inf
-        log_evidence += float(np.log(total))
+            return np.full(emission.shape, 1 / n_states)
         current = current / total
         forward[row] = current
     posterior = np.empty((n, n_states))
@@ -156,12 +163,12 @@ def _forward_backward(emission: np.ndarray, step_mm: float) -> tuple[np.ndarray,
         for offset in range(n_offsets):
             behind[:, : n_states - offset] += kernels[:, : n_states - offset, offset] * ahead[:, offset:]
         behind /= behind.max()
-    return posterior, log_evidence
+    return posterior
 
 
 def _transitions(step_mm: float) -> np.ndarray:
     """Return the probability of an advance by 0, 1, … states from each state, shape (scales, states, offsets)."""
-    lengths = np.array(USUAL_LENGTH_MM)[np.minimum(STATES.astype(int), len(USUAL_LENGTH_MM) - 1)]
+    lengths = np.array(USUAL_LENGTH_MM)[np.clip(np.floor(STATES).astype(int), 0, len(USUAL_LENGTH_MM) - 1)]
     advance = step_mm / (SCALES[:, None] * lengths) / STEP
     sd = np.sqrt(VARIANCE_PER_MM * step_mm) / STEP
     n_offsets = int(np.ceil(advance.max() + 3 * sd)) + 1
