@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings, SegmentedImage
 
 
+#: Options of SCT that are bad usage with our tasks.
+REFUSED_OF_SCT = frozenset({"-thr", "-fill-holes", "-custom-url"})
+
+
 def divert(script: ModuleType) -> None:
     """Wrap the ``main`` of SCT's script, so that it runs our tasks, and understands ``-task NAME``.
 
@@ -112,11 +116,13 @@ def install(task: str, argv: Sequence[str]) -> None:
 
 
 def task_parser(script: ModuleType, task: str) -> ArgumentParser:
-    """Return SCT's own parser of a task, with our options added; those of SCT that change nothing here are hidden."""
+    """Return SCT's own parser of a task, with our options added; those of SCT that have no use here are hidden."""
     parser: ArgumentParser = script.get_parser(task)
     for action in parser._actions:
-        if set(action.option_strings) & IGNORED.keys():
+        options = set(action.option_strings)
+        if options & IGNORED.keys():
             action.default = None  # so that it is known whether it was given
+        if options & (IGNORED.keys() | REFUSED_OF_SCT):
             action.help = SUPPRESS
     parser.prog = f"sct_deepseg {task}"  # SCT puts the examples of the help into it
     ours = parser.add_argument_group("\nSCT_ROOTLETS")

@@ -79,8 +79,8 @@ def _check_template(registration: Registration, kind: str) -> None:
     for name in needed:
         if not has_millimetres(look_at_header(template.files[name]).header):
             raise SctRootletsError(
-                f"the header of {template.files[name]} is not in mm, and {COMMAND} takes its numbers as mm; convert the "
-                "files of the template to mm, or use -engine own"
+                f"the header of {template.files[name]} is not in mm, and {COMMAND} takes its numbers as mm; convert "
+                "the files of the template to mm, or use -engine own"
             )
 
 

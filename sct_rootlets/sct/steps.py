@@ -130,7 +130,7 @@ def _run_step(step: str, command: Path, image: Path, cord: Path | None, contrast
 
 
 def _input_file(file: Path, copy: Path) -> str:
-    """Return the path of a file for SCT, which takes the numbers of its header as mm: that of a copy if they are not."""
+    """Return the path of a file for SCT, which takes the numbers of a header as mm: of a copy, if they are not."""
     from sct_rootlets.nifti import file_in_mm
 
     return str(file_in_mm(file, copy).resolve())
