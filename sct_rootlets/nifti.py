@@ -8,7 +8,7 @@ import io
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -387,7 +387,8 @@ def _header_doubts(volume: Volume | Series) -> Iterator[str]:
 #: The bits of ``xyzt_units`` that hold the unit of length, and the unit of time.
 _LENGTH_BITS, _TIME_BITS = 0x07, 0x38
 #: Millimetres in a unit of length, by its code; a header without a unit is in mm.
-_MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_MM_CODE = 2
+_MM_PER_UNIT = {0: 1.0, 1: 1000.0, _MM_CODE: 1.0, 3: 0.001}
 _UNIT_NAMES = {1: "metres", 3: "micrometres"}
 
 
@@ -396,6 +397,51 @@ def _to_millimetres(affine: np.ndarray, header: Any) -> np.ndarray:
     unit = 0 if header is None else int(header["xyzt_units"]) & _LENGTH_BITS
     scale = _MM_PER_UNIT.get(unit, 1.0)
     return affine if affine is None or scale == 1 else np.diag([scale, scale, scale, 1.0]) @ affine
+
+
+def has_millimetres(header: Any) -> bool:
+    """Whether the numbers of a header are in mm, as programs take them that ignore its unit of length, such as SCT."""
+    unit = 0 if header is None else int(header["xyzt_units"]) & _LENGTH_BITS
+    return _MM_PER_UNIT.get(unit, 1.0) == 1
+
+
+def with_header_in_mm(volume: Volume) -> Volume:
+    """Return a volume whose header is in mm, sform and qform both; the same one if it is."""
+    if has_millimetres(volume.header):
+        return volume
+    header = volume.header.copy()
+    scale = _MM_PER_UNIT[int(header["xyzt_units"]) & _LENGTH_BITS]
+    for name in ("srow_x", "srow_y", "srow_z", "qoffset_x", "qoffset_y", "qoffset_z"):
+        header[name] = header[name] * scale
+    header["pixdim"][1:4] *= scale
+    header["xyzt_units"] = _MM_CODE | int(header["xyzt_units"]) & _TIME_BITS
+    return replace(volume, header=header)
+
+
+def file_in_mm(path: Path, copy: Path) -> Path:
+    """Return a file for a program that takes the numbers of its header as mm.
+
+    Parameters
+    ----------
+    path : Path
+    copy : Path
+        Where a copy is written, ending in ``.nii.gz``, if the header of the file is in another unit.
+
+    Returns
+    -------
+    Path
+        The file itself, or the copy.
+
+    Raises
+    ------
+    ImageError
+        If the file is not a NIfTI file of one volume.
+    """
+    if has_millimetres(open_nifti(path).header):
+        return path
+    volume = with_header_in_mm(load_volume(path))
+    save_volume(copy, volume.data, volume.affine, volume.header)
+    return copy
 
 
 def save_field(path: str | os.PathLike[str], field: np.ndarray, affine: np.ndarray) -> None:

@@ -124,11 +124,26 @@ def add_own_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-threads", type=thread_count, metavar="<n>", help="of the CPU (default: as torch chooses)")
 
 
-#: Names that tasks had before SCT 7.0, or in its release candidates, by what they are called today.
+#: Names that tasks had before SCT 7.0, or in its release candidates, by what the same models are called today. Names of
+#: models that are gone (seg_sc_t2star) or were replaced later (canal_t2w) are left to SCT, which refuses them.
 OLD_NAMES = {
     "seg_spinal_rootlets_t2w": "rootlets",
     "rootlets_t2": "rootlets",
-    "seg_sc_contrast_agnostic": "spinalcord",  # of SCT alone
+    # of SCT alone
+    "seg_sc_contrast_agnostic": "spinalcord",
+    "seg_sc_lesion_t2w_sci": "lesion_sci_t2",
+    "seg_sc_ms_lesion_axial_t2w": "lesion_ms_axial_t2",
+    "seg_sc_epi": "sc_epi",
+    "seg_ms_lesion": "lesion_ms",
+    "seg_ms_lesion_mp2rage": "lesion_ms_mp2rage",
+    "seg_lumbar_sc_t2w": "sc_lumbar_t2",
+    "seg_gm_sc_7t_t2star": "gm_sc_7t_t2star",
+    "seg_exvivo_gm-wm_t2": "gm_wm_exvivo_t2",
+    "seg_tumor_t2": "tumor_t2",
+    "seg_tumor-edema-cavity_t1-t2": "tumor_edema_cavity_t1_t2",
+    "seg_mice_sc": "sc_mouse_t1",
+    "seg_mice_gm": "gm_mouse_t1",
+    "seg_mouse_gm_wm_t1w": "gm_wm_mouse_t1",
 }
 #: Options of SCT's sct_deepseg that make no sense for maps of labels, or for these networks; each with the reason.
 REFUSED = {
@@ -143,6 +158,12 @@ IGNORED = {
     "-qc-plane": "the page of -qc shows the cord in several planes",
     "-qc-seg": "the page of -qc shows the whole image",
 }
+
+
+def ignored_notes(arguments: argparse.Namespace) -> list[str]:
+    """Say which of the options that were given change nothing; they are None if they were not given."""
+    given = [option for option in IGNORED if getattr(arguments, option[1:].replace("-", "_"), None) is not None]
+    return [f"note: {option} of SCT is ignored: {IGNORED[option]}" for option in given]
 
 
 def piece_size(text: str) -> tuple[float, str]:
@@ -160,11 +181,15 @@ def piece_size(text: str) -> tuple[float, str]:
 def modern_spelling(argv: Sequence[str]) -> list[str]:
     """Write arguments as since SCT 7.0: the task first, by the name that it has today.
 
-    ``-task NAME -i ...`` becomes ``NAME -i ...``, and ``-install-task NAME`` becomes ``NAME -install``.
+    ``-task NAME -i ...`` becomes ``NAME -i ...``; ``-install-task NAME``, and ``-install NAME`` without a task before
+    it, become ``NAME -install``.
     """
     arguments: list[str] = []
     for word in argv:
         arguments += word.split("=", 1) if word.startswith(("-task=", "-install-task=")) else [word]
+    at = arguments.index("-install") if "-install" in arguments[:-1] else None
+    if at is not None and arguments[0].startswith("-") and not arguments[at + 1].startswith("-"):
+        arguments[at] = "-install-task"
     for option, more in (("-task", []), ("-install-task", ["-install"])):
         if option in arguments[:-1]:
             at = arguments.index(option)
@@ -222,9 +247,8 @@ def _without_task(parser: argparse.ArgumentParser, arguments: argparse.Namespace
 def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Namespace) -> int:
     if arguments.custom_url and not arguments.install:
         parser.error("-custom-url goes with -install")
-    for option, reason in IGNORED.items():
-        if getattr(arguments, option[1:].replace("-", "_")) is not None and arguments.v:
-            say(f"note: {option} of SCT is ignored: {reason}")
+    for note in ignored_notes(arguments) if arguments.v else ():
+        say(note)
     if arguments.install:
         from sct_rootlets.cli.models import install
 

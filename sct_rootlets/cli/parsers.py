@@ -159,7 +159,7 @@ def add_overwrite(group: argparse._ArgumentGroup) -> None:
         default=0,
         metavar="<0|1>",
         help="replace output files that this command did not write, or that were edited since; inputs are never "
-        "replaced (default: 0)",
+        "replaced (default: %(default)s)",
     )
 
 

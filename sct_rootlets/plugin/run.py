@@ -12,14 +12,21 @@ import inspect
 import os
 import shlex
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.bids import check_output_file
-from sct_rootlets.cli.deepseg import add_own_options, modern_spelling, name_note, piece_size
+from sct_rootlets.cli.deepseg import (
+    IGNORED,
+    add_own_options,
+    ignored_notes,
+    modern_spelling,
+    name_note,
+    piece_size,
+)
 from sct_rootlets.cli.parsers import add_version, page_options, refuse_shortened
 from sct_rootlets.cli.run import say
 from sct_rootlets.errors import LinkError, SctRootletsError
@@ -28,6 +35,10 @@ from sct_rootlets.segmentation.tasks import TASKS
 
 if TYPE_CHECKING:
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings, SegmentedImage
+
+
+#: Options of SCT that are bad usage with our tasks.
+REFUSED_OF_SCT = frozenset({"-thr", "-fill-holes", "-custom-url"})
 
 
 def divert(script: ModuleType) -> None:
@@ -105,8 +116,14 @@ def install(task: str, argv: Sequence[str]) -> None:
 
 
 def task_parser(script: ModuleType, task: str) -> ArgumentParser:
-    """Return SCT's own parser of a task, with our options added."""
+    """Return SCT's own parser of a task, with our options added; those of SCT that have no use here are hidden."""
     parser: ArgumentParser = script.get_parser(task)
+    for action in parser._actions:
+        options = set(action.option_strings)
+        if options & IGNORED.keys():
+            action.default = None  # so that it is known whether it was given
+        if options & (IGNORED.keys() | REFUSED_OF_SCT):
+            action.help = SUPPRESS
     parser.prog = f"sct_deepseg {task}"  # SCT puts the examples of the help into it
     ours = parser.add_argument_group("\nSCT_ROOTLETS")
     add_own_options(ours)
@@ -134,6 +151,8 @@ def segment(script: ModuleType, argv: Sequence[str]) -> None:
     parser = task_parser(script, task)
     arguments = parser.parse_args(argv[1:])
     settings, clean_up = checked_settings(script, parser, task, arguments)
+    for note in ignored_notes(arguments) if arguments.v else ():
+        say(note)
     try:
         _segment(script, task, arguments, settings, clean_up, argv)
     except SctRootletsError as error:
@@ -153,7 +172,9 @@ def checked_settings(
     several = len(arguments.i) > 1
     if several and any(value is not None for value in (arguments.o, arguments.ldisc, arguments.s)):
         parser.error("-o, -ldisc and -s belong to one image; run the images one by one")
-    if arguments.binarize_prediction or arguments.fill_holes:
+    if arguments.custom_url:
+        parser.error(f"-custom-url is not for {task}, whose model comes with sct_rootlets; give another with -model")
+    if arguments.binarize_prediction is not None or arguments.fill_holes:
         parser.error(f"-thr and -fill-holes are not for {task}, which writes labels")
     if arguments.remove_small is not None and len(arguments.remove_small) > 1:
         parser.error("-remove-small takes one size for all labels, such as 1mm3")

@@ -106,13 +106,14 @@ def find_toolbox(folder: str | os.PathLike[str] | None = None) -> Toolbox:
     """
     spec = find_spec("spinalcordtoolbox")
     imported = None if spec is None or spec.origin is None else Path(spec.origin).resolve().parents[1]
-    named = folder or os.environ.get("SCT_DIR")
+    named = folder or os.environ.get("SCT_DIR") or None
     wanted = None if named is None else Path(named).resolve()
-    if wanted is not None and folder is not None and not (wanted / "spinalcordtoolbox" / "version.txt").is_file():
-        raise LinkError(
-            f"{folder} is not the folder of a Spinal Cord Toolbox (it has no spinalcordtoolbox/version.txt)"
-        )
     if imported is None or (folder is not None and imported != wanted):
+        if wanted is not None and not (wanted / "spinalcordtoolbox" / "version.txt").is_file():
+            raise LinkError(
+                f"{named}{'' if folder else ' (SCT_DIR)'} is not the folder of a Spinal Cord Toolbox (it has no "
+                "spinalcordtoolbox/version.txt)"
+            )
         raise LinkError(_elsewhere_message(wanted))
     try:
         version = (imported / "spinalcordtoolbox" / "version.txt").read_text(encoding="utf-8").strip()

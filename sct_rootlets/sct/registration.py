@@ -12,7 +12,7 @@ from nibabel.affines import apply_affine
 
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume
-from sct_rootlets.nifti import load_field, save_labels
+from sct_rootlets.nifti import has_millimetres, load_field, look_at_header, save_labels, save_volume, with_header_in_mm
 from sct_rootlets.registration.result import Registration
 from sct_rootlets.sct.steps import run_command, sct_command
 from sct_rootlets.vertebral import label_points
@@ -76,12 +76,19 @@ def _check_template(registration: Registration, kind: str) -> None:
             f"{COMMAND} needs {', '.join(missing)} in {template.folder}; give SCT's own template "
             "(sct_download_data -d PAM50), or use -engine own"
         )
+    for name in needed:
+        if not has_millimetres(look_at_header(template.files[name]).header):
+            raise SctRootletsError(
+                f"the header of {template.files[name]} is not in mm, and {COMMAND} takes its numbers as mm; convert "
+                "the files of the template to mm, or use -engine own"
+            )
 
 
 def prepare_arguments(registration: Registration, kind: str, folder: Path) -> list[str]:
     """Write the inputs of SCT into a folder, and return the arguments of the command to be run there.
 
-    SCT fails at labels that the template's landmarks lack, and at discs of several voxels: both are left out.
+    SCT fails at labels that the template's landmarks lack, and at discs of several voxels: both are left out. SCT takes
+    the numbers of every header as mm, so all files are in mm.
 
     Parameters
     ----------
@@ -101,8 +108,8 @@ def prepare_arguments(registration: Registration, kind: str, folder: Path) -> li
     kept = np.where(np.isin(values, np.unique(np.rint(landmarks.data)).astype(int)), values, 0)
     if kind == "discs":
         kept = _single_voxels(kept, labels)
-    save_labels(folder / "labels.nii.gz", kept, labels)
-    save_labels(folder / "cord.nii.gz", cord.data, cord)
+    save_labels(folder / "labels.nii.gz", kept, with_header_in_mm(labels))
+    save_labels(folder / "cord.nii.gz", cord.data, with_header_in_mm(cord))
     arguments = ["-i", str(_image_file(registration.image, folder)), "-s", "cord.nii.gz"]
     arguments += ["-ldisc" if kind == "discs" else "-lrootlet", "labels.nii.gz", "-c", registration.contrast]
     return [*arguments, "-t", str(_sct_folder(registration.template.folder)), "-ofolder", "out"]
@@ -118,11 +125,10 @@ def _single_voxels(kept: np.ndarray, labels: Volume) -> np.ndarray:
 
 
 def _image_file(image: Volume, folder: Path) -> Path:
-    """Return the file of the image; it is written into a folder if there is none."""
-    if image.path is not None:
+    """Return the file of the image; one in mm is written into a folder if there is none, or none in mm."""
+    if image.path is not None and has_millimetres(image.header):
         return image.path.resolve()
-    from sct_rootlets.nifti import save_volume
-
+    image = with_header_in_mm(image)
     save_volume(folder / "image.nii.gz", image.data, image.affine, image.header)
     return folder / "image.nii.gz"
 

@@ -106,8 +106,8 @@ def _run_step(step: str, command: Path, image: Path, cord: Path | None, contrast
     working = target.with_name(f".{target.name}.{os.getpid()}")
     working.mkdir()
     try:
-        mask = [] if cord is None else ["-s", str(cord.resolve())]
-        source = str(image.resolve())
+        mask = [] if cord is None else ["-s", _input_file(cord, working / "cord_mm.nii.gz")]
+        source = _input_file(image, working / "image_mm.nii.gz")
         if step == "cord":
             arguments, pattern = ["spinalcord", "-i", source, "-o", "result.nii.gz"], "result.nii.gz"
         elif step == "discs":
@@ -127,6 +127,13 @@ def _run_step(step: str, command: Path, image: Path, cord: Path | None, contrast
             packed.replace(target)
     finally:
         shutil.rmtree(working, ignore_errors=True)
+
+
+def _input_file(file: Path, copy: Path) -> str:
+    """Return the path of a file for SCT, which takes the numbers of a header as mm: of a copy, if they are not."""
+    from sct_rootlets.nifti import file_in_mm
+
+    return str(file_in_mm(file, copy).resolve())
 
 
 def run_command(command: list[str], folder: Path) -> None:

@@ -34,6 +34,10 @@ def script():
      (["-task", "seg_spinal_rootlets_t2w", "-i", "a"], ["rootlets", "-i", "a"]),
      (["rootlets_t2", "-i", "a"], ["rootlets", "-i", "a"]), (["-install-task", "rootlets"], ["rootlets", "-install"]),
      (["-task", "seg_sc_contrast_agnostic"], ["spinalcord"]),
+     (["-install", "seg_ms_lesion", "-custom-url", "u"], ["lesion_ms", "-install", "-custom-url", "u"]),
+     (["-custom-url", "u", "-install", "rootlets"], ["rootlets", "-install", "-custom-url", "u"]),
+     (["rootlets", "-install", "-custom-url", "u"], ["rootlets", "-install", "-custom-url", "u"]),
+     (["rootlets", "-install", "t2.nii.gz"], ["rootlets", "-install", "t2.nii.gz"]), (["-install"], ["-install"]),
      (["rootlets", "-i", "a"], ["rootlets", "-i", "a"]), (["-h"], ["-h"]), ([], []), (["-task"], ["-task"])],
 )  # fmt: skip
 def test_tasks_of_sct_are_left_to_it(script, argv, same, capsys):
@@ -66,6 +70,57 @@ def test_our_options_cannot_be_shortened_inside_sct(script, capsys):
     with pytest.raises(SystemExit, match="0"):
         parser.parse_args(["-version"])
     assert capsys.readouterr().out == f"{version()}\n"
+
+
+@pytest.fixture
+def segmented(script, monkeypatch):
+    """The command with a parser as SCT's, and what it would segment."""
+
+    def get_parser(task=None):
+        theirs = argparse.ArgumentParser()
+        theirs.add_argument("-i", nargs="+")
+        theirs.add_argument("-custom-url", nargs="+")
+        theirs.add_argument("-thr", type=float, dest="binarize_prediction")
+        theirs.add_argument("-fill-holes", type=int, default=0)
+        theirs.add_argument("-remove-small", nargs="+")
+        theirs.add_argument("-largest", type=int, default=0, dest="keep_largest")
+        theirs.add_argument("-qc-plane", choices=("Axial", "Sagittal"), default="Axial")
+        for option in ("-o", "-qc", "-qc-seg", "-test-time-aug"):
+            theirs.add_argument(option)
+        theirs.add_argument("-v", type=int, default=1)
+        return theirs
+
+    script.get_parser = get_parser
+    script.cuda = SimpleNamespace(is_available=lambda: False)
+    calls = []
+    monkeypatch.setattr(run, "_segment", lambda *given: calls.append(given[1]))
+    return calls
+
+
+def test_options_of_sct_that_change_nothing_are_noted(script, segmented, capsys):
+    script.main(["rootlets_roots", "-i", "a", "-qc-plane", "Axial", "-qc-seg=seg.nii.gz"])
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[1] for line in said] == [" -qc-plane of SCT is ignored", " -qc-seg of SCT is ignored"]
+    script.main(["rootlets_roots", "-i", "a"])
+    script.main(["rootlets_roots", "-i", "a", "-qc-plane", "Sagittal", "-v", "0"])
+    assert capsys.readouterr().out == ""
+    assert segmented == ["rootlets_roots"] * 3
+    with pytest.raises(SystemExit, match="0"):
+        script.main(["rootlets_roots", "-h"])
+    assert "-qc-" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["-thr", "0"], "-thr and -fill-holes are not for rootlets_roots, which writes labels"),
+     (["-fill-holes", "1"], "-thr and -fill-holes are not for rootlets_roots, which writes labels"),
+     (["-custom-url", "u"], "-custom-url is not for rootlets_roots, whose model comes with sct_rootlets")],
+)  # fmt: skip
+def test_options_of_sct_that_labels_cannot_follow_are_bad_usage(script, segmented, options, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        script.main(["rootlets_roots", "-i", "a", *options])
+    assert message in capsys.readouterr().err
+    assert not segmented
 
 
 def test_without_our_tasks_nothing_of_ours_is_looked_at(script, monkeypatch):

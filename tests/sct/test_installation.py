@@ -25,6 +25,15 @@ def test_a_folder_that_is_no_sct(nowhere, tmp_path):
         installation.find_toolbox(tmp_path)
 
 
+def test_sct_dir_that_is_empty_or_leads_nowhere(nowhere, monkeypatch, tmp_path):
+    monkeypatch.setenv("SCT_DIR", "")
+    with pytest.raises(LinkError, match="no Spinal Cord Toolbox is found in"):
+        installation.find_toolbox()
+    monkeypatch.setenv("SCT_DIR", str(tmp_path))
+    with pytest.raises(LinkError, match=rf"{tmp_path} \(SCT_DIR\) is not the folder of a Spinal Cord Toolbox"):
+        installation.find_toolbox()
+
+
 def test_an_sct_that_runs_elsewhere_is_named_with_its_python(nowhere, monkeypatch, tmp_path):
     (tmp_path / "spinalcordtoolbox").mkdir()
     (tmp_path / "spinalcordtoolbox" / "version.txt").write_text("7.2\n")

@@ -75,12 +75,16 @@ def test_what_sct_has_is_untouched_and_in_its_order(python):
 def test_help_of_a_task_has_the_options_of_sct_and_ours(python):
     shown = python(SCRIPT, "rootlets_roots", "-h")
     assert shown.returncode == 0, shown.stderr
-    assert all(option in shown.stdout for option in ("-qc-plane", "-test-time-aug", "-ldisc", "-model"))
+    assert all(option in shown.stdout for option in ("-qc-subject", "-test-time-aug", "-ldisc", "-model"))
+    described = {line.split()[0] for line in shown.stdout.splitlines() if line.strip()}
+    assert not described & {"-qc-plane", "-qc-seg", "-thr", "-fill-holes", "-custom-url"}
 
 
 def test_a_task_writes_what_our_own_command_writes_and_the_report_of_sct(python, image, tmp_path):
-    done = python(SCRIPT, "rootlets_cord", "-i", image, "-o", tmp_path / "sct" / "out.nii.gz", "-qc", tmp_path / "qc")
+    done = python(SCRIPT, "rootlets_cord", "-i", image, "-o", tmp_path / "sct" / "out.nii.gz", "-qc", tmp_path / "qc",
+                  "-qc-plane", "Sagittal")  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "note: -qc-plane of SCT is ignored" in done.stdout
     assert deepseg.main(["rootlets_cord", "-i", str(image), "-o", str(tmp_path / "own" / "out.nii.gz"), "-v", "0"]) == 0
     names = sorted(path.name for path in (tmp_path / "own").iterdir())
     assert names == sorted(
@@ -104,6 +108,8 @@ def test_task_before_version_7_is_carried_out(python, tmp_path):
     done = python(SCRIPT, "-task", "rootlets", "-i", tmp_path / "missing.nii.gz")
     assert done.returncode == 2
     assert "This file does not exist" in done.stderr
+    done = python(SCRIPT, "-task", "seg_spinal_rootlets_t2w", "-i", tmp_path / "missing.nii.gz")
+    assert (done.returncode, "is called rootlets since SCT 7.0" in done.stderr) == (2, True)
     assert (
         python(SCRIPT, "-task", "rootlets", "-i", tmp_path / "missing.nii.gz", start=UNLINKED).returncode == 0
     )  # SCT alone
@@ -111,7 +117,7 @@ def test_task_before_version_7_is_carried_out(python, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "give an image"), (["-i", "a", "b", "-o", "c"], "-o and -ldisc belong to one image"),
+    [([], "give an image"), (["-i", "a", "b", "-o", "c"], "-o, -ldisc and -s belong to one image"),
      (["-i", "a", "-thr", "0.5"], "-thr and -fill-holes are not for rootlets_roots"),
      (["-i", "a", "-remove-small", "1", "2vox"], "-remove-small takes one size"),
      (["-i", "a", "-remove-small", "much"], "-remove-small takes a size such as 1mm3 or 5vox, not much")],
@@ -129,6 +135,13 @@ def test_an_image_that_cannot_be_segmented_is_one_line(python, tmp_path):
     assert done.stderr.startswith("sct_deepseg rootlets_roots: error:")
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("flat_*"))
+
+
+def test_old_names_of_tasks_lead_to_tasks_of_sct():
+    from spinalcordtoolbox.deepseg.models import TASKS
+
+    assert set(deepseg.OLD_NAMES.values()) <= TASKS.keys()
+    assert not deepseg.OLD_NAMES.keys() & TASKS.keys()
 
 
 def test_install_leaves_the_package_data_where_it_is(python):

@@ -106,6 +106,49 @@ def test_the_cord_is_handed_over_whatever_the_order_of_its_axes(toolbox, options
     np.testing.assert_allclose(given.affine, truth.affine, atol=1e-4)
 
 
+def in_unit(path, target, unit):
+    """Write a file whose header says the same places in another unit."""
+    image = nib.load(path)
+    per_mm = {"meter": 0.001, "micron": 1000.0}[unit]
+    affine = np.diag([per_mm, per_mm, per_mm, 1]) @ image.affine
+    copy = nib.Nifti1Image(np.asanyarray(image.dataobj), affine, dtype=image.get_data_dtype())
+    copy.set_sform(affine, 1)
+    copy.set_qform(affine, 1)
+    copy.header.set_xyzt_units(unit)
+    nib.save(copy, target)
+    return str(target)
+
+
+@pytest.mark.parametrize("unit", ["meter", "micron"])
+def test_all_files_are_handed_over_in_mm(toolbox, options, tmp_path, unit):
+    (tmp_path / "stand_in.py").write_text(
+        STAND_IN + 'for option, name in (("-i", "scan"), ("-s", "cord")):\n'
+        '    log.with_name(f"{name}.nii.gz").write_bytes(Path(arguments[option]).read_bytes())\n'
+    )
+    right = {name: nib.load(options[options.index(option) + 1])
+             for name, option in (("scan", "-i"), ("cord", "-s"), ("labels", "-rootlets"))}  # fmt: skip
+    for option in ("-i", "-s", "-rootlets", "-ldisc"):
+        at = options.index(option) + 1
+        options[at] = in_unit(options[at], tmp_path / Path(options[at]).name, unit)
+    assert main(options) == 0
+    for name, expected in right.items():
+        given = nib.load(tmp_path / f"{name}.nii.gz")
+        assert given.header.get_xyzt_units()[0] == "mm"
+        for placed in (given.header.get_sform(), given.header.get_qform()):
+            np.testing.assert_allclose(placed, expected.affine, atol=1e-3)
+        np.testing.assert_array_equal(np.asarray(given.dataobj), np.asarray(expected.dataobj))
+
+
+def test_a_template_in_metres_is_refused(toolbox, options, template, capsys):
+    cord = template / "template" / "phantom_cord.nii.gz"
+    in_unit(cord, cord, "meter")
+    assert main(options) == 1
+    error = capsys.readouterr().err
+    assert f"the header of {cord} is not in mm, and sct_register_to_template takes its numbers as mm" in error
+    assert error.count("\n") == 1
+    assert not toolbox.exists()
+
+
 def test_a_disc_of_several_voxels_is_handed_over_as_one(toolbox, options, tmp_path):
     """SCT takes two voxels of one value for a mistake."""
     discs = load_volume(options[7])

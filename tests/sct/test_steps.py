@@ -101,6 +101,29 @@ def test_discs_of_a_mask_that_is_not_compressed(files, tmp_path, toolbox):
     )
 
 
+def test_a_scan_in_metres_is_handed_over_in_mm(files, tmp_path, toolbox):
+    """SCT takes the numbers of a header as mm, whatever its unit."""
+    given = {}
+    for name in ("image", "SC_seg"):
+        image = nib.load(files[name])
+        affine = np.diag([0.001, 0.001, 0.001, 1]) @ image.affine
+        copy = nib.Nifti1Image(np.asanyarray(image.dataobj), affine)
+        copy.header.set_xyzt_units("meter")
+        given[name] = tmp_path / f"{name}_m.nii.gz"
+        nib.save(copy, given[name])
+    body = f'cp "$2" {tmp_path}/scan.nii.gz; cp "$4" {tmp_path}/mask.nii.gz; cp {files["PMJ_dlabel"]} result.nii.gz'
+    command(tmp_path / "sct" / "bin", "sct_detect_pmj", body)
+    run_steps(["pmj"], given["image"], tmp_path / "out", STEM, cord=given["SC_seg"])
+    for copied, name in (("scan", "image"), ("mask", "SC_seg")):
+        handed, expected = nib.load(tmp_path / f"{copied}.nii.gz"), nib.load(files[name])
+        assert handed.header.get_xyzt_units()[0] == "mm"
+        np.testing.assert_allclose(handed.affine, expected.affine, atol=1e-3)
+        np.testing.assert_array_equal(np.asarray(handed.dataobj), np.asarray(expected.dataobj))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        f"{STEM}_label-PMJ_dlabel.json", f"{STEM}_label-PMJ_dlabel.nii.gz"
+    ]  # fmt: skip
+
+
 def test_what_cannot_be_run_or_written_is_one_line(files, tmp_path, toolbox, capsys):
     bin_folder = tmp_path / "sct" / "bin"
     options = ["-i", str(files["image"]), "-s", str(files["SC_seg"]), "-run-sct", "pmj", "-ofolder"]
