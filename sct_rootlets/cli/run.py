@@ -22,7 +22,9 @@ MAX_NAMED_FILES = 20
 
 
 def say(*lines: str) -> None:
-    """Print lines; a closed output, as after ``| head``, is no error."""
+    """Print lines, if there are any; a closed output, as after ``| head``, is no error."""
+    if not lines:
+        return
     try:
         print(*lines, sep="\n", flush=True)
     except OSError:
