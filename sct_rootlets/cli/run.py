@@ -45,6 +45,19 @@ def check_paths(*paths: str | None) -> None:
             raise ImageError(f"{path} does not exist; check the path")
 
 
+def check_models(*models: str | None) -> None:
+    """Raise a `ModelError` for the first name or folder that is no model, before anything large is imported.
+
+    The files of models are read and hashed when they are loaded, and not here.
+    """
+    from sct_rootlets.models.installed import find_installed
+    from sct_rootlets.models.store import find_model
+
+    for model in models:
+        if model is not None and not Path(model).is_dir() and find_installed(model) is None:
+            find_model(model)
+
+
 @contextlib.contextmanager
 def _terminated_as_failed() -> Iterator[None]:
     """Let SIGTERM end the command as an error does, so that no unfinished files are left behind."""

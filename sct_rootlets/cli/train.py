@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import SEGMENTED_CONTRASTS
 from sct_rootlets.cli.parsers import add_misc, add_overwrite, add_strict, add_version, command_parser, strict_status
-from sct_rootlets.cli.run import check_paths, run, say
+from sct_rootlets.cli.run import check_models, check_paths, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.image import Volume
@@ -154,6 +154,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.desc and (arguments.export or arguments.bootstrap):
             parser.error("-desc chooses labels to train on: it does not go with -export and -bootstrap")
         check_paths(*(arguments.i or ()), *arguments.labels, arguments.splits)
+        check_models(arguments.model, arguments.start, arguments.like)
         if arguments.bootstrap:
             return _bootstrap(arguments)
         if arguments.export:
