@@ -40,7 +40,14 @@ from sct_rootlets.image import (
     slice_numbers,
     slice_range,
 )
-from sct_rootlets.label_kinds import check_cord_mask, check_disc_points, check_rootlet_map, check_vertebral_map
+from sct_rootlets.label_kinds import (
+    check_centerline,
+    check_cord_mask,
+    check_disc_points,
+    check_pmj_label,
+    check_rootlet_map,
+    check_vertebral_map,
+)
 from sct_rootlets.levels import Kind, Level, Levels
 from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume, look_at_header
 from sct_rootlets.sidecar import read_name_sources
@@ -370,6 +377,10 @@ class Inputs:
             check_disc_points(self.discs)
         if self.vertebrae is not None:
             check_vertebral_map(self.vertebrae)
+        if self.pmj is not None:
+            check_pmj_label(self.pmj)
+        if self.centerline is not None:
+            check_centerline(self.centerline)
 
 
 def levels_from_labels(inputs: Inputs, method: Method = "segment", distance_mm: float = DISTANCE_MM) -> SubjectLevels:
