@@ -215,7 +215,7 @@ def compute_spinal_levels(
     )
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
     if inputs.image is None or not missing:
-        return with_flags(levels_from_labels(inputs, method, distance_mm))
+        return levels_from_labels(inputs, method, distance_mm)
     _check_image(inputs)
     settings = settings or SegmentationSettings()
     segmenter = segmenter or load_networks(settings)
@@ -224,7 +224,7 @@ def compute_spinal_levels(
         raise ImageError(f"no rootlets of C2 to T1 were found in {inputs.image.name}, and no discs were given")
     subject = levels_from_labels(replace(inputs, **maps), method, distance_mm)
     named = "rootlets" in missing
-    subject = replace(
+    return replace(
         subject,
         segmented=maps,
         sidecars=sidecars,
@@ -233,14 +233,6 @@ def compute_spinal_levels(
         name_sources=segmentation.name_sources if named else subject.name_sources,
         notes=tuple(dict.fromkeys((*segmentation.notes, *subject.notes))),
     )
-    return with_flags(subject)
-
-
-def with_flags(subject: SubjectLevels) -> SubjectLevels:
-    """Judge the plausibility of a subject's levels, for terminal, tables, sidecars and page alike."""
-    from sct_rootlets.measure.quality import level_flags
-
-    return replace(subject, flags=level_flags(subject))
 
 
 def _with_confidence(levels: Levels | None, named: Levels) -> Levels | None:
@@ -505,7 +497,7 @@ def _segment_file(
             f"no rootlets of C2 to T1 were found in {image.name}, although a cord of "
             f"{segmentation.centerline.cord_length:.0f} mm was; nothing was written"
         )
-    subject = with_flags(subject_of_segmentation(image, segmentation, inputs.disc_points()))
+    subject = subject_of_segmentation(image, segmentation, inputs.disc_points())
     model, shown = _describe_model(segmenter), _shown_settings(settings, clean_up)
     if inputs.cord is not None:
         shown["CordMask"] = inputs.cord.name

@@ -50,6 +50,7 @@ from sct_rootlets.label_kinds import (
 )
 from sct_rootlets.levels import Kind, Level, Levels
 from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume, look_at_header
+from sct_rootlets.plausibility import level_flags
 from sct_rootlets.sidecar import read_name_sources
 from sct_rootlets.spinal import DISTANCE_MM, METHODS, Method, check_beside_cord_mask, redefine_levels, spinal_levels
 from sct_rootlets.vertebral import (
@@ -95,8 +96,6 @@ class SubjectLevels:
         Where the cord mask is missing or too thin.
     mask_problems : tuple of str
         Why the cord mask does not show one whole cord, one line each.
-    flags : tuple of Flag
-        Plausibility of the levels (`sct_rootlets.measure.quality.level_flags`), where it was judged.
     name_sources : tuple of str, optional
         Sources of evidence that decided the names of spinal levels; None where they are not known.
     notes : tuple of str
@@ -121,7 +120,6 @@ class SubjectLevels:
     extents: Levels | None = None
     mask_defects: tuple[MaskDefect, ...] = ()
     mask_problems: tuple[str, ...] = ()
-    flags: tuple[Flag, ...] = ()
     name_sources: tuple[str, ...] | None = None
     segmented: dict[str, Volume] = field(default_factory=dict)
     sidecars: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -228,6 +226,11 @@ class SubjectLevels:
         labels = np.zeros(self.cord.data.shape, dtype=np.uint8)
         labels[self.cord.data] = levels.label(self.cord_arc)
         return labels
+
+    @cached_property
+    def flags(self) -> tuple[Flag, ...]:
+        """Plausibility of the levels (`sct_rootlets.plausibility.level_flags`); of a changed copy, judged anew."""
+        return level_flags(self)
 
     @cached_property
     def cord_arc(self) -> np.ndarray:

@@ -233,7 +233,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _bootstrap(arguments: argparse.Namespace) -> int:
-    from sct_rootlets.deepseg import SegmentationSettings, load_networks, segment_rootlets, with_flags
+    from sct_rootlets.deepseg import SegmentationSettings, load_networks, segment_rootlets
     from sct_rootlets.models.store import find_model
     from sct_rootlets.nnunet.first_labels import Prediction, predict_first_labels
     from sct_rootlets.segmentation.subject import subject_of_segmentation
@@ -244,7 +244,7 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
 
     def predict(volume: Volume) -> Prediction:
         found = segment_rootlets(volume, settings=settings, segmenter=segmenter)
-        return Prediction(found.rootlets, with_flags(subject_of_segmentation(volume, found)).flags)
+        return Prediction(found.rootlets, subject_of_segmentation(volume, found).flags)
 
     labels = predict_first_labels(
         arguments.i,

@@ -6,16 +6,17 @@ The limits tell a reviewer where to look first. They are not validated as a test
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
 from sct_rootlets.centerline import Centerline
+from sct_rootlets.cord_mask import MaskDefect
 from sct_rootlets.correspondence import LEVEL_PITCH_MM, Pair, correspond, published_bias
 from sct_rootlets.flags import Flag, State, grade
 from sct_rootlets.image import Volume
-from sct_rootlets.levels import Level, level_name
+from sct_rootlets.levels import Level, Levels, level_name
 from sct_rootlets.straighten import surface_radius, unroll
-from sct_rootlets.subject import SubjectLevels
 
 # Limits of a value, for `grade`: up to where it is fine, and beyond which it is bad.
 #: Probability of a level's name.
@@ -40,12 +41,53 @@ SAMPLING_MM, SAMPLING_DEG = 1.0, 15.0
 OUTSIDE_MM, INSIDE_RADIUS_SHARES = 1.5, (0.25, 0.5)
 
 
-def level_flags(subject: SubjectLevels) -> tuple[Flag, ...]:
+class Judged(Protocol):
+    """What flags are made of; the levels of a subject, which themselves hold their flags, lie above this module."""
+
+    @property
+    def spinal(self) -> Levels | None:
+        """Spinal levels by the method of the result."""
+
+    @property
+    def extents(self) -> Levels | None:
+        """Spinal levels by method ``extent``."""
+
+    @property
+    def vertebral(self) -> Levels | None:
+        """Vertebral levels."""
+
+    @property
+    def rootlet_arcs(self) -> dict[int, np.ndarray]:
+        """Arc length of the rootlet voxels of each level in mm, by value."""
+
+    @property
+    def cord(self) -> Volume:
+        """Cord mask, as booleans."""
+
+    @property
+    def centerline(self) -> Centerline:
+        """Curve through the cord."""
+
+    @property
+    def image(self) -> Volume | None:
+        """The scan."""
+
+    @property
+    def mask_defects(self) -> tuple[MaskDefect, ...]:
+        """Where the cord mask is missing or too thin."""
+
+    @property
+    def mask_problems(self) -> tuple[str, ...]:
+        """Why the cord mask does not show one whole cord."""
+
+
+def level_flags(subject: Judged) -> tuple[Flag, ...]:
     """Compute the flags of a subject's levels, in the order of the table's columns.
 
     Parameters
     ----------
-    subject : SubjectLevels
+    subject : Judged
+        Such as `sct_rootlets.subject.SubjectLevels`.
 
     Returns
     -------
@@ -64,11 +106,11 @@ def level_flags(subject: SubjectLevels) -> tuple[Flag, ...]:
     )
 
 
-def _spinal(subject: SubjectLevels) -> tuple[Level, ...]:
+def _spinal(subject: Judged) -> tuple[Level, ...]:
     return () if subject.spinal is None else subject.spinal.levels
 
 
-def _levels_flag(subject: SubjectLevels) -> Flag:
+def _levels_flag(subject: Judged) -> Flag:
     key, title, why = "levels", "levels", "spinal levels found"
     names = [level.name for level in _spinal(subject)]
     if not names:
@@ -77,7 +119,7 @@ def _levels_flag(subject: SubjectLevels) -> Flag:
     return Flag(key=key, title=title, value=float(len(names)), text=text, state="ok", why=why)
 
 
-def _order_flag(subject: SubjectLevels) -> Flag:
+def _order_flag(subject: Judged) -> Flag:
     """Compare the middles of the levels' own rootlets, if there are any: they show also what was corrected since."""
     key, title = "order", "order"
     why = "whether levels follow one another from rostral to caudal, none of them left out"
@@ -101,7 +143,7 @@ def _order_flag(subject: SubjectLevels) -> Flag:
     )
 
 
-def _confidence_flag(subject: SubjectLevels) -> Flag:
+def _confidence_flag(subject: Judged) -> Flag:
     key, title, why = "confidence", "confidence", "lowest probability of a level's name"
     named = [(level.confidence, level.name) for level in _spinal(subject) if level.confidence is not None]
     if not named:
@@ -111,7 +153,7 @@ def _confidence_flag(subject: SubjectLevels) -> Flag:
     return Flag(key=key, title=title, value=lowest, text=f"{lowest:.2f}  {name}", state=state, why=why)
 
 
-def _complete_flag(subject: SubjectLevels) -> Flag:
+def _complete_flag(subject: Judged) -> Flag:
     key, title = "complete", "complete"
     why = "share of levels that are neither cut by the field of view nor known by few rootlets or one root only"
     levels = _spinal(subject)
@@ -127,7 +169,7 @@ def _complete_flag(subject: SubjectLevels) -> Flag:
     return Flag(key=key, title=title, value=n_complete / len(levels), text=text, state=state, why=why)
 
 
-def _length_flag(subject: SubjectLevels) -> Flag:
+def _length_flag(subject: Judged) -> Flag:
     length = subject.centerline.cord_length
     return Flag(
         key="length",
@@ -139,7 +181,7 @@ def _length_flag(subject: SubjectLevels) -> Flag:
     )
 
 
-def _contrast_flag(subject: SubjectLevels) -> Flag:
+def _contrast_flag(subject: Judged) -> Flag:
     key, title = "contrast", "contrast"
     why = (
         "brightness just outside the cord against inside, in standard deviations of the noise in the cord "
@@ -186,7 +228,7 @@ def csf_cord_contrast(image: Volume, cord: Volume, line: Centerline) -> float | 
     return float(np.median(np.median(outside, axis=1) - middle[:, 0])) / noise
 
 
-def _deviation_flag(subject: SubjectLevels) -> Flag:
+def _deviation_flag(subject: Judged) -> Flag:
     key, title = "deviation", "deviation (mm)"
     distances = deviations(subject)
     if not distances:
@@ -225,7 +267,7 @@ def _deviation_flag(subject: SubjectLevels) -> Flag:
     )
 
 
-def _pairs_by_extent(subject: SubjectLevels) -> list[Pair]:
+def _pairs_by_extent(subject: Judged) -> list[Pair]:
     """Shifted pairs of the vertebral levels with the spinal levels by method ``extent``."""
     extents = subject.extents or subject.spinal
     if extents is None or subject.vertebral is None:
@@ -233,7 +275,7 @@ def _pairs_by_extent(subject: SubjectLevels) -> list[Pair]:
     return [pair for pair in correspond(extents, subject.vertebral) if pair.pairing == "shifted"]
 
 
-def deviations(subject: SubjectLevels) -> dict[str, float]:
+def deviations(subject: Judged) -> dict[str, float]:
     """Measure how far midpoints of spinal levels, by method ``extent``, are from where they are expected.
 
     With vertebrae, a level is expected at the published distance from the vertebra that it is compared with
@@ -242,7 +284,8 @@ def deviations(subject: SubjectLevels) -> dict[str, float]:
 
     Parameters
     ----------
-    subject : SubjectLevels
+    subject : Judged
+        Such as `sct_rootlets.subject.SubjectLevels`.
 
     Returns
     -------
@@ -263,7 +306,7 @@ def deviations(subject: SubjectLevels) -> dict[str, float]:
     }
 
 
-def _level_length_flag(subject: SubjectLevels) -> Flag:
+def _level_length_flag(subject: Judged) -> Flag:
     """Grade the lengths of spinal levels by method ``extent`` and of vertebrae; incomplete levels may be short."""
     key, title = "level_length", "level length (mm)"
     short, long_ = SPINAL_LENGTH_LIMITS_MM.values()
@@ -301,7 +344,7 @@ def _level_length_flag(subject: SubjectLevels) -> Flag:
     )
 
 
-def _mask_flag(subject: SubjectLevels) -> Flag:
+def _mask_flag(subject: Judged) -> Flag:
     problems, defects = subject.mask_problems, subject.mask_defects
     texts = [*problems, *(f"{defect.kind} over {defect.length_mm:.0f} mm" for defect in defects)]
     state: State = "bad" if problems else "look" if defects else "ok"
