@@ -205,7 +205,7 @@ def test_guides_are_listed_in_the_readme():
 #: What stands for a part of a message that depends on the user's files: ``…``, numbers, names and examples.
 PLACEHOLDERS = re.compile(
     r"…|\.\.\.|<[^>]+>|[+-]?\d[\d.,/–%]*|\b(?:FILE|FOLDER|NAME|PATH|TASK|ENTRY|VALUE|URL|OUT_DIR|[ABNM])\b"
-    r"|\b[CT]\d(?:/[CT]\d)?\b|sub-\d+\w*|desc-\w+|[-–][XYZ]\b|[:;,()]|^note\b"
+    r"|\b[CT]\d(?:/[CT]\d)?\b|sub-\d+\w*|desc-\w+|[-–][XYZ]\b|[:;,()]|^(?:note|error)\b"
 )
 #: A flag as a note: its title and grade, which the code joins.
 FLAG = re.compile(r"^(?!note)(.+) (?:unusual|implausible): ")
