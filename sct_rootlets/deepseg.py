@@ -224,12 +224,12 @@ def compute_spinal_levels(
     )
     missing = [name for name in ("cord", "rootlets") if getattr(inputs, name) is None]
     if inputs.image is None or not (missing or find_discs):
-        return with_flags(levels_from_labels(inputs, method, distance_mm))
+        return levels_from_labels(inputs, method, distance_mm)
     settings = settings or SegmentationSettings()
     if not missing:
         found_discs, numbering, notes = _find_discs(inputs, settings, segmenter)
         subject = levels_from_labels(inputs, method, distance_mm, found_discs, numbering)
-        return with_flags(replace(subject, notes=(*subject.notes, *notes)))
+        return replace(subject, notes=(*subject.notes, *notes))
     _check_image(inputs)
     segmenter = segmenter or load_networks(settings)
     segmentation, maps, sidecars = _segment_missing(segmenter, inputs, missing, settings)
@@ -241,7 +241,7 @@ def compute_spinal_levels(
     if subject.spinal is None and subject.vertebral is None:
         raise ImageError(f"neither rootlets of C2 to T1 nor two discs were found in {inputs.image.name}")
     named = "rootlets" in missing
-    subject = replace(
+    return replace(
         subject,
         segmented=maps,
         sidecars=sidecars,
@@ -250,7 +250,6 @@ def compute_spinal_levels(
         name_sources=segmentation.name_sources if named else subject.name_sources,
         notes=tuple(dict.fromkeys((*segmentation.notes, *subject.notes))),
     )
-    return with_flags(subject)
 
 
 def _find_discs(
@@ -266,13 +265,6 @@ def _find_discs(
     except SctRootletsError as error:
         return (), None, [f"discs were not looked for in {image.name}: {error}"]
     return segmenter.find_discs(image, binary_mask(cord)[0], inputs.disc_points())
-
-
-def with_flags(subject: SubjectLevels) -> SubjectLevels:
-    """Judge the plausibility of a subject's levels, for terminal, tables, sidecars and page alike."""
-    from sct_rootlets.measure.quality import level_flags
-
-    return replace(subject, flags=level_flags(subject))
 
 
 def _with_confidence(levels: Levels | None, named: Levels) -> Levels | None:
@@ -543,7 +535,7 @@ def _segment_file(
             f"no {job.task.what} were found in {image.name}, although a cord of "
             f"{segmentation.centerline.cord_length:.0f} mm was; nothing was written"
         )
-    subject = with_flags(subject_of_segmentation(image, segmentation, inputs.disc_points()))
+    subject = subject_of_segmentation(image, segmentation, inputs.disc_points())
     model, shown = _describe_model(segmenter), _shown_settings(settings, clean_up)
     if inputs.cord is not None:
         shown["CordMask"] = inputs.cord.name

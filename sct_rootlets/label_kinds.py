@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import Volume, labelled_voxels
+from sct_rootlets.image import Volume, labelled_voxels, superior_axis
 from sct_rootlets.levels import LAST_DISC, PMJ_VALUE
 
 #: A label whose voxels lie further apart than this is a region: points are one voxel, or a ball around one, and a
@@ -19,6 +19,11 @@ MAX_LABEL_VALUES = 64
 MAX_SOFT_SHARE = 0.2
 #: More of a volume than this is not filled by a cord that is coloured by level: a cylinder fills 79 % of its box.
 MAX_FILLED_SHARE = 0.85
+#: A line along the cord is one voxel wide, or a thin stroke: up to this number of voxels in the middle slice, or up to
+#: this area. Cords have 30 mm² and more.
+MAX_LINE_VOXELS, MAX_LINE_MM2 = 9, 10.0
+#: A line has voxels in at least this share of the slices between its ends; points leave most of them empty.
+MIN_LINE_COVERAGE = 0.5
 #: Values of TotalSpineSeg that no map of the Spinal Cord Toolbox has (60 is its conus, or the end of the cord).
 _TOTALSPINESEG_VALUES = range(61, 101)
 
@@ -40,7 +45,13 @@ def label_sizes(volume: Volume) -> dict[int, tuple[float, int]]:
     LabelError
         If the volume holds no label or fractions, or so many values that it is no label map.
     """
-    ijk, values = labelled_voxels(volume)
+    try:
+        ijk, values = labelled_voxels(volume)
+    except LabelError as error:
+        reason = _reason_for_scan(volume.data)
+        if reason:
+            raise LabelError(f"{volume.name} {reason}; check which file it is") from error
+        raise
     unique = np.unique(values)
     if len(unique) > MAX_LABEL_VALUES:
         raise LabelError(
@@ -154,21 +165,87 @@ def check_cord_mask(cord: Volume, image: Volume | None = None) -> None:
     if image is not None and data.shape == image.data.shape and np.array_equal(data, image.data):
         raise LabelError(f"{cord.name} is the scan itself ({image.name}), not a mask; give the mask of the cord")
     advice = "give the mask of the cord, 1 in the cord and 0 elsewhere"
-    if data.dtype.kind == "b":
-        return
-    if data.dtype.kind == "f" and not np.array_equal(data, np.rint(data)):
+    reason = _reason_for_scan(data)
+    if reason:
+        raise LabelError(f"{cord.name} {reason}; {advice}")
+    values = set() if _has_fractions(data) else {int(value) for value in np.unique(data) if value > 0}
+    _check_totalspineseg(cord, values, "no mask of the cord", "its cord (…_cord)")
+
+
+def check_pmj_label(volume: Volume) -> None:
+    """Check that a volume may be a label of the pontomedullary junction: one point, beside which may be others.
+
+    Raises
+    ------
+    LabelError
+        If it is a scan, holds several labels and none of the PMJ's value, or a region in place of the point.
+    """
+    sizes = label_sizes(volume)
+    regions = {value: size for value, size in sizes.items() if is_region(*size)}
+    advice = f"the PMJ is one voxel of the value {PMJ_VALUE}, as sct_detect_pmj writes"
+    value = PMJ_VALUE if PMJ_VALUE in sizes else next(iter(regions), None)
+    if value in regions:
+        raise LabelError(
+            f"{volume.name} holds a region, not a point (the value {value} is {sizes[value][0]:.0f} mm long), as a "
+            f"mask does; {advice}"
+        )
+    if len(sizes) > 1 and PMJ_VALUE not in sizes:
+        given = ", ".join(map(str, sizes))
+        raise LabelError(f"{volume.name} holds {len(sizes)} labels ({given}), none of them {PMJ_VALUE}; {advice}")
+
+
+def check_centerline(volume: Volume) -> None:
+    """Check that a volume may be a line of voxels along the cord.
+
+    Raises
+    ------
+    LabelError
+        If it is a scan, a filled mask, or holds single points.
+    """
+    data = np.asarray(volume.data)
+    advice = "give the line that sct_get_centerline writes, or leave out -centerline: that of the cord mask is taken"
+    reason = _reason_for_scan(data)
+    if reason:
+        raise LabelError(f"{volume.name} {reason}; {advice}")
+    axis, _ = superior_axis(volume.affine)
+    ijk = np.argwhere(data >= 0.5) if data.dtype.kind == "f" else np.argwhere(data)
+    if not len(ijk):
+        return  # reported where the line is read
+    n_voxels = np.bincount(ijk[:, axis] - ijk[:, axis].min())
+    filled = n_voxels[n_voxels > 0]
+    if len(n_voxels) > 1 and len(filled) < MIN_LINE_COVERAGE * len(n_voxels):
+        raise LabelError(
+            f"{volume.name} holds points, not a line: {len(ijk)} voxels in {len(filled)} of {len(n_voxels)} slices; "
+            f"{advice}"
+        )
+    width = float(np.median(filled))
+    area_mm2 = width * abs(np.linalg.det(volume.affine[:3, :3])) / volume.spacing[axis]
+    if width > MAX_LINE_VOXELS and area_mm2 > MAX_LINE_MM2:
+        raise LabelError(
+            f"{volume.name} is a filled mask, not a line: {width:.0f} voxels ({area_mm2:.0f} mm²) in the middle one of "
+            f"its slices; {advice}"
+        )
+
+
+def _has_fractions(data: np.ndarray) -> bool:
+    return data.dtype.kind == "f" and not np.array_equal(data, np.rint(data))
+
+
+def _reason_for_scan(data: np.ndarray) -> str:
+    """Say by which of its values a volume is a scan, and no mask or line; empty if it may be one of these."""
+    data = np.asarray(data)
+    if data.dtype.kind == "b" or (data.dtype.kind == "f" and not np.isfinite(data).all()):
+        return ""
+    if _has_fractions(data):
         high = float(data.max())
         share = float(np.mean((data > 0.02 * high) & (data < 0.98 * high)))
-        if high > 0 and share > MAX_SOFT_SHARE:
-            raise LabelError(
-                f"{cord.name} has values below its maximum in {share:.0%} of its voxels, as a scan has; {advice}"
-            )
-        return
+        has_values = high > 0 and share > MAX_SOFT_SHARE
+        return f"has values below its maximum in {share:.0%} of its voxels, as a scan has" if has_values else ""
     values = np.unique(data)
     values = values[values > 0]
     if len(values) > MAX_LABEL_VALUES or (len(values) > 2 and np.mean(data > 0) > MAX_FILLED_SHARE):
-        raise LabelError(f"{cord.name} holds {len(values)} different values, as a scan does; {advice}")
-    _check_totalspineseg(cord, {int(value) for value in values}, "no mask of the cord", "its cord (…_cord)")
+        return f"holds {len(values)} different values, as a scan does"
+    return ""
 
 
 def _check_totalspineseg(volume: Volume, values: set[int], what: str, advice: str) -> None:

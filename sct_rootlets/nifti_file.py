@@ -22,6 +22,10 @@ from sct_rootlets.errors import ImageError
 
 #: Deflate compresses no further than this: more values than so many times its size a compressed file cannot hold.
 MAX_COMPRESSION_RATIO = 1032
+#: Letters of the first line of a table that a message shows.
+MAX_SHOWN_LETTERS = 40
+#: Endings of files of text.
+_TEXT_ENDINGS = (".csv", ".tsv", ".json", ".txt", ".md")
 #: Number of bytes at the beginning of a file that are looked at.
 _HEAD_BYTES = 1024
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -150,6 +154,8 @@ def _foreign(path: Path, head: bytes) -> str:
     for place, sign, reason in _SIGNATURES:
         if head[place : place + len(sign)] == sign:
             return reason
+    if name.endswith(_TEXT_ENDINGS) and b"\0" not in head:
+        return _text(path, head.decode("utf-8", "replace"))
     compressed = head.startswith(_GZIP_MAGIC)
     if name.endswith(".gz") and not compressed:
         if head[:4] in _HEADER_SIZES:
@@ -158,6 +164,24 @@ def _foreign(path: Path, head: bytes) -> str:
     if compressed and not name.endswith(".gz"):
         return "is compressed, although its name does not end in .gz; rename it to .nii.gz"
     return ""
+
+
+def _text(path: Path, head: str) -> str:
+    """Say what a file of text is, and which file to give instead."""
+    if not path.name.lower().endswith((".csv", ".tsv")):
+        return "is text, and no image; give a NIfTI file (.nii or .nii.gz)"
+    first = head.strip().splitlines()[0] if head.strip() else ""
+    try:
+        is_centerline = len([float(cell) for cell in first.split(",")]) == 3
+    except ValueError:
+        is_centerline = False
+    if is_centerline:
+        return (
+            "is a table of positions, as sct_get_centerline writes beside the image of the centerline; give that image "
+            f"({path.stem}.nii.gz)"
+        )
+    shown = first if len(first) <= MAX_SHOWN_LETTERS else f"{first[:MAX_SHOWN_LETTERS]}…"
+    return f"is a table (it begins with {shown!r}), and no image; give a NIfTI file (.nii or .nii.gz)"
 
 
 def _check_claim(path: Path, data_file: Path, image: Any) -> None:

@@ -41,9 +41,17 @@ from sct_rootlets.image import (
     slice_numbers,
     slice_range,
 )
-from sct_rootlets.label_kinds import check_cord_mask, check_disc_points, check_rootlet_map, check_vertebral_map
+from sct_rootlets.label_kinds import (
+    check_centerline,
+    check_cord_mask,
+    check_disc_points,
+    check_pmj_label,
+    check_rootlet_map,
+    check_vertebral_map,
+)
 from sct_rootlets.levels import Kind, Level, Levels, disc_name
 from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume, look_at_header
+from sct_rootlets.plausibility import level_flags
 from sct_rootlets.sidecar import read_name_sources
 from sct_rootlets.spinal import DISTANCE_MM, METHODS, Method, check_beside_cord_mask, redefine_levels, spinal_levels
 from sct_rootlets.vertebral import (
@@ -93,8 +101,6 @@ class SubjectLevels:
         Where the cord mask is missing or too thin.
     mask_problems : tuple of str
         Why the cord mask does not show one whole cord, one line each.
-    flags : tuple of Flag
-        Plausibility of the levels (`sct_rootlets.measure.quality.level_flags`), where it was judged.
     name_sources : tuple of str, optional
         Sources of evidence that decided the names of spinal levels; None where they are not known.
     notes : tuple of str
@@ -119,7 +125,6 @@ class SubjectLevels:
     extents: Levels | None = None
     mask_defects: tuple[MaskDefect, ...] = ()
     mask_problems: tuple[str, ...] = ()
-    flags: tuple[Flag, ...] = ()
     name_sources: tuple[str, ...] | None = None
     numbering: VertebralNumbering | None = None
     segmented: dict[str, Volume] = field(default_factory=dict)
@@ -228,6 +233,11 @@ class SubjectLevels:
         labels = np.zeros(self.cord.data.shape, dtype=np.uint8)
         labels[self.cord.data] = levels.label(self.cord_arc)
         return labels
+
+    @cached_property
+    def flags(self) -> tuple[Flag, ...]:
+        """Plausibility of the levels (`sct_rootlets.plausibility.level_flags`); of a changed copy, judged anew."""
+        return level_flags(self)
 
     @cached_property
     def cord_arc(self) -> np.ndarray:
@@ -377,6 +387,10 @@ class Inputs:
             check_disc_points(self.discs)
         if self.vertebrae is not None:
             check_vertebral_map(self.vertebrae)
+        if self.pmj is not None:
+            check_pmj_label(self.pmj)
+        if self.centerline is not None:
+            check_centerline(self.centerline)
 
 
 def levels_from_labels(

@@ -5,6 +5,7 @@ import importlib
 import re
 import shlex
 from argparse import ArgumentParser
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,90 @@ def test_guides_are_listed_in_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):
         assert f"(docs/{page.name})" in readme
+
+
+#: What stands for a part of a message that depends on the user's files: ``…``, numbers, names and examples.
+PLACEHOLDERS = re.compile(
+    r"…|\.\.\.|<[^>]+>|[+-]?\d[\d.,/–%]*|\b(?:FILE|FOLDER|NAME|PATH|TASK|ENTRY|VALUE|URL|OUT_DIR|[ABNM])\b"
+    r"|\b[CT]\d(?:/[CT]\d)?\b|sub-\d+\w*|desc-\w+|[-–][XYZ]\b|[:;,()]|^(?:note|error)\b"
+)
+#: A flag as a note: its title and grade, which the code joins.
+FLAG = re.compile(r"^(?!note)(.+) (?:unusual|implausible): ")
+#: Fragments of a message that are shorter than this say nothing about where they come from.
+MIN_LETTERS = 12
+
+
+def literal(node: ast.AST) -> str:
+    """Return the text of a string in the code; values in it are line breaks."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else "\n"
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(literal, node.values))
+    return literal(node.left) + literal(node.right) if isinstance(node, ast.BinOp) else "\n"
+
+
+@cache
+def nodes_of_the_package() -> list[tuple[str, ast.AST]]:
+    """Syntax of all modules, each node with the room that it is in."""
+    folder = ROOT / "sct_rootlets"
+    return [
+        (path.relative_to(folder).parts[0], node)
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+
+def strings_of_the_package() -> str:
+    kinds = (ast.Constant, ast.JoinedStr, ast.BinOp)
+    nodes = (node for _, node in nodes_of_the_package() if isinstance(node, kinds))
+    return re.sub(r"[\d.,–%]*\d[\d.,–%]*", "\n", "\n".join(map(literal, nodes)).replace("`", ""))
+
+
+def quoted_messages() -> list[str]:
+    """Messages in the first column of the tables of docs/when-it-says.md."""
+    page = (ROOT / "docs" / "when-it-says.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`.*?`[^|]*) \|", page, flags=re.MULTILINE)
+    return [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+
+
+def test_messages_that_the_page_explains_are_those_of_the_code():
+    strings, unknown = strings_of_the_package(), []
+    for message in quoted_messages():
+        if flag := FLAG.match(message):
+            unknown += [] if f"\n{flag[1]}\n" in strings else [f"{message}: {flag[1]}"]
+            continue
+        for part in PLACEHOLDERS.split(message):
+            text = part.strip(" :;,()'\"")
+            if len(text) >= MIN_LETTERS and text not in strings:
+                unknown.append(f"{message}: {text}")
+    assert not unknown, "\n".join(unknown)
+    assert len(quoted_messages()) > 250
+
+
+#: The exceptions that commands show as one line.
+ERRORS = ("SctRootletsError", "ImageError", "LabelError", "ModelError", "DatasetError", "LinkError")
+#: Rooms whose errors no user meets, and a message that is caught where it is raised.
+NOT_MET = ("bundled", "synthesis")
+CAUGHT = ("nothing found",)
+
+
+def raised_messages() -> list[str]:
+    """Messages of the errors that the package raises; values in them are line breaks."""
+    found = []
+    for room, node in nodes_of_the_package():
+        call = node.exc if isinstance(node, ast.Raise) and room not in NOT_MET else None
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ERRORS and call.args:
+            found.append(literal(call.args[0]))
+    return found
+
+
+def test_every_error_is_explained_by_the_page():
+    """Some part of it, of ten letters and more, is quoted; parts that all errors have say nothing, and are short."""
+    quoted, missing = "\n".join(quoted_messages()), []
+    for message in raised_messages():
+        parts = [part.strip(" '\"") for part in re.split(r"[\n:;,()]|\d+", message.replace("`", ""))]
+        parts = [part for part in parts if len(part) >= 10]
+        if parts and message not in CAUGHT and not any(part in quoted for part in parts):
+            missing.append(message.replace("\n", "…"))
+    assert not missing, "\n".join(missing)
+    assert len(raised_messages()) > 250

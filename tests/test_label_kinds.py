@@ -6,8 +6,10 @@ from sct_rootlets import compute_spinal_levels
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume
 from sct_rootlets.label_kinds import (
+    check_centerline,
     check_cord_mask,
     check_disc_points,
+    check_pmj_label,
     check_rootlet_map,
     check_vertebral_map,
     label_sizes,
@@ -52,6 +54,68 @@ def test_what_is_given_for_disc_labels(boxes, message):
 def test_points_given_for_regions():
     with pytest.raises(LabelError, match=r"single voxels, not regions.*with -ldisc"):
         check_vertebral_map(volume({3: ((1, 1, 1), (1, 1, 1)), 4: ((10, 10, 10), (5, 9, 3))}))
+
+
+LINE = {1: ((20, 20, 5), (1, 1, 50))}
+
+
+def test_a_point_is_a_pmj_label_also_beside_discs():
+    check_pmj_label(volume({50: ((1, 1, 1), (1, 1, 1))}))
+    check_pmj_label(volume({1: ((1, 1, 1), (2, 2, 2))}))
+    check_pmj_label(volume({50: ((1, 1, 1), (1, 1, 1)), 3: ((10, 10, 10), (9, 9, 20))}))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        (
+            {1: ((15, 15, 5), (9, 18, 50))},
+            r"a region, not a point \(the value 1 is 98 mm long\), as a mask does; the PMJ is",
+        ),
+        (LINE, "a region, not a point"),
+        ({n: ((10, 10, 10 * n), (9, 18, 10)) for n in (3, 4, 5)}, "a region, not a point"),
+        ({n: ((10, 10, 10 * n), (1, 1, 1)) for n in (3, 4, 5)}, r"3 labels \(3, 4, 5\), none of them 50"),
+    ],
+)
+def test_what_is_given_for_the_pmj(boxes, message):
+    with pytest.raises(LabelError, match=message):
+        check_pmj_label(volume(boxes))
+
+
+def scan(dtype):
+    """Noise on a gradient, in a box of 40 x 40 x 60 voxels."""
+    noise = np.random.default_rng(0).normal(0, 10, (40, 40, 60))
+    return Volume((np.arange(40)[:, None, None] * 5 + 100 + noise).astype(dtype), AFFINE, "map.nii.gz")
+
+
+@pytest.mark.parametrize("check", [check_pmj_label, check_centerline, check_disc_points, check_rootlet_map])
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_a_scan_is_named_as_one(check, dtype):
+    with pytest.raises(
+        LabelError, match=r"map.nii.gz h(olds \d+ different values, as a scan does|as values below its)"
+    ):
+        check(scan(dtype))
+
+
+def test_a_line_is_a_centerline_also_a_thin_stroke_and_one_with_gaps():
+    check_centerline(volume(LINE))
+    check_centerline(volume({1: ((20, 20, 5), (3, 6, 50))}))  # 9 mm²
+    check_centerline(volume({1: ((20, 20, 5), (1, 1, 20)), 2: ((20, 20, 35), (1, 1, 20))}))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ({1: ((15, 15, 5), (9, 18, 50))}, r"is a filled mask, not a line: 162 voxels \(81 mm²\)"),
+        (
+            {n: ((20, 20, 8 * n), (1, 1, 1)) for n in (3, 4, 5, 6)},
+            "holds points, not a line: 4 voxels in 4 of 25 slices",
+        ),
+    ],
+)
+def test_what_is_given_for_the_centerline(boxes, message):
+    with pytest.raises(LabelError, match=message):
+        check_centerline(volume(boxes))
 
 
 def test_discs_given_for_rootlets():

@@ -15,7 +15,12 @@ from sct_rootlets.levels import level_name, level_value
 @pytest.fixture(scope="module")
 def subject(phantom):
     return compute_spinal_levels(
-        phantom.rootlets, cord=phantom.cord, discs=phantom.discs, pmj=phantom.pmj, image=phantom.image, method="extent",
+        phantom.rootlets,
+        cord=phantom.cord,
+        discs=phantom.discs,
+        pmj=phantom.pmj,
+        image=phantom.image,
+        method="extent",
         find_discs=False,
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from sct_rootlets.cli.parsers import add_misc, command_parser
 from sct_rootlets.cli.run import run, say
-from sct_rootlets.segmentation.cord_profile import PROFILE_FILE
+from sct_rootlets.cord_profile import PROFILE_FILE
 
 #: Height in PAM50 of the discs above vertebrae C1 to T4, mm above its lowest slice (the label volume of the template).
 PAM50_DISCS_MM = (487.0, 469.5, 454.0, 435.5, 417.0, 400.5, 385.0, 368.0, 346.5, 323.5, 300.0)

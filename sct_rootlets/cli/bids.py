@@ -19,7 +19,7 @@ from sct_rootlets.cli.parsers import (
     positive,
     thread_count,
 )
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.run import check_models, check_paths, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.cohort.engine import Engine, Progress
@@ -101,12 +101,24 @@ def main(argv: list[str] | None = None) -> int:
     def command(arguments: argparse.Namespace) -> int:
         if any("=" not in option for option in arguments.slurm):
             parser.error("-slurm takes key=value, such as account=def-lab")
+        _check_inputs(arguments)
         if arguments.level == "group":
             _group(arguments)
             return 0
         return _participant(arguments)
 
     return run(parser, argv, command, "scans that are done are kept, jobs are ended; run it again to go on")
+
+
+def _check_inputs(arguments: argparse.Namespace) -> None:
+    """Raise an error, before anything large is imported, if a path or the model is mistyped."""
+    from sct_rootlets.cohort.selection import is_list_file
+
+    names = [*(arguments.include_list or ()), *(arguments.exclude_list or ())]
+    check_paths(arguments.bids, *arguments.labels, arguments.participants, *filter(is_list_file, names))
+    if arguments.level == "group":
+        check_paths(arguments.out)
+    check_models(arguments.model)
 
 
 def _participant(arguments: argparse.Namespace) -> int:

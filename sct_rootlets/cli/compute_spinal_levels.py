@@ -18,7 +18,7 @@ from sct_rootlets.cli.parsers import (
     command_parser,
     strict_status,
 )
-from sct_rootlets.cli.run import check_paths, run, say
+from sct_rootlets.cli.run import check_models, check_paths, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.subject import SubjectLevels
@@ -166,6 +166,7 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("-published-csv needs -pmj: its columns are distances from the PMJ")
         inputs = _given_files(arguments)
         check_paths(*map(str, inputs))
+        check_models(arguments.model)
         prefix = output_prefix(Path(arguments.i or arguments.s).name)
         check_output_names([f"{prefix}_label-{name}_dseg.nii.gz" for name in LABEL_NAMES.values()])
         _check_outputs(arguments, inputs)

@@ -24,7 +24,7 @@ from sct_rootlets.cli.parsers import (
     strict_status,
     thread_count,
 )
-from sct_rootlets.cli.run import check_paths, run, say
+from sct_rootlets.cli.run import check_models, check_paths, run, say
 from sct_rootlets.segmentation.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -266,6 +266,7 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
     if arguments.s is not None and len(arguments.i) > 1:
         parser.error("-s holds the cord of one image; run the images one by one")
     check_paths(*arguments.i, arguments.ldisc, arguments.s)
+    check_models(arguments.model)
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings, segment_files
 
     settings = SegmentationSettings(

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from sct_rootlets.cli.parsers import add_misc, add_overwrite, command_parser
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.run import check_paths, run, say
 
 DESCRIPTION = """\
 Collect the level tables of many subjects (as sct_compute_spinal_levels writes them) and say how their spinal and
@@ -88,6 +88,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> None:
+    check_paths(*arguments.i, arguments.participants)
     from sct_rootlets.group.compare import group_levels
     from sct_rootlets.output.group import group_files, group_guard, save_group
     from sct_rootlets.report.group_summary import text_summary

@@ -17,7 +17,7 @@ from sct_rootlets.cli.parsers import (
     command_parser,
     strict_status,
 )
-from sct_rootlets.cli.run import check_paths, run, say
+from sct_rootlets.cli.run import check_models, check_paths, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
@@ -109,7 +109,8 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.engine == "sct" and arguments.landmarks == "both":
             parser.error("-engine sct takes rootlets or discs, not both")
         given = (arguments.i, arguments.s, arguments.rootlets, arguments.ldisc)
-        check_paths(*given, *arguments.apply)
+        check_paths(*given, *arguments.apply, arguments.template)
+        check_models(arguments.model)
         prefix = output_prefix(Path(arguments.i).name)
         check_output_names([f"{prefix}_{LABEL_ENDINGS[kind]}.nii.gz" for kind in SEGMENTED_KINDS])
         from sct_rootlets.deepseg import SegmentationSettings, register_image

@@ -22,7 +22,9 @@ MAX_NAMED_FILES = 20
 
 
 def say(*lines: str) -> None:
-    """Print lines; a closed output, as after ``| head``, is no error."""
+    """Print lines, if there are any; a closed output, as after ``| head``, is no error."""
+    if not lines:
+        return
     try:
         print(*lines, sep="\n", flush=True)
     except OSError:
@@ -41,6 +43,19 @@ def check_paths(*paths: str | None) -> None:
     for path in paths:
         if path is not None and not any(sign in path for sign in "*?[") and not os.path.lexists(path):
             raise ImageError(f"{path} does not exist; check the path")
+
+
+def check_models(*models: str | None) -> None:
+    """Raise a `ModelError` for the first name or folder that is no model, before anything large is imported.
+
+    The files of models are read and hashed when they are loaded, and not here.
+    """
+    from sct_rootlets.models.installed import find_installed
+    from sct_rootlets.models.store import find_model
+
+    for model in models:
+        if model is not None and not Path(model).is_dir() and find_installed(model) is None:
+            find_model(model)
 
 
 @contextlib.contextmanager

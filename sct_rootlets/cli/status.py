@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sct_rootlets.cli.parsers import toolbox_parser
-from sct_rootlets.cli.run import run, say
+from sct_rootlets.cli.run import check_paths, run, say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -25,6 +25,7 @@ def _command(arguments: argparse.Namespace) -> None:
     from sct_rootlets.sct.installation import find_environment, find_toolbox
     from sct_rootlets.sct.status import status, status_without_toolbox
 
+    check_paths(arguments.sct_dir)
     try:
         lines = status(find_environment(), find_toolbox(arguments.sct_dir))
     except LinkError as error:

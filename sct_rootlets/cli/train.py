@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import SEGMENTED_CONTRASTS
-from sct_rootlets.cli.parsers import add_misc, add_overwrite, add_version, command_parser
-from sct_rootlets.cli.run import check_paths, run, say
+from sct_rootlets.cli.parsers import add_misc, add_overwrite, add_strict, add_version, command_parser, strict_status
+from sct_rootlets.cli.run import check_models, check_paths, run, say
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from sct_rootlets.image import Volume
+    from sct_rootlets.nnunet.first_labels import Prediction
     from sct_rootlets.nnunet.settings import TrainingSettings
 
 EXAMPLES = """\
@@ -44,6 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
     _add_actions(parser.add_argument_group("INSTEAD OF TRAINING"))
     _add_data(parser.add_argument_group("OPTIONAL: DATA"))
     _add_training(parser.add_argument_group("OPTIONAL: TRAINING"))
+    _add_bootstrap(parser.add_argument_group("OPTIONAL: WITH -bootstrap"))
     release = parser.add_argument_group("OPTIONAL: WITH -export")
     add_version(release, "1.0", "version of the model (default: 1.0)")
     for name, text in (
@@ -107,10 +107,6 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         help="of the subjects, kept for the test (default: 0.2)",
     )
     group.add_argument("-seed", type=int, default=0, metavar="<n>", help="of the split (default: 0)")
-    group.add_argument(
-        "-no-invert", action="store_true", help="with -bootstrap: predict on the images as they are, not inverted"
-    )
-    group.add_argument("-model", metavar="<model>", help="with -bootstrap: the model that predicts (default: bundled)")
 
 
 def _add_training(group: argparse._ArgumentGroup) -> None:
@@ -132,11 +128,17 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_bootstrap(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-no-invert", action="store_true", help="predict on the images as they are, not inverted")
+    group.add_argument("-model", metavar="<model>", help="the model that predicts (default: bundled)")
+    add_strict(group)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command, and return its exit status."""
     parser = get_parser()
 
-    def command(arguments: argparse.Namespace) -> None:
+    def command(arguments: argparse.Namespace) -> int:
         if not arguments.i and not arguments.export:
             parser.error("give the BIDS folder: -i <folder>")
         if arguments.n_folds < 1 or arguments.epochs < 1 or not 0 <= arguments.test_share < 1:
@@ -147,17 +149,21 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("-start takes the plan of its model: leave out -like")
         if (arguments.model or arguments.no_invert) and not arguments.bootstrap:
             parser.error("-model and -no-invert go with -bootstrap (-start names the model to start from)")
+        if arguments.strict and not arguments.bootstrap:
+            parser.error("-strict goes with -bootstrap: it judges the labels that are predicted")
         if arguments.desc and (arguments.export or arguments.bootstrap):
             parser.error("-desc chooses labels to train on: it does not go with -export and -bootstrap")
         check_paths(*(arguments.i or ()), *arguments.labels, arguments.splits)
+        check_models(arguments.model, arguments.start, arguments.like)
+        if arguments.bootstrap:
+            return _bootstrap(arguments)
         if arguments.export:
             _export(arguments)
-        elif arguments.bootstrap:
-            _bootstrap(arguments)
         elif arguments.check:
             _check(arguments)
         else:
             _train(arguments)
+        return 0
 
     return run(parser, argv, command, "the same command goes on where it was")
 
@@ -226,17 +232,19 @@ def _export(arguments: argparse.Namespace) -> None:
         )
 
 
-def _bootstrap(arguments: argparse.Namespace) -> None:
+def _bootstrap(arguments: argparse.Namespace) -> int:
     from sct_rootlets.deepseg import SegmentationSettings, load_networks, segment_rootlets
     from sct_rootlets.models.store import find_model
-    from sct_rootlets.nnunet.first_labels import predict_first_labels
+    from sct_rootlets.nnunet.first_labels import Prediction, predict_first_labels
+    from sct_rootlets.segmentation.subject import subject_of_segmentation
 
     model = find_model(arguments.model)
     settings = SegmentationSettings(model=model, device=arguments.device or "cpu", threads=arguments.threads)
     segmenter = load_networks(settings)
 
-    def predict(volume: Volume) -> np.ndarray:
-        return segment_rootlets(volume, settings=settings, segmenter=segmenter).rootlets
+    def predict(volume: Volume) -> Prediction:
+        found = segment_rootlets(volume, settings=settings, segmenter=segmenter)
+        return Prediction(found.rootlets, subject_of_segmentation(volume, found).flags)
 
     labels = predict_first_labels(
         arguments.i,
@@ -248,5 +256,9 @@ def _bootstrap(arguments: argparse.Namespace) -> None:
         not arguments.no_invert,
     )
     if arguments.v:
-        say(*(f"{label.scan.image.stem}: {label.note or label.label}" for label in labels))
+        for label in labels:
+            stem = label.scan.image.stem
+            say(f"{stem}: {label.note or label.label}")
+            say(*(f"note: {stem}: {flag.note}" for flag in label.flags if flag.is_raised))
         say('correct them, set "Reviewed" to true in their sidecars (.json), and train with them: -labels')
+    return strict_status(arguments, [flag for label in labels for flag in label.flags])

@@ -12,6 +12,9 @@ from sct_rootlets.bids import SEGMENTED_CONTRASTS
 from sct_rootlets.bids_folder import Scan
 from sct_rootlets.errors import DatasetError
 
+#: Endings of files that list scans; other entries of a list are names of scans.
+LIST_ENDINGS = (".yml", ".yaml", ".txt", ".tsv")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
@@ -78,6 +81,11 @@ def read_filter(
     )
 
 
+def is_list_file(name: str) -> bool:
+    """Whether an entry of a list is the name of a file that lists scans, and not of a scan."""
+    return name.lower().endswith(LIST_ENDINGS)
+
+
 def read_lists(names: Sequence[str]) -> tuple[str, ...]:
     """Read names of scans, some of which may be files that list them: a bullet list (``.yml``), or one name a line.
 
@@ -90,7 +98,7 @@ def read_lists(names: Sequence[str]) -> tuple[str, ...]:
     """
     listed: list[str] = []
     for name in names:
-        if not name.lower().endswith((".yml", ".yaml", ".txt", ".tsv")):
+        if not is_list_file(name):
             listed.append(name)
             continue
         try:

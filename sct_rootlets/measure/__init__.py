@@ -1,1 +1,1 @@
-"""What is measured of a subject."""
+"""What is measured of a result."""

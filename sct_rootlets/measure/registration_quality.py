@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sct_rootlets.flags import Flag, grade
-from sct_rootlets.measure.quality import DEVIATION_LIMITS_MM
+from sct_rootlets.plausibility import DEVIATION_LIMITS_MM
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
 
-# Limits of a value, for `sct_rootlets.measure.quality.grade`.
+# Limits of a value, for `sct_rootlets.flags.grade`.
 #: Distance of a landmark from where the others predict it: beyond the second limit it is nearer to the place of a
 #: neighbour.
 LEFT_OUT_LIMITS_MM = (3.0, DEVIATION_LIMITS_MM[0])

@@ -92,6 +92,8 @@ def install(
         present = _find_unchanged(name)
         if present is not None and not force:
             return present, False
+    if len(sources) == 1:
+        _local_path(sources[0])  # a mistyped path is reported before torch is loaded
     import_torch()  # a model cannot be checked without it, and the download takes long
     with _locked_home(model_folders()[0], name, progress) as home:
         _tidy(home)

@@ -11,17 +11,33 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sct_rootlets.bids import LABEL_ENDINGS
 from sct_rootlets.bids_folder import LABELS_FOLDER, Scan, find_scans
 from sct_rootlets.errors import DatasetError, SctRootletsError
+from sct_rootlets.flags import Flag, sidecar_flags
 from sct_rootlets.image import Volume
 from sct_rootlets.nifti import header_notes, load_volume, save_labels
 from sct_rootlets.nnunet.scans import labels_for
 from sct_rootlets.output.files import staged_outputs, write_json
+
+
+class Prediction(NamedTuple):
+    """Rootlets of a volume, and the flags of their levels.
+
+    Attributes
+    ----------
+    rootlets : numpy.ndarray of int, shape (I, J, K)
+        The rootlet map.
+    flags : tuple of Flag
+        Plausibility of the levels.
+    """
+
+    rootlets: np.ndarray
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,11 +51,14 @@ class FirstLabel:
         The label map; None if it could not be predicted.
     note : str
         Why there is no label, or what is special about it; may be empty.
+    flags : tuple of Flag
+        Plausibility of the levels, if the label was predicted now.
     """
 
     scan: Scan
     label: Path | None
     note: str = ""
+    flags: tuple[Flag, ...] = ()
 
 
 def invert_contrast(data: np.ndarray) -> np.ndarray:
@@ -67,7 +86,7 @@ def invert_contrast(data: np.ndarray) -> np.ndarray:
 def predict_first_labels(
     roots: Sequence[str | os.PathLike[str]],
     folder: Path,
-    predict: Callable[[Volume], np.ndarray],
+    predict: Callable[[Volume], Prediction],
     model: dict[str, Any],
     labels: Sequence[str | os.PathLike[str]] = (),
     contrasts: Collection[str] = (),
@@ -85,7 +104,7 @@ def predict_first_labels(
     folder : Path
         The output folder.
     predict : callable
-        Function that takes a volume and returns the rootlet map.
+        Function that takes a volume and returns its `Prediction`.
     model : dict
         Description of the model for the sidecar.
     labels, contrasts
@@ -116,7 +135,7 @@ def predict_first_labels(
 
 
 def _predict(
-    scan: Scan, folder: Path, predict: Callable[[Volume], np.ndarray], model: dict[str, Any], invert: bool
+    scan: Scan, folder: Path, predict: Callable[[Volume], Prediction], model: dict[str, Any], invert: bool
 ) -> FirstLabel:
     from sct_rootlets.report.labels import save_labels_figure
 
@@ -128,7 +147,7 @@ def _predict(
         return FirstLabel(scan, label, "there already, left as it is")
     try:
         volume = load_volume(image.path)
-        rootlets = predict(replace(volume, data=invert_contrast(volume.data), path=None) if invert else volume)
+        rootlets, flags = predict(replace(volume, data=invert_contrast(volume.data), path=None) if invert else volume)
     except SctRootletsError as error:
         return FirstLabel(scan, None, str(error))
     sidecar = {
@@ -137,6 +156,7 @@ def _predict(
         "Inverted": invert,
         "Sources": [image.path.name],
         "Notes": header_notes(volume),
+        **({"Flags": sidecar_flags(flags)} if flags else {}),
         "Reviewed": False,
     }
     with staged_outputs(label_folder) as stage:
@@ -145,4 +165,4 @@ def _predict(
         predicted = Volume(rootlets, volume.affine, "rootlets")
         save_labels_figure(volume, predicted, f"{image.stem}, predicted", stage / f"{stem}.png")
     notes = [*header_notes(volume), *([] if rootlets.any() else ["no rootlets were found"])]
-    return FirstLabel(scan, label, "; ".join(notes))
+    return FirstLabel(scan, label, "; ".join(notes), flags)

@@ -236,7 +236,7 @@ def _provenance(subject: SubjectLevels) -> dict[str, object]:
         **({} if subject.name_sources is None else {"NamesFromDiscs": "discs" in subject.name_sources}),
         "Reference": subject.reference.name,
         **_describe_discs(subject),
-        **({"Flags": sidecar_flags(subject.flags)} if subject.flags else {}),
+        "Flags": sidecar_flags(subject.flags),
         "Notes": list(subject.notes),
     }
 

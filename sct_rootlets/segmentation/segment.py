@@ -12,6 +12,7 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline, fit_centerline
+from sct_rootlets.cord_profile import Moments, log_likelihood, measure_moments
 from sct_rootlets.errors import ImageError, LabelError
 from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import ABOVE_C2, BELOW_T1, N_NAMES, Level, Levels
@@ -20,7 +21,6 @@ from sct_rootlets.models.weights import Weights
 from sct_rootlets.segmentation.assign import assign_levels
 from sct_rootlets.segmentation.border import cut, find_content, uncut
 from sct_rootlets.segmentation.cord import CoarseCord, find_cord, no_cord
-from sct_rootlets.segmentation.cord_profile import Moments, log_likelihood, measure_moments
 from sct_rootlets.segmentation.decode import Division, Unnamed, decode_levels
 from sct_rootlets.segmentation.disc_tips import with_tips
 from sct_rootlets.segmentation.evidence import (

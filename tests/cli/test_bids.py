@@ -37,7 +37,7 @@ def test_a_folder_that_is_none_of_bids_is_one_line(tmp_path, capsys):
     assert main([str(tmp_path), str(tmp_path / "out"), "participant"]) == 1
     assert "is it a BIDS folder?" in capsys.readouterr().err
     assert main([str(tmp_path / "none"), str(tmp_path / "out"), "group"]) == 1
-    assert "is not a folder" in capsys.readouterr().err
+    assert "does not exist; check the path" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

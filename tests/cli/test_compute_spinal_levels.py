@@ -473,18 +473,23 @@ def test_interrupted(inputs, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_centerline_is_taken_and_named_in_the_sidecar(inputs, tmp_path, capsys):
-    """Its voxels are those nearest to the middle of the mask: the levels stay where they are within a voxel."""
-    plain, given = tmp_path / "plain", tmp_path / "given"
-    assert main(arguments(inputs, plain, "-figure", "0")) == 0
-    mask = nib.load(inputs["-s"])
+def centerline_of(mask_path, target):
+    """Write the voxels that are nearest to the middle of a mask, one a slice."""
+    mask = nib.load(mask_path)
     line = np.zeros(mask.shape, np.uint8)
     axis = next(i for i, code in enumerate(nib.aff2axcodes(mask.affine)) if code in "SI")
     voxels = np.argwhere(np.asarray(mask.dataobj))
     for k in np.unique(voxels[:, axis]):
         line[tuple(np.rint(voxels[voxels[:, axis] == k].mean(axis=0)).astype(int))] = 1
-    inputs["-centerline"] = tmp_path / "line.nii.gz"
-    nib.save(nib.Nifti1Image(line, mask.affine), inputs["-centerline"])
+    nib.save(nib.Nifti1Image(line, mask.affine), target)
+    return target
+
+
+def test_a_centerline_is_taken_and_named_in_the_sidecar(inputs, tmp_path, capsys):
+    """Its voxels are those nearest to the middle of the mask: the levels stay where they are within a voxel."""
+    plain, given = tmp_path / "plain", tmp_path / "given"
+    assert main(arguments(inputs, plain, "-figure", "0")) == 0
+    inputs["-centerline"] = centerline_of(inputs["-s"], tmp_path / "line.nii.gz")
     assert main(arguments(inputs, given, "-figure", "0")) == 0
     one, other = (pd.read_csv(folder / f"{STEM}_levels.csv") for folder in (plain, given))
     assert list(one["name"]) == list(other["name"])
@@ -494,10 +499,32 @@ def test_a_centerline_is_taken_and_named_in_the_sidecar(inputs, tmp_path, capsys
 
 
 def test_a_centerline_of_another_scan(inputs, tmp_path, capsys):
-    inputs["-centerline"] = tmp_path / "line.nii.gz"
-    shutil.copy(inputs["-s"], inputs["-centerline"])
+    inputs["-centerline"] = centerline_of(inputs["-s"], tmp_path / "line.nii.gz")
     spoil(inputs["-centerline"], lambda data: np.roll(data, 12, axis=2))
     fails(inputs, tmp_path, capsys, "the centerline lies up to", "beside the cord mask")
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "said"),
+    [
+        ("-pmj", "-s", "holds a region, not a point"),
+        ("-pmj", "-ldisc", "none of them 50; the PMJ is one voxel of the value 50"),
+        ("-pmj", "-i", "different values, as a scan does"),
+        ("-pmj", "-rootlets", "holds a region, not a point"),
+        ("-centerline", "-s", "is a filled mask, not a line"),
+        ("-centerline", "-ldisc", "holds points, not a line"),
+        ("-centerline", "-i", "different values, as a scan does"),
+        ("-centerline", "table", "is a table (it begins with 'level,name'), and no image"),
+        ("-centerline", "line", "is a table of positions, as sct_get_centerline writes"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(phantom_folder, inputs, tmp_path, capsys, option, given, said):
+    files = {**inputs, "table": tmp_path / "table.csv", "line": tmp_path / "line.csv"}
+    files["-i"] = phantom_folder / "sub-phantom01" / "anat" / f"{STEM}.nii.gz"
+    files["table"].write_text("level,name\n3,C3\n")
+    files["line"].write_text("1.0e+01,2.0e+01,0.0\n1.0e+01,2.1e+01,1.0\n")
+    inputs[option] = files[given]
+    fails(inputs, tmp_path, capsys, files[given].name, said)
 
 
 @pytest.mark.parametrize(

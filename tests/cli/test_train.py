@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from sct_rootlets.cli import train
+from sct_rootlets.image import superior_axis
 from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.nnunet import steps
 from sct_rootlets.nnunet import train as module
@@ -70,6 +72,7 @@ def test_training_without_nnunet_is_one_line(bids, tmp_path, capsys, monkeypatch
     [([], "give the BIDS folder: -i"), (["-i", "x", "-n-folds", "0"], "-n-folds and -epochs are at least 1"),
      (["-i", "x", "-test-share", "1"], "-test-share is from 0 to below 1"),
      (["-i", "x", "-start", "a", "-like", "b"], "leave out -like"), (["-i", "x", "-model", "a"], "go with -bootstrap"),
+     (["-i", "x", "-strict"], "-strict goes with -bootstrap"),
      (["-i", "x", "-check", "-export", "a.zip"], "not allowed with"), (["-i", "x", "-threads", "0"], "at least 1")],
 )  # fmt: skip
 def test_bad_usage(arguments, message, tmp_path, capsys):
@@ -96,6 +99,33 @@ def test_bootstrap_predicts_by_the_model_that_is_named(bids, tmp_path, capsys):
     label = tmp_path / "out/derivatives/labels/sub-phantom01/anat/sub-phantom01_T2w_label-rootlets_dseg.nii.gz"
     assert label.exists()
     assert 'set "Reviewed" to true' in out
+
+
+def test_bootstrap_judges_the_labels_that_it_writes(bids, tmp_path, capsys):
+    """In 45 mm of cord, names are not known well: the label is written, and -strict makes it exit status 3."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    for path in (bids / "derivatives/labels").rglob("*rootlets*"):
+        path.unlink()
+    shutil.rmtree(bids / "sub-phantom02")
+    image = bids / "sub-phantom01/anat/sub-phantom01_T2w.nii.gz"
+    volume = load_volume(image)
+    axis, _ = superior_axis(volume.affine)
+    middle, half = volume.data.shape[axis] // 2, round(22.5 / volume.spacing[axis])
+    window = [slice(None)] * 3
+    window[axis] = slice(middle - half, middle + half)
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, axis] * (middle - half)
+    save_volume(image, volume.data[tuple(window)], affine)
+    arguments = ("-i", bids, "-ofolder", tmp_path / "out", "-bootstrap", "-no-invert", "-threads", 1, "-strict")
+    status, out, err = run(capsys, *arguments)
+    assert (status, err) == (3, "")
+    assert "note: sub-phantom01_T2w: cord (mm) implausible: 4" in out
+    (label,) = (tmp_path / "out").rglob("*_label-rootlets_dseg.nii.gz")
+    flags = json.loads(label.with_name(label.name[:-7] + ".json").read_text())["Flags"]
+    assert flags["length"]["State"] == "bad"
+    status, out, _ = run(capsys, *arguments)
+    assert status == 0
+    assert "there already, left as it is" in out
 
 
 def test_an_interrupt_says_that_it_can_go_on(bids, tmp_path, capsys, monkeypatch):

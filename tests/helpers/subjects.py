@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sct_rootlets.measure.quality import level_flags
 from sct_rootlets.subject import SubjectLevels
 
 
 def with_confidence(subject: SubjectLevels, confidence: dict[int, float]) -> SubjectLevels:
     """Return a subject whose spinal levels bear names of a given confidence, by value."""
     levels = [replace(level, confidence=confidence.get(level.value)) for level in subject.spinal.levels]
-    named = replace(subject, spinal=replace(subject.spinal, levels=tuple(levels)))
-    return replace(named, flags=level_flags(named))
+    return replace(subject, spinal=replace(subject.spinal, levels=tuple(levels)))

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from sct_rootlets.errors import DatasetError, ImageError
+from sct_rootlets.flags import Flag
 from sct_rootlets.nifti import load_volume
-from sct_rootlets.nnunet.first_labels import invert_contrast, predict_first_labels
+from sct_rootlets.nnunet.first_labels import Prediction, invert_contrast, predict_first_labels
 from sct_rootlets.nnunet.scans import find_labelled
 
 MODEL = {"Name": "test"}
@@ -29,7 +30,11 @@ def unlabelled(bids, tmp_path):
 
 
 def bright(volume):
-    return np.where(volume.data > 150, 4, 0).astype(np.uint8)
+    return Prediction(np.where(volume.data > 150, 4, 0).astype(np.uint8))
+
+
+def nothing(volume):
+    return Prediction(np.zeros(volume.data.shape, np.uint8))
 
 
 def test_labels_of_the_inverted_image_are_written_for_review(unlabelled, tmp_path):
@@ -63,7 +68,7 @@ def test_they_are_trained_on_once_somebody_has_reviewed_them(unlabelled, tmp_pat
 def test_what_somebody_has_corrected_is_left_alone(unlabelled, tmp_path):
     first = predict_first_labels([unlabelled], tmp_path, bright, MODEL)[0].label
     before = first.read_bytes()
-    again = predict_first_labels([unlabelled], tmp_path, lambda volume: bright(volume) * 0, MODEL)
+    again = predict_first_labels([unlabelled], tmp_path, nothing, MODEL)
     assert first.read_bytes() == before
     assert again[0].note == "there already, left as it is"
 
@@ -72,11 +77,24 @@ def test_a_scan_that_cannot_be_segmented_does_not_stop_the_others(unlabelled, tm
     def sometimes(volume):
         if "sub-01" in volume.name:
             raise ImageError("no cord was found")
-        return bright(volume) * 0
+        return nothing(volume)
 
     found = predict_first_labels([unlabelled], tmp_path, sometimes, MODEL, invert=False)
     assert [one.note for one in found] == ["no cord was found", *["no rootlets were found"] * 4]
     assert found[0].label is None
+
+
+def test_flags_are_returned_and_are_in_the_sidecar(unlabelled, tmp_path):
+    flag = Flag(key="levels", title="levels", value=0.0, text="none", state="bad", why="spinal levels found")
+
+    def flagged(volume):
+        return bright(volume)._replace(flags=(flag,))
+
+    found = predict_first_labels([unlabelled], tmp_path, flagged, MODEL)
+    assert [one.flags for one in found] == [(flag,)] * 5
+    sidecar = json.loads(found[0].label.with_name(found[0].label.name[:-7] + ".json").read_text())
+    assert sidecar["Flags"]["levels"]["State"] == "bad"
+    assert [one.flags for one in predict_first_labels([unlabelled], tmp_path, flagged, MODEL)] == [()] * 5
 
 
 def test_nothing_to_do(bids, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sct_rootlets.levels import Level, Levels
-from sct_rootlets.measure.quality import level_flags
+from sct_rootlets.plausibility import level_flags
 from sct_rootlets.segmentation.subject import subject_of_segmentation
 from sct_rootlets.vertebral import label_points
 

@@ -16,7 +16,6 @@ from PIL import Image
 
 from sct_rootlets.bids import stem
 from sct_rootlets.levels import Level, disc_name, level_color
-from sct_rootlets.measure.quality import level_flags
 from sct_rootlets.report.page.mosaic import TITLE, Cut, mosaic
 from sct_rootlets.report.page.picture import View
 from sct_rootlets.report.page.views import VIEWS, views_along
@@ -132,7 +131,7 @@ def make_entry(subject: SubjectLevels, about: About) -> Entry:
     facts = {
         "format": FORMAT_VERSION,
         **asdict(about),
-        "flags": {flag.key: flag.as_facts() for flag in subject.flags or level_flags(subject)},
+        "flags": {flag.key: flag.as_facts() for flag in subject.flags},
         "method": None if subject.spinal is None else subject.spinal.method,
         "reference": subject.reference.name,
         "referenceArc": _round_mm(subject.reference.arc_mm),

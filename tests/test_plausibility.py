@@ -10,7 +10,7 @@ from sct_rootlets.correspondence import LEVEL_PITCH_MM
 from sct_rootlets.flags import grade
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Level, Levels
-from sct_rootlets.measure.quality import csf_cord_contrast, deviations, level_flags
+from sct_rootlets.plausibility import csf_cord_contrast, deviations, level_flags
 
 
 def flag(subject, key):
@@ -136,3 +136,20 @@ def test_flags_need_no_level_at_all(phantom_levels):
     single = Levels("spinal", "extent", (Level(5, "spinal", 10, 20, 1, 1),))
     alone = replace(phantom_levels, spinal=single, extents=single, vertebral=None, rootlets=None)
     assert flag(alone, "deviation").state == "none"
+
+
+def test_flags_of_a_changed_copy_are_judged_anew(phantom_levels):
+    before = {one.key: one for one in phantom_levels.flags}
+    assert (before["mask"].state, before["deviation"].state) == ("ok", "ok")
+    shifted = [
+        replace(level, rostral_mm=level.rostral_mm + 15, caudal_mm=level.caudal_mm + 15)
+        for level in phantom_levels.extents.levels
+    ]
+    changed = replace(
+        phantom_levels,
+        mask_problems=("the canal",),
+        extents=replace(phantom_levels.extents, levels=tuple(shifted)),
+    )
+    after = {one.key: one for one in changed.flags}
+    assert (after["mask"].state, after["deviation"].state) == ("bad", "bad")
+    assert {one.key: one for one in phantom_levels.flags} == before

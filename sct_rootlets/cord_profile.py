@@ -109,7 +109,7 @@ def log_likelihood(
         return 0.0
     if is_even:
         deviation, spread = (measured - measured.mean(axis=1, keepdims=True)).ravel(), np.zeros((2 * n, 2 * n))
-        drift = np.zeros((n, n))
+        drift: np.ndarray = np.zeros((n, n))
     else:
         nearest = np.clip(np.round((at - grid[0]) / step).astype(int), 0, len(grid) - 1)
         deviation = (measured - mean[:, nearest]).ravel()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sct_rootlets.centerline import fit_centerline
-from sct_rootlets.segmentation.cord_profile import Moments, _profile, log_likelihood, measure_moments
+from sct_rootlets.cord_profile import Moments, _profile, log_likelihood, measure_moments
 
 GRID, MEAN, COVARIANCE = _profile()
 
@@ -30,8 +30,8 @@ def cord_of(coordinate, log_area, log_ratio):
 
 def person(rng, coordinate, whole=0.0):
     deviation = np.linalg.cholesky(COVARIANCE + 1e-6 * np.eye(len(COVARIANCE))) @ rng.standard_normal(len(COVARIANCE))
-    features = MEAN + deviation.reshape(MEAN.shape)
-    return cord_of(coordinate, *(np.interp(coordinate, GRID, feature) for feature in features + [[whole], [0.0]]))
+    area, ratio = MEAN + deviation.reshape(MEAN.shape)
+    return cord_of(coordinate, np.interp(coordinate, GRID, area + whole), np.interp(coordinate, GRID, ratio))
 
 
 @pytest.mark.parametrize(("first", "last"), [(2.0, 10.0), (4.0, 10.0), (2.0, 8.5)])

@@ -6,18 +6,19 @@ The limits tell a reviewer where to look first. They are not validated as a test
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
 from sct_rootlets.centerline import Centerline
+from sct_rootlets.cord_mask import MaskDefect
+from sct_rootlets.cord_profile import log_likelihood, measure_moments
 from sct_rootlets.correspondence import LEVEL_PITCH_MM, Pair, correspond, published_bias
 from sct_rootlets.flags import Flag, State, grade
 from sct_rootlets.image import Volume
-from sct_rootlets.levels import Level, level_name
-from sct_rootlets.segmentation.cord_profile import log_likelihood, measure_moments
+from sct_rootlets.levels import Level, Levels, level_name
 from sct_rootlets.straighten import surface_radius, unroll
-from sct_rootlets.subject import SubjectLevels
-from sct_rootlets.vertebral import SURE_NUMBERING
+from sct_rootlets.vertebral import SURE_NUMBERING, Disc, VertebralNumbering
 
 # Limits of a value, for `grade`: up to where it is fine, and beyond which it is bad.
 #: Probability of a level's name.
@@ -50,12 +51,65 @@ SAMPLING_MM, SAMPLING_DEG = 1.0, 15.0
 OUTSIDE_MM, INSIDE_RADIUS_SHARES = 1.5, (0.25, 0.5)
 
 
-def level_flags(subject: SubjectLevels) -> tuple[Flag, ...]:
+class Judged(Protocol):
+    """What flags are made of; the levels of a subject, which themselves hold their flags, lie above this module."""
+
+    @property
+    def spinal(self) -> Levels | None:
+        """Spinal levels by the method of the result."""
+
+    @property
+    def extents(self) -> Levels | None:
+        """Spinal levels by method ``extent``."""
+
+    @property
+    def vertebral(self) -> Levels | None:
+        """Vertebral levels."""
+
+    @property
+    def rootlet_arcs(self) -> dict[int, np.ndarray]:
+        """Arc length of the rootlet voxels of each level in mm, by value."""
+
+    @property
+    def cord(self) -> Volume:
+        """Cord mask, as booleans."""
+
+    @property
+    def centerline(self) -> Centerline:
+        """Curve through the cord."""
+
+    @property
+    def image(self) -> Volume | None:
+        """The scan."""
+
+    @property
+    def mask_defects(self) -> tuple[MaskDefect, ...]:
+        """Where the cord mask is missing or too thin."""
+
+    @property
+    def mask_problems(self) -> tuple[str, ...]:
+        """Why the cord mask does not show one whole cord."""
+
+    @property
+    def discs(self) -> list[Disc]:
+        """Discs, given or found in the image."""
+
+    @property
+    def numbering(self) -> VertebralNumbering | None:
+        """How sure the numbers of discs are that were found in the image."""
+
+    @property
+    def name_sources(self) -> tuple[str, ...] | None:
+        """Sources of evidence that decided the names of spinal levels, where they are known."""
+
+
+def level_flags(subject: Judged) -> tuple[Flag, ...]:
     """Compute the flags of a subject's levels, in the order of the table's columns.
 
     Parameters
     ----------
-    subject : SubjectLevels
+    subject : Judged
+        Such as `sct_rootlets.subject.SubjectLevels`.
 
     Returns
     -------
@@ -75,11 +129,11 @@ def level_flags(subject: SubjectLevels) -> tuple[Flag, ...]:
     )
 
 
-def _spinal(subject: SubjectLevels) -> tuple[Level, ...]:
+def _spinal(subject: Judged) -> tuple[Level, ...]:
     return () if subject.spinal is None else subject.spinal.levels
 
 
-def _levels_flag(subject: SubjectLevels) -> Flag:
+def _levels_flag(subject: Judged) -> Flag:
     key, title, why = "levels", "levels", "spinal levels found"
     names = [level.name for level in _spinal(subject)]
     if not names:
@@ -88,7 +142,7 @@ def _levels_flag(subject: SubjectLevels) -> Flag:
     return Flag(key=key, title=title, value=float(len(names)), text=text, state="ok", why=why)
 
 
-def _order_flag(subject: SubjectLevels) -> Flag:
+def _order_flag(subject: Judged) -> Flag:
     """Compare the middles of the levels' own rootlets, if there are any: they show also what was corrected since."""
     key, title = "order", "order"
     why = "whether levels follow one another from rostral to caudal, none of them left out"
@@ -112,7 +166,7 @@ def _order_flag(subject: SubjectLevels) -> Flag:
     )
 
 
-def _confidence_flag(subject: SubjectLevels) -> Flag:
+def _confidence_flag(subject: Judged) -> Flag:
     key, title, why = "confidence", "confidence", "lowest probability of a level's name"
     named = [(level.confidence, level.name) for level in _spinal(subject) if level.confidence is not None]
     if not named:
@@ -122,7 +176,7 @@ def _confidence_flag(subject: SubjectLevels) -> Flag:
     return Flag(key=key, title=title, value=lowest, text=f"{lowest:.2f}  {name}", state=state, why=why)
 
 
-def _complete_flag(subject: SubjectLevels) -> Flag:
+def _complete_flag(subject: Judged) -> Flag:
     key, title = "complete", "complete"
     why = "share of levels that are neither cut by the field of view nor known by few rootlets or one root only"
     levels = _spinal(subject)
@@ -138,7 +192,7 @@ def _complete_flag(subject: SubjectLevels) -> Flag:
     return Flag(key=key, title=title, value=n_complete / len(levels), text=text, state=state, why=why)
 
 
-def _length_flag(subject: SubjectLevels) -> Flag:
+def _length_flag(subject: Judged) -> Flag:
     length = subject.centerline.cord_length
     return Flag(
         key="length",
@@ -150,7 +204,7 @@ def _length_flag(subject: SubjectLevels) -> Flag:
     )
 
 
-def _contrast_flag(subject: SubjectLevels) -> Flag:
+def _contrast_flag(subject: Judged) -> Flag:
     key, title = "contrast", "contrast"
     why = (
         "brightness just outside the cord against inside, in standard deviations of the noise in the cord "
@@ -197,7 +251,7 @@ def csf_cord_contrast(image: Volume, cord: Volume, line: Centerline) -> float | 
     return float(np.median(np.median(outside, axis=1) - middle[:, 0])) / noise
 
 
-def _deviation_flag(subject: SubjectLevels) -> Flag:
+def _deviation_flag(subject: Judged) -> Flag:
     key, title = "deviation", "deviation (mm)"
     distances = deviations(subject)
     if not distances:
@@ -244,7 +298,7 @@ def _deviation_flag(subject: SubjectLevels) -> Flag:
     )
 
 
-def _shares_numbering(subject: SubjectLevels) -> bool:
+def _shares_numbering(subject: Judged) -> bool:
     """Whether one numbering, which nothing independent supports, named both rootlets and vertebrae."""
     numbering = subject.numbering
     if numbering is None or numbering.is_given or numbering.is_corroborated or subject.vertebral is None:
@@ -252,7 +306,7 @@ def _shares_numbering(subject: SubjectLevels) -> bool:
     return subject.name_sources is not None
 
 
-def _numbering_flag(subject: SubjectLevels) -> Flag:
+def _numbering_flag(subject: Judged) -> Flag:
     key, title = "numbering", "numbering"
     why = (
         "probability of the numbers of vertebrae that were found in the image; and whether the thickness of the cord, "
@@ -287,12 +341,12 @@ def _numbering_flag(subject: SubjectLevels) -> Flag:
     )
 
 
-def thickness_against(subject: SubjectLevels) -> tuple[int, float] | None:
+def thickness_against(subject: Judged) -> tuple[int, float] | None:
     """Compare the thickness of the cord with what is usual beside its discs, and beside their neighbours.
 
     Parameters
     ----------
-    subject : SubjectLevels
+    subject : Judged
 
     Returns
     -------
@@ -319,7 +373,7 @@ def thickness_against(subject: SubjectLevels) -> tuple[int, float] | None:
     return best, likelihood[best] - likelihood[0]
 
 
-def _pairs_by_extent(subject: SubjectLevels) -> list[Pair]:
+def _pairs_by_extent(subject: Judged) -> list[Pair]:
     """Shifted pairs of the vertebral levels with the spinal levels by method ``extent``."""
     extents = subject.extents or subject.spinal
     if extents is None or subject.vertebral is None:
@@ -327,7 +381,7 @@ def _pairs_by_extent(subject: SubjectLevels) -> list[Pair]:
     return [pair for pair in correspond(extents, subject.vertebral) if pair.pairing == "shifted"]
 
 
-def deviations(subject: SubjectLevels) -> dict[str, float]:
+def deviations(subject: Judged) -> dict[str, float]:
     """Measure how far midpoints of spinal levels, by method ``extent``, are from where they are expected.
 
     With vertebrae, a level is expected at the published distance from the vertebra that it is compared with
@@ -336,7 +390,8 @@ def deviations(subject: SubjectLevels) -> dict[str, float]:
 
     Parameters
     ----------
-    subject : SubjectLevels
+    subject : Judged
+        Such as `sct_rootlets.subject.SubjectLevels`.
 
     Returns
     -------
@@ -357,7 +412,7 @@ def deviations(subject: SubjectLevels) -> dict[str, float]:
     }
 
 
-def _level_length_flag(subject: SubjectLevels) -> Flag:
+def _level_length_flag(subject: Judged) -> Flag:
     """Grade the lengths of spinal levels by method ``extent`` and of vertebrae; incomplete levels may be short."""
     key, title = "level_length", "level length (mm)"
     short, long_ = SPINAL_LENGTH_LIMITS_MM.values()
@@ -395,7 +450,7 @@ def _level_length_flag(subject: SubjectLevels) -> Flag:
     )
 
 
-def _mask_flag(subject: SubjectLevels) -> Flag:
+def _mask_flag(subject: Judged) -> Flag:
     problems, defects = subject.mask_problems, subject.mask_defects
     texts = [*problems, *(f"{defect.kind} over {defect.length_mm:.0f} mm" for defect in defects)]
     state: State = "bad" if problems else "look" if defects else "ok"
