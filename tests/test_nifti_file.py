@@ -21,7 +21,7 @@ IMAGE = nib.Nifti1Image(np.arange(1000, dtype=np.int16).reshape(10, 10, 10), AFF
     ("name", "content", "message"),
     [
         ("a.nii.gz", IMAGE, "is not compressed, although its name ends in .gz; rename it to .nii"),
-        ("a.nii", gzip.compress(IMAGE), "is compressed, although its name does not end in .gz; rename it to .nii.gz"),
+        ("a.nii", gzip.compress(IMAGE, mtime=0), "is compressed, although its name does not end in .gz; rename it to .nii.gz"),
         ("a.nii.gz", b"/annex/objects/SHA256E-s39--0a.nii.gz\n", "is a git-annex pointer.*git annex get .*a.nii.gz"),
         ("a.nii", b"/annex/objects/SHA256E-s39--0a.nii\n", "is a git-annex pointer"),
         ("a.nii.gz", b"../.git/annex/objects/x/y.nii.gz", "is a git-annex pointer"),
@@ -35,11 +35,11 @@ IMAGE = nib.Nifti1Image(np.arange(1000, dtype=np.int16).reshape(10, 10, 10), AFF
         ("a.csv", b"level,name,kind\n3,C3,spinal\n", r"is a table \(it begins with 'level,name,kind'\), and no image"),
         ("a.csv", b"1.0e+01,2.0e+01,3.0e+01\n1,2,4\n", "as sct_get_centerline writes beside the image"),
         ("a.json", b"{}", "is text, and no image"),
-        ("a.nii.gz", gzip.compress(b"no image"), "is not a NIfTI file, or its header is damaged"),
+        ("a.nii.gz", gzip.compress(b"no image", mtime=0), "is not a NIfTI file, or its header is damaged"),
         ("a.nii", IMAGE[:200], "is not a NIfTI file, or its header is damaged"),
         ("a.nii", IMAGE[:-1], "is truncated or damaged: its header claims 10×10×10 values of type int16"),
-        ("a.nii.gz", gzip.compress(IMAGE[:-1]), "is truncated or damaged: .* 2351 bytes, unpacked"),
-        ("a.nii.gz", gzip.compress(IMAGE)[:-9], "is truncated or damaged"),
+        ("a.nii.gz", gzip.compress(IMAGE[:-1], mtime=0), "is truncated or damaged: .* 2351 bytes, unpacked"),
+        ("a.nii.gz", gzip.compress(IMAGE, mtime=0)[:-9], "is truncated or damaged"),
     ],
 )  # fmt: skip
 def test_each_kind_of_wrong_file_has_its_own_sentence(tmp_path, name, content, message):

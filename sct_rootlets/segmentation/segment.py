@@ -249,7 +249,7 @@ class Segmenter:
         coarse = find_cord(self.overview, content, self.device, line)
         spine = predict_spine(self.names, coarse.data, coarse.affine, line, self.device)
         cells = cell_centers(int(np.ceil(line.cord_length / CELL_MM)))
-        numbering = _number(cells, cells, spine, measure_moments(cord_mask, volume.affine, line, len(cells)))
+        numbering = number_vertebrae(cells, cells, spine, measure_moments(cord_mask, volume.affine, line, len(cells)))
         chosen, found = _choose(cells, numbering, line, volume.affine, discs)
         doubt = chosen.describe_doubt()
         if doubt:
@@ -326,9 +326,9 @@ def name_levels(
     along = coarse.centerline.project(centerline.position(cells)).arc
     moments = measure_moments(cord, prediction.affine, centerline, near.n_cells)
     rootlets = evidence_from_rootlets(prediction, near).log_probability
-    numbering = _number(cells, along, spine, moments, (rootlets, presence))
+    numbering = number_vertebrae(cells, along, spine, moments, (rootlets, presence))
     chosen, found = _choose(cells, numbering, centerline, prediction.affine, discs)
-    division = _divide(presence, cells, chosen)
+    division = divide_cord(presence, cells, chosen)
     changed = chosen.best != numbering.best
     return Named(
         levels=division.levels,
@@ -340,7 +340,7 @@ def name_levels(
     )
 
 
-def _number(
+def number_vertebrae(
     cells: np.ndarray,
     along: np.ndarray,
     spine: Spine,
@@ -424,7 +424,7 @@ def naming_notes(named: Named, image: str, has_levels: bool) -> list[str]:
     return notes
 
 
-def _divide(presence: np.ndarray, cells: np.ndarray, numbering: Numbering) -> Division:
+def divide_cord(presence: np.ndarray, cells: np.ndarray, numbering: Numbering) -> Division:
     """Divide the cord by the most probable numbering; confidence covers the others."""
     divisions = {}
     for index in np.flatnonzero(numbering.probability >= MIN_PROBABILITY):
