@@ -21,7 +21,11 @@ IMAGE = nib.Nifti1Image(np.arange(1000, dtype=np.int16).reshape(10, 10, 10), AFF
     ("name", "content", "message"),
     [
         ("a.nii.gz", IMAGE, "is not compressed, although its name ends in .gz; rename it to .nii"),
-        ("a.nii", gzip.compress(IMAGE, mtime=0), "is compressed, although its name does not end in .gz; rename it to .nii.gz"),
+        (
+            "a.nii",
+            gzip.compress(IMAGE, mtime=0),
+            "is compressed, although its name does not end in .gz; rename it to .nii.gz",
+        ),
         ("a.nii.gz", b"/annex/objects/SHA256E-s39--0a.nii.gz\n", "is a git-annex pointer.*git annex get .*a.nii.gz"),
         ("a.nii", b"/annex/objects/SHA256E-s39--0a.nii\n", "is a git-annex pointer"),
         ("a.nii.gz", b"../.git/annex/objects/x/y.nii.gz", "is a git-annex pointer"),
