@@ -618,7 +618,7 @@ def _segment(
     if improbable:
         names = ", ".join(level.name for level in improbable)
         notes.append(
-            f"the names of {names} are improbable (below {MIN_NAME_CONFIDENCE:g}): "
+            f"improbable names (below {MIN_NAME_CONFIDENCE:g}): {names}: "
             + (
                 "left out"
                 if settings.omit_uncertain

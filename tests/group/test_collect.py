@@ -50,6 +50,16 @@ def test_scans_named_by_their_discs_are_left_out_with_a_note(folder):
     assert any("kept as asked, 1" in note for note in kept.notes)
 
 
+def test_scans_of_doubtful_numbers_are_left_out_with_a_note(folder):
+    sure, doubtful = ([dict(row, confidence=value) for row in level_rows()] for value in (0.93, 0.61))
+    write_subject(folder, "sub-02", doubtful)
+    write_subject(folder, "sub-03", sure)
+    cohort = collect([folder])
+    assert subjects(cohort) == ["sub-01", "sub-03", "sub-04"]
+    assert cohort.notes == ("left out, 1: the numbers of its vertebrae are uncertain (sub-02)",)
+    assert len(collect([folder], keep_uncertain=True).scans) == 4
+
+
 def test_two_tables_for_a_subject(folder):
     write_subject(folder, "sub-02", level_rows(), suffix="UNIT1")
     fails("sub-02 has more than one level table", "sub-02_T2w_levels.csv", "-match", folders=[folder])
