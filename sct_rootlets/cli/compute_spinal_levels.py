@@ -208,13 +208,14 @@ def _check_outputs(arguments: argparse.Namespace, inputs: list[Path]) -> None:
     wanted = {step for step in arguments.run_sct or () if _sct_input(arguments, step) is None}
     prefix = output_prefix(Path(arguments.i or arguments.s).name)
     found_discs = arguments.i is not None and arguments.discs == "image"
-    discs = arguments.ldisc or arguments.vertfile or "discs" in wanted or found_discs
+    given_discs = bool(arguments.ldisc or arguments.vertfile or "discs" in wanted)
+    discs = given_discs or found_discs
     kinds = [*(["spinal"] if arguments.rootlets or arguments.i else []), *(["vertebral"] if discs else [])]
     segmented = []
     if arguments.i is not None:
         segmented += ["cord"] if arguments.s is None and "cord" not in wanted else []
         segmented += ["rootlets"] if arguments.rootlets is None else []
-    names = level_files(prefix, kinds, segmented, False, arguments.published_csv or False, found_discs)
+    names = level_files(prefix, kinds, segmented, False, arguments.published_csv or False, found_discs, given_discs)
     if arguments.figure and _has_others(Path(arguments.ofolder), prefix, names):
         # Only now, as the names of figures take the second in which Matplotlib loads.
         names = level_files(prefix, kinds, segmented, True, arguments.published_csv or False)

@@ -28,8 +28,10 @@ from sct_rootlets.sidecar import generated_by
 from sct_rootlets.subject import SubjectLevels
 from sct_rootlets.vertebral import disc_labels
 
-#: Endings of the files of discs, which are written if any was found in the image.
-DISC_ENDINGS = ("discs.csv", *(f"{LABEL_ENDINGS['discs']}.{ending}" for ending in ("nii.gz", "json")))
+#: Endings of the files of discs: of their table, which is written if any was found in the image, and of their labels,
+#: which are written if none was given (those that are given may be corrected ones, of the same name).
+DISC_TABLE_ENDING = "discs.csv"
+DISC_LABEL_ENDINGS = tuple(f"{LABEL_ENDINGS['discs']}.{ending}" for ending in ("nii.gz", "json"))
 DISC_COLUMNS = ("disc", "name", "position_mm", "sd_mm", "reference", "source", "numbering_probability")
 
 
@@ -40,6 +42,7 @@ def level_files(
     figure: bool = True,
     published: bool | str = False,
     found_discs: bool = False,
+    given_discs: bool = False,
 ) -> list[str]:
     """Names of the files that `save_levels` writes.
 
@@ -52,14 +55,15 @@ def level_files(
         Maps that are segmented on the way.
     figure, published
         See `save_levels`.
-    found_discs : bool
-        Whether discs are found in the image.
+    found_discs, given_discs : bool
+        Whether discs are found in the image, and whether some are given.
     """
     endings = [TABLE_ENDING.removeprefix("_"), _record_name("").removeprefix("_")]
     endings += [f"label-{LABEL_NAMES[kind]}_dseg.{ending}" for kind in kinds for ending in ("nii.gz", "json", "tsv")]
     endings += [f"{LABEL_ENDINGS[name]}.{ending}" for name in segmented for ending in ("nii.gz", "json")]
     endings += ["correspondence.csv"] if len(kinds) == 2 else []
-    endings += DISC_ENDINGS if found_discs else ()
+    if found_discs:
+        endings += [DISC_TABLE_ENDING, *(() if given_discs else DISC_LABEL_ENDINGS)]
     year = published if isinstance(published, str) else "2025"
     endings += [PUBLISHED_ENDINGS[year][kind] for kind in kinds] if published else []
     if figure:
@@ -172,18 +176,13 @@ def _save_map(folder: Path, prefix: str, subject: SubjectLevels, levels: Levels)
 
 
 def _save_discs(folder: Path, prefix: str, subject: SubjectLevels) -> None:
-    """Write the table of the discs, and the labels of those whose posterior tips are known."""
+    """Write the table of the discs, and their labels if none was given."""
     grid = subject.cord
-    stem = f"{prefix}_{LABEL_ENDINGS['discs']}"
-    save_labels(folder / f"{stem}.nii.gz", disc_labels(subject.discs, grid), grid)
-    write_json(
-        folder / f"{stem}.json",
-        {
-            "Description": "Posterior tips of discs, found in the image",
-            "SpatialReference": grid.name,
-            **_provenance(subject),
-        },
-    )
+    if not {"discs", "vertebrae"} & set(subject.sources):
+        stem = f"{prefix}_{LABEL_ENDINGS['discs']}"
+        save_labels(folder / f"{stem}.nii.gz", disc_labels(subject.discs, grid), grid)
+        sidecar = {"Description": "Posterior tips of discs, found in the image", "SpatialReference": grid.name}
+        write_json(folder / f"{stem}.json", {**sidecar, **_provenance(subject)})
     start, numbering = subject.reference.arc_mm, subject.numbering
     rows = [
         {
@@ -275,7 +274,8 @@ def stale_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequence
     from sct_rootlets.report.levels import FIGURES
 
     published = dict.fromkeys(ending for endings in PUBLISHED_ENDINGS.values() for ending in endings.values())
-    endings = ["levels.csv", "levels.json", *FIGURES, "correspondence.csv", *published, *DISC_ENDINGS]
+    endings = ["levels.csv", "levels.json", *FIGURES, "correspondence.csv", *published]
+    endings += [DISC_TABLE_ENDING, *DISC_LABEL_ENDINGS]
     endings += [f"{LABEL_ENDINGS[kind]}.{ending}" for kind in SEGMENTED_KINDS for ending in ("nii.gz", "json")]
     endings += [f"label-{name}_dseg.{ending}" for name in LABEL_NAMES.values() for ending in ("nii.gz", "json", "tsv")]
     paths = [Path(folder) / f"{prefix}_{ending}" for ending in endings]

@@ -149,8 +149,8 @@ class _SemiMarkovModel:
         cut = (begins == 0) | (end == self.n)  # the field of view may show a part of the level
         prior = np.where(cut & (mm < MEAN_LENGTH_MM), 0.0, prior)
         prior = prior - np.log(LENGTH_SD_MM * np.sqrt(2 * np.pi) / self.cell_mm)
-        # The middle half of a segment is named: its ends may lie nearer to the usual place of a neighbour.
-        rim = lengths // 4
+        # The middle of a segment is named: its ends may lie nearer to the usual place of a neighbour.
+        rim = 3 * lengths // 8
         mean = (self.names[end - rim] - self.names[begins + rim]) / (lengths - 2 * rim)[:, None]
         weight = NAME_EVIDENCE_WEIGHT * np.minimum(1, mm / FULL_EVIDENCE_LENGTH_MM)
         score = (self.gain[end] - self.gain[begins] + prior)[:, None] + weight[:, None] * mean

@@ -85,12 +85,38 @@ def test_one_disc_settles_the_numbers(image, tmp_path, phantom_files):
     rows = {int(row["disc"]): row for row in read_csv(folder / "t2_discs.csv")}
     assert rows[5]["source"] == "given"
     assert {row["source"] for value, row in rows.items() if value != 5} == {"image"}
-    off = off_mm(label_points(load_volume(folder / "t2_label-discs_dlabel.nii.gz")), phantom_files)
+    cord = load_volume(phantom_files["cord"])
+    line = fit_centerline(cord.data > 0, cord.affine)
+    truth = {value: float(line.project(point).arc[0]) for value, point in label_points(discs).items()}
+    position = {value: float(row["position_mm"]) - float(rows[5]["position_mm"]) for value, row in rows.items()}
+    off = np.array([position[value] - truth[value] + truth[5] for value in set(truth) & set(position)])
     assert np.median(np.abs(off)) < 1.5
     assert np.abs(off).max() < 4
+    assert not (folder / "t2_label-discs_dlabel.nii.gz").exists()
     record = json.loads((folder / "t2_levels.json").read_text())
     assert record["VertebralNumbering"]["FixedByGivenDiscs"] is True
     assert any(note.startswith("discs filled from the image:") for note in record["Notes"])
+
+
+def test_discs_are_corrected_where_they_were_written(image, tmp_path, capsys):
+    import nibabel as nib
+
+    folder = tmp_path / "levels"
+    command = ["-i", str(image), "-ofolder", str(folder), "-figure", "0"]
+    assert compute_spinal_levels.main(command) == 0
+    written = folder / "t2_label-discs_dlabel.nii.gz"
+    found = nib.load(written)
+    data = np.asarray(found.dataobj).copy()
+    data[data > 0] += 1
+    nib.save(nib.Nifti1Image(data, found.affine), written)
+    corrected = written.read_bytes()
+    capsys.readouterr()
+    assert compute_spinal_levels.main(command) == 1
+    assert "-ldisc" in capsys.readouterr().err
+    assert compute_spinal_levels.main([*command, "-ldisc", str(written)]) == 0
+    assert written.read_bytes() == corrected
+    rows = read_csv(folder / "t2_levels.csv")
+    assert "given" in {row["source"] for row in rows if row["kind"] == "vertebral"}
 
 
 def test_the_tasks_of_discs_and_vertebrae(image, tmp_path):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-LINKED = ("rootlets_cord", "rootlets_roots", "spinal_levels")
+LINKED = ("discs", "rootlets_cord", "rootlets_roots", "spinal_levels", "vertebral_levels")
 
 
 def difference(before, after):

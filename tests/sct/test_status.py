@@ -1,6 +1,6 @@
 from sct_rootlets.sct import status
 
-LINKED = ("rootlets_cord", "rootlets_roots", "spinal_levels")
+LINKED = ("discs", "rootlets_cord", "rootlets_roots", "spinal_levels", "vertebral_levels")
 
 
 def test_status_names_what_is_linked_where_and_the_weights(miniature):

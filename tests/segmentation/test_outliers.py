@@ -54,4 +54,4 @@ def test_the_cord_is_found_beside_an_absurd_voxel(phantom_files):
     for one, other in zip(found.spinal.levels, right.spinal.levels, strict=True):
         assert one.midpoint_mm == pytest.approx(other.midpoint_mm, abs=0.5)
     assert "1 voxel of absurd intensity" in found.notes[0]
-    assert right.notes == ()
+    assert not any("absurd" in note for note in right.notes)

@@ -45,6 +45,7 @@ def test_facts_are_json_and_pictures_have_their_size(entry):
     facts = json.loads(json.dumps(entry.facts, allow_nan=False))
     assert facts["levels"][0]["name"] == "C2"
     keys = ["levels", "order", "confidence", "complete", "length", "contrast", "deviation", "level_length", "mask"]
+    keys.append("numbering")
     assert list(facts["flags"]) == keys
     for name, view in facts["views"].items():
         for file in (f"{name}.webp", f"{name}_labels.webp"):
