@@ -15,6 +15,7 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ class Window:
         first, last = self.coordinate[0], self.coordinate[-1]
         return [value for value, (upper, lower) in PAM50_ENDS.items() if first <= upper and lower <= last]
 
-    @property
+    @cached_property
     def true_path(self) -> int:
         """Index of the path that agrees best with the disc labels."""
         off = [np.median(np.abs(path.coordinate - self.coordinate)) for path in self.numbering.paths]

@@ -3,7 +3,6 @@
     python benchmarks/segmentation.py synthetic -subjects 20
     python benchmarks/segmentation.py real -data DIR
     python benchmarks/segmentation.py crop -data DIR
-    python benchmarks/segmentation.py windows -data DIR
     python benchmarks/segmentation.py repeat
     python benchmarks/segmentation.py worst -contrasts T2w -o docs/worst.png
 
@@ -17,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +29,7 @@ from scipy import ndimage
 from sct_rootlets.correspondence import BIAS_MM
 from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.errors import SctRootletsError
-from sct_rootlets.image import Volume, superior_axis
+from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_color, level_name
 from sct_rootlets.models.manifest import BUNDLED_FOLDER
 from sct_rootlets.nifti import load_volume
@@ -44,7 +42,6 @@ CONTRASTS = ("INV1", "T2w", "UNIT1", "INV2")
 ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
 #: Vertebral minus spinal midpoint that is expected, by the level of the spinal one.
 EXPECTED_MM = dict(zip(range(3, 10), BIAS_MM, strict=True))
-WINDOW_MM, WINDOW_STEP_MM = 60.0, 10.0
 #: Half the width of a picture's cut, and the size of its pixels.
 HALF_MM, PIXEL_MM = 14.0, 0.35
 
@@ -221,62 +218,6 @@ def errsm(data: Path, name: str) -> tuple[Volume, Volume, Volume]:
     )
 
 
-def windows(segmenter: Segmenter, data: Path, scans: tuple[str, ...]) -> None:
-    """Table of names in windows of 60 mm against those in the whole scan."""
-    header("scan", "windows", "levels within them", "named alike", "otherwise", "not found")
-    columns = ("windows", "levels", "alike", "other", "missing")
-    totals: dict[str, int] = defaultdict(int)
-    for name in scans:
-        image = errsm(data, name)[0]
-        whole = segmenter(image)
-        axis, _ = superior_axis(image.affine)
-        counts: dict[str, int] = defaultdict(int)
-        size, step = (round(mm / image.spacing[axis]) for mm in (WINDOW_MM, WINDOW_STEP_MM))
-        for start in range(0, image.data.shape[axis] - size + 1, step):
-            window, affine = _window(image, axis, start, size)
-            inside = {}
-            for one in whole.spinal.levels:
-                voxels = np.argwhere(whole.rootlets == one.value)
-                if len(voxels) and voxels[:, axis].min() >= start and voxels[:, axis].max() < start + size:
-                    inside[one.value] = apply_affine(image.affine, voxels).mean(axis=0)
-            counts["windows"] += 1
-            counts["levels"] += len(inside)
-            try:
-                found = segmenter(window)
-            except SctRootletsError:
-                counts["missing"] += len(inside)
-                continue
-            for value, middle in inside.items():
-                name_there = _name_at(found, affine, middle)
-                counts["alike" if name_there == value else "missing" if name_there is None else "other"] += 1
-        row(name, *(counts[key] for key in columns))
-        for key, value in counts.items():
-            totals[key] += value
-    row("all", *(totals[key] for key in columns))
-
-
-def _window(image: Volume, axis: int, start: int, size: int) -> tuple[Volume, np.ndarray]:
-    part = [slice(None)] * 3
-    part[axis] = slice(start, start + size)
-    affine = image.affine.copy()
-    affine[:3, 3] = apply_affine(affine, np.eye(3)[axis] * start)
-    return replace(image, data=image.data[tuple(part)], affine=affine), affine
-
-
-def _name_at(found: Segmentation, affine: np.ndarray, point: np.ndarray) -> int | None:
-    """Level whose rootlets lie nearest to a place along the cord; None if there are none within 5 mm."""
-    at = found.centerline.project(point).arc[0]
-    best = None
-    for one in found.spinal.levels:
-        voxels = np.argwhere(found.rootlets == one.value)
-        if not len(voxels):
-            continue
-        distance = abs(float(found.centerline.project(apply_affine(affine, voxels).mean(axis=0)).arc[0] - at))
-        if distance < 5 and (best is None or distance < best[0]):
-            best = distance, one.value
-    return None if best is None else best[1]
-
-
 def repeat(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...]) -> None:
     """Test-retest: the same synthetic subjects with other noise, texture and protocol."""
     header("contrast", "levels", "found again", "distance of middles (mm): median, 95 %")
@@ -364,7 +305,7 @@ def draw_cut(pair: np.ndarray, volume: Volume, segmentation: Segmentation, arc: 
 def main() -> None:
     """Print a table, or draw a picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("synthetic", "real", "crop", "windows", "repeat", "worst"))
+    parser.add_argument("what", choices=("synthetic", "real", "crop", "repeat", "worst"))
     parser.add_argument("-subjects", type=int, default=20)
     parser.add_argument("-contrasts", default=",".join(CONTRASTS), help="some of the contrasts, between commas")
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
@@ -387,8 +328,6 @@ def main() -> None:
         parser.error("give the folder with real scans: -data DIR, or SCT_ROOTLETS_DATA")
     if arguments.what == "crop":
         crop(segmenter, arguments.data)
-    elif arguments.what == "windows":
-        windows(segmenter, arguments.data, tuple(arguments.scans.split(",")))
     else:
         real(segmenter, arguments.data, tuple(arguments.scans.split(",")), arguments.discs)
 
