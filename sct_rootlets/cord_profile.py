@@ -6,6 +6,7 @@ thick or thin as a whole does not matter either.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -81,35 +82,60 @@ def _profile() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return stored["coordinate"].astype(float), stored["mean"].astype(float), factor @ factor.T
 
 
-def log_likelihood(
-    moments: Moments, coordinate: np.ndarray, where: np.ndarray | None = None, is_even: bool = False
-) -> float:
-    """Compute how well the thickness of a cord agrees with a numbering of its vertebrae.
+def compare_numberings(
+    moments: Moments, coordinates: Sequence[np.ndarray], where: np.ndarray | None = None
+) -> np.ndarray:
+    """Compute how well the thickness of a cord agrees with each numbering of its vertebrae.
+
+    A cord that differs more from those of healthy adults than they do from one another, whatever its numbers are, says
+    as much less.
 
     Parameters
     ----------
     moments : Moments
-    coordinate : numpy.ndarray, shape (N,)
-        Vertebral coordinate of each cell.
+    coordinates : sequence of numpy.ndarray, shape (N,)
+        Vertebral coordinate of each cell, by each numbering.
     where : numpy.ndarray of bool, shape (N,), optional
         Cells that are used; by default, all but those at the ends of the mask.
-    is_even : bool
-        Compare with a cord that is equally thick everywhere, and not with healthy adults.
 
     Returns
     -------
-    float
-        Logarithm of the likelihood; 0 where nothing is measured.
+    numpy.ndarray, shape (P,)
+        Logarithms of the likelihoods; 0 where nothing is measured.
     """
+    fits = [_fit(moments, coordinate, where) for coordinate in coordinates]
+    usual = max(1.0, min(squares / max(n, 1) for squares, n, _ in fits))
+    return np.array([-0.5 * (squares / usual + n * np.log(usual) + determinant) for squares, n, determinant in fits])
+
+
+def even_likelihood(moments: Moments, coordinate: np.ndarray, where: np.ndarray | None = None) -> float:
+    """Compute how well the thickness agrees with that of a cord that is as thick everywhere; as `compare_numberings`.
+
+    Parameters
+    ----------
+    moments, where
+        As for `compare_numberings`.
+    coordinate : numpy.ndarray, shape (N,)
+        By any numbering.
+    """
+    squares, _, determinant = _fit(moments, coordinate, where, is_even=True)
+    return -0.5 * (squares + determinant)
+
+
+def _fit(
+    moments: Moments, coordinate: np.ndarray, where: np.ndarray | None, is_even: bool = False
+) -> tuple[float, int, float]:
+    """Return squared deviation, number of measures, and logarithm of the determinant of their covariance."""
     grid, mean, covariance = _profile()
     step = grid[1] - grid[0]
     at, measured = _measure(moments, np.round(coordinate / step) * step, where)
     n = len(at)
     if not n:
-        return 0.0
+        return 0.0, 0, 0.0
+    drift: np.ndarray
     if is_even:
         deviation, spread = (measured - measured.mean(axis=1, keepdims=True)).ravel(), np.zeros((2 * n, 2 * n))
-        drift: np.ndarray = np.zeros((n, n))
+        drift = np.zeros((n, n))
     else:
         nearest = np.clip(np.round((at - grid[0]) / step).astype(int), 0, len(grid) - 1)
         deviation = (measured - mean[:, nearest]).ravel()
@@ -121,7 +147,7 @@ def log_likelihood(
         part = slice(feature * n, (feature + 1) * n)
         spread[part, part] += drift + COMMON_SD[feature] ** 2 + PLACE_SD[feature] ** 2 * np.eye(n)
     _, log_determinant = np.linalg.slogdet(spread)
-    return float(-0.5 * (deviation @ np.linalg.solve(spread, deviation) + log_determinant))
+    return float(deviation @ np.linalg.solve(spread, deviation)), 2 * n, float(log_determinant)
 
 
 def _measure(moments: Moments, place: np.ndarray, where: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -255,16 +255,16 @@ def compute_spinal_levels(
 def _find_discs(
     inputs: Inputs, settings: SegmentationSettings, segmenter: Segmenter | None
 ) -> tuple[tuple[Disc, ...], VertebralNumbering | None, list[str]]:
-    """Find the discs of an image whose cord and rootlets are given; with notes. None where the networks cannot run."""
+    """Find the discs of an image whose cord and rootlets are given; with notes. no discs where the networks cannot."""
     image, cord = inputs.image, inputs.cord
     assert image is not None
     assert cord is not None
     try:
         _check_image(inputs)
         segmenter = segmenter or load_networks(settings)
-    except SctRootletsError as error:
-        return (), None, [f"discs were not looked for in {image.name}: {error}"]
-    return segmenter.find_discs(image, binary_mask(cord)[0], inputs.disc_points())
+        return segmenter.find_discs(image, binary_mask(cord)[0], inputs.disc_points())
+    except SctRootletsError as error:  # what is wrong with the labels is said where levels are computed
+        return (), None, [f"no discs were found in {image.name}: {error}"]
 
 
 def _with_confidence(levels: Levels | None, named: Levels) -> Levels | None:
@@ -393,7 +393,7 @@ def register_image(
         by_shape=by_shape,
     )
     given = {name: volume for name, volume in registration.sources.items() if name not in maps}
-    notes = (*header_notes(*given.values()), *doubt)
+    notes = tuple(dict.fromkeys((*header_notes(*given.values()), *doubt)))
     return replace(registration, sources=given, segmented=maps, sidecars=sidecars, header_notes=notes)
 
 

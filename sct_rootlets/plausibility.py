@@ -12,7 +12,7 @@ import numpy as np
 
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.cord_mask import MaskDefect
-from sct_rootlets.cord_profile import log_likelihood, measure_moments
+from sct_rootlets.cord_profile import compare_numberings, even_likelihood, measure_moments
 from sct_rootlets.correspondence import LEVEL_PITCH_MM, Pair, correspond, published_bias
 from sct_rootlets.flags import Flag, State, grade
 from sct_rootlets.image import Volume
@@ -23,8 +23,8 @@ from sct_rootlets.vertebral import SURE_NUMBERING, Disc, VertebralNumbering
 # Limits of a value, for `grade`: up to where it is fine, and beyond which it is bad.
 #: Probability of a level's name.
 CONFIDENCE_LIMITS = (0.8, 0.5)
-#: Length of cord in view: in shorter fields of view, names become unreliable (docs/model-card.md: one in five is wrong
-#: at 60 mm).
+#: Length of cord in view: in shorter fields of view, names become unreliable (docs/model-card.md: at 60 mm one in seven
+#: is wrong).
 CORD_LENGTH_LIMITS_MM = (80.0, 50.0)
 #: Distance of a level from where it is expected: beyond the first limit it is nearer to the place of a neighbour than
 #: to its own; beyond the second, three quarters of the way, its name is most likely wrong.
@@ -366,11 +366,12 @@ def thickness_against(subject: Judged) -> tuple[int, float] | None:
         return None
     moments = measure_moments(subject.cord.data, subject.cord.affine, subject.centerline, n_cells)
     coordinate = np.interp(cells, at, values)
-    likelihood = {shift: log_likelihood(moments, coordinate + shift, inside) for shift in range(-2, 3)}
-    best = max(likelihood, key=lambda shift: likelihood[shift])
-    if likelihood[best] < log_likelihood(moments, coordinate, inside, is_even=True):
+    shifts = range(-2, 3)
+    likelihood = compare_numberings(moments, [coordinate + shift for shift in shifts], inside)
+    best = int(likelihood.argmax())
+    if likelihood[best] < even_likelihood(moments, coordinate, inside):
         return None
-    return best, likelihood[best] - likelihood[0]
+    return shifts[best], float(likelihood[best] - likelihood[shifts.index(0)])
 
 
 def _pairs_by_extent(subject: Judged) -> list[Pair]:

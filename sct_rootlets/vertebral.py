@@ -30,6 +30,8 @@ MAX_MEDIAN_TIP_MM = 15.0
 #: Labels closer to the centerline than this (their median) are placed on the cord: SCT does so with its discs
 #: (``_labeled_discs``) and its vertebral bodies, both within 1 mm of the centerline in PAM50.
 MAX_ON_CORD_MM = 3.0
+#: Usual distance of disc n to disc n + 1 along the cord in mm: C1 to T3, each with the disc below.
+VERTEBRA_LENGTH_MM = (13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 22.0)
 #: Numbers of vertebrae that were found in an image are uncertain below this probability.
 SURE_NUMBERING = 0.8
 #: Shares of a vertebra that labels of bodies are displaced by if they are taken for discs: half of one, and limits

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sct_rootlets.centerline import fit_centerline
-from sct_rootlets.cord_profile import Moments, _profile, log_likelihood, measure_moments
+from sct_rootlets.cord_profile import Moments, _profile, compare_numberings, measure_moments
 
 GRID, MEAN, COVARIANCE = _profile()
 
@@ -41,15 +41,25 @@ def test_the_thickness_of_a_cord_tells_its_number(first, last):
     right = 0
     for _ in range(20):
         cord = person(rng, coordinate, whole=0.1)  # a mask that is 10 % too large as a whole does not matter
-        likelihood = [log_likelihood(cord, coordinate + shift) for shift in (-2, -1, 0, 1, 2)]
-        right += int(np.argmax(likelihood) == 2)
+        right += int(compare_numberings(cord, [coordinate + shift for shift in (-2, -1, 0, 1, 2)]).argmax() == 2)
     assert right >= 18
 
 
 def test_nothing_measured_says_nothing():
     empty = Moments(np.zeros(30), np.zeros(30), np.zeros(30))
-    assert log_likelihood(empty, np.linspace(3, 5, 30)) == 0
-    assert log_likelihood(Moments(np.ones(5), np.ones(5), np.ones(5)), np.linspace(3, 3.3, 5)) == 0
+    assert compare_numberings(empty, [np.linspace(3, 5, 30)]) == 0
+    assert compare_numberings(Moments(np.ones(5), np.ones(5), np.ones(5)), [np.linspace(3, 3.3, 5)]) == 0
+
+
+def test_a_cord_unlike_those_of_healthy_adults_says_less():
+    """One that swells and thins as no person's cord does, wherever it lies."""
+    coordinate = np.arange(2.0, 10.0, 1 / 17)
+    shifts = [coordinate + shift for shift in (-1, 0, 1)]
+    usual = person(np.random.default_rng(1), coordinate)
+    waves = np.exp(0.4 * np.sin(5 * coordinate))
+    strange = Moments(usual.volume * waves, usual.right * waves, usual.anterior)
+    one, other = (compare_numberings(cord, shifts) for cord in (usual, strange))
+    assert np.ptp(other) < 0.7 * np.ptp(one)
 
 
 def test_adults_widen_to_c6_and_thin_to_t2():

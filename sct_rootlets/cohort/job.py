@@ -125,7 +125,7 @@ class Job:
             "image": self.scan.image.path,
             **{kind: self.scan.labels[kind] for kind in LABEL_KINDS if kind in self.scan.labels},
         }
-        for kind in SEGMENTED_KINDS:
+        for kind in (*SEGMENTED_KINDS, "discs"):
             output = self.folder / f"{self.stem}_{LABEL_ENDINGS[kind]}.nii.gz"
             if output.is_file() and (record is None or not record.wrote(output)):
                 paths[kind] = output

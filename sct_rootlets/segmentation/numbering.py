@@ -20,7 +20,7 @@ import numpy as np
 
 from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.levels import ABOVE_C2, BELOW_T1, FIRST_NAMED, LAST_NAMED
-from sct_rootlets.segmentation.vertebral_path import USUAL_LENGTH_MM, Path
+from sct_rootlets.segmentation.vertebral_path import USUAL_LENGTH_MM, VertebralPath
 from sct_rootlets.vertebral import SURE_NUMBERING, Disc, VertebralNumbering
 
 #: Weight of each kind of evidence, and the greatest difference of log-likelihoods that counts. Weights were fitted to
@@ -28,6 +28,10 @@ from sct_rootlets.vertebral import SURE_NUMBERING, Disc, VertebralNumbering
 #: figure of the model card, to the five others).
 WEIGHTS = {"vertebrae": 0.16, "thickness": 0.48, "segments": 0.29, "rootlets": 0.2}
 LIMIT = 5.0
+#: Kinds of evidence that err independently of one another; those of one network do not.
+INDEPENDENT_KINDS = (("vertebrae", "segments"), ("thickness",), ("rootlets",))
+#: Distance along the cord from a disc that is given, over which it moves those that are found.
+REACH_OF_GIVEN_MM = 20.0
 #: No name is less probable than this, because networks are overconfident; they err alike over this length.
 MIN_NAME_PROBABILITY = 0.02
 INDEPENDENCE_MM = 12.0
@@ -43,13 +47,13 @@ class Numbering:
 
     Attributes
     ----------
-    paths : tuple of Path
+    paths : tuple of VertebralPath
     evidence : dict of str to numpy.ndarray, shape (P,)
         Log-likelihood of each path, by kind of evidence; the greatest is 0.
     probability : numpy.ndarray, shape (P,)
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[VertebralPath, ...]
     evidence: dict[str, np.ndarray]
     probability: np.ndarray
 
@@ -59,12 +63,16 @@ class Numbering:
         return int(self.probability.argmax())
 
     def agrees(self) -> bool:
-        """Whether two kinds of evidence or more, each by itself, favour the most probable numbering, and none another.
+        """Whether two independent kinds of evidence or more favour the most probable numbering, and none another.
 
-        A kind favours a numbering if it makes it at least three times as likely as any other.
+        A kind favours a numbering if it makes it, by itself, at least three times as likely as any other.
         """
         favoured = []
-        for values in self.evidence.values():
+        for kinds in INDEPENDENT_KINDS:
+            known = [self.evidence[kind] for kind in kinds if kind in self.evidence]
+            if not known:
+                continue
+            values = np.sum(known, axis=0)
             order = np.argsort(values)
             if len(values) < 2 or values[order[-1]] - values[order[-2]] >= np.log(3):
                 favoured.append(int(order[-1]))
@@ -95,8 +103,12 @@ class Numbering:
         """Say how sure the numbers are, as tables and sidecars give it."""
         return VertebralNumbering(float(self.probability.max()), self.alternatives, self.agrees(), is_given)
 
+    def contradicts(self, by_image: Numbering) -> bool:
+        """Whether discs that were given number the vertebrae otherwise than the image does."""
+        return self.best != by_image.best
+
     def fixed_by(self, arc: np.ndarray, discs: Mapping[int, float]) -> Numbering:
-        """Return the numbering that discs fix; its path runs through them.
+        """Return the numbering that discs fix; its path runs through them, and away from them where the image has it.
 
         Parameters
         ----------
@@ -110,7 +122,10 @@ class Numbering:
         off = np.array([np.abs(np.interp(at, arc, path.coordinate) - values).mean() for path in self.paths])
         index = int(off.argmin())
         path = self.paths[index]
-        correction = np.interp(arc, at, values - np.interp(at, arc, path.coordinate))
+        off_path = values - np.interp(at, arc, path.coordinate)
+        shift = float(np.round(np.median(off_path)))  # of discs that are numbered further off than any path
+        reach = [at[0] - REACH_OF_GIVEN_MM, *at, at[-1] + REACH_OF_GIVEN_MM]
+        correction = shift + np.interp(arc, reach, [0.0, *(off_path - shift), 0.0])
         paths = list(self.paths)
         paths[index] = replace(path, coordinate=np.maximum.accumulate(path.coordinate + correction))
         return Numbering(tuple(paths), self.evidence, np.eye(len(paths))[index])
@@ -121,12 +136,12 @@ def _shift_text(shift: int) -> str:
     return f"{count} {'more' if shift > 0 else 'less'}"
 
 
-def combine(paths: Sequence[Path], evidence: Mapping[str, np.ndarray]) -> Numbering:
+def combine(paths: Sequence[VertebralPath], evidence: Mapping[str, np.ndarray]) -> Numbering:
     """Weigh kinds of evidence against one another.
 
     Parameters
     ----------
-    paths : sequence of Path
+    paths : sequence of VertebralPath
     evidence : mapping of str to numpy.ndarray, shape (P,)
         Log-likelihood of each path, up to a constant, by kind of evidence.
     """
@@ -196,7 +211,7 @@ def expected_names(arc: np.ndarray, discs: Mapping[int, float]) -> np.ndarray:
 
 
 def evidence_of_names(
-    arc: np.ndarray, log_probability: np.ndarray, weight: np.ndarray, paths: Sequence[Path]
+    arc: np.ndarray, log_probability: np.ndarray, weight: np.ndarray, paths: Sequence[VertebralPath]
 ) -> np.ndarray:
     """Compute how well names along the cord agree with each numbering.
 
@@ -208,7 +223,7 @@ def evidence_of_names(
         Logarithm of the probability of each name at each place.
     weight : numpy.ndarray, shape (N,)
         How much each place counts, 0 to 1.
-    paths : sequence of Path
+    paths : sequence of VertebralPath
         At the same places.
 
     Returns
@@ -224,14 +239,14 @@ def evidence_of_names(
     return np.array(result)
 
 
-def find_discs(arc: np.ndarray, path: Path, given: Mapping[int, Disc]) -> tuple[Disc, ...]:
+def find_discs(arc: np.ndarray, path: VertebralPath, given: Mapping[int, Disc]) -> tuple[Disc, ...]:
     """Find the discs in view, from C1/C2 to T3/T4; those that are given stay where they are.
 
     Parameters
     ----------
     arc : numpy.ndarray, shape (N,)
         Places of the path along the cord.
-    path : Path
+    path : VertebralPath
     given : mapping of int to Disc
 
     Returns

@@ -12,7 +12,7 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline, fit_centerline
-from sct_rootlets.cord_profile import Moments, log_likelihood, measure_moments
+from sct_rootlets.cord_profile import Moments, compare_numberings, measure_moments
 from sct_rootlets.errors import ImageError, LabelError
 from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import ABOVE_C2, BELOW_T1, N_NAMES, Level, Levels
@@ -251,9 +251,13 @@ class Segmenter:
         cells = cell_centers(int(np.ceil(line.cord_length / CELL_MM)))
         numbering = number_vertebrae(cells, cells, spine, measure_moments(cord_mask, volume.affine, line, len(cells)))
         chosen, found = _choose(cells, numbering, line, volume.affine, discs)
-        doubt = chosen.describe_doubt()
-        if doubt:
-            notes.append(f"{doubt}; one disc label settles it (-ldisc)")
+        if chosen.contradicts(numbering):
+            notes.append(
+                "the given discs number the vertebrae otherwise than the image does (probability "
+                f"{numbering.probability.max():.2f}); check the number of one of them"
+            )
+        else:
+            notes += numbering_notes(chosen, numbering)
         tips = with_tips(volume, line, found, discs)
         return tips, chosen.summary(is_given=bool(discs)), notes
 
@@ -284,8 +288,6 @@ class Named:
         As it was chosen, and as the image alone suggests it.
     discs : tuple of Disc
         In view, from rostral to caudal.
-    name_sources : tuple of str
-        See `Segmentation.name_sources`.
     """
 
     levels: tuple[Level, ...]
@@ -293,7 +295,11 @@ class Named:
     numbering: Numbering
     by_image: Numbering
     discs: tuple[Disc, ...]
-    name_sources: tuple[str, ...]
+
+    @property
+    def name_sources(self) -> tuple[str, ...]:
+        """Sources of evidence that decided the names: see `Segmentation.name_sources`."""
+        return ("discs",) if self.numbering.contradicts(self.by_image) else tuple(self.numbering.evidence)
 
 
 def name_levels(
@@ -329,14 +335,12 @@ def name_levels(
     numbering = number_vertebrae(cells, along, spine, moments, (rootlets, presence))
     chosen, found = _choose(cells, numbering, centerline, prediction.affine, discs)
     division = divide_cord(presence, cells, chosen)
-    changed = chosen.best != numbering.best
     return Named(
         levels=division.levels,
         unnamed=division.unnamed,
         numbering=chosen,
         by_image=numbering,
         discs=found,
-        name_sources=("discs",) if changed else tuple(numbering.evidence),
     )
 
 
@@ -367,7 +371,7 @@ def number_vertebrae(
         segments[:, value] = np.interp(along, spine.arc, spine.names[:, value])
     evidence = {
         "vertebrae": np.array([path.log_evidence for path in paths]),
-        "thickness": np.array([log_likelihood(moments, path.coordinate) for path in paths]),
+        "thickness": compare_numberings(moments, [path.coordinate for path in paths]),
         "segments": evidence_of_names(cells, segments, np.ones(len(cells)), paths),
     }
     if rootlets is not None:
@@ -416,12 +420,16 @@ def naming_notes(named: Named, image: str, has_levels: bool) -> list[str]:
             f"roots attach at {places} mm from the top of the cord, {where} by the numbering of the vertebrae: "
             "rootlets of C2 to T1 were not found"
         )
-    if "discs" in named.name_sources:
-        notes.append("the names of levels come from the discs; by the image alone they would be others")
-    doubt = named.numbering.describe_doubt()
-    if doubt:
-        notes.append(f"{doubt}; one disc label settles it (-ldisc)")
-    return notes
+    return notes + numbering_notes(named.numbering, named.by_image)
+
+
+def numbering_notes(chosen: Numbering, by_image: Numbering) -> list[str]:
+    """Say that the numbers of vertebrae are doubtful, or that given discs contradict the image; one line at most."""
+    if chosen.contradicts(by_image):
+        probability = f"{by_image.probability.max():.2f}"
+        return [f"the names of levels come from the discs; by the image alone they would be others ({probability})"]
+    doubt = chosen.describe_doubt()
+    return [f"{doubt}; one disc label settles it (-ldisc)"] if doubt else []
 
 
 def divide_cord(presence: np.ndarray, cells: np.ndarray, numbering: Numbering) -> Division:

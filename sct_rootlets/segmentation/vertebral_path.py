@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import logsumexp
 
-#: Usual distance of disc n to disc n + 1 along the cord in mm, from n = 0 on.
-USUAL_LENGTH_MM = (15.0, 13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 22.0, 22.0, 22.5, 23.0)
+from sct_rootlets.vertebral import VERTEBRA_LENGTH_MM
+
+#: Usual distance of disc n to disc n + 1 along the cord in mm, from n = 0 on: above C1 and below T3 as well.
+USUAL_LENGTH_MM = (15.0, *VERTEBRA_LENGTH_MM, 22.0, 22.5, 23.0)
 #: Scales of a person's vertebrae, and how they are distributed.
 SCALES = np.linspace(0.75, 1.25, 11)
 SCALE_SD = 0.1
@@ -40,7 +42,7 @@ HALF_WIDTH = 0.5
 
 
 @dataclass(frozen=True)
-class Path:
+class VertebralPath:
     """The vertebral coordinate along the cord, by one numbering.
 
     Attributes
@@ -58,7 +60,7 @@ class Path:
     sd: np.ndarray
     log_evidence: float
 
-    def at(self, arc: np.ndarray, places: np.ndarray) -> Path:
+    def at(self, arc: np.ndarray, places: np.ndarray) -> VertebralPath:
         """Return the path at other places, given those that it holds; beyond its ends it goes on as it ended."""
         coordinate = np.interp(places, arc, self.coordinate)
         n = min(10, len(arc) - 1)
@@ -68,7 +70,7 @@ class Path:
         return replace(self, coordinate=coordinate, sd=np.interp(places, arc, self.sd))
 
 
-def find_paths(arc: np.ndarray, log_probability: np.ndarray, bins: np.ndarray) -> list[Path]:
+def find_paths(arc: np.ndarray, log_probability: np.ndarray, bins: np.ndarray) -> list[VertebralPath]:
     """Find the path of each numbering.
 
     Parameters
@@ -82,7 +84,7 @@ def find_paths(arc: np.ndarray, log_probability: np.ndarray, bins: np.ndarray) -
 
     Returns
     -------
-    list of Path
+    list of VertebralPath
         One for each of `SHIFTS` that lies within the states.
     """
     log = np.full((len(arc), len(STATES)), np.log(MIN_NUMBER_PROBABILITY) + log_probability.min())
@@ -113,7 +115,7 @@ def find_paths(arc: np.ndarray, log_probability: np.ndarray, bins: np.ndarray) -
         coordinate = posterior @ STATES
         variance = np.maximum(posterior @ STATES**2 - coordinate**2, 0) + STEP**2 / 12
         evidence = float((posterior * number).sum()) * step_mm / NUMBER_INDEPENDENCE_MM
-        paths.append(Path(shift, coordinate, np.sqrt(variance), evidence))
+        paths.append(VertebralPath(shift, coordinate, np.sqrt(variance), evidence))
     return paths
 
 

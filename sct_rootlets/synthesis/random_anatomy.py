@@ -14,14 +14,13 @@ from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.levels import level_name, level_value
 from sct_rootlets.synthesis.anatomy import Anatomy, Filum, course
+from sct_rootlets.vertebral import VERTEBRA_LENGTH_MM
 
 Range = tuple[float, float]
 # Length of the root entry zones in mm, dorsal and ventral: C3-C8 after Kobayashi 2015 (Eur Spine J 24:2828, 11
 # cadavers); C2 and T1 are assumptions in keeping with their neighbours.
 DORSAL_ZONE_LENGTH_MM = {"C2": 9.5, "C3": 12.1, "C4": 13.3, "C5": 13.6, "C6": 12.2, "C7": 11.0, "C8": 10.6, "T1": 10.0}
 VENTRAL_ZONE_LENGTH_MM = {"C2": 9.5, "C3": 12.1, "C4": 12.5, "C5": 12.6, "C6": 12.7, "C7": 11.8, "C8": 10.6, "T1": 10.0}
-# Lengths along the cord of vertebra and disc, C1 to T3.
-VERTEBRA_LENGTH_MM = (13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 22.0)
 # How far below the caudal end of its entry zone a root leaves the canal: C1-C2 run upwards, C3 level, C4-T2 more
 # and more caudally (Clin Anat 1993;6:167).
 EXIT_DROP_MM = {"C2": -4.0, "C3": -2.0, "C4": 0.0, "C5": 1.0, "C6": 2.0, "C7": 3.5, "C8": 5.0, "T1": 6.5}

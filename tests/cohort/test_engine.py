@@ -13,7 +13,7 @@ from sct_rootlets.cohort.plan import make_plan
 from sct_rootlets.cohort.slurm import Queue
 from sct_rootlets.errors import SctRootletsError
 
-SETTINGS = CohortSettings()
+SETTINGS = CohortSettings(find_discs=False)
 COMMANDS = {
     "sbatch": """
         import os, re, subprocess, sys

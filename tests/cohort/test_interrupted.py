@@ -20,7 +20,21 @@ STATUS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated
 
 
 def command(bids, out):
-    return [sys.executable, "-m", "sct_rootlets.cli.main", "bids", bids, out, "participant", "-jobs", "2", "-v", "0"]
+    return [
+        sys.executable,
+        "-m",
+        "sct_rootlets.cli.main",
+        "bids",
+        bids,
+        out,
+        "participant",
+        "-discs",
+        "none",
+        "-jobs",
+        "2",
+        "-v",
+        "0",
+    ]
 
 
 def state(out):

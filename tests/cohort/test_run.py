@@ -27,7 +27,8 @@ from sct_rootlets.cohort.worker import TOO_LONG, Worker
 from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.errors import DatasetError
 
-SETTINGS = CohortSettings()
+#: All labels are given: without discs of the image, no network runs.
+SETTINGS = CohortSettings(find_discs=False)
 WAITING, RUNNING, DONE = (Attempt(status) for status in (Status.WAITING, Status.RUNNING, Status.DONE))
 
 
@@ -114,7 +115,7 @@ def test_what_is_done_is_skipped_and_anything_else_done_again(bids, out, unseen)
     assert (go(bids, out).n_done, go(bids, out).n_skipped) == (1, 3)
     (out / "sub-01" / "anat" / "sub-01_T2w_levels.csv").unlink()  # an output is gone
     assert go(bids, out).n_done == 1
-    assert go(bids, out, CohortSettings(method="extent")).n_done == 3  # other settings
+    assert go(bids, out, CohortSettings(method="extent", find_discs=False)).n_done == 3  # other settings
 
 
 def test_a_file_that_was_corrected_by_hand_counts_before_all(bids, out, unseen):
@@ -140,14 +141,24 @@ def test_an_edited_output_that_is_no_input_is_never_replaced(bids, out, unseen):
     table.write_text("mine")
     assert go(bids, out).n_skipped == 3
     before = state(out / "sub-01" / "anat")
-    result = go(bids, out, CohortSettings(method="extent"))
+    result = go(bids, out, CohortSettings(method="extent", find_discs=False))
     assert list(result.failed) == ["sub-01_T2w"]
     assert f"{table} was not written by this command, or was edited since" in result.failed["sub-01_T2w"]
     assert result.failed["sub-01_T2w"].endswith("move it away and run again")
     assert state(out / "sub-01" / "anat") == before
     table.unlink()
-    assert go(bids, out, CohortSettings(method="extent")).n_done == 1
+    assert go(bids, out, CohortSettings(method="extent", find_discs=False)).n_done == 1
     assert "C5" in set(pd.read_csv(table).name)
+
+
+def test_discs_that_were_corrected_count_too(bids, out):
+    """Those that were found in the image, corrected where they were written."""
+    job = make_plan(bids, out).jobs[0]
+    corrected = job.folder / f"{job.stem}_label-discs_dlabel.nii.gz"
+    assert job.inputs(None).get("discs") != corrected
+    corrected.parent.mkdir(parents=True)
+    shutil.copy(label(bids, "discs"), corrected)
+    assert job.inputs(None)["discs"] == corrected
 
 
 def test_a_correction_that_is_saved_while_the_scan_is_being_done_is_kept(bids, out, unseen, monkeypatch):
@@ -279,6 +290,8 @@ def test_killed_and_run_again_it_is_as_if_nothing_had_happened(bids, out, here, 
         "participant",
         "-jobs",
         "2",
+        "-discs",
+        "none",
     ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = subprocess.Popen([*command, "-v", "0"], env=environment, start_new_session=True)

@@ -11,7 +11,7 @@ from sct_rootlets.cohort.engine import Engine, run_workers
 from sct_rootlets.cohort.job import CohortSettings
 from sct_rootlets.cohort.plan import make_plan
 
-SETTINGS = CohortSettings()
+SETTINGS = CohortSettings(find_discs=False)
 
 
 def why_not(folder):

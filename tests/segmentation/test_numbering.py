@@ -11,7 +11,7 @@ from sct_rootlets.segmentation.numbering import (
     expected_names,
     find_discs,
 )
-from sct_rootlets.segmentation.vertebral_path import Path
+from sct_rootlets.segmentation.vertebral_path import VertebralPath
 from sct_rootlets.vertebral import Disc
 
 ARC = np.arange(100) + 0.5
@@ -20,7 +20,7 @@ COORDINATE = 3 + (ARC - 10) / 16
 
 
 def path(shift=0, coordinate=COORDINATE):
-    return Path(shift, coordinate + shift, np.full(len(coordinate), 0.1), 0.0)
+    return VertebralPath(shift, coordinate + shift, np.full(len(coordinate), 0.1), 0.0)
 
 
 PATHS = [path(shift) for shift in (-1, 0, 1)]
@@ -49,6 +49,9 @@ def test_kinds_agree_only_if_each_favours_the_same_number():
     assert combine(PATHS, evidence(vertebrae=[-3, 0, -2], thickness=[-9, 0, -5])).agrees()
     assert not combine(PATHS, evidence(vertebrae=[-3, 0, -2], thickness=[0, -1.2, -5])).agrees()
     assert not combine(PATHS, evidence(vertebrae=[-3, 0, -2])).agrees()
+    # Two kinds that one network sees count as one.
+    assert not combine(PATHS, evidence(vertebrae=[-3, 0, -2], segments=[-9, 0, -5])).agrees()
+    assert combine(PATHS, evidence(vertebrae=[-3, 0, -2], segments=[-9, 0, -5], rootlets=[-2, 0, -2])).agrees()
     # One that favours none does not count.
     assert not combine(PATHS, evidence(vertebrae=[-3, 0, -2], thickness=[-0.5, 0, -0.5])).agrees()
 
@@ -102,3 +105,27 @@ def test_given_discs_fix_number_and_place(given):
     assert [disc.value for disc in found] == [3, 4, 5, 6, 7, 8]
     assert {disc.value for disc in found if disc.source == "given"} == set(given)
     assert all(disc.sd_mm >= 1 for disc in found if disc.source == "image")
+
+
+def test_a_given_disc_moves_only_what_is_near_it():
+    numbering = combine(PATHS, evidence(vertebrae=[-9, 0, -9])).fixed_by(ARC, {5: 45.0})
+    on_path = discs_on_path(ARC, numbering.paths[numbering.best].coordinate)
+    assert on_path[5] == pytest.approx(45, abs=0.1)
+    assert on_path[8] == pytest.approx(90, abs=0.1)
+    assert on_path[3] == pytest.approx(10, abs=0.1)
+
+
+def test_a_given_disc_may_be_numbered_further_off_than_any_path():
+    numbering = combine(PATHS, evidence(vertebrae=[-9, 0, -9])).fixed_by(ARC, {12: 42.0})
+    on_path = discs_on_path(ARC, numbering.paths[numbering.best].coordinate)
+    assert on_path == pytest.approx({10: 10, 11: 26, 12: 42, 13: 58, 14: 74, 15: 90}, abs=0.1)
+
+
+def test_discs_that_contradict_the_image_are_noted():
+    pytest.importorskip("torch", reason="torch is not installed")
+    from sct_rootlets.segmentation.segment import numbering_notes
+
+    by_image = combine(PATHS, evidence(vertebrae=[-9, 0, -9], thickness=[-9, 0, -9]))
+    (note,) = numbering_notes(by_image.fixed_by(ARC, {6: 42.0}), by_image)
+    assert note.startswith("the names of levels come from the discs")
+    assert numbering_notes(by_image.fixed_by(ARC, {5: 42.0}), by_image) == []
