@@ -2,9 +2,9 @@
 
 Disc n has the coordinate n, the middle of vertebra n has n + 0.5. Along the cord the coordinate grows, about as fast as
 usual vertebrae are long, in a person's own scale. Where discs lie is seen well; how they are numbered is not. So there
-is one path for each whole number by which the numbering may be shifted, and the evidence decides between them.
+is one path, shifted by each whole number by which its numbering may be wrong, and the evidence decides between them.
 
-A path is the mean of a hidden Markov model over coordinate and scale (Rabiner 1989, doi 10.1109/5.18626).
+The path is the mean of a hidden Markov model over coordinate and scale (Rabiner 1989, doi 10.1109/5.18626).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NUMBER_INDEPENDENCE_MM, MIN_NUMBER_PROBABILITY = 12.0, 0.02
 PERIOD = round(1 / STEP)
 #: Numberings that are considered: shifts against the best one.
 SHIFTS = tuple(range(-4, 5))
-#: A path of a numbering stays within so many vertebrae of the best path, shifted.
+#: The path stays within so many vertebrae of that on which discs are counted.
 HALF_WIDTH = 0.5
 
 
@@ -105,17 +105,16 @@ def find_paths(arc: np.ndarray, log_probability: np.ndarray, bins: np.ndarray) -
     counted = PLACE_WEIGHT * place
     counted[middle, np.abs(STATES - best) > HALF_WIDTH] = -np.inf
     centre = _follow(_forward_backward(counted, step_mm), middle, best)
+    counted[np.abs(STATES[None, :] - centre[:, None]) > HALF_WIDTH] = -np.inf
+    posterior = _forward_backward(counted, step_mm)
+    coordinate = posterior @ STATES
+    sd = np.sqrt(np.maximum(posterior @ STATES**2 - coordinate**2, 0) + STEP**2 / 12)
     paths = []
     for shift in SHIFTS:
-        wanted = centre + shift
-        if wanted[0] < FIRST or wanted[-1] > LAST:
-            continue
-        allowed = np.abs(STATES[None, :] - wanted[:, None]) <= HALF_WIDTH
-        posterior = _forward_backward(np.where(allowed, PLACE_WEIGHT * place, -np.inf), step_mm)
-        coordinate = posterior @ STATES
-        variance = np.maximum(posterior @ STATES**2 - coordinate**2, 0) + STEP**2 / 12
-        evidence = float((posterior * number).sum()) * step_mm / NUMBER_INDEPENDENCE_MM
-        paths.append(VertebralPath(shift, coordinate, np.sqrt(variance), evidence))
+        if coordinate[0] + shift >= FIRST and coordinate[-1] + shift <= LAST:
+            shifted = np.roll(posterior, shift * PERIOD, axis=1)
+            evidence = float((shifted * number).sum()) * step_mm / NUMBER_INDEPENDENCE_MM
+            paths.append(VertebralPath(shift, coordinate + shift, sd, evidence))
     return paths
 
 
