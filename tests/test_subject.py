@@ -12,17 +12,9 @@ from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name, level_value
 
 
-@pytest.fixture(scope="module")
-def subject(phantom):
-    return compute_spinal_levels(
-        phantom.rootlets,
-        cord=phantom.cord,
-        discs=phantom.discs,
-        pmj=phantom.pmj,
-        image=phantom.image,
-        method="extent",
-        find_discs=False,
-    )
+@pytest.fixture
+def subject(phantom_levels):
+    return phantom_levels
 
 
 def test_positions_are_those_of_the_anatomy(subject, phantom):

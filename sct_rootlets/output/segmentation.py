@@ -64,7 +64,7 @@ def label_map_guard(inputs: Sequence[Path], overwrite: bool = False, several: bo
         inputs=tuple(inputs),
         overwrite=overwrite,
         elsewhere=None if several else "write to another name (-o)",
-        as_input={"_seg.nii.gz": "-s"},
+        as_input={"_seg.nii.gz": "-s", "_discs.nii.gz": "-ldisc"},
     )
 
 

@@ -57,6 +57,12 @@ def test_deepseg_keeps_what_it_did_not_write(scan, tmp_path, capsys, no_networks
     assert contents(tmp_path) == before
 
 
+def test_deepseg_keeps_discs_that_were_labelled_by_hand(scan, tmp_path, capsys, no_networks):
+    before = contents(tmp_path)
+    refused(deepseg.main, ["discs", "-i", scan["image"]], capsys, f"{scan['discs']} was not written", "-ldisc")
+    assert contents(tmp_path) == before
+
+
 @pytest.mark.parametrize("option", ["-ldisc", "-s"])
 @pytest.mark.parametrize("overwrite", [0, 1])
 def test_deepseg_keeps_its_inputs(scan, tmp_path, capsys, no_networks, option, overwrite):
