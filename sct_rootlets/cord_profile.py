@@ -132,10 +132,10 @@ def _fit(
     n = len(at)
     if not n:
         return 0.0, 0, 0.0
-    drift: np.ndarray
+    drift = np.zeros((n, n))
+    spread: np.ndarray = np.zeros((2 * n, 2 * n))
     if is_even:
-        deviation, spread = (measured - measured.mean(axis=1, keepdims=True)).ravel(), np.zeros((2 * n, 2 * n))
-        drift = np.zeros((n, n))
+        deviation = (measured - measured.mean(axis=1, keepdims=True)).ravel()
     else:
         nearest = np.clip(np.round((at - grid[0]) / step).astype(int), 0, len(grid) - 1)
         deviation = (measured - mean[:, nearest]).ravel()
