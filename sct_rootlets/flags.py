@@ -98,3 +98,14 @@ def worst_state(flags: Sequence[Flag]) -> State:
 def sidecar_flags(flags: Sequence[Flag]) -> dict[str, object]:
     """Flags by key, as sidecars hold them."""
     return {flag.key: flag.as_sidecar() for flag in flags}
+
+
+def read_flags(stored: object) -> tuple[Flag, ...]:
+    """Flags that `sidecar_flags` stored; those that are not well-formed are left out."""
+    flags: list[Flag] = []
+    if isinstance(stored, dict):
+        for key, one in stored.items():
+            if isinstance(one, dict) and one.get("State") in ("ok", "look", "bad", "none"):
+                text, meaning = str(one.get("Text", "–")), str(one.get("Meaning", ""))
+                flags.append(Flag(key=key, title=key, text=text, state=one["State"], why=meaning))
+    return tuple(flags)

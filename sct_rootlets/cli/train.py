@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sct_rootlets.bids import SEGMENTED_CONTRASTS
 from sct_rootlets.cli.parsers import add_misc, add_overwrite, add_strict, add_version, command_parser, strict_status
 from sct_rootlets.cli.run import check_models, check_paths, run, say
+from sct_rootlets.errors import SctRootletsError
 
 if TYPE_CHECKING:
     from sct_rootlets.image import Volume
@@ -258,7 +259,12 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
     if arguments.v:
         for label in labels:
             stem = label.scan.image.stem
-            say(f"{stem}: {label.note or label.label}")
+            if not label.has_failed:
+                say(f"{stem}: {label.note or label.label}")
             say(*(f"note: {stem}: {flag.note}" for flag in label.flags if flag.is_raised))
         say('correct them, set "Reviewed" to true in their sidecars (.json), and train with them: -labels')
+    failed = [label for label in labels if label.has_failed]
+    if failed:
+        reasons = "".join(f"\n  {label.scan.image.stem}: {label.note}" for label in failed)
+        raise SctRootletsError(f"{len(failed)} of {len(labels)} scans could not be predicted:{reasons}")
     return strict_status(arguments, [flag for label in labels for flag in label.flags])

@@ -68,9 +68,10 @@ def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None,
         performances.append(performance.assign(rater=performance.rater.map(dict(enumerate(maps))), scan=key))
         notes += _levels_without_consensus(key, labels, performance)
         if files.cords is not None:
-            pmj, cord = files.pmj(key), cord_path(files.cords, key)
+            common = Inputs.load(cord=cord_path(files.cords, key), pmj=files.pmj(key))
+            notes += [f"{key}: {note}" for note in header_notes(*common.volumes.values())]
             for name, volume in volumes.items():
-                positions += _positions(volume, cord, pmj, key, name, notes)
+                positions += _positions(volume, common, key, name, notes)
     tables = {"pairwise": _move_scan_first(pairs), "staple": _move_scan_first(performances)}
     about: dict[str, Any] = {"raters": list(files.raters), "scans": list(matched.scans)}
     if files.cords is not None:
@@ -129,14 +130,10 @@ def _move_scan_first(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return table[["scan", *(column for column in table if column != "scan")]]
 
 
-def _positions(
-    volume: Volume, cord: Path, pmj: Path | None, group: str, repeat: str, notes: list[str]
-) -> list[dict[str, object]]:
+def _positions(volume: Volume, common: Inputs, group: str, repeat: str, notes: list[str]) -> list[dict[str, object]]:
     """Make rows of the spinal levels of a rater's map; if no level can be placed, add a note."""
     try:
-        inputs = Inputs.load(rootlets=volume, cord=cord, pmj=pmj)
-        header = header_notes(*(other for name, other in inputs.volumes.items() if name != "rootlets"))
-        notes += [text for note in header if (text := f"{group}: {note}") not in notes]
+        inputs = Inputs.load(rootlets=volume, **common.volumes)
         levels = levels_from_labels(inputs, method="extent").levels
     except LabelError as error:
         notes.append(f"{repeat}, {group}: no positions of levels: {error}")

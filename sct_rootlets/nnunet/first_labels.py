@@ -18,11 +18,13 @@ import numpy as np
 from sct_rootlets.bids import LABEL_ENDINGS
 from sct_rootlets.bids_folder import LABELS_FOLDER, Scan, find_scans
 from sct_rootlets.errors import DatasetError, SctRootletsError
-from sct_rootlets.flags import Flag, sidecar_flags
+from sct_rootlets.flags import Flag, read_flags, sidecar_flags
 from sct_rootlets.image import Volume
 from sct_rootlets.nifti import header_notes, load_volume, save_labels
 from sct_rootlets.nnunet.scans import labels_for
-from sct_rootlets.output.files import staged_outputs, write_json
+from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json
+from sct_rootlets.output.ownership import foreign_files
+from sct_rootlets.sidecar import read_sidecar
 
 
 class Prediction(NamedTuple):
@@ -52,13 +54,16 @@ class FirstLabel:
     note : str
         Why there is no label, or what is special about it; may be empty.
     flags : tuple of Flag
-        Plausibility of the levels, if the label was predicted now.
+        Plausibility of the levels, unless the label was corrected since it was predicted.
+    has_failed : bool
+        Whether the scan cannot be read, or nothing could be predicted on it.
     """
 
     scan: Scan
     label: Path | None
     note: str = ""
     flags: tuple[Flag, ...] = ()
+    has_failed: bool = False
 
 
 def invert_contrast(data: np.ndarray) -> np.ndarray:
@@ -144,12 +149,13 @@ def _predict(
     stem = f"{image.stem}_{LABEL_ENDINGS['rootlets']}"
     label = label_folder / f"{stem}.nii.gz"
     if label.exists():
-        return FirstLabel(scan, label, "there already, left as it is")
+        flags = () if foreign_files([label]) else read_flags(read_sidecar(label).get("Flags"))
+        return FirstLabel(scan, label, "there already, left as it is", flags)
     try:
         volume = load_volume(image.path)
         rootlets, flags = predict(replace(volume, data=invert_contrast(volume.data), path=None) if invert else volume)
     except SctRootletsError as error:
-        return FirstLabel(scan, None, str(error))
+        return FirstLabel(scan, None, str(error), has_failed=True)
     sidecar = {
         "GeneratedBy": [{"Name": "sct_rootlets train -bootstrap"}],
         "Model": model,
@@ -164,5 +170,6 @@ def _predict(
         write_json(stage / f"{stem}.json", sidecar)
         predicted = Volume(rootlets, volume.affine, "rootlets")
         save_labels_figure(volume, predicted, f"{image.stem}, predicted", stage / f"{stem}.png")
+        seal_sidecars(stage, label_folder)
     notes = [*header_notes(volume), *([] if rootlets.any() else ["no rootlets were found"])]
     return FirstLabel(scan, label, "; ".join(notes), flags)

@@ -124,8 +124,21 @@ def test_bootstrap_judges_the_labels_that_it_writes(bids, tmp_path, capsys):
     flags = json.loads(label.with_name(label.name[:-7] + ".json").read_text())["Flags"]
     assert flags["length"]["State"] == "bad"
     status, out, _ = run(capsys, *arguments)
-    assert status == 0
+    assert status == 3  # not predicted again, but no better
     assert "there already, left as it is" in out
+
+
+def test_bootstrap_fails_where_a_scan_cannot_be_predicted(bids, tmp_path, capsys):
+    pytest.importorskip("torch", reason="torch is not installed")
+    for path in (bids / "derivatives/labels").rglob("*rootlets*"):
+        path.unlink()
+    (bids / "sub-phantom02/anat/sub-phantom02_T2w.nii.gz").write_bytes(b"")
+    status, out, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", "-bootstrap", "-no-invert", "-threads", 1)
+    assert status == 1
+    assert "1 of 2 scans could not be predicted" in err
+    assert "sub-phantom02_T2w: " in err
+    assert "sub-phantom02" not in out
+    assert len(list((tmp_path / "out").rglob("*_label-rootlets_dseg.nii.gz"))) == 1
 
 
 def test_an_interrupt_says_that_it_can_go_on(bids, tmp_path, capsys, monkeypatch):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from ladder import cord, ladder, write
 
-from sct_rootlets.errors import DatasetError
+from sct_rootlets.errors import DatasetError, LabelError
 from sct_rootlets.evaluation.raters import evaluate_raters
-from sct_rootlets.nifti import load_volume
+from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.output.evaluation import save_evaluation
 
 
@@ -98,3 +98,12 @@ def test_a_level_of_which_the_raters_share_no_voxel_is_named(tmp_path):
     assert set(np.unique(study.consensus["sub-01_T2w"].data)) == {0, 2}
     estimates = study.tables["staple"].query("name == 'C3'")
     assert estimates.sensitivity.isna().all()
+
+
+def test_a_pmj_label_of_the_wrong_kind_is_an_error(raters):
+    """Not a note beside positions that lack it: the file is wrong for all raters."""
+    pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
+    path = raters / "labels" / "sub-02_T2w_label-PMJ_dlabel.nii.gz"
+    save_volume(path, 50 * cord().astype(np.uint8), load_volume(path).affine)
+    with pytest.raises(LabelError, match=r"sub-02_T2w_label-PMJ_dlabel.*holds a region, not a point"):
+        evaluate_raters(patterns(raters), [raters / "labels"], [raters / "labels"])

@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -82,6 +83,7 @@ def test_a_scan_that_cannot_be_segmented_does_not_stop_the_others(unlabelled, tm
     found = predict_first_labels([unlabelled], tmp_path, sometimes, MODEL, invert=False)
     assert [one.note for one in found] == ["no cord was found", *["no rootlets were found"] * 4]
     assert found[0].label is None
+    assert [one.has_failed for one in found] == [True, *[False] * 4]
 
 
 def test_flags_are_returned_and_are_in_the_sidecar(unlabelled, tmp_path):
@@ -94,7 +96,16 @@ def test_flags_are_returned_and_are_in_the_sidecar(unlabelled, tmp_path):
     assert [one.flags for one in found] == [(flag,)] * 5
     sidecar = json.loads(found[0].label.with_name(found[0].label.name[:-7] + ".json").read_text())
     assert sidecar["Flags"]["levels"]["State"] == "bad"
-    assert [one.flags for one in predict_first_labels([unlabelled], tmp_path, flagged, MODEL)] == [()] * 5
+    again = predict_first_labels([unlabelled], tmp_path, flagged, MODEL)  # not predicted again: read from the sidecars
+    assert [[(one.key, one.state, one.text) for one in found.flags] for found in again] == [
+        [("levels", "bad", "none")]
+    ] * 5
+    corrected = again[0].label
+    image = nib.load(corrected)
+    nib.save(nib.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), corrected)
+    flags = [one.flags for one in predict_first_labels([unlabelled], tmp_path, flagged, MODEL)]
+    assert flags[0] == ()
+    assert all(flags[1:])
 
 
 def test_nothing_to_do(bids, tmp_path):
