@@ -82,6 +82,25 @@ def _profile() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return stored["coordinate"].astype(float), stored["mean"].astype(float), factor @ factor.T
 
 
+def draw_section(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the size of a healthy adult's cord along the vertebrae.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        The same state draws the same cord.
+
+    Returns
+    -------
+    coordinate, area_mm2, ratio : numpy.ndarray, shape (N,)
+        Vertebral coordinate, cross-sectional area, and RL over AP diameter.
+    """
+    with np.load(PROFILE_FILE) as stored:
+        factor, mean = stored["factor"].astype(float), stored["mean"].astype(float)
+        area, ratio = np.exp(mean + (factor @ rng.standard_normal(factor.shape[1])).reshape(mean.shape))
+        return stored["coordinate"].astype(float), area, ratio
+
+
 def compare_numberings(
     moments: Moments, coordinates: Sequence[np.ndarray], where: np.ndarray | None = None
 ) -> np.ndarray:

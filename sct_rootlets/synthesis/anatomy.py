@@ -54,6 +54,9 @@ class Anatomy:
         Arc length of the PMJ, negative.
     enlargement : float
         Relative gain in size of the cross-section of the cord at the cervical enlargement (C5/C6).
+    size : numpy.ndarray, shape (N, 3), optional
+        Arc length, and size of the half axes there relative to ``half_width_mm`` and ``half_depth_mm``; by default the
+        same all along, but for the enlargement.
     canal_half_axes_mm : (float, float)
         Half axes of the dural sac, which holds the cerebrospinal fluid.
     """
@@ -65,7 +68,20 @@ class Anatomy:
     discs: dict[int, float]
     pmj_mm: float
     enlargement: float = 0.0
+    size: np.ndarray | None = None
     canal_half_axes_mm: tuple[float, float] = (11.0, 8.0)
+
+    def relative_size(self, arc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the width and depth of the cord relative to those at C3, without the enlargement.
+
+        Parameters
+        ----------
+        arc : numpy.ndarray
+            Arc lengths in mm.
+        """
+        if self.size is None:
+            return np.ones_like(arc), np.ones_like(arc)
+        return np.interp(arc, self.size[:, 0], self.size[:, 1]), np.interp(arc, self.size[:, 0], self.size[:, 2])
 
     def spinal_extents(self, distance_mm: float) -> dict[str, tuple[float, float]]:
         """Compute the true ends of each level, where its rootlets lie within a distance of the cord's surface.
@@ -85,10 +101,11 @@ class Anatomy:
         ends: dict[str, tuple[float, float]] = {}
         for filum in self.fila:
             path = _densely(filum.path, 400)
-            near = surface.query(path[:, 1:])[0] <= distance_mm
+            across = path[:, 1:] / np.stack(self.relative_size(path[:, 0]), axis=1)
+            near = surface.query(across)[0] <= distance_mm
             near[0] = True  # where it attaches
-            drop, *across = filum.path[1] - filum.path[0]
-            half = filum.radius_mm * np.hypot(1, drop / np.hypot(*across))  # of the tube along the cord
+            drop, *outwards = filum.path[1] - filum.path[0]
+            half = filum.radius_mm * np.hypot(1, drop / np.hypot(*outwards))  # of the tube along the cord
             name = level_name(filum.value, "spinal")
             rostral, caudal = ends.get(name, (np.inf, -np.inf))
             ends[name] = min(rostral, path[near, 0].min() - half), max(caudal, path[near, 0].max() + half)

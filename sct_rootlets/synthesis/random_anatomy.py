@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sct_rootlets.centerline import Centerline
+from sct_rootlets.cord_profile import draw_section
 from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.levels import level_name, level_value
 from sct_rootlets.synthesis.anatomy import Anatomy, Filum, course
@@ -40,8 +41,9 @@ class AnatomyRanges:
         How far it strays to the sides.
     half_width_mm, half_depth_mm : (float, float)
         Half axes of the cord at C3.
-    enlargement : (float, float)
-        How much wider the cord is at the cervical enlargement, as a share.
+    enlargement : (float, float), optional
+        How much wider the cord is at the cervical enlargement, as a share; by default, the cord is as thick along the
+        vertebrae as those of healthy adults (`sct_rootlets.cord_profile.draw_section`).
     canal_gap_mm : (float, float)
         Cerebrospinal fluid between cord and dura.
     drift_mm : (float, float)
@@ -70,7 +72,7 @@ class AnatomyRanges:
     sway_mm: Range = (0.0, 3.0)
     half_width_mm: Range = (5.3, 7.2)
     half_depth_mm: Range = (3.2, 4.6)
-    enlargement: Range = (0.0, 0.18)
+    enlargement: Range | None = None
     canal_gap_mm: Range = (1.2, 4.5)
     drift_mm: Range = (-5.0, 5.0)
     level_jitter_mm: Range = (0.0, 1.5)
@@ -138,6 +140,7 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RA
     length = float(disc_arc[-1] + 8 * scale)
     centerline = random_course(rng, length, draw("lean_deg"), draw("bend_deg"), draw("sway_mm"))
 
+    size = None if ranges.enlargement else _random_size(rng, discs)
     half_width, half_depth, gap = draw("half_width_mm"), draw("half_depth_mm"), draw("canal_gap_mm")
     canal = half_width + 1.6 * gap, half_depth + gap
     fila: list[Filum] = []
@@ -163,7 +166,9 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RA
                 number = round(draw(f"fila_{kind}"))
                 starts = centre + zone * (np.linspace(-0.5, 0.5, number) + rng.normal(0, 0.15 / number, number))
                 for start in starts[rng.random(number) >= settings["missing_filum"]]:
-                    path = _path(rng, start, centre + zone / 2 + drop, degrees, (half_width, half_depth), canal)
+                    wide, deep = (1.0, 1.0) if size is None else (np.interp(start, size[:, 0], s) for s in size.T[1:])
+                    half_axes = half_width * wide, half_depth * deep
+                    path = _path(rng, start, centre + zone / 2 + drop, degrees, half_axes, canal)
                     path[:, 1] *= sign
                     thickness = radius * float(np.exp(0.2 * rng.standard_normal()))
                     fila.append(Filum(value, f"{side}_{kind}", path, thickness))
@@ -175,9 +180,18 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RA
         fila=tuple(fila),
         discs=discs,
         pmj_mm=pmj_mm,
-        enlargement=draw("enlargement"),
+        enlargement=draw("enlargement") if ranges.enlargement else 0.0,
+        size=size,
         canal_half_axes_mm=canal,
     )
+
+
+def _random_size(rng: np.random.Generator, discs: dict[int, float]) -> np.ndarray:
+    """Draw the size of the cord relative to that at the middle of C3, as `Anatomy.size`."""
+    coordinate, area, ratio = draw_section(rng)
+    width, depth = np.sqrt(area * ratio), np.sqrt(area / ratio)
+    arc = np.interp(coordinate, list(discs), list(discs.values()))
+    return np.stack([arc, *(half / np.interp(3.5, coordinate, half) for half in (width, depth))], axis=1)
 
 
 def with_thoracic(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:

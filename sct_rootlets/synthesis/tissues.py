@@ -102,8 +102,14 @@ def draw_tissues(
     paint(radius <= 1 + 0.5 / canal_depth, Tissue.LIGAMENT)
     paint(radius <= 1, Tissue.CSF)
     enlarged = 1 + anatomy.enlargement * torch.exp(-(((arc - anatomy.discs[6]) / 28) ** 2))
-    enlarged = enlarged * (1 - rng.uniform(0, 0.15) * torch.sigmoid((arc - anatomy.discs[9]) / 12))  # thinner below T1
-    u, v = aside / (anatomy.half_width_mm * enlarged), anterior / (anatomy.half_depth_mm * enlarged)
+    thinning = rng.uniform(0, 0.15)  # below T1
+    if anatomy.size is None:
+        enlarged = enlarged * (1 - thinning * torch.sigmoid((arc - anatomy.discs[9]) / 12))
+    wide, deep = (
+        torch.from_numpy(size).to(arc) for size in anatomy.relative_size(arc.cpu().numpy().astype(np.float64))
+    )
+    u = aside / (anatomy.half_width_mm * enlarged * wide)
+    v = anterior / (anatomy.half_depth_mm * enlarged * deep)
     cord = (u**2 + v**2 <= 1) & (arc > anatomy.pmj_mm)
     paint(cord, Tissue.WHITE)
     horn = ((u - 0.32 - 0.12 * v) / 0.13) ** 2 + (v / 0.62) ** 2 <= 1

@@ -68,7 +68,7 @@ def test_fila_begin_on_the_cord_and_end_at_the_dura():
     anatomy = random_anatomy(np.random.default_rng(5))
     half, canal = (anatomy.half_width_mm, anatomy.half_depth_mm), anatomy.canal_half_axes_mm
     for filum in anatomy.fila:
-        begin, end = filum.path[0, 1:], filum.path[-1, 1:]
+        begin, end = filum.path[0, 1:] / anatomy.relative_size(filum.path[0, 0]), filum.path[-1, 1:]
         assert np.hypot(begin[0] / half[0], begin[1] / half[1]) == pytest.approx(1, abs=0.2)
         assert np.hypot(end[0] / canal[0], end[1] / canal[1]) == pytest.approx(1, abs=0.25)
         assert (filum.path[:, 1] > 0).all() == filum.root.startswith("right")
@@ -82,3 +82,18 @@ def test_courses_keep_unit_speed():
 def test_the_held_out_population_is_another_one():
     for field in fields(AnatomyRanges):
         assert getattr(TRAINING_RANGES, field.name) != getattr(HELD_OUT_RANGES, field.name), field.name
+
+
+def test_cords_are_as_thick_as_those_of_people():
+    """Valošek 2024 (doi 10.1162/imag_a_00075): widest at C4/C5 to C5/C6, and 0.6 of its greatest area at T1 to T2."""
+    anatomies = [random_anatomy(np.random.default_rng(seed)) for seed in range(60)]
+    widths, areas = [], []
+    for anatomy in anatomies:
+        places = np.interp(np.arange(2, 10.1, 0.5), list(anatomy.discs), list(anatomy.discs.values()))
+        wide, deep = anatomy.relative_size(places)
+        widths.append(wide)
+        areas.append(wide * deep)
+    width, area = np.mean(widths, axis=0), np.mean(areas, axis=0)
+    assert 5 <= np.arange(2, 10.1, 0.5)[width.argmax()] <= 6
+    assert width.max() == pytest.approx(1.07, abs=0.03)
+    assert area[-2] / area.max() == pytest.approx(0.6, abs=0.07)
