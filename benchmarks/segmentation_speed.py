@@ -19,7 +19,7 @@ from pathlib import Path
 from spinal_levels import SHAPE, measure, write_scan
 
 from sct_rootlets.models.manifest import BUNDLED_FOLDER
-from sct_rootlets.segmentation.crop import TILE_STEP
+from sct_rootlets.segmentation.tiles import TILE_STEP
 
 NNUNET = """
 import os, sys

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from sct_rootlets.levels import Levels
 from sct_rootlets.models.store import find_model
 from sct_rootlets.models.weights import Weights
 from sct_rootlets.nifti import check_sides, header_notes, look_at_header
-from sct_rootlets.segmentation.tasks import CORD_SUFFIX, TASKS, Output, Task
+from sct_rootlets.segmentation.tasks import CORD_SUFFIX, ROOTLETS_SUFFIX, TASKS, Output, Task
 from sct_rootlets.spinal import DISTANCE_MM, Method
 from sct_rootlets.subject import Inputs, SubjectLevels, levels_from_labels
 
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from sct_rootlets.registration.template_folder import TemplateFolder
     from sct_rootlets.registration.to_template import Landmarks
     from sct_rootlets.segmentation.segment import Segmentation, Segmenter
+    from sct_rootlets.segmentation.tiles import Precision
     from sct_rootlets.vertebral import Disc, VertebralNumbering
+
+NamedBy = Literal["model", "chain"]
+FieldOfView = Literal["cord", "full"]
 
 #: Thicker slices do not show single rootlets.
 MAX_SLICE_THICKNESS_MM = 3.0
@@ -50,6 +54,13 @@ class SegmentationSettings:
         Test-time augmentation: average with the prediction for the image mirrored from left to right.
     omit_uncertain : bool
         Leave out rootlets of levels whose names are improbable (`MIN_NAME_CONFIDENCE`).
+    names : {"model", "chain"}
+        Whether the classes of `model` are the labels, or its rootlets are named along the cord as those of the bundled
+        model are, with its classes as one kind of evidence.
+    field_of_view : {"cord", "full"}
+        Whether `model` runs around the cord, or over the whole field of view as nnU-Net does.
+    precision : {"float32", "bfloat16"}
+        Of the networks of rootlets on a CPU.
     """
 
     model: str | os.PathLike[str] | Weights | None = None
@@ -57,6 +68,9 @@ class SegmentationSettings:
     threads: int | None = None
     mirror: bool = False
     omit_uncertain: bool = False
+    names: NamedBy = "model"
+    field_of_view: FieldOfView = "cord"
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -528,28 +542,30 @@ def _segment_file(
     image = inputs.image
     assert image is not None
     _check_image(inputs, job.task)
-    segmentation = _segment(segmenter, inputs, settings, clean_up, inputs.cord)
+    segmentation = _segment(segmenter, inputs, settings, clean_up, inputs.cord, [made.suffix for made in job.outputs])
     maps = [output.make(segmentation, image) for output in job.outputs]
     if not any(values.any() for values in maps):
-        raise ImageError(
-            f"no {job.task.what} were found in {image.name}, although a cord of "
-            f"{segmentation.centerline.cord_length:.0f} mm was; nothing was written"
-        )
-    subject = subject_of_segmentation(image, segmentation, inputs.disc_points())
+        line = segmentation.centerline
+        cord_text = "nor was a cord" if line is None else f"although a cord of {line.cord_length:.0f} mm was"
+        raise ImageError(f"no {job.task.what} were found in {image.name}, {cord_text}; nothing was written")
+    subject = None
+    if segmentation.centerline is not None:
+        subject = subject_of_segmentation(image, segmentation, inputs.disc_points())
+    flags = () if subject is None else subject.flags
     model, shown = _describe_model(segmenter), _shown_settings(settings, clean_up)
     if inputs.cord is not None:
         shown["CordMask"] = inputs.cord.name
-    sidecars = [label_map_sidecar(output, image, segmentation, model, shown, subject.flags) for output in job.outputs]
+    sidecars = [label_map_sidecar(output, image, segmentation, model, shown, flags) for output in job.outputs]
     save_label_maps(job.targets, job.outputs, maps, image, sidecars, job.guard)
-    flag_lines = [f"note: {flag.note}" for flag in subject.flags if flag.is_raised]
+    flag_lines = [f"note: {flag.note}" for flag in flags if flag.is_raised]
     lines = [f"{image.name}:", *describe(segmentation), *flag_lines]
     lines += ["written:", *(f"  {target}" for target in job.targets)]
-    if page is not None:
+    if page is not None and subject is not None:
         about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset)
         lines.append(f"  {add_levels(page.folder, subject, about)}")
     if job.output is not None and job.output.suffix == ".nii":
         lines.append(f"note: label maps are written compressed: {job.targets[0].name} and not {job.output.name}")
-    return SegmentedImage(job.path, job.targets, "\n".join(lines), subject.flags, subject)
+    return SegmentedImage(job.path, job.targets, "\n".join(lines), flags, subject)
 
 
 def _check_image(inputs: Inputs, task: Task | None = None) -> None:
@@ -577,7 +593,13 @@ def load_networks(settings: SegmentationSettings) -> Segmenter:
     """
     from sct_rootlets.segmentation.load import load_segmenter
 
-    segmenter = load_segmenter(settings.model, settings.device)
+    segmenter = load_segmenter(
+        settings.model,
+        settings.device,
+        keeps_names=settings.names == "model",
+        is_whole=settings.field_of_view == "full",
+        precision=settings.precision,
+    )
     if settings.threads:
         import torch
 
@@ -591,12 +613,15 @@ def _segment(
     settings: SegmentationSettings,
     clean_up: CleanUp,
     given_cord: Volume | None = None,
+    wanted: Sequence[str] = (),
 ) -> Segmentation:
     """Segment an image, remove components as asked, and note what its voxels make doubtful.
 
-    A cord mask that is given takes the place of the segmented one, voxel for voxel.
+    A cord mask that is given takes the place of the segmented one, voxel for voxel. Unless only rootlets are wanted
+    (the suffixes of the outputs), an image without a cord is an error.
     """
     from sct_rootlets.segmentation.components import filter_components
+    from sct_rootlets.segmentation.cord import no_cord
 
     image = inputs.image
     assert image is not None
@@ -609,6 +634,8 @@ def _segment(
         mask, mask_notes = binary_mask(given_cord)
         notes += mask_notes
     found = segmenter(image, inputs.disc_points(), settings.mirror, mask)
+    if found.centerline is None and list(wanted) != [ROOTLETS_SUFFIX]:
+        raise ImageError(no_cord(image))
     rootlets = filter_components(found.rootlets, image.spacing, clean_up.largest, clean_up.remove_small)
     cord = found.cord
     if mask is None:
@@ -640,6 +667,8 @@ def _shown_settings(settings: SegmentationSettings, clean_up: CleanUp) -> dict[s
         "TestTimeAugmentation": settings.mirror,
         "Largest": clean_up.largest,
         **({"UncertainNames": "omit"} if settings.omit_uncertain else {}),
+        **({"Names": settings.names, "FieldOfView": settings.field_of_view} if settings.model is not None else {}),
+        **({"Precision": settings.precision} if settings.precision != "float32" else {}),
         "RemoveSmall": None if small is None else "{:g}{}".format(*small),
     }
 

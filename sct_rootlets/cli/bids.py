@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from sct_rootlets.bids import SEGMENTED_CONTRASTS
 from sct_rootlets.cli.parsers import (
     EXIT_IMPLAUSIBLE,
-    MODEL_HELP,
     add_misc,
+    add_model,
     add_strict,
     add_uncertain_names,
     command_parser,
+    model_settings,
     positive,
     thread_count,
 )
@@ -65,7 +66,7 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument("-discs", choices=("image", "none"), default="image",
                           help="those not given: find them in the image (default), or leave them out")  # fmt: skip
     add_uncertain_names(optional)
-    optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
+    add_model(optional)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                           help="what the networks run on (default: cpu)")  # fmt: skip
     optional.add_argument("-participants", metavar="<file>",
@@ -101,6 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     def command(arguments: argparse.Namespace) -> int:
         if any("=" not in option for option in arguments.slurm):
             parser.error("-slurm takes key=value, such as account=def-lab")
+        arguments.how = model_settings(parser, arguments)
         _check_inputs(arguments)
         if arguments.level == "group":
             _group(arguments)
@@ -135,6 +137,7 @@ def _participant(arguments: argparse.Namespace) -> int:
         arguments.method,
         find_discs=arguments.discs == "image",
         omit_uncertain=arguments.uncertain_names == "omit",
+        **arguments.how,
     )
     if arguments.v:
         say(*(f"note: {note}" for note in plan.notes))

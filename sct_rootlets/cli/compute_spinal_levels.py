@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import LABEL_NAMES, check_output_names, output_prefix
 from sct_rootlets.cli.parsers import (
-    MODEL_HELP,
     add_misc,
+    add_model,
     add_overwrite,
     add_qc,
     add_strict,
     add_uncertain_names,
     command_parser,
+    model_settings,
     strict_status,
 )
 from sct_rootlets.cli.run import check_models, check_paths, run, say
@@ -109,7 +110,7 @@ def get_parser() -> argparse.ArgumentParser:
         "-c", choices=("t1", "t2"), default="t2", help="contrast of the scan for -run-sct (default: t2)"
     )
     add_uncertain_names(optional)
-    optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
+    add_model(optional)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                           help="what the networks run on (default: cpu)")  # fmt: skip
     optional.add_argument(
@@ -167,6 +168,7 @@ def main(argv: list[str] | None = None) -> int:
         inputs = _given_files(arguments)
         check_paths(*map(str, inputs))
         check_models(arguments.model)
+        arguments.how = model_settings(parser, arguments)
         prefix = output_prefix(Path(arguments.i or arguments.s).name)
         check_output_names([f"{prefix}_label-{name}_dseg.nii.gz" for name in LABEL_NAMES.values()])
         _check_outputs(arguments, inputs)
@@ -272,7 +274,10 @@ def _subject(arguments: argparse.Namespace) -> SubjectLevels:
         distance_mm=arguments.distance,
         find_discs=arguments.discs == "image",
         settings=SegmentationSettings(
-            model=arguments.model, device=arguments.device, omit_uncertain=arguments.uncertain_names == "omit"
+            model=arguments.model,
+            device=arguments.device,
+            omit_uncertain=arguments.uncertain_names == "omit",
+            **arguments.how,
         ),
     )
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.bids import check_output_file
 from sct_rootlets.cli.parsers import (
-    MODEL_HELP,
     add_misc,
+    add_model,
     add_overwrite,
     add_qc,
     add_strict,
     add_uncertain_names,
     command_parser,
+    model_settings,
     page_options,
     strict_status,
     thread_count,
@@ -118,7 +119,7 @@ def add_own_options(group: argparse._ArgumentGroup) -> None:
                        "and _seg is not written; a soft mask is thresholded at 0.5")  # fmt: skip
     add_uncertain_names(group)
     add_overwrite(group)
-    group.add_argument("-model", metavar="<name>", help=MODEL_HELP)
+    add_model(group)
     group.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                        help="what the networks run on")  # fmt: skip
     group.add_argument("-threads", type=thread_count, metavar="<n>", help="of the CPU (default: as torch chooses)")
@@ -267,6 +268,7 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         parser.error("-s holds the cord of one image; run the images one by one")
     check_paths(*arguments.i, arguments.ldisc, arguments.s)
     check_models(arguments.model)
+    how = model_settings(parser, arguments)
     from sct_rootlets.deepseg import CleanUp, SegmentationSettings, segment_files
 
     settings = SegmentationSettings(
@@ -275,6 +277,7 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
         threads=arguments.threads,
         mirror=arguments.test_time_aug,
         omit_uncertain=arguments.uncertain_names == "omit",
+        **how,
     )
     flags: list[Flag] = []
     for result in segment_files(

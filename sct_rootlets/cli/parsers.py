@@ -186,6 +186,45 @@ def add_uncertain_names(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_model(group: argparse._ArgumentGroup) -> None:
+    """Add the options that choose another model of rootlets, and how networks of rootlets run."""
+    group.add_argument("-model", metavar="<name>", help=MODEL_HELP)
+    group.add_argument(
+        "-names",
+        choices=("model", "chain"),
+        help="with -model, what names the levels: its own classes, as the Spinal Cord Toolbox has them (default), or, "
+        "as for the bundled model, the order of roots along the cord, vertebrae and cord",
+    )
+    group.add_argument(
+        "-fov",
+        choices=("cord", "full"),
+        help="with -model, where it looks: around the cord (default), or in the full field of view, voxel for voxel "
+        "as nnU-Net does, which takes several times as long",
+    )
+    group.add_argument(
+        "-precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the networks of rootlets on a CPU: bfloat16 changes single voxels, and is faster on CPUs that have "
+        "instructions for it (default: float32)",
+    )
+
+
+def model_settings(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the model by their names in `sct_rootlets.deepseg.SegmentationSettings`.
+
+    It is an error of usage to say how another model runs without naming one.
+    """
+    if arguments.model is None and (arguments.names or arguments.fov):
+        option = "-names" if arguments.names else "-fov"
+        parser.error(f"{option} goes with -model: the bundled model names levels along the cord, and looks there")
+    return {
+        "names": arguments.names or "model",
+        "field_of_view": arguments.fov or "cord",
+        "precision": arguments.precision,
+    }
+
+
 def add_strict(group: argparse._ArgumentGroup) -> None:
     """Add ``-strict``."""
     group.add_argument(

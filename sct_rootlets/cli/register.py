@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import LABEL_ENDINGS, SEGMENTED_KINDS, check_output_names, output_prefix
 from sct_rootlets.cli.parsers import (
-    MODEL_HELP,
     add_misc,
+    add_model,
     add_overwrite,
     add_qc,
     add_strict,
     command_parser,
+    model_settings,
     strict_status,
 )
 from sct_rootlets.cli.run import check_models, check_paths, run, say
@@ -89,7 +90,7 @@ def get_parser() -> argparse.ArgumentParser:
     add_qc(optional)
     optional.add_argument("-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>",
                           help="draw the picture (default: 1)")  # fmt: skip
-    optional.add_argument("-model", metavar="<name>", help=MODEL_HELP)
+    add_model(optional)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
                           help="what the networks run on (default: cpu)")  # fmt: skip
     add_misc(parser)
@@ -113,6 +114,7 @@ def main(argv: list[str] | None = None) -> int:
         check_models(arguments.model)
         prefix = output_prefix(Path(arguments.i).name)
         check_output_names([f"{prefix}_{LABEL_ENDINGS[kind]}.nii.gz" for kind in SEGMENTED_KINDS])
+        how = model_settings(parser, arguments)
         from sct_rootlets.deepseg import SegmentationSettings, register_image
         from sct_rootlets.measure.registration_quality import registration_flags
         from sct_rootlets.output.registration import load_images_to_warp, save_registration
@@ -129,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
             landmarks=arguments.landmarks,
             contrast=arguments.c,
             by_shape=bool(arguments.refine),
-            settings=SegmentationSettings(model=arguments.model, device=arguments.device),
+            settings=SegmentationSettings(model=arguments.model, device=arguments.device, **how),
         )
         if arguments.engine == "sct":
             from sct_rootlets.sct.registration import register_by_sct

@@ -6,17 +6,21 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.bids import LABEL_ENDINGS, SEGMENTED_KINDS
 from sct_rootlets.bids_folder import Scan
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.cohort.selection import folder_name
+from sct_rootlets.deepseg import FieldOfView, NamedBy, SegmentationSettings
 from sct_rootlets.models.store import find_model
 from sct_rootlets.output.page import has_entry
 from sct_rootlets.report.page.entry import About
 from sct_rootlets.sidecar import sha256_of, version
 from sct_rootlets.spinal import DISTANCE_MM, Method
+
+if TYPE_CHECKING:
+    from sct_rootlets.segmentation.tiles import Precision
 
 #: Kinds of labels that are used as inputs where they exist.
 LABEL_KINDS = ("cord", "rootlets", "discs", "pmj")
@@ -35,7 +39,7 @@ class CohortSettings:
         See `sct_rootlets.spinal.spinal_levels`.
     find_discs : bool
         Find discs that are not given in the image.
-    omit_uncertain : bool
+    omit_uncertain, names, field_of_view, precision
         See `sct_rootlets.deepseg.SegmentationSettings`.
     """
 
@@ -45,6 +49,21 @@ class CohortSettings:
     distance_mm: float = DISTANCE_MM
     find_discs: bool = True
     omit_uncertain: bool = False
+    names: NamedBy = "model"
+    field_of_view: FieldOfView = "cord"
+    precision: Precision = "float32"
+
+    @property
+    def segmentation(self) -> SegmentationSettings:
+        """How the networks run."""
+        return SegmentationSettings(
+            model=self.model,
+            device=self.device,
+            omit_uncertain=self.omit_uncertain,
+            names=self.names,
+            field_of_view=self.field_of_view,
+            precision=self.precision,
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return settings, version, and the model with its hashes: the provenance of all results of a cohort."""
@@ -56,6 +75,8 @@ class CohortSettings:
             "DistanceMillimeters": self.distance_mm,
             "FindDiscs": self.find_discs,
             "OmitUncertainNames": self.omit_uncertain,
+            **({} if self.model is None else {"Names": self.names, "FieldOfView": self.field_of_view}),
+            **({} if self.precision == "float32" else {"Precision": self.precision}),
         }
 
 

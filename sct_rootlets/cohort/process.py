@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.cohort.job import CohortSettings, Job
 from sct_rootlets.cohort.record import Record, read_record
-from sct_rootlets.deepseg import SegmentationSettings, compute_spinal_levels
+from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.errors import DatasetError, ModelError
 from sct_rootlets.output.files import staged_outputs
 from sct_rootlets.output.levels import level_guard, save_levels
@@ -55,9 +55,7 @@ def process_scan(job: Job, settings: CohortSettings, provenance: dict[str, Any],
         method=settings.method,
         distance_mm=settings.distance_mm,
         find_discs=settings.find_discs,
-        settings=SegmentationSettings(
-            model=settings.model, device=settings.device, omit_uncertain=settings.omit_uncertain
-        ),
+        settings=settings.segmentation,
         segmenter=_load_if_needed(settings, given, load),
     )
     earlier_digests = {} if earlier is None else earlier.digests

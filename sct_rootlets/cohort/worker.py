@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
@@ -26,6 +26,7 @@ from sct_rootlets.cohort.attempt import (
 )
 from sct_rootlets.cohort.job import CohortSettings, Job
 from sct_rootlets.cohort.slurm import own_job
+from sct_rootlets.deepseg import load_networks
 from sct_rootlets.errors import SctRootletsError
 
 if TYPE_CHECKING:
@@ -161,10 +162,6 @@ class Worker:
         return True
 
     def _load(self) -> Segmenter:
-        from sct_rootlets.models.requirements import import_torch
-        from sct_rootlets.segmentation.load import load_segmenter
-
         if self.segmenter is None:
-            import_torch().set_num_threads(self.threads)
-            self.segmenter = load_segmenter(self.settings.model, self.settings.device)
+            self.segmenter = load_networks(replace(self.settings.segmentation, threads=self.threads))
         return self.segmenter

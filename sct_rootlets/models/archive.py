@@ -20,7 +20,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
 from sct_rootlets.errors import ModelError
-from sct_rootlets.models.files import CHECKPOINTS, SETTINGS_FILES
+from sct_rootlets.models.files import CHECKPOINTS, CROP_FILE, SETTINGS_FILES
 
 #: Largest size of an unpacked model: one with five folds of 250 MB stays below, and so do all that a laptop can run.
 MAX_BYTES = 4 * 2**30
@@ -153,13 +153,13 @@ def _check_amount(members: list[_Member], shown: str) -> int:
 
 
 def _copy(members: list[_Member], target: Path, shown: str) -> Path:
-    """Write the files of the trainer's folder, and return it."""
+    """Write the files of the trainer's folder, and the margins beside it if there are any; return the folder."""
     depth, trainer = _find_trainer(members, shown)
     seen: set[str] = set()
     folders: set[str] = set()
     chosen = []
     for member in members:
-        if member.path.parts[: depth + 1] == trainer:
+        if member.path.parts[: depth + 1] == trainer or member.path.parts == (*trainer[:-1], CROP_FILE):
             inner = PurePosixPath(*member.path.parts[depth:])
             folded = str(inner).casefold()
             above = {str(folder).casefold() for folder in inner.parents}

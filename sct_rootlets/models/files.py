@@ -10,11 +10,14 @@ from sct_rootlets.sidecar import sha256_of
 
 #: Weights of the channels that follow those of the classes, beside ``plans.json``; nnU-Net does not read this file.
 HEADS_FILE = "heads.json"
+#: Margins around the cord of the images that a model was trained on, beside the trainer's folder, as SCT's sc-crop
+#: writes them.
+CROP_FILE = "crop_metadata.json"
 #: Patterns of the weights of each fold in the trainer's folder. A later pattern counts only if nothing matches the
 #: earlier ones: nnU-Net writes the best checkpoint during training, and the final one at its end.
 CHECKPOINTS = ("fold_*/checkpoint_final.pth", "fold_*/checkpoint_best.pth")
 #: Patterns of the other files that are read to run a model; the first two are in every nnU-Net v2 model.
-SETTINGS_FILES = ("plans.json", "dataset.json", HEADS_FILE)
+SETTINGS_FILES = ("plans.json", "dataset.json", HEADS_FILE, CROP_FILE)
 
 
 def read_paths(paths: Iterable[str]) -> list[str]:

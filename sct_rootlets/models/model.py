@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,15 @@ from torch import nn
 from sct_rootlets.errors import ModelError
 from sct_rootlets.models.architecture import build_network, last_layer, read_architecture
 from sct_rootlets.models.checkpoint import read_checkpoint
-from sct_rootlets.models.files import HEADS_FILE, checkpoints, read_paths
+from sct_rootlets.models.files import CROP_FILE, HEADS_FILE, checkpoints, read_paths
 from sct_rootlets.models.plans import check_plans
 
 #: Axis codes (nibabel's) that a model expects where its dataset.json has no ``image_orientation``: SCT's LPI.
 DEFAULT_ORIENTATION = "RAS"
+#: Greater margins than this are no margins.
+MAX_MARGIN_MM = 1000.0
+#: Sides of the body towards which ``crop_metadata.json`` gives a margin.
+MARGINS = ("superior", "inferior", "left", "right", "anterior", "posterior")
 _OPPOSITE = dict(zip("LRAPIS", "RLPASI", strict=True))
 
 
@@ -62,6 +66,8 @@ class Model:
         ``heads.json``, such as ``cord`` and ``roots``.
     files : dict of str to str
         SHA-256 of the bytes that were loaded, by the path in the folder that was named.
+    margins_mm : dict of str to float, optional
+        Margins around the cord of the images that it was trained on, by side (`MARGINS`); None for whole images.
     """
 
     network: nn.Module
@@ -76,6 +82,7 @@ class Model:
     resampling: dict[str, dict[str, Any]]
     heads: dict[str, slice]
     files: dict[str, str]
+    margins_mm: dict[str, float] | None = None
 
 
 class _Reader:
@@ -128,12 +135,14 @@ def load_model(
         raise ModelError(f"{folder} holds no fold_*/checkpoint_final.pth; {remedy}")
     names = ["plans.json", "dataset.json"] + [HEADS_FILE] * (folder / HEADS_FILE).exists()
     contents = {path: reader.read(path) for path in (*(folder / name for name in names), *weights)}
+    margins_mm = _read_margins(reader, folder)
     if expected is not None:
         _check_hashes(reader, expected, remedy)
     plans, dataset, *heads = (_parse_json(folder / name, contents[folder / name]) for name in names)
     folds = [read_checkpoint(path, contents.pop(path)) for path in weights]
     try:
-        return _build_model(folder, plans, dataset, heads[0] if heads else {}, folds, device, reader.hashes)
+        model = _build_model(folder, plans, dataset, heads[0] if heads else {}, folds, device, reader.hashes)
+        return replace(model, margins_mm=margins_mm)
     except KeyError as error:
         raise ModelError(f"{folder} is no nnU-Net v2 model that can be run: {error} is missing from it") from error
     except (ArithmeticError, AssertionError, AttributeError, IndexError, TypeError, ValueError) as error:
@@ -141,6 +150,21 @@ def load_model(
     except (RuntimeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"the weights in {folder} do not fit its plans ({reason})") from error
+
+
+def _read_margins(reader: _Reader, trainer: Path) -> dict[str, float] | None:
+    """Read the margins of a model that was trained on images cropped around the cord; None if it was not."""
+    path = reader.folder / CROP_FILE
+    if not path.exists():
+        if trainer == reader.folder and (trainer.absolute().parent / CROP_FILE).exists():
+            raise ModelError(f"{CROP_FILE} lies beside {trainer} and belongs to the model: give the folder above")
+        return None
+    content = _parse_json(path, reader.read(path))
+    margins = {side: content.get(f"pad_{side}") for side in MARGINS}
+    for side, value in margins.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MAX_MARGIN_MM:
+            raise ModelError(f"{path} has no margin in mm called pad_{side}")
+    return {side: float(value) for side, value in margins.items() if value is not None}
 
 
 def _check_hashes(reader: _Reader, expected: Mapping[str, str], remedy: str) -> None:

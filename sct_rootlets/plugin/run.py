@@ -27,7 +27,7 @@ from sct_rootlets.cli.deepseg import (
     name_note,
     piece_size,
 )
-from sct_rootlets.cli.parsers import add_version, page_options, refuse_shortened
+from sct_rootlets.cli.parsers import add_version, model_settings, page_options, refuse_shortened
 from sct_rootlets.cli.run import say
 from sct_rootlets.errors import LinkError, SctRootletsError
 from sct_rootlets.plugin import register
@@ -189,6 +189,7 @@ def checked_settings(
         threads=arguments.threads,
         mirror=arguments.test_time_aug,
         omit_uncertain=arguments.uncertain_names == "omit",
+        **model_settings(parser, arguments),
     )
     return settings, CleanUp(largest=bool(arguments.keep_largest), remove_small=small)
 

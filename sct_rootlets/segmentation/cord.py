@@ -13,7 +13,7 @@ from sct_rootlets.errors import ImageError, LabelError
 from sct_rootlets.image import Volume
 from sct_rootlets.models.model import Model
 from sct_rootlets.segmentation.grid import downsample, orient
-from sct_rootlets.segmentation.predictor import tiled_logits
+from sct_rootlets.segmentation.tiles import tiled_logits
 
 #: Shorter pieces are not taken for a cord.
 MIN_CORD_LENGTH_MM = 20.0

@@ -12,14 +12,10 @@ from sct_rootlets.centerline import Centerline
 from sct_rootlets.image import Volume
 from sct_rootlets.models.model import Model
 from sct_rootlets.segmentation.grid import Box, Oriented, Resampling, mean_and_deviation, orient
-from sct_rootlets.segmentation.predictor import blended_logits
+from sct_rootlets.segmentation.tiles import REACH_MM, Precision, blended_logits, tile_starts
 
-#: How far from the middle of the cord tiles reach on either side.
-REACH_MM = 15.0
 #: The cord may continue this far beyond the part that was found coarsely.
 MAX_BEYOND_MM = 15.0
-#: Distance between tiles along the body, as a share of their size.
-TILE_STEP = 0.625
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +51,22 @@ class CordCrop:
     oriented: Oriented
     resampling: Resampling
 
-    def logits(self, model: Model, device: str | torch.device, mirror_axes: bool = False) -> np.ndarray:
+    def logits(
+        self,
+        model: Model,
+        device: str | torch.device,
+        mirror_axes: bool = False,
+        precision: Precision = "float32",
+    ) -> np.ndarray:
         """Run the network on all tiles; shape (channels, I, J, K), NaN where no tile lies."""
-        return self._run(model, self.image, self.tiles, device, mirror_axes)[self._unpadded]
+        return self._run(model, self.image, self.tiles, device, mirror_axes, precision)[self._unpadded]
 
-    def logits_mirrored(self, model: Model, device: str | torch.device) -> np.ndarray:
+    def logits_mirrored(self, model: Model, device: str | torch.device, precision: Precision = "float32") -> np.ndarray:
         """Run the network on the crop mirrored from left to right, and mirror its output back."""
         axis = self.lateral_axis
         tiles = self.tiles.copy()
         tiles[:, axis] = self.image.shape[axis] - model.patch[axis] - tiles[:, axis]
-        logits = self._run(model, np.flip(self.image, axis).copy(), tiles, device, False)
+        logits = self._run(model, np.flip(self.image, axis).copy(), tiles, device, False, precision)
         return np.flip(logits, axis + 1)[self._unpadded]
 
     @property
@@ -73,10 +75,15 @@ class CordCrop:
 
     @staticmethod
     def _run(
-        model: Model, image: np.ndarray, tiles: np.ndarray, device: str | torch.device, mirror_axes: bool
+        model: Model,
+        image: np.ndarray,
+        tiles: np.ndarray,
+        device: str | torch.device,
+        mirror_axes: bool,
+        precision: Precision,
     ) -> np.ndarray:
         total, weights = blended_logits(
-            model, torch.from_numpy(image), model.patch, tiles.tolist(), mirror_axes, device
+            model, torch.from_numpy(image), model.patch, tiles.tolist(), mirror_axes, device, precision
         )
         return np.asarray((total / weights).numpy())
 
@@ -113,48 +120,3 @@ def crop_along_cord(volume: Volume, model: Model, centerline: Centerline) -> Cor
         oriented=oriented,
         resampling=resampling,
     )
-
-
-def tile_starts(
-    points: np.ndarray, shape: tuple[int, ...], patch: tuple[int, ...], reach: np.ndarray
-) -> list[tuple[int, ...]]:
-    """First voxels of tiles that cover a curve and its surroundings.
-
-    Parameters
-    ----------
-    points : numpy.ndarray, shape (N, 3)
-        Dense points of the curve, in voxels.
-    shape : tuple of int
-        Shape of the image.
-    patch : tuple of int
-        Shape of a tile.
-    reach : numpy.ndarray, shape (3,)
-        How far the tiles must reach on either side of the curve, in voxels.
-    """
-    axis = int(np.argmax(np.abs(points[-1] - points[0])))
-    low = np.clip(points.min(axis=0)[axis], 0, shape[axis])
-    high = np.clip(points.max(axis=0)[axis] + 1, 0, shape[axis])
-    starts: list[tuple[int, ...]] = []
-    for begin in _cover(low, high, patch[axis], shape[axis], TILE_STEP):
-        within = points[(points[:, axis] >= begin - 1) & (points[:, axis] <= begin + patch[axis])]
-        if not len(within):
-            continue
-        begins: list[list[int]] = []
-        for other in range(3):
-            if other == axis:
-                begins.append([begin])
-                continue
-            interval = within.min(axis=0)[other] - reach[other], within.max(axis=0)[other] + reach[other]
-            begins.append(_cover(*interval, patch[other], shape[other], 1.0))
-        starts += [(i, j, k) for i in begins[0] for j in begins[1] for k in begins[2]]
-    return starts
-
-
-def _cover(low: float, high: float, size: int, limit: int, step: float) -> list[int]:
-    """First voxels of tiles along one axis that cover an interval, centred on it, within the image."""
-    n = max(1, int(np.ceil((high - low - size) / (size * step))) + 1)
-    middle = (low + high) / 2
-    span = max(0.0, high - low - size)
-    begins = middle - size / 2 + (np.arange(n) / max(n - 1, 1) - (0.5 if n > 1 else 0)) * span
-    inside = np.clip(np.round(begins), 0, max(0, limit - size)).astype(int)
-    return sorted(set(inside.tolist()))

@@ -16,10 +16,17 @@ from sct_rootlets.models.weights import Weights, bundled_weights
 
 if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmenter
+    from sct_rootlets.segmentation.tiles import Precision
 
 
 def load_segmenter(
-    model: str | os.PathLike[str] | Weights | None = None, device: str = "cpu", bundle: Path | None = None
+    model: str | os.PathLike[str] | Weights | None = None,
+    device: str = "cpu",
+    bundle: Path | None = None,
+    *,
+    keeps_names: bool = True,
+    is_whole: bool = False,
+    precision: Precision = "float32",
 ) -> Segmenter:
     """Load the networks.
 
@@ -32,6 +39,10 @@ def load_segmenter(
     bundle : Path, optional
         Folder with the networks that find the cord and the roots, in place of those of the package, whose files must
         have the content that its manifest lists.
+    keeps_names, is_whole : bool
+        See `sct_rootlets.segmentation.own_labels.RootletModel`; without another model, they say nothing.
+    precision : {"float32", "bfloat16"}
+        Of the networks of rootlets on a CPU.
 
     Raises
     ------
@@ -41,6 +52,7 @@ def load_segmenter(
     chosen = find_model(model)
     torch = import_torch()
     from sct_rootlets.models.model import check_input, load_model
+    from sct_rootlets.segmentation.own_labels import RootletModel
     from sct_rootlets.segmentation.segment import Segmenter
 
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -71,4 +83,7 @@ def load_segmenter(
     if rootlet_model is not None:
         weights = replace(chosen, files=rootlet_model.files, cord_and_roots=weights)
     overview, names, rootlets = networks
-    return Segmenter(overview, (names,), rootlets, rootlet_model, device, weights)
+    other = None
+    if rootlet_model is not None:
+        other = RootletModel(network=rootlet_model, keeps_names=keeps_names, is_whole=is_whole)
+    return Segmenter(overview, (names,), rootlets, other, device, weights, precision)

@@ -131,9 +131,13 @@ class Numbering:
         return Numbering(tuple(paths), self.evidence, np.eye(len(paths))[index])
 
 
+def count_text(number: int) -> str:
+    """Write a small number as a word."""
+    return {1: "one", 2: "two", 3: "three", 4: "four"}.get(number, str(number))
+
+
 def _shift_text(shift: int) -> str:
-    count = {1: "one", 2: "two", 3: "three", 4: "four"}.get(abs(shift), str(abs(shift)))
-    return f"{count} {'more' if shift > 0 else 'less'}"
+    return f"{count_text(abs(shift))} {'more' if shift > 0 else 'less'}"
 
 
 def combine(paths: Sequence[VertebralPath], evidence: Mapping[str, np.ndarray]) -> Numbering:

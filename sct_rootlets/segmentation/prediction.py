@@ -15,8 +15,9 @@ from sct_rootlets.image import Volume
 from sct_rootlets.levels import LAST_NAMED, ROOTS, mirrored_root
 from sct_rootlets.models.model import Model
 from sct_rootlets.segmentation.cord import largest_piece
-from sct_rootlets.segmentation.crop import MAX_BEYOND_MM, REACH_MM, crop_along_cord
+from sct_rootlets.segmentation.crop import MAX_BEYOND_MM, crop_along_cord
 from sct_rootlets.segmentation.grid import Box, Oriented, Resampling
+from sct_rootlets.segmentation.tiles import REACH_MM, Precision
 
 #: Voxels of a higher probability belong to the cord.
 CORD_THRESHOLD = 0.5
@@ -58,7 +59,12 @@ class Prediction:
 
 
 def predict_rootlets(
-    volume: Volume, model: Model, centerline: Centerline, mirror: bool = False, device: str | torch.device = "cpu"
+    volume: Volume,
+    model: Model,
+    centerline: Centerline,
+    mirror: bool = False,
+    device: str | torch.device = "cpu",
+    precision: Precision = "float32",
 ) -> Prediction:
     """Run the network of rootlets, cord and roots on tiles along the cord.
 
@@ -72,11 +78,12 @@ def predict_rootlets(
     mirror : bool
         Average with the prediction for the image mirrored from left to right.
     device : str or torch.device
+    precision : {"float32", "bfloat16"}
     """
     crop = crop_along_cord(volume, model, centerline)
-    channels = _probabilities(model, crop.logits(model, device))
+    channels = _probabilities(model, crop.logits(model, device, precision=precision))
     if mirror:
-        mirrored = _probabilities(model, crop.logits_mirrored(model, device))
+        mirrored = _probabilities(model, crop.logits_mirrored(model, device, precision))
         mirrored["roots"] = mirrored["roots"][_MIRRORED_ROOTS]
         channels = {name: (values + mirrored[name]) / 2 for name, values in channels.items()}
     return Prediction(

@@ -34,6 +34,14 @@ from sct_rootlets.segmentation.evidence import (
 from sct_rootlets.segmentation.grid import orient
 from sct_rootlets.segmentation.numbering import Numbering, all_discs, combine, evidence_of_names, find_discs
 from sct_rootlets.segmentation.outliers import without_absurd_voxels
+from sct_rootlets.segmentation.own_labels import (
+    MIN_PROBABILITY,
+    RootletModel,
+    judge_names,
+    levels_of_labels,
+    line_of_rootlets,
+    roots_of_labels,
+)
 from sct_rootlets.segmentation.prediction import (
     CORD_THRESHOLD,
     Prediction,
@@ -42,14 +50,13 @@ from sct_rootlets.segmentation.prediction import (
     replace_rootlets,
 )
 from sct_rootlets.segmentation.straight import VERTEBRA_BINS, Spine, predict_spine
+from sct_rootlets.segmentation.tiles import Precision
 from sct_rootlets.segmentation.vertebral_path import find_paths
 from sct_rootlets.vertebral import Disc, VertebralNumbering, place_discs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Numberings of a lower probability are not considered.
-MIN_PROBABILITY = 0.02
 #: Voxels of a higher probability are rootlets: chosen on synthetic scans of the training population.
 ROOTLET_THRESHOLD = 0.5
 
@@ -65,12 +72,13 @@ class Segmentation:
     roots : numpy.ndarray of uint8, shape (I, J, K)
         Root of each rootlet voxel: 1 + the index into `sct_rootlets.levels.ROOTS`.
     cord : numpy.ndarray of bool, shape (I, J, K)
-    centerline : Centerline
-        Centerline of the cord.
+    centerline : Centerline, optional
+        Centerline of the cord; None only where another model of rootlets ran and no cord was found.
     spinal : Levels
         The spinal levels that were found, with confidence and uncertainty, where their rootlets attach.
     name_sources : tuple of str
-        Sources of evidence that decided the names; ``"discs"`` only if the names would be others without discs.
+        Sources of evidence that decided the names; ``"discs"`` only if the names would be others without discs,
+        ``"model"`` if another model of rootlets did.
     notes : tuple of str
         What a user should know, one line each.
     numbering : VertebralNumbering, optional
@@ -82,7 +90,7 @@ class Segmentation:
     rootlets: np.ndarray
     roots: np.ndarray
     cord: np.ndarray
-    centerline: Centerline
+    centerline: Centerline | None
     spinal: Levels
     name_sources: tuple[str, ...]
     notes: tuple[str, ...]
@@ -132,12 +140,13 @@ class Segmenter:
         Networks of the names of segments and of vertebrae, on the straightened spine; they are averaged.
     rootlets : Model
         Network of rootlets, with heads ``cord`` and ``roots``.
-    rootlet_model : Model, optional
-        Another model of rootlets, with classes ``lvl1``, ``lvl2`` and so on. If given, rootlets and their names come
-        from this model; cord and roots do not.
+    rootlet_model : RootletModel, optional
+        Another model, from which rootlets come; the cord does not.
     device : str or torch.device
     weights : Weights, optional
         The model of rootlets on disk, for sidecars.
+    precision : {"float32", "bfloat16"}
+        Of the networks of rootlets on a CPU.
     """
 
     def __init__(
@@ -145,12 +154,14 @@ class Segmenter:
         overview: Model,
         names: Sequence[Model],
         rootlets: Model,
-        rootlet_model: Model | None = None,
+        rootlet_model: RootletModel | None = None,
         device: str | torch.device = "cpu",
         weights: Weights | None = None,
+        precision: Precision = "float32",
     ) -> None:
         self.overview, self.names, self.rootlets = overview, names, rootlets
         self.rootlet_model, self.device, self.weights = rootlet_model, device, weights
+        self.precision = precision
 
     def __call__(
         self,
@@ -176,45 +187,84 @@ class Segmenter:
         Raises
         ------
         ImageError
-            If there is no cord in the image.
+            If there is no cord in the image; with a model that keeps its own names, labels are then those of the whole
+            field of view, and there are no levels.
         LabelError
             If the cord mask is no cord: see `fit_centerline`.
         """
+        original, model = volume, self.rootlet_model
         volume, notes = without_absurd_voxels(volume)
         given = None if cord_mask is None else fit_centerline(cord_mask, volume.affine)
         whole, whole_mask, box = volume.data.shape, cord_mask, find_content(volume.data)
         volume = cut(volume, box)
         cord_mask = None if cord_mask is None else cord_mask[box]
-        coarse = find_cord(self.overview, volume, self.device, given)
-        line = coarse.centerline
-        prediction = predict_rootlets(volume, self.rootlets, line, mirror, self.device)
-        if self.rootlet_model is not None:
-            prediction = replace_rootlets(prediction, volume, self.rootlet_model, line, mirror, self.device)
-        if cord_mask is None or given is None:
-            cord = clean_cord(prediction, line)
-            try:
-                centerline = fit_centerline(cord, prediction.affine)
-            except (LabelError, ValueError) as error:
-                raise ImageError(no_cord(volume)) from error
-        else:
+        try:
+            coarse = find_cord(self.overview, volume, self.device, given)
+            line = coarse.centerline
+            prediction = predict_rootlets(volume, self.rootlets, line, mirror, self.device, self.precision)
+            if model is not None and not model.keeps_names:
+                prediction = replace_rootlets(prediction, volume, model.network, line, mirror, self.device)
+            if cord_mask is None or given is None:
+                cord = clean_cord(prediction, line)
+                try:
+                    centerline = fit_centerline(cord, prediction.affine)
+                except (LabelError, ValueError) as error:
+                    raise ImageError(no_cord(volume)) from error
+        except ImageError as error:
+            if model is None or not model.keeps_names:
+                raise
+            return self._without_cord(original, model, mirror, [*notes, str(error)])
+        if cord_mask is not None and given is not None:
             cord, centerline = _resample_mask(cord_mask, volume, prediction), given
         spine = predict_spine(self.names, coarse.data, coarse.affine, line, self.device)
         named = name_levels(prediction, cord, centerline, coarse, spine, discs)
+        kept = model is not None and model.keeps_names
         rootlets, roots, cord_on_image = resample_to_image(
-            prediction, cord, centerline, named.levels, self._oriented(cord_mask, volume)
+            prediction, cord, centerline, () if kept else named.levels, self._oriented(cord_mask, volume)
         )
-        levels = named.levels if rootlets.any() else ()
-        notes += naming_notes(named, volume.name, bool(levels))
+        rootlets, roots = uncut(rootlets, box, whole), uncut(roots, box, whole)
+        levels = Levels("spinal", "attachment", named.levels if rootlets.any() else ())
+        whole_cord = uncut(cord_on_image, box, whole) if whole_mask is None else whole_mask
+        if model is not None and kept:
+            cells = cell_centers(len(named.numbering.paths[0].coordinate))
+            around = line_of_rootlets(centerline, cells, named.numbering)
+            rootlets = model.predict(original, whole_cord, around, mirror, self.device, self.precision)
+            if model.network.margins_mm is not None:
+                notes.append("the model was trained on images cropped around the cord, and saw this one so")
+            roots = roots_of_labels(rootlets, whole_cord, original.affine, centerline)
+            levels, found_notes = levels_of_labels(rootlets, whole_cord, original, centerline)
+            levels, name_notes = judge_names(levels, cells, named.numbering, by_discs=bool(discs))
+            notes += [*found_notes, *(name_notes or numbering_notes(named.numbering, named.numbering))]
+            if not rootlets.any():
+                notes.append(f"no rootlets were found in {original.name}")
+        else:
+            notes += naming_notes(named, volume.name, bool(levels.levels))
         return Segmentation(
-            rootlets=uncut(rootlets, box, whole),
-            roots=uncut(roots, box, whole),
-            cord=uncut(cord_on_image, box, whole) if whole_mask is None else whole_mask,
+            rootlets=rootlets,
+            roots=roots,
+            cord=whole_cord,
             centerline=centerline,
-            spinal=Levels("spinal", "attachment", levels),
+            spinal=levels,
             numbering=named.numbering.summary(is_given=bool(discs)),
             discs=with_tips(volume, centerline, named.discs, discs),
-            name_sources=named.name_sources,
+            name_sources=("model",) if kept else named.name_sources,
             notes=tuple(notes),
+        )
+
+    def _without_cord(self, volume: Volume, model: RootletModel, mirror: bool, notes: Sequence[str]) -> Segmentation:
+        """Take the labels of another model over the whole field of view, where no cord was found."""
+        labels = model.predict(volume, None, None, mirror, self.device, self.precision)
+        uncertain = (
+            "its labels are those of the whole field of view, and nothing was judged by the cord and the vertebrae"
+        )
+        return Segmentation(
+            rootlets=labels,
+            roots=np.zeros_like(labels),
+            cord=np.zeros(labels.shape, dtype=bool),
+            centerline=None,
+            spinal=Levels("spinal", "extent", ()),
+            name_sources=("model",),
+            notes=(*notes, uncertain),
         )
 
     def find_discs(

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from nibabel.affines import apply_affine
 
+from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import choose_reference
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels
-from sct_rootlets.levels import ROOTS, Level, Levels
+from sct_rootlets.levels import FIRST_ROOTLET, ROOTS, Level, Levels
 from sct_rootlets.spinal import incomplete_reasons, spinal_levels
 from sct_rootlets.subject import SubjectLevels
 from sct_rootlets.vertebral import Disc, place_discs, vertebral_levels
@@ -26,14 +27,16 @@ def subject_of_segmentation(
 ) -> SubjectLevels:
     """Describe what a segmentation found as the levels of a subject.
 
-    Spinal levels are the segments of cord along which rootlets attach (method ``"attachment"``); the definitions of
-    `sct_rootlets.spinal.spinal_levels` do not apply.
+    Spinal levels are the segments of cord along which rootlets attach (method ``"attachment"``), where the definitions
+    of `sct_rootlets.spinal.spinal_levels` do not apply; those of another model that keeps its own names are by method
+    ``"extent"``.
 
     Parameters
     ----------
     volume : Volume
         Image that was segmented.
     segmentation : Segmentation
+        With a cord.
     disc_points : dict of int to numpy.ndarray, shape (3,), optional
         Posterior tips of discs by value, RAS+ mm, that were given: they take precedence over those of the
         segmentation. Vertebral levels are left out where no two discs are neighbours.
@@ -49,6 +52,7 @@ def subject_of_segmentation(
         If the discs make no sense: see `sct_rootlets.vertebral.place_discs`.
     """
     line = segmentation.centerline
+    assert line is not None
     discs, vertebral = list(segmentation.discs), None
     notes: list[str] = []
     if disc_points:
@@ -57,19 +61,19 @@ def subject_of_segmentation(
         discs = sorted([*discs, *(disc for disc in segmentation.discs if disc.value not in placed)], key=_value)
     with contextlib.suppress(LabelError):
         vertebral = vertebral_levels(discs, line.cord_length, notes, segmentation.numbering)
-    levels = tuple(_with_evidence(level, segmentation) for level in segmentation.spinal.levels)
-    extents = _extents(volume, segmentation)
+    levels = tuple(_with_evidence(level, segmentation, line.cord_length) for level in segmentation.spinal.levels)
+    extents = _extents(volume, segmentation, line)
     return SubjectLevels(
         cord=replace(volume, data=segmentation.cord, name="cord", path=None),
         centerline=line,
         reference=choose_reference(None, discs),
-        spinal=Levels("spinal", "attachment", levels) if levels else None,
+        spinal=replace(segmentation.spinal, levels=levels) if levels else None,
         vertebral=vertebral,
         discs=discs,
         rootlets=replace(volume, data=segmentation.rootlets, name="rootlets", path=None),
         image=volume,
         sources={"image": volume},
-        settings={"Method": "attachment"},
+        settings={"Method": segmentation.spinal.method},
         extents=extents,
         name_sources=segmentation.name_sources,
         numbering=segmentation.numbering,
@@ -81,26 +85,25 @@ def _value(disc: Disc) -> int:
     return disc.value
 
 
-def _extents(volume: Volume, segmentation: Segmentation) -> Levels | None:
+def _extents(volume: Volume, segmentation: Segmentation, line: Centerline) -> Levels | None:
     """Compute the spinal levels by method ``extent``, which plausibility is judged by; None where there are none."""
     if not segmentation.rootlets.any():
         return None
-    ijk, values = labelled_voxels(replace(volume, data=segmentation.rootlets))
+    named = np.where(segmentation.rootlets >= FIRST_ROOTLET, segmentation.rootlets, 0)
+    ijk, values = labelled_voxels(replace(volume, data=named))
     cord_mm = apply_affine(volume.affine, np.argwhere(segmentation.cord))
     try:
-        return spinal_levels(
-            ijk, values, volume.affine, volume.data.shape, cord_mm, segmentation.centerline, method="extent"
-        )
+        return spinal_levels(ijk, values, volume.affine, volume.data.shape, cord_mm, line, method="extent")
     except LabelError:
         return None
 
 
-def _with_evidence(level: Level, segmentation: Segmentation) -> Level:
+def _with_evidence(level: Level, segmentation: Segmentation, cord_length: float) -> Level:
     """Count the rootlet voxels of a level by root, and state why the level may be longer."""
     roots = segmentation.roots[segmentation.rootlets == level.value]
     n_voxels = np.bincount(roots[roots > 0] - 1, minlength=len(ROOTS))
     return replace(
         level,
         roots=dict(zip(ROOTS, n_voxels.tolist(), strict=True)),
-        incomplete=incomplete_reasons(level.rostral_mm, level.caudal_mm, segmentation.centerline.cord_length, n_voxels),
+        incomplete=incomplete_reasons(level.rostral_mm, level.caudal_mm, cord_length, n_voxels),
     )

@@ -19,6 +19,8 @@ Names = dict[int, tuple[str, str]]
 
 #: Suffix of the cord mask, which is not written where the cord is given.
 CORD_SUFFIX = "_seg"
+#: Suffix of the rootlet map.
+ROOTLETS_SUFFIX = "_rootlets"
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,9 @@ def _rootlets(segmentation: Segmentation, _image: Volume) -> np.ndarray:
 def _roots(segmentation: Segmentation, _image: Volume) -> np.ndarray:
     import numpy as np
 
-    values = 10 * segmentation.rootlets + segmentation.roots
-    return np.where(segmentation.rootlets > 0, values, 0).astype(np.uint8)
+    values = 10 * segmentation.rootlets.astype(np.uint16) + segmentation.roots
+    values[segmentation.rootlets == 0] = 0
+    return values.astype(np.uint8) if values.max(initial=0) < 256 else values
 
 
 def _cord(segmentation: Segmentation, _image: Volume) -> np.ndarray:
@@ -119,6 +122,8 @@ def _vertebral_levels(segmentation: Segmentation, image: Volume) -> np.ndarray:
     from sct_rootlets.vertebral import vertebral_levels
 
     labels = np.zeros(image.data.shape, dtype=np.uint8)
+    if segmentation.centerline is None:
+        return labels
     try:
         levels = vertebral_levels(segmentation.discs, segmentation.centerline.cord_length)
     except LabelError:
@@ -142,9 +147,10 @@ def _vertebra_names() -> Names:
 
 
 def _level_names() -> Names:
-    from sct_rootlets.levels import FIRST_NAMED, LAST_NAMED, level_color, level_name
+    from sct_rootlets.levels import LAST_ROOTLET, level_color, level_name
 
-    names = {value: level_name(value, "spinal") for value in range(FIRST_NAMED, LAST_NAMED + 1)}
+    # Other models may have classes for C1, and below T1.
+    names = {value: level_name(value, "spinal") for value in range(1, LAST_ROOTLET + 1)}
     return {value: (name, level_color(name)) for value, name in names.items()}
 
 
@@ -162,7 +168,7 @@ def _cord_names() -> Names:
     return {1: ("spinal cord", "#808080")}
 
 
-_ROOTLETS_OUTPUT = Output("_rootlets", "Dorsal and ventral nerve rootlets by spinal level", _rootlets, _level_names)
+_ROOTLETS_OUTPUT = Output(ROOTLETS_SUFFIX, "Dorsal and ventral nerve rootlets by spinal level", _rootlets, _level_names)
 
 TASKS = {
     "rootlets": Task(

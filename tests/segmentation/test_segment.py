@@ -16,8 +16,8 @@ from sct_rootlets.errors import ImageError
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import ROOTS, Level
 from sct_rootlets.segmentation.assign import assign_levels
-from sct_rootlets.segmentation.crop import tile_starts
 from sct_rootlets.segmentation.load import load_segmenter
+from sct_rootlets.segmentation.tiles import tile_starts
 
 
 @pytest.fixture(scope="module")

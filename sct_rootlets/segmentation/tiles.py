@@ -1,0 +1,236 @@
+"""Tiles: where they lie, and the network's outputs on them, blended as nnU-Net v2 does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from sct_rootlets.models.model import Model
+
+Precision = Literal["float32", "bfloat16"]
+
+#: How far from the middle of the cord tiles reach on either side.
+REACH_MM = 15.0
+#: Tiles with a smaller share of the weights make no difference.
+MIN_SHARE = 0.15
+#: Distance between tiles along the body, as a share of their size.
+TILE_STEP = 0.625
+
+
+def tiled_logits(
+    model: Model,
+    image: torch.Tensor,
+    patch: tuple[int, ...],
+    step: float = 0.5,
+    mirror: bool = False,
+    device: str | torch.device = "cpu",
+) -> torch.Tensor:
+    """Compute the logits of all voxels of an image from evenly spaced tiles.
+
+    Parameters
+    ----------
+    model : Model
+    image : torch.Tensor, shape (I, J, K)
+        Standardized image on the model's voxels; if it is smaller than a tile, it is padded with zeros.
+    patch : tuple of int
+        Size of a tile in voxels.
+    step : float
+        Distance between tiles, as a share of their size.
+    mirror : bool
+        Average over mirrored copies.
+    device : str or torch.device
+
+    Returns
+    -------
+    torch.Tensor, shape (channels, I, J, K)
+    """
+    missing = [max(0, size - n) for size, n in zip(patch, image.shape, strict=True)]
+    before = [n // 2 for n in missing]
+    widths = [width for n, first in zip(missing[::-1], before[::-1], strict=True) for width in (first, n - first)]
+    padded = torch.nn.functional.pad(image, widths)
+    starts = [even_starts(n, size, step) for n, size in zip(padded.shape, patch, strict=True)]
+    total, weights = blended_logits(model, padded, patch, list(product(*starts)), mirror, device)
+    total /= weights
+    return total[_all_channels(_box(before, image.shape))]
+
+
+def blended_logits(
+    model: Model,
+    image: torch.Tensor,
+    patch: tuple[int, ...],
+    starts: Sequence[Sequence[int]],
+    mirror: bool = False,
+    device: str | torch.device = "cpu",
+    precision: Precision = "float32",
+    n_channels: int | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run the network on tiles; sum their logits, weighted by a Gaussian, and average folds.
+
+    Parameters
+    ----------
+    model : Model
+    image : torch.Tensor, shape (I, J, K)
+    patch : tuple of int
+        Size of a tile in voxels.
+    starts : sequence of (int, int, int)
+        First voxel of each tile.
+    mirror : bool
+    device : str or torch.device
+    precision : {"float32", "bfloat16"}
+        Of the network on a CPU. On a GPU of Nvidia it computes in half precision, as in nnU-Net.
+    n_channels : int, optional
+        Number of channels that are needed, from the first on; by default, all.
+
+    Returns
+    -------
+    total : torch.Tensor, shape (channels, I, J, K)
+    weights : torch.Tensor, shape (I, J, K)
+        Sum of the weights; 0 outside all tiles.
+    """
+    weight = _gaussian(tuple(patch))
+    total: torch.Tensor | None = None
+    weights = torch.zeros(image.shape)
+    flips = _flips(model.mirror_axes) if mirror else [()]
+    with torch.no_grad(), _autocast(torch.device(device), precision):
+        for weights_of_fold in model.folds:
+            if len(model.folds) > 1:
+                model.network.load_state_dict(weights_of_fold)
+            for start in starts:
+                tile = _box(start, patch)
+                part = image[tile][None, None].to(device)
+                weights[tile] += weight
+                for axes in flips:
+                    logits = model.network(torch.flip(part, axes) if axes else part)[:, :n_channels]
+                    logits = (torch.flip(logits, axes) if axes else logits)[0].float().cpu()
+                    if total is None:
+                        total = torch.zeros((len(logits), *image.shape))
+                    total[_all_channels(tile)] += logits.mul_(weight / len(flips))
+    if total is None:
+        raise ValueError("no tiles to run the network on")
+    return total, weights
+
+
+def _autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Compute in half precision on a GPU of Nvidia, as nnU-Net does, and as asked on a CPU."""
+    if device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.float16)
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=device.type == "cpu" and precision == "bfloat16")
+
+
+def _box(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(first, first + n) for first, n in zip(start, size, strict=True))
+
+
+def _all_channels(box: tuple[slice, ...]) -> tuple[slice, ...]:
+    """Return the index of a box in all channels."""
+    return (slice(None), *box)
+
+
+def _flips(axes: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """List all combinations of mirrored axes, as axes of a batch."""
+    chosen = product((False, True), repeat=len(axes))
+    return [tuple(axis + 2 for axis, flip in zip(axes, flags, strict=True) if flip) for flags in chosen]
+
+
+def even_starts(length: int, size: int, step: float) -> list[int]:
+    """Return the first voxels of evenly spaced tiles that cover a length, at most ``step`` of their size apart."""
+    n = int(np.ceil((length - size) / (size * step))) + 1
+    return [round((length - size) / max(n - 1, 1) * i) for i in range(n)]
+
+
+@lru_cache(maxsize=2)
+def _gaussian(size: tuple[int, ...]) -> torch.Tensor:
+    """Return the weight of each voxel of a tile: a Gaussian whose standard deviation is an eighth of the size."""
+    point = np.zeros(size)
+    point[tuple(n // 2 for n in size)] = 1
+    weight = ndimage.gaussian_filter(point, [n / 8 for n in size], mode="constant")
+    weight /= weight.max()
+    return torch.from_numpy(np.maximum(weight, weight[weight > 0].min()).astype(np.float32))
+
+
+def tile_starts(
+    points: np.ndarray, shape: tuple[int, ...], patch: tuple[int, ...], reach: np.ndarray
+) -> list[tuple[int, ...]]:
+    """First voxels of tiles that cover a curve and its surroundings.
+
+    Parameters
+    ----------
+    points : numpy.ndarray, shape (N, 3)
+        Dense points of the curve, in voxels.
+    shape : tuple of int
+        Shape of the image.
+    patch : tuple of int
+        Shape of a tile.
+    reach : numpy.ndarray, shape (3,)
+        How far the tiles must reach on either side of the curve, in voxels.
+    """
+    axis = int(np.argmax(np.abs(points[-1] - points[0])))
+    low = np.clip(points.min(axis=0)[axis], 0, shape[axis])
+    high = np.clip(points.max(axis=0)[axis] + 1, 0, shape[axis])
+    starts: list[tuple[int, ...]] = []
+    for begin in _cover(low, high, patch[axis], shape[axis], TILE_STEP):
+        within = points[(points[:, axis] >= begin - 1) & (points[:, axis] <= begin + patch[axis])]
+        if not len(within):
+            continue
+        begins: list[list[int]] = []
+        for other in range(3):
+            if other == axis:
+                begins.append([begin])
+                continue
+            interval = within.min(axis=0)[other] - reach[other], within.max(axis=0)[other] + reach[other]
+            begins.append(_cover(*interval, patch[other], shape[other], 1.0))
+        starts += [(i, j, k) for i in begins[0] for j in begins[1] for k in begins[2]]
+    return starts
+
+
+def grid_tiles_near(
+    points: np.ndarray, shape: tuple[int, ...], patch: tuple[int, ...], reach: np.ndarray, step: float = 0.5
+) -> np.ndarray:
+    """First voxels of those tiles of the whole grid that matter near a curve.
+
+    A tile matters where its weight is at least `MIN_SHARE` of the weights of all tiles.
+
+    Parameters
+    ----------
+    points : numpy.ndarray, shape (N, 3)
+        Dense points of the curve, in voxels.
+    shape, patch : tuple of int
+        Shapes of the image and of a tile.
+    reach : numpy.ndarray, shape (3,)
+        How far from the curve tiles matter, in voxels.
+    step : float
+        Distance between the tiles of the grid, as a share of their size.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (M, 3)
+    """
+    around = reach * np.array(list(product((-1, 0, 1), repeat=3)))
+    places = (points[:: max(1, round(float(reach.min()) / 4)), None] + around).reshape(-1, 3)
+    places = places[((places >= 0) & (places <= np.array(shape) - 1)).all(axis=1)]
+    shares = []  # of each tile along each axis, at each place
+    starts = [even_starts(n, size, step) for n, size in zip(shape, patch, strict=True)]
+    for axis, size in enumerate(patch):
+        begin, at = np.array(starts[axis]), places[:, axis, None]
+        weight = np.exp(-0.5 * ((at - begin - size // 2) / (size / 8)) ** 2)
+        weight[(at < begin) | (at >= begin + size)] = 0
+        shares.append(weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-30))
+    share = np.einsum("pi,pj,pk->pijk", *shares).max(axis=0, initial=0)
+    chosen = np.argwhere(share >= min(MIN_SHARE, share.max()))
+    return np.stack([np.array(starts[axis])[chosen[:, axis]] for axis in range(3)], axis=1)
+
+
+def _cover(low: float, high: float, size: int, limit: int, step: float) -> list[int]:
+    """First voxels of tiles along one axis that cover an interval, centred on it, within the image."""
+    n = max(1, int(np.ceil((high - low - size) / (size * step))) + 1)
+    middle = (low + high) / 2
+    span = max(0.0, high - low - size)
+    begins = middle - size / 2 + (np.arange(n) / max(n - 1, 1) - (0.5 if n > 1 else 0)) * span
+    inside = np.clip(np.round(begins), 0, max(0, limit - size)).astype(int)
+    return sorted(set(inside.tolist()))
