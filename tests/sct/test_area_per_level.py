@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from sct_rootlets import compute_spinal_levels
+from sct_rootlets.output.levels import save_levels
 
 pytest.importorskip("spinalcordtoolbox", reason="the Spinal Cord Toolbox is not importable")
 
@@ -18,7 +19,7 @@ def test_the_toolbox_measures_area_per_spinal_level(phantom_folder, tmp_path):
     stem = "sub-phantom01_T2w"
     cord = folder / f"{stem}_label-SC_seg.nii.gz"
     subject = compute_spinal_levels(folder / f"{stem}_label-rootlets_dseg.nii.gz", cord=cord)
-    subject.save(tmp_path, figure=False)
+    save_levels(subject, tmp_path, figure=False)
     levels = tmp_path / f"{stem}_label-spinalLevels_dseg.nii.gz"
     table = tmp_path / "area.csv"
     options = ["-i", str(cord), "-vertfile", str(levels), "-vert", "3:8", "-perlevel", "1", "-angle-corr", "0"]
