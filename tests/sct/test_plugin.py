@@ -6,6 +6,7 @@ file in an installation, a ``sitecustomize`` on PYTHONPATH does here.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ UNLINKED = (
     "import sys\n"
     "sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, '__module__', '') != 'sct_rootlets.plugin.hook']\n"
 )
-OURS = ("rootlets_cord", "rootlets_roots", "spinal_levels")
+OURS = ("rootlets_cord", "rootlets_roots", "spinal_levels", "discs", "vertebral_levels")
 LISTS = "import json, spinalcordtoolbox.deepseg.models as m; print(json.dumps([m.MODELS, m.TASKS]))"
 
 
@@ -156,5 +157,5 @@ def test_when_ours_fails_sct_goes_on_with_one_warning(python):
     done = python(SCRIPT, "-h", start=broken)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     assert "lesion_ms" in done.stdout
-    assert not [name for name in OURS if name in done.stdout]
+    assert not [name for name in OURS if re.search(rf"^\s*{name}\b", done.stdout, re.MULTILINE)]
     assert done.stderr.count("sct_rootlets: warning") == 1
