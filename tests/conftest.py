@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # of several processes, each has one thread; said before numpy is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 from pathlib import Path
 from typing import TYPE_CHECKING
 
