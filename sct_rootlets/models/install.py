@@ -228,7 +228,7 @@ def _check_model(trainer: Path, shown: str) -> None:
     for path in checkpoints(trainer):
         archive.check_checkpoint(path, shown)
     try:
-        model = load_model(trainer)
+        model = load_model(trainer.parent)
         check_classes(model.labels, shown)
         check_runs(model)
     except ModelError as error:
