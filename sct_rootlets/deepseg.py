@@ -14,6 +14,7 @@ from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_same_grid, check_segmentable
 from sct_rootlets.levels import Levels
+from sct_rootlets.models.requirements import import_torch
 from sct_rootlets.models.store import find_model
 from sct_rootlets.models.weights import Weights
 from sct_rootlets.nifti import check_sides, header_notes, look_at_header
@@ -533,9 +534,7 @@ class _Job:
 def _segment_file(
     segmenter: Segmenter, job: _Job, settings: SegmentationSettings, clean_up: CleanUp, page: PageOptions | None
 ) -> SegmentedImage:
-    from sct_rootlets.output.page import add_levels
     from sct_rootlets.output.segmentation import describe, label_map_sidecar, save_label_maps
-    from sct_rootlets.report.page.entry import About
     from sct_rootlets.segmentation.subject import subject_of_segmentation
 
     inputs = Inputs.load(image=job.path, discs=job.discs, cord=job.cord)
@@ -561,6 +560,9 @@ def _segment_file(
     lines = [f"{image.name}:", *describe(segmentation), *flag_lines]
     lines += ["written:", *(f"  {target}" for target in job.targets)]
     if page is not None and subject is not None:
+        from sct_rootlets.output.page import add_levels  # draws pictures
+        from sct_rootlets.report.page.entry import About
+
         about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset)
         lines.append(f"  {add_levels(page.folder, subject, about)}")
     if job.output is not None and job.output.suffix == ".nii":
@@ -593,18 +595,17 @@ def load_networks(settings: SegmentationSettings) -> Segmenter:
     """
     from sct_rootlets.segmentation.load import load_segmenter
 
-    segmenter = load_segmenter(
-        settings.model,
+    model = find_model(settings.model)
+    if settings.threads:  # loading takes threads too
+        # torch breaks down if asked for millions
+        import_torch().set_num_threads(min(settings.threads, os.cpu_count() or 1))
+    return load_segmenter(
+        model,
         settings.device,
         keeps_names=settings.names == "model",
         is_whole=settings.field_of_view == "full",
         precision=settings.precision,
     )
-    if settings.threads:
-        import torch
-
-        torch.set_num_threads(min(settings.threads, os.cpu_count() or 1))  # torch breaks down if asked for millions
-    return segmenter
 
 
 def _segment(

@@ -203,7 +203,7 @@ def _build_model(
     if schemes != {"ZScoreNormalization"}:
         raise ModelError(f"{folder} wants {', '.join(sorted(schemes))}; only z-score models are supported")
     for fold in folds:
-        if not all(torch.isfinite(value).all() for value in fold["network_weights"].values()):
+        if not all(np.isfinite(value.float().numpy()).all() for value in fold["network_weights"].values()):
             raise ModelError(f"{folder} cannot be run: its weights hold NaN or infinite values; install it again")
     mirror_axes = folds[0].get("inference_allowed_mirroring_axes") or ()
     _check_geometry(plans["transpose_forward"], configuration, architecture, mirror_axes)

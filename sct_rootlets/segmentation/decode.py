@@ -238,23 +238,53 @@ class _SemiMarkovModel:
     def _forward_backward(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Sum over all divisions above each border, over all below it, and over all of the cord."""
         shape = (self.n + 1, _N_COLUMNS)
+        onwards = np.exp(self.transitions)  # gaps, names above, names below
+        back = np.ascontiguousarray(onwards.transpose(0, 2, 1))
         ending, forward = np.full(shape, -np.inf), np.zeros(shape)
         for border in range(self.n + 1):
             if border and len(self.segments[border][0]):
                 begins, score = self.segments[border]
-                ending[border] = logsumexp(forward[begins] + score, axis=0)
+                ending[border] = _log_sum_exp(forward[begins] + score)
             gaps = self.gap_lengths[self.gap_lengths <= border]
-            reach = (ending[border - gaps][:, :, None] + self.transitions[gaps]).reshape(-1, _N_COLUMNS)
-            forward[border] = np.logaddexp(0, logsumexp(reach, axis=0))
+            forward[border] = np.logaddexp(0, _log_product(ending[border - gaps], onwards))
         beginning, backward = np.full(shape, -np.inf), np.zeros(shape)
         for border in range(self.n, -1, -1):
             gaps = self.gap_lengths[self.gap_lengths <= self.n - border]
-            reach = (beginning[border + gaps][:, None, :] + self.transitions[gaps]).transpose(0, 2, 1)
-            backward[border] = np.logaddexp(0, logsumexp(reach.reshape(-1, _N_COLUMNS), axis=0))
+            backward[border] = np.logaddexp(0, _log_product(beginning[border + gaps], back))
             if border:
                 begins, score = self.segments[border]
                 beginning[begins] = np.logaddexp(beginning[begins], score + backward[border])
         return forward, backward, float(np.logaddexp(0, logsumexp(ending)))
+
+
+def _log_sum_exp(values: np.ndarray) -> np.ndarray:
+    """Sum probabilities over the first axis by their logarithms; faster than scipy's for small arrays."""
+    top = values.max(axis=0)
+    top[top == -np.inf] = 0.0
+    with np.errstate(divide="ignore"):
+        return top + np.log(np.exp(values - top).sum(axis=0))
+
+
+def _log_product(logs: np.ndarray, transitions: np.ndarray) -> np.ndarray:
+    """Multiply probabilities, given by their logarithms, by those of transitions, and sum over gaps and names.
+
+    What is improbable by more than the range of numbers is lost: it changes no sum.
+
+    Parameters
+    ----------
+    logs : numpy.ndarray, shape (G, names)
+    transitions : numpy.ndarray, shape (at least G, names, names)
+
+    Returns
+    -------
+    numpy.ndarray, shape (names,)
+        Logarithms.
+    """
+    top = logs.max()
+    if top == -np.inf:
+        return np.full(logs.shape[1], -np.inf)
+    with np.errstate(divide="ignore"):
+        return top + np.log(np.exp(logs - top).ravel() @ transitions[: len(logs)].reshape(-1, logs.shape[1]))
 
 
 def _transition_log_probability(gap_mm: np.ndarray) -> np.ndarray:
