@@ -26,8 +26,8 @@ from sct_rootlets.vertebral import SURE_NUMBERING, Disc, VertebralNumbering
 #: Weight of each kind of evidence, and the greatest difference of log-likelihoods that counts. Weights were fitted to
 #: whole scans and windows of 60, 90 and 130 mm of six healthy adults, by networks that had not seen the person (in each
 #: figure of the model card, to the five others).
-WEIGHTS = {"vertebrae": 0.16, "thickness": 0.48, "segments": 0.29, "rootlets": 0.2}
-LIMIT = 5.0
+WEIGHTS = {"vertebrae": 0.07, "thickness": 0.24, "segments": 0.21, "rootlets": 0.04}
+LIMIT = 18.0
 #: Kinds of evidence that err independently of one another; those of one network do not.
 INDEPENDENT_KINDS = (("vertebrae", "segments"), ("thickness",), ("rootlets",))
 #: Distance along the cord from a disc that is given, over which it moves those that are found.
