@@ -4,16 +4,19 @@
 
 DIR holds the scans (``errsm``, ``errsm2``; by default the folder that SCT_ROOTLETS_DATA names). A, B and C are folders
 with models (``-bundle`` of `benchmarks/segmentation.py`) whose network of names has not seen the people behind the
-equals sign. The weights of the kinds of evidence are fitted to the other people's windows. Windows are 130 mm long
-(every 10 mm), 90 and 60 mm (every 15 mm), and whole scans. A name is right if the middle of the level lies within half
-a vertebra of where PAM50 has that level against the disc labels; a level in view that is not named counts as not right.
+equals sign. The weights of the kinds of evidence are fitted to the other people's windows and, counting as much in all,
+to windows of synthetic scans of the training population (-synthetic, by default 3 in each contrast). Windows are 130 mm
+long (every 10 mm), 90 and 60 mm (every 15 mm), and whole scans. A name is right if the middle of the level lies within
+half a vertebra of where PAM50 has that level against the disc labels; a level in view that is not named counts as not
+right.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from nibabel.affines import apply_affine
 from scipy.optimize import minimize
+from segmentation import CONTRASTS, whole_neck
 
 from sct_rootlets.centerline import fit_centerline
 from sct_rootlets.cord_profile import measure_moments
@@ -106,6 +110,19 @@ def parts(image: Volume) -> list[tuple[str, Volume]]:
     return found
 
 
+def synthetic_scans(number: int) -> Iterator[tuple[str, Volume, dict[int, np.ndarray]]]:
+    """Draw scans of the population that networks learned from, and their discs; none of them was learned from."""
+    from sct_rootlets.synthesis.random_anatomy import random_anatomy
+
+    for subject in range(number):
+        for contrast in CONTRASTS:
+            rng = np.random.default_rng((2027, subject, CONTRASTS.index(contrast)))
+            anatomy = random_anatomy(rng)
+            image, *_ = whole_neck(anatomy, contrast, float(rng.uniform(0.7, 1.0)), rng, f"synthetic_{contrast}")
+            places = anatomy.centerline.position(np.array(list(anatomy.discs.values())))
+            yield image.name, image, dict(zip(anatomy.discs, places, strict=True))
+
+
 def look_at(segmenter: Segmenter, image: Volume, discs: Mapping[int, np.ndarray], scan: str, length: str) -> Window:
     """Run the networks on a part of a scan."""
     coarse = find_cord(segmenter.overview, image)
@@ -138,20 +155,24 @@ def true_coordinate(cells: np.ndarray, discs: Mapping[int, float]) -> np.ndarray
     return np.where(cells > at[-1], values[-1] + (cells - at[-1]) / (at[-1] - at[-2]), coordinate)
 
 
-def fit_weights(windows: Sequence[Window]) -> dict[str, float]:
-    """Fit the weight of each kind of evidence, so that the right numbering is as probable as possible."""
+def fit_weights(windows: Sequence[Window], others: Sequence[Window] = ()) -> dict[str, float]:
+    """Fit the weight of each kind of evidence, so that the right numbering of both kinds of windows is probable."""
     kinds = list(numbering.WEIGHTS)
 
-    def loss(values: np.ndarray) -> float:
+    def mean_loss(part: Sequence[Window], values: np.ndarray) -> float:
         total = 0.0
-        for window in windows:
+        for window in part:
             evidence = window.numbering.evidence
             score = sum(
                 weight * np.maximum(evidence[kind], -numbering.LIMIT)
                 for kind, weight in zip(kinds, values, strict=True)
             )
             total -= score[window.true_path] - np.logaddexp.reduce(score)
-        return total / len(windows) + 0.02 * float((values**2).sum())
+        return total / len(part)
+
+    def loss(values: np.ndarray) -> float:
+        parts = [part for part in (windows, others) if part]
+        return float(np.mean([mean_loss(part, values) for part in parts])) + 0.02 * float((values**2).sum())
 
     fitted = minimize(loss, np.full(len(kinds), 0.3), method="L-BFGS-B", bounds=[(0, 2)] * len(kinds))
     return dict(zip(kinds, fitted.x.tolist(), strict=True))
@@ -189,6 +210,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
     parser.add_argument("-folds", nargs="+", required=True, metavar="FOLDER=scan,scan")
+    parser.add_argument(
+        "-synthetic", type=int, default=3, metavar="N", help="synthetic scans a contrast for the weights"
+    )
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("give the folder with real scans: -data DIR, or SCT_ROOTLETS_DATA")
@@ -204,12 +228,18 @@ def main() -> None:
                     windows.append(look_at(segmenter, part, discs, name, length))
                 except SctRootletsError:
                     failed += 1
+    synthetic: list[Window] = []
+    for name, image, discs in synthetic_scans(arguments.synthetic):
+        for length, part in parts(image):
+            with contextlib.suppress(SctRootletsError):
+                synthetic.append(look_at(segmenter, part, discs, name, length))
+    synthetic = [window for window in synthetic if window.visible]
     windows = [window for window in windows if window.visible]
     scans = sorted({window.scan for window in windows})
-    weights = {scan: fit_weights([window for window in windows if window.scan != scan]) for scan in scans}
+    weights = {scan: fit_weights([window for window in windows if window.scan != scan], synthetic) for scan in scans}
     results = [(window, *judge(window, weights[window.scan])) for window in windows]
-    everyone = fit_weights(windows)
-    print(f"{len(windows)} windows with levels in view; no cord in {failed}")
+    everyone = fit_weights(windows, synthetic)
+    print(f"{len(windows)} windows with levels in view; no cord in {failed}; {len(synthetic)} synthetic windows")
     print("weights:", ", ".join(f"{kind} {weight:.2f}" for kind, weight in everyone.items()), "\n")
     row(
         "window (mm)",

@@ -3,6 +3,7 @@
     python benchmarks/segmentation.py synthetic -subjects 20
     python benchmarks/segmentation.py real -data DIR
     python benchmarks/segmentation.py crop -data DIR
+    python benchmarks/segmentation.py others -data DIR
     python benchmarks/segmentation.py repeat
     python benchmarks/segmentation.py worst -contrasts T2w -o docs/worst.png
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +37,7 @@ from sct_rootlets.models.manifest import BUNDLED_FOLDER
 from sct_rootlets.nifti import load_volume
 from sct_rootlets.segmentation.load import load_segmenter
 from sct_rootlets.segmentation.segment import Segmentation, Segmenter
+from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.vertebral import label_points
 
 #: The seed of a synthetic scan holds the place of its contrast in this order.
@@ -71,23 +74,31 @@ def middles(segmentation: Segmentation) -> dict[int, float]:
 def synthetic_scan(contrast: str, subject: int, noise: int = 0) -> tuple[Volume, Volume, Volume]:
     """Image, rootlets and cord of a subject of the held-out population; the same for the same numbers."""
     from sct_rootlets.synthesis.random_anatomy import HELD_OUT_RANGES, random_anatomy
-    from sct_rootlets.synthesis.synthesis import synthesize
 
     rng = np.random.default_rng((2026, subject))
     anatomy = random_anatomy(rng, HELD_OUT_RANGES)
-    spacing = np.full(3, rng.uniform(0.7, 1.0))
+    spacing = float(rng.uniform(0.7, 1.0))
+    rng = np.random.default_rng((2026, subject, CONTRASTS.index(contrast), noise))
+    return whole_neck(anatomy, contrast, spacing, rng, f"synthetic{subject:02d}_{contrast}")
+
+
+def whole_neck(
+    anatomy: Anatomy, contrast: str, spacing_mm: float, rng: np.random.Generator, name: str
+) -> tuple[Volume, Volume, Volume]:
+    """Image, rootlets and cord of an anatomy, from above C1 to below T3."""
+    from sct_rootlets.synthesis.synthesis import synthesize
+
+    spacing = np.full(3, spacing_mm)
     middle = (anatomy.discs[1] + anatomy.discs[10]) / 2
     points = anatomy.centerline.position(np.arange(anatomy.discs[1] - 10, anatomy.discs[10] + 5))
     size = np.array([50.0, np.ptp(points[:, 1]) + 60, np.ptp(points[:, 2])])
     centre = np.array([anatomy.centerline.position(middle)[0][0], *((points.max(0) + points.min(0)) / 2)[1:]])
     shape = tuple(int(n) for n in np.round(size / spacing))
-    rng = np.random.default_rng((2026, subject, CONTRASTS.index(contrast), noise))
     scan = synthesize(anatomy, contrast, shape, tuple(spacing), tuple(centre), rng)  # type: ignore[arg-type]
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = centre - spacing * (np.array(shape) - 1) / 2
     return tuple(  # type: ignore[return-value]
-        Volume(volume.numpy(), affine, f"synthetic{subject:02d}_{contrast}")
-        for volume in (scan.image, scan.levels, scan.cord)
+        Volume(volume.numpy(), affine, name) for volume in (scan.image, scan.levels, scan.cord)
     )
 
 
@@ -302,10 +313,46 @@ def draw_cut(pair: np.ndarray, volume: Volume, segmentation: Segmentation, arc: 
         pair[1].contour(cord, levels=[0.5], colors=["#FFFFFF"], linewidths=0.6)
 
 
+def others(segmenter: Segmenter, data: Path) -> None:
+    """Table of what is found on real scans of other contrasts and scanners, which no network has seen."""
+    folder = data / "other"
+    header("scan", "voxels (mm)", "levels", "discs, z in mm", "probability of the numbers", "known")
+    for path in sorted(folder.rglob("*.nii.gz")):
+        if re.search("label|seg|bodies|MTR", path.name):
+            continue
+        volume = load_volume(path)
+        sizes = "×".join(f"{mm:.2g}" for mm in volume.spacing)
+        try:
+            found = segmenter(volume)
+        except SctRootletsError as error:
+            row(volume.name, sizes, str(error), "", "", "")
+            continue
+        line = found.centerline
+        assert line is not None
+        assert found.numbering is not None
+        names = " ".join(f"{one.name}({one.confidence:.2f})" for one in found.spinal.levels) or "none"
+        discs = ", ".join(f"{one.value}: {line.position(one.arc_mm)[0][2]:.0f}" for one in found.discs)
+        row(volume.name, sizes, names, discs, f"{found.numbering.probability:.2f}", known_heights(data, path))
+
+
+def known_heights(data: Path, path: Path) -> str:
+    """Heights of discs or bodies that are known of a scan, from labels in its own space or in that of its session."""
+    subject = path.name.split("_")[0]
+    labels = [
+        *data.glob(f"errsm*/derivatives/labels/{subject}/anat/*label-discs_dlabel.nii.gz"),
+        *path.parent.glob("*bodies*.nii.gz"),
+    ]
+    if not labels:
+        return ""
+    points = label_points(load_volume(labels[0]))
+    kind = "bodies" if "bodies" in labels[0].name else "discs"
+    return f"{kind} " + ", ".join(f"{value}: {point[2]:.0f}" for value, point in sorted(points.items()))
+
+
 def main() -> None:
     """Print a table, or draw a picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("synthetic", "real", "crop", "repeat", "worst"))
+    parser.add_argument("what", choices=("synthetic", "real", "crop", "others", "repeat", "worst"))
     parser.add_argument("-subjects", type=int, default=20)
     parser.add_argument("-contrasts", default=",".join(CONTRASTS), help="some of the contrasts, between commas")
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
@@ -328,6 +375,8 @@ def main() -> None:
         parser.error("give the folder with real scans: -data DIR, or SCT_ROOTLETS_DATA")
     if arguments.what == "crop":
         crop(segmenter, arguments.data)
+    elif arguments.what == "others":
+        others(segmenter, arguments.data)
     else:
         real(segmenter, arguments.data, tuple(arguments.scans.split(",")), arguments.discs)
 

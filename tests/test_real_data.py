@@ -5,7 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sct_rootlets import compute_spinal_levels
+from sct_rootlets import compute_spinal_levels, segment_rootlets
+from sct_rootlets.nifti import load_volume
+from sct_rootlets.vertebral import label_points
 
 pytestmark = pytest.mark.real_data
 
@@ -125,3 +127,24 @@ def test_centerline_follows_the_one_of_sct(real_data):
     distance = subject.centerline.project(points).distance
     assert distance.mean() < 0.5
     assert distance.max() < 1.0
+
+
+@pytest.mark.slow
+def test_t2star_of_a_session_is_numbered_as_its_t2w(real_data):
+    """0.5×0.5×7.5 mm, a contrast that no network was trained on: within 4 mm of the discs of the T2w of the session."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    found = segment_rootlets(real_data / "other" / "same-session" / "sub-errsm18_T2starw.nii.gz")
+    labels = real_data / "errsm" / "derivatives" / "labels" / "sub-errsm18" / "anat"
+    truth = label_points(load_volume(labels / "sub-errsm18_T2w_label-discs_dlabel.nii.gz"))
+    heights = {disc.value: found.centerline.position(disc.arc_mm)[0][2] for disc in found.discs}
+    common = sorted(set(heights) & set(truth))
+    assert len(common) >= 4
+    assert max(abs(heights[value] - truth[value][2]) for value in common) < 4
+
+
+@pytest.mark.slow
+def test_nothing_cervical_is_found_in_a_lumbar_scan(real_data):
+    pytest.importorskip("torch", reason="torch is not installed")
+    found = segment_rootlets(real_data / "other" / "lumbar" / "t2_lumbar.nii.gz")
+    assert found.spinal.levels == ()
+    assert any("rootlets" in note for note in found.notes)
