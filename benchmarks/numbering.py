@@ -4,8 +4,8 @@
 
 DIR holds the scans (``errsm``, ``errsm2``; by default the folder that SCT_ROOTLETS_DATA names). A, B and C are folders
 with models (``-bundle`` of `benchmarks/segmentation.py`) whose network of names has not seen the people behind the
-equals sign. The weights of the kinds of evidence are fitted to the other people's windows and, counting as much in all,
-to windows of synthetic scans of the training population (-synthetic, by default 3 in each contrast). Windows are 130 mm
+equals sign. The weights of the kinds of evidence are fitted to the other people's windows. (With -synthetic N, windows
+of N synthetic scans of the training population in each contrast count as much, all together.) Windows are 130 mm
 long (every 10 mm), 90 and 60 mm (every 15 mm), and whole scans. A name is right if the middle of the level lies within
 half a vertebra of where PAM50 has that level against the disc labels; a level in view that is not named counts as not
 right.
@@ -211,7 +211,11 @@ def main() -> None:
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
     parser.add_argument("-folds", nargs="+", required=True, metavar="FOLDER=scan,scan")
     parser.add_argument(
-        "-synthetic", type=int, default=3, metavar="N", help="synthetic scans a contrast for the weights"
+        "-synthetic",
+        type=int,
+        default=0,
+        metavar="N",
+        help="synthetic scans a contrast that take part in the fit of weights",
     )
     arguments = parser.parse_args()
     if arguments.data is None:
