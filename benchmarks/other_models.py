@@ -3,11 +3,11 @@
     python benchmarks/other_models.py -nnunet-python .venv-nnunet/bin/python -sct-python .venv-sct/bin/python -large
     python benchmarks/other_models.py -models DIR -scans t2.nii.gz -nnunet-python .venv-nnunet/bin/python
 
-Runs each model on each scan: around the cord, over the full field of view, by nnU-Net itself (of an environment with
-``nnunetv2``), and by SCT's own path (of an environment in which SCT can be imported). Prints how many voxels differ
-from the full field of view, the lowest Dice of a level within 15 mm of the cord, time from a cold start, and peak
-memory. By default, the bundled rootlets network runs as such a model, on a phantom on the grid of a 3T T2w scan
-(384×216×52 voxels of 1 mm); -large adds a network of 31 million parameters with random weights.
+Runs each model on each scan: around the cord, over the full field of view, the same in bfloat16, by nnU-Net itself (of
+an environment with ``nnunetv2``), and by SCT's own path (of an environment in which SCT can be imported). Prints how
+many voxels differ from the full field of view, the lowest Dice of a level within 15 mm of the cord, time from a cold
+start, and peak memory. By default, the bundled rootlets network runs as such a model, on a phantom on the grid of a 3T
+T2w scan (384×216×52 voxels of 1 mm); -large adds a network of 31 million parameters with random weights.
 """
 
 from __future__ import annotations
@@ -83,7 +83,12 @@ def main() -> None:
     parser.add_argument(
         "-sct-python", help="interpreter of an environment with SCT (its source on PYTHONPATH is enough)"
     )
-    parser.add_argument("-runs", type=int, default=1, help="timed runs of each command, after one that is not counted")
+    parser.add_argument(
+        "-runs",
+        type=int,
+        default=1,
+        help="timed runs of each command, after one that is not counted (0: that one counts)",
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -105,10 +110,14 @@ def compare(model: Path, scan: Path, folder: Path, arguments: argparse.Namespace
     """Print the rows of a model on a scan."""
     ours = [sys.executable, "-m", "sct_rootlets.cli.deepseg", "rootlets", "-i", scan, "-model", model, "-threads", "2",
             "-v", "0", "-overwrite", "1"]  # fmt: skip
-    outputs = {by: folder / f"{number}.nii.gz" for number, by in enumerate(("full", "cord", "nnU-Net", "SCT"))}
+    outputs = {
+        by: folder / f"{number}.nii.gz"
+        for number, by in enumerate(("full", "cord", "full, bfloat16", "nnU-Net", "SCT"))
+    }
     rows: dict[str, list[object]] = {
         "full": [*ours, "-fov", "full", "-o", outputs["full"]],
         "cord": [*ours, "-o", outputs["cord"]],
+        "full, bfloat16": [*ours, "-fov", "full", "-precision", "bfloat16", "-o", outputs["full, bfloat16"]],
     }
     if arguments.nnunet_python:
         rows["nnU-Net"] = [arguments.nnunet_python, folder / "nnunet.py", model, scan, outputs["nnU-Net"]]

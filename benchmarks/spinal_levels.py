@@ -92,7 +92,7 @@ def measure(command: list[str], runs: int) -> tuple[list[float], float]:
         done = subprocess.run([sys.executable, "-c", MEASURE, *command], stdout=subprocess.PIPE, text=True, check=True,
                               env=os.environ | THREADS)  # fmt: skip
         wall, peak = map(float, done.stdout.split())
-        if run:  # the first fills the disk cache
+        if run or not runs:  # the first fills the disk cache
             seconds.append(wall)
         kilobytes = max(kilobytes, peak / (1024 if sys.platform == "darwin" else 1))
     return seconds, kilobytes / 1024

@@ -30,6 +30,8 @@ from sct_rootlets.segmentation.tiles import (
 
 #: Length along the cord from which on tiles are placed around it.
 LARGE_TILE_MM = 100.0
+#: A line that is longer than such a tile by at most this share is cut at both ends: rootlets end before it does.
+MAX_TRIMMED_SHARE = 0.1
 #: Distance from the middle of the cord within which tiles of the whole grid are taken: most rootlets lie there.
 NEAR_MM = 12.5
 #: Voxels longer than this many times their width are resampled slice by slice, as in nnU-Net.
@@ -127,6 +129,10 @@ def _tiles_near(
     """
     axis = int(np.argmax(np.abs(points[-1] - points[0])))
     if patch[axis] * spacing[axis] >= LARGE_TILE_MM:
+        low, high = points[:, axis].min(), points[:, axis].max()
+        excess = high - low + 1 - patch[axis]
+        if 0 < excess <= MAX_TRIMMED_SHARE * patch[axis]:
+            points = points[(points[:, axis] >= low + excess / 2) & (points[:, axis] <= high - excess / 2)]
         return np.array(tile_starts(points, shape, patch, REACH_MM / spacing))
     return grid_tiles_near(points, shape, patch, NEAR_MM / spacing, step)
 
