@@ -132,7 +132,8 @@ def _tiles_near(
         low, high = points[:, axis].min(), points[:, axis].max()
         excess = high - low + 1 - patch[axis]
         if 0 < excess <= MAX_TRIMMED_SHARE * patch[axis]:
-            points = points[(points[:, axis] >= low + excess / 2) & (points[:, axis] <= high - excess / 2)]
+            cut = excess / 2 + 0.5
+            points = points[(points[:, axis] >= low + cut) & (points[:, axis] <= high - cut)]
         return np.array(tile_starts(points, shape, patch, REACH_MM / spacing))
     return grid_tiles_near(points, shape, patch, NEAR_MM / spacing, step)
 
