@@ -129,7 +129,7 @@ def _tiles_near(
     """
     axis = int(np.argmax(np.abs(points[-1] - points[0])))
     if patch[axis] * spacing[axis] >= LARGE_TILE_MM:
-        low, high = points[:, axis].min(), points[:, axis].max()
+        low, high = max(points[:, axis].min(), 0), min(points[:, axis].max(), shape[axis] - 1)
         excess = high - low + 1 - patch[axis]
         if 0 < excess <= MAX_TRIMMED_SHARE * patch[axis]:
             cut = excess / 2 + 0.5
