@@ -256,6 +256,8 @@ def compute_spinal_levels(
     if subject.spinal is None and subject.vertebral is None:
         raise ImageError(f"neither rootlets of C2 to T1 nor two discs were found in {inputs.image.name}")
     named = "rootlets" in missing
+    # What the segmentation says of its levels is said of those that are measured now.
+    kept_notes = [note for note in segmentation.notes if note not in segmentation.spinal.notes]
     return replace(
         subject,
         segmented=maps,
@@ -263,7 +265,7 @@ def compute_spinal_levels(
         spinal=_with_confidence(subject.spinal, segmentation.spinal) if "rootlets" in maps else subject.spinal,
         settings={**subject.settings, "Model": _describe_model(segmenter)},
         name_sources=segmentation.name_sources if named else subject.name_sources,
-        notes=tuple(dict.fromkeys((*segmentation.notes, *subject.notes))),
+        notes=tuple(dict.fromkeys((*kept_notes, *subject.notes))),
     )
 
 
