@@ -15,7 +15,7 @@
 
   let entries = [];
   let shown = []; // in the order of the table
-  let chosen = null;
+  let chosen = null; // always one of those shown, so that no verdict goes to a scan that the table does not list
   let sort = { key: "order-of-list", down: false };
   let verdicts = {};
   let viewer = null;
@@ -86,7 +86,7 @@
   }
 
   function judge(verdict) {
-    if (!chosen) return;
+    if (!shown.includes(chosen)) return;
     const at = shown.indexOf(chosen);
     record(chosen, { verdict });
     if (verdict && by("go-on").checked && at >= 0 && at < shown.length - 1) choose(shown[at + 1]);
@@ -209,6 +209,7 @@
     if (!rows.length) rows.push(make("tr", { class: "nothing" }, make("td", { colspan: columns.length }, nothing, all)));
     body.replaceChildren(...rows);
     drawCounts();
+    if (!shown.includes(chosen)) choose(shown[0] || null);
   }
 
   function showAll() {
@@ -247,6 +248,7 @@
     closeViewer();
     if (!entry) {
       by("scan").replaceChildren();
+      setAddress("");
       return;
     }
     if (entry.row) {
@@ -257,10 +259,14 @@
       const below = row.offsetTop + row.offsetHeight - list.clientHeight;
       if (below > list.scrollTop) list.scrollTop = below;
     }
-    try {
-      history.replaceState(null, "", "#" + encodeURIComponent(entry.id));
-    } catch (error) { /* browsers refuse when a key is held down */ }
+    setAddress(entry.id);
     drawScan(entry);
+  }
+
+  function setAddress(id) {
+    try {
+      history.replaceState(null, "", "#" + encodeURIComponent(id));
+    } catch (error) { /* browsers refuse when a key is held down */ }
   }
 
   function drawScan(entry) {
@@ -697,9 +703,10 @@
     drawMissing(list.missing);
     load();
     drawHead();
-    drawTable();
     const wanted = location.hash.slice(1);
-    choose(entries.find((entry) => encodeURIComponent(entry.id) === wanted) || shown[0] || null);
+    drawTable();
+    const addressed = shown.find((entry) => encodeURIComponent(entry.id) === wanted);
+    if (addressed) choose(addressed);
     if (!entries.length) say("No scans yet: run a command with -qc and this folder.");
   };
 
@@ -718,8 +725,9 @@
   document.addEventListener("click", (event) => { if (event.isTrusted) closeMenus(event.target); });
   window.addEventListener("storage", (event) => { // another window of this page
     if (event.key !== STORE) return;
-    load();
-    drawTable();
+    load(); // the list stays as it is: a scan that left it could take the keys typed into its note to another one
+    shown.forEach(drawRow);
+    drawCounts();
     drawVerdict();
   });
 })();

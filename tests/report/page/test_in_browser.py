@@ -191,6 +191,68 @@ def test_filter_and_search(page):
     assert len(names(page)) == 3
 
 
+def judged(page):
+    """Verdicts that the browser keeps, by the beginning of the entry's name."""
+    [kept] = page.evaluate("Object.entries(localStorage).filter(([key]) => key.endsWith('/')).map(pair => pair[1])") or [
+        "{}"
+    ]
+    return {name[:6]: one["verdict"] for name, one in json.loads(kept).items()}
+
+
+def test_a_verdict_goes_to_no_scan_that_the_table_does_not_list(page):
+    """The chosen scan is one of those listed, whatever the filter, the search and earlier verdicts."""
+    assert page.inner_text("#scan h2").startswith("sub-01")
+    page.select_option("#filter", "bad")
+    assert page.inner_text("#scan h2").startswith("sub-02")
+    assert page.query_selector("tr.chosen td.name").inner_text().startswith("sub-02")
+    page.keyboard.press("f")
+    assert judged(page) == {"sub-02": "fail"}
+
+    page.fill("#search", "sub-01")  # which is not red: nothing is listed
+    page.keyboard.press("Enter")
+    assert page.inner_text("#scan") == ""
+    assert "sub-" not in page.url
+    for key in "pfucjknmvzlb":
+        page.keyboard.press(key)
+    assert judged(page) == {"sub-02": "fail"}
+    assert page.inner_text("#scan") == ""
+
+    page.select_option("#filter", "open")
+    assert page.inner_text("#scan h2").startswith("sub-01")
+    page.fill("#search", "")
+    page.keyboard.press("Escape")
+    page.keyboard.press("p")  # listed until the filter is applied again, and the next one is chosen
+    assert page.inner_text("#scan h2").startswith("sub-10")
+    page.select_option("#filter", "all")
+    page.select_option("#filter", "open")
+    assert names(page) == ["sub-10"]
+    page.keyboard.press("f")
+    page.select_option("#filter", "pass")
+    assert page.inner_text("#scan h2").startswith("sub-01")
+    assert judged(page) == {"sub-01": "pass", "sub-02": "fail", "sub-10": "fail"}
+    page.evaluate("localStorage.clear()")
+
+
+def test_what_another_window_judges_does_not_move_the_panel(browser, folder):
+    """Who writes a note writes it to the scan that they chose, also under a filter by verdict."""
+    context = browser.new_context()
+    windows = [context.new_page() for _ in range(2)]
+    for page in windows:
+        page.goto((folder / "index.html").as_uri())
+        page.wait_for_selector("#scan h2")
+    windows[0].select_option("#filter", "open")
+    windows[0].click("#note")
+    windows[0].keyboard.type("half of")
+    windows[1].keyboard.press("p")  # the same scan
+    windows[0].wait_for_function("document.querySelector('tr.chosen td').textContent === 'pass'")
+    windows[0].keyboard.type(" a note: pf")
+    assert windows[0].inner_text("#scan h2").startswith("sub-01")
+    assert windows[0].input_value("#note") == "half of a note: pf"
+    assert judged(windows[0]) == {"sub-01": "pass"}
+    windows[0].evaluate("localStorage.clear()")
+    context.close()
+
+
 def test_verdicts_by_keyboard_are_kept_and_exported(page, tmp_path):
     page.keyboard.press("j")
     assert page.inner_text("#scan h2").startswith("sub-02")
