@@ -138,7 +138,7 @@ def _levels_flag(subject: Judged) -> Flag:
     names = [level.name for level in _spinal(subject)]
     if not names:
         return Flag(key=key, title=title, value=0.0, text="none", state="bad", why=why)
-    text = f"{len(names)}  {names[0]}–{names[-1]}"
+    text = f"{len(names)} ({names[0]}–{names[-1]})"
     return Flag(key=key, title=title, value=float(len(names)), text=text, state="ok", why=why)
 
 
@@ -160,6 +160,7 @@ def _order_flag(subject: Judged) -> Flag:
         key=key,
         title=title,
         value=float(10 * len(swapped) + len(missing)),
+        level=("spinal", names[swapped[0][1]]) if swapped else None,
         text=", ".join(problems) or "in order",
         state="bad" if swapped else "look" if missing else "ok",
         why=why,
@@ -173,12 +174,16 @@ def _confidence_flag(subject: Judged) -> Flag:
         return Flag(key=key, title=title, why=f"{why}; not known for rootlets that were given")
     lowest, name = min(named, key=lambda pair: pair[0])
     state = grade(lowest, *CONFIDENCE_LIMITS)
-    return Flag(key=key, title=title, value=lowest, text=f"{lowest:.2f}  {name}", state=state, why=why)
+    text = f"{lowest:.2f}  {name}"
+    return Flag(key=key, title=title, value=lowest, level=("spinal", name), text=text, state=state, why=why)
 
 
 def _complete_flag(subject: Judged) -> Flag:
     key, title = "complete", "complete"
-    why = "share of levels that are neither cut by the field of view nor known by few rootlets or one root only"
+    why = (
+        "share of levels that are neither cut by the field of view nor known by few rootlets or one root only; the "
+        "first and the last level are often cut, and are not named here"
+    )
     levels = _spinal(subject)
     if not levels:
         return Flag(key=key, title=title, why=why)
@@ -186,10 +191,13 @@ def _complete_flag(subject: Judged) -> Flag:
     n_complete = len(levels) - len(incomplete)
     inner = [level for level in incomplete if level not in (levels[0], levels[-1])]  # the outer levels are often cut
     text = f"{n_complete}/{len(levels)}"
-    if incomplete:
-        text += f"  not {', '.join(level.name for level in incomplete)}"
+    if inner:
+        text += f"  not {', '.join(level.name for level in inner)}"
     state: State = "look" if inner else "ok"
-    return Flag(key=key, title=title, value=n_complete / len(levels), text=text, state=state, why=why)
+    decisive = ("spinal", inner[0].name) if inner else None
+    return Flag(
+        key=key, title=title, value=n_complete / len(levels), level=decisive, text=text, state=state, why=why
+    )
 
 
 def _length_flag(subject: Judged) -> Flag:
@@ -198,6 +206,7 @@ def _length_flag(subject: Judged) -> Flag:
         key="length",
         title="cord (mm)",
         value=length,
+        unit="mm",
         text=f"{length:.0f}",
         state=grade(length, *CORD_LENGTH_LIMITS_MM),
         why=f"length of the cord in view; below {CORD_LENGTH_LIMITS_MM[0]:.0f} mm names become unreliable",
@@ -215,7 +224,7 @@ def _contrast_flag(subject: Judged) -> Flag:
     if contrast is None:
         return Flag(key=key, title=title, why=why)
     state = grade(abs(contrast), *CONTRAST_LIMITS_SD)
-    return Flag(key=key, title=title, value=contrast, text=f"{contrast:+.1f}", state=state, why=why)
+    return Flag(key=key, title=title, value=contrast, unit="SD", text=f"{contrast:+.1f}", state=state, why=why)
 
 
 def csf_cord_contrast(image: Volume, cord: Volume, line: Centerline) -> float | None:
@@ -276,7 +285,9 @@ def _deviation_flag(subject: Judged) -> Flag:
     return Flag(
         key=key,
         title=title,
-        value=abs(furthest),
+        value=furthest,
+        unit="mm",
+        level=("spinal", name.split("–")[-1]),
         text=f"{furthest:+.1f}  {name}",
         state=grade(abs(furthest), good, poor),
         why=(
@@ -443,6 +454,7 @@ def _level_length_flag(subject: Judged) -> Flag:
         key=key,
         title=title,
         value=float(len(raised)),
+        level=next(((kind, level.name) for state, kind, level in raised if state == worst), None),
         text=text,
         state=worst,
         why=why,

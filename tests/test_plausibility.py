@@ -26,7 +26,7 @@ def with_values(subject, change):
 
 def test_a_phantom_is_as_it_should_be(phantom_levels):
     flags = {one.key: one for one in level_flags(phantom_levels)}
-    assert (flags["levels"].value, flags["levels"].text) == (8, "8  C2–T1")
+    assert (flags["levels"].value, flags["levels"].text) == (8, "8 (C2–T1)")
     assert flags["order"].state == "ok"
     assert flags["length"].value == pytest.approx(phantom_levels.centerline.cord_length)
     assert flags["confidence"].state == "none"  # its rootlets were given
@@ -55,7 +55,10 @@ def test_deviation_is_that_of_the_anatomy(phantom, phantom_levels):
     # The roots of C5, named C6, lie a level too high.
     found = deviations(wrong)
     assert found["C6"] == pytest.approx(deviations(phantom_levels)["C5"] - (expected_pitch(phantom_levels, 5)), abs=1.0)
-    assert flag(wrong, "deviation").state == "bad"
+    judged = flag(wrong, "deviation")
+    assert (judged.state, judged.unit) == ("bad", "mm")
+    assert judged.value == pytest.approx(found[judged.level[1]])  # with its sign
+    assert abs(judged.value) == pytest.approx(max(map(abs, found.values())))
 
 
 def expected_pitch(subject, value):
@@ -80,15 +83,18 @@ def test_confidence_and_completeness(phantom_levels):
     assert flag(with_confidence(phantom_levels, sure), "confidence").state == "ok"
     doubtful = flag(with_confidence(phantom_levels, {**sure, 6: 0.3}), "confidence")
     assert (doubtful.value, doubtful.text, doubtful.state) == (0.3, "0.30  C6", "bad")
+    assert doubtful.level == ("spinal", "C6")
     levels = list(phantom_levels.spinal.levels)
     levels[3] = replace(levels[3], incomplete=("rootlets of one root only",))
     lacking = flag(replace(phantom_levels, spinal=replace(phantom_levels.spinal, levels=tuple(levels))), "complete")
     assert lacking.state == "look"
     assert levels[3].name in lacking.text
+    assert lacking.level == ("spinal", levels[3].name)
     levels = list(phantom_levels.spinal.levels)
     levels[0] = replace(levels[0], incomplete=("may be cut by the field of view",))
     cut = flag(replace(phantom_levels, spinal=replace(phantom_levels.spinal, levels=tuple(levels))), "complete")
     assert (cut.state, cut.value) == ("ok", pytest.approx(7 / 8))
+    assert (cut.text, cut.level) == ("7/8", None)  # an outer level is cut on nearly every scan: that says nothing
 
 
 @pytest.mark.parametrize(("length", "state"), [(45, "bad"), (60, "look"), (90, "ok")])

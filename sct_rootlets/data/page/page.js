@@ -7,11 +7,16 @@
   // Columns of flags, in their order: those of scans, and those of registrations.
   const FLAGS = ["levels", "order", "confidence", "complete", "length", "contrast", "deviation", "level_length", "mask", "numbering"];
   const REGISTRATION = ["leftout", "dice", "jacobian"];
+  // Flags that are graded by their magnitude are sorted by it.
+  const BY_MAGNITUDE = ["contrast", "deviation", "leftout"];
+  const VERDICTS = { pass: "✓", fail: "✗", correct: "✎" };
   const SIGNS = { ok: "✓", look: "!", bad: "✗", none: "·" };
   const WORSE = { none: 0, ok: 0, look: 1, bad: 2 };
   const PX_PER_MM = 4.6;
   const PX_PER_UNIT = { mm: PX_PER_MM, deg: 0.75 }; // across views along the cord
   const STORE = "sct_rootlets:" + location.host + location.pathname.replace(/(index|rootlets)\.html$/, "");
+  const REVIEWER = "sct_rootlets.reviewer"; // the same for all pages
+  const THEME = "sct_rootlets.theme";
 
   let entries = [];
   let shown = []; // in the order of the table
@@ -19,12 +24,13 @@
   let sort = { key: "order-of-list", down: false };
   let verdicts = {};
   let viewer = null;
+  const judgements = []; // verdicts of this window, which can be undone
 
   const by = (id) => document.getElementById(id);
 
   /** Makes an element: attributes, then children or texts. */
   function make(tag, attributes = {}, ...children) {
-    const svg = ["svg", "rect", "line", "text", "g", "title"].includes(tag);
+    const svg = ["svg", "rect", "line", "text", "g", "title", "circle"].includes(tag);
     const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
     for (const [key, value] of Object.entries(attributes)) {
       if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
@@ -77,20 +83,48 @@
   /** Whether the scan was done again, with another result, since it was judged. */
   const isStale = (entry) => Boolean(verdictOf(entry)) && verdicts[entry.id].fingerprint !== entry.fingerprint;
 
+  /** A verdict carries who gave it, when, and to what result; a note that is added later leaves these as they are. */
   function record(entry, change) {
-    const now = { verdict: verdictOf(entry), note: noteOf(entry), ...change, fingerprint: entry.fingerprint };
-    if (!("verdict" in change) && isStale(entry)) now.fingerprint = verdicts[entry.id].fingerprint;
-    keep({ [entry.id]: now.verdict || now.note ? now : null });
+    const before = verdicts[entry.id] || {};
+    const stamp = "verdict" in change || !before.verdict
+      ? { reviewer: clean(by("reviewer").value).trim(), date: now(), version: entry.version || "", fingerprint: entry.fingerprint } : {};
+    const after = { verdict: "", note: "", ...before, ...change, ...stamp };
+    keep({ [entry.id]: after.verdict || after.note ? after : null });
     drawRow(entry);
     drawCounts();
   }
 
+  /** The time in UTC, to the second. */
+  const now = () => new Date().toISOString().replace(/\.\d+Z$/, "Z");
+
   function judge(verdict) {
     if (!shown.includes(chosen)) return;
     const at = shown.indexOf(chosen);
+    judgements.push({ entry: chosen, before: verdicts[chosen.id] || {}, verdict });
     record(chosen, { verdict });
     if (verdict && by("go-on").checked && at >= 0 && at < shown.length - 1) choose(shown[at + 1]);
     else drawVerdict();
+  }
+
+  /** Takes the last verdict of this window back, and shows its scan; what another window said since then stays. */
+  function undo() {
+    const last = judgements.pop();
+    if (!last) {
+      say("There is no verdict of this window to undo.");
+      return;
+    }
+    const { entry, before, verdict } = last;
+    load();
+    if (verdictOf(entry) !== verdict) {
+      say(`The verdict on ${entry.file} was changed in another window since, and stays.`);
+    } else {
+      const after = { ...before, verdict: before.verdict || "", note: noteOf(entry) };
+      keep({ [entry.id]: after.verdict || after.note ? after : null });
+      say(`The verdict on ${entry.file} is again: ${after.verdict || "none"}.`);
+    }
+    drawTable();
+    if (shown.includes(entry)) choose(entry);
+    drawVerdict();
   }
 
   // ---- table ----------------------------------------------------------------------------------------------------
@@ -104,12 +138,17 @@
       key,
       title: key,
       flag: true,
-      value: (e) => (flagOf(e, key).value === null ? undefined : flagOf(e, key).value),
+      value: (e) => magnitude(key, flagOf(e, key).value),
       text: (e) => flagOf(e, key).text,
     })),
     { key: "note", title: "note", value: (e) => noteOf(e), text: (e) => noteOf(e) },
   ];
   let columns = COLUMNS;
+
+  function magnitude(key, value) {
+    if (value === null || value === undefined) return undefined;
+    return BY_MAGNITUDE.includes(key) ? Math.abs(value) : value;
+  }
 
   function flagOf(entry, key) {
     const flag = (entry.flags || {})[key] || {};
@@ -120,12 +159,19 @@
   const flagsOf = (entry) => [...new Set([...columnsOf(entry), ...Object.keys(entry.flags || {})])];
   const worst = (entry) => Math.max(0, ...flagsOf(entry).map((key) => WORSE[flagOf(entry, key).state] || 0));
   const worstState = (entry) => ["ok", "look", "bad"][worst(entry)];
+  /** The level of the worst flag, with the sign of its state; null if no raised flag names one. */
+  function worstLevel(entry) {
+    const named = flagsOf(entry).map((key) => flagOf(entry, key)).filter((flag) => WORSE[flag.state] && flag.level);
+    const [first] = named.sort((a, b) => WORSE[b.state] - WORSE[a.state]);
+    return first ? { ...first.level, state: first.state, text: `${first.title}: ${first.text}` } : null;
+  }
   const verdictText = (entry) => verdictOf(entry) + (isStale(entry) ? " (result has changed)" : "");
 
   function drawHead() {
     columns = COLUMNS.filter((column) =>
       column.flag ? !entries.length || entries.some((entry) => columnsOf(entry).includes(column.key))
-        : !["dataset", "subject"].includes(column.key) || entries.some((entry) => entry[column.key])
+        : column.key === "subject" ? entries.some((entry) => entry.subject && !namesSubject(entry))
+          : column.key !== "dataset" || entries.some((entry) => entry.dataset)
     );
     for (const column of columns) {
       const known = column.flag && entries.find((entry) => (entry.flags || {})[column.key]);
@@ -144,6 +190,11 @@
     }
     document.querySelector("#list thead").replaceChildren(row);
   }
+
+  /** Whether the name of the file tells the subject, as ``sub-01_ses-02_T2w`` tells ``sub-01/ses-02``. */
+  const namesSubject = (entry) => entry.file.startsWith(entry.subject.replace("/", "_") + "_");
+  /** Names of files that several scans bear. */
+  const isAmbiguous = (entry) => entries.some((other) => other !== entry && other.file === entry.file && other.kind === entry.kind);
 
   function sortBy(key) {
     const first = { key, down: ["worst"].includes(key) };
@@ -166,7 +217,7 @@
     const words = by("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const verdict = verdictOf(entry);
     if (filter === "open" && verdict && !isStale(entry)) return false;
-    if (["pass", "fail"].includes(filter) && verdict !== filter) return false;
+    if (filter in VERDICTS && verdict !== filter) return false;
     if (filter === "flagged" && worst(entry) < 1) return false;
     if (filter === "bad" && worst(entry) < 2) return false;
     const texts = [entry.file, entry.folder, entry.subject, entry.dataset, noteOf(entry)];
@@ -179,7 +230,7 @@
     return columns.map((column) => {
       const text = column.text(entry);
       if (column.key === "verdict") {
-        const state = { pass: "ok", fail: "bad" }[verdictOf(entry)] || "none";
+        const state = { pass: "ok", fail: "bad", correct: "look" }[verdictOf(entry)] || "none";
         return make("td", { class: state }, text || "–");
       }
       if (column.key === "worst") {
@@ -200,7 +251,7 @@
     shown = entries.filter(isWanted).sort(compare);
     const body = document.querySelector("#list tbody");
     const rows = shown.map((entry) => {
-      entry.row = make("tr", { onclick: () => choose(entry), "data-id": entry.id }, ...cells(entry));
+      entry.row = make("tr", { onclick: () => choose(entry), "data-id": entry.id, tabindex: -1 }, ...cells(entry));
       if (entry === chosen) mark(entry.row, true);
       return entry.row;
     });
@@ -209,6 +260,7 @@
     if (!rows.length) rows.push(make("tr", { class: "nothing" }, make("td", { colspan: columns.length }, nothing, all)));
     body.replaceChildren(...rows);
     drawCounts();
+    if (by("overview").open) drawOverview();
     if (!shown.includes(chosen)) choose(shown[0] || null);
   }
 
@@ -226,7 +278,8 @@
     const count = (verdict) => entries.filter((entry) => verdictOf(entry) === verdict).length;
     const all = `${entries.length} scan${entries.length === 1 ? "" : "s"}`;
     const part = shown.length < entries.length ? `${shown.length} of ${all}` : all;
-    by("counts").textContent = `${part} · ${count("pass")} passed · ${count("fail")} failed · ${count("")} to go`;
+    const verdictCounts = Object.keys(VERDICTS).map((verdict) => `${count(verdict)} ${verdict}`);
+    by("counts").textContent = `${part} · verdicts: ${verdictCounts.join(", ")}, ${count("")} open`;
   }
 
   function step(by_) {
@@ -235,24 +288,35 @@
     choose(shown[at < 0 ? 0 : Math.min(Math.max(at + by_, 0), shown.length - 1)]);
   }
 
+  /** The next scan below with a raised flag. */
+  function stepToFlagged() {
+    const next = shown.slice(shown.indexOf(chosen) + 1).find((entry) => worst(entry) > 0);
+    if (next) choose(next);
+    else if (shown.length) say("No scan below this one has a raised flag.");
+  }
+
   function mark(row, isChosen) {
     row.classList.toggle("chosen", isChosen);
+    row.tabIndex = isChosen ? 0 : -1; // Tab reaches the chosen row, arrows move from there
     if (isChosen) row.setAttribute("aria-current", "true");
     else row.removeAttribute("aria-current");
   }
 
   // ---- one scan -------------------------------------------------------------------------------------------------
   function choose(entry) {
+    const hadFocus = document.activeElement && document.activeElement.tagName === "TR";
     if (chosen && chosen.row) mark(chosen.row, false);
     chosen = entry;
     closeViewer();
     if (!entry) {
       by("scan").replaceChildren();
       setAddress("");
+      markInOverview();
       return;
     }
     if (entry.row) {
       mark(entry.row, true);
+      if (hadFocus) entry.row.focus({ preventScroll: true });
       const list = by("list");
       const [row, head] = [entry.row, list.querySelector("thead").offsetHeight];
       if (row.offsetTop - head < list.scrollTop) list.scrollTop = row.offsetTop - head;
@@ -260,6 +324,7 @@
       if (below > list.scrollTop) list.scrollTop = below;
     }
     setAddress(entry.id);
+    markInOverview();
     drawScan(entry);
   }
 
@@ -290,10 +355,11 @@
   }
 
   function drawTop(entry) {
-    const where = [entry.subject, entry.dataset, entry.folder].filter(Boolean).join(" · ");
+    const subject = namesSubject({ subject: "", ...entry }) ? "" : entry.subject;
+    const where = [...new Set([entry.dataset, subject, entry.folder])].filter(Boolean).join(" · ");
     const method = entry.method ? make("span", { id: "method" }, `spinal levels by method: ${entry.method}`) : null;
     const note = make("input", {
-      type: "text", id: "note", placeholder: "Note ( n )", "aria-label": "Note",
+      type: "text", id: "note", placeholder: "Note ( m )", "aria-label": "Note",
       oninput: (event) => record(entry, { note: event.target.value }),
     });
     return make(
@@ -303,8 +369,10 @@
         "div", { class: "verdict" },
         make("button", { onclick: () => step(-1), title: "previous (k)", "aria-label": "previous scan" }, "◂"),
         make("button", { onclick: () => step(1), title: "next (j)", "aria-label": "next scan" }, "▸"),
-        make("button", { class: "pass", id: "pass", onclick: () => judge("pass") }, "✓ pass"),
-        make("button", { class: "fail", id: "fail", onclick: () => judge("fail") }, "✗ fail"),
+        make("button", { class: "pass", id: "pass", onclick: () => judge("pass"), title: "pass (p)" }, "✓ pass"),
+        make("button", { class: "fail", id: "fail", onclick: () => judge("fail"), title: "fail (f)" }, "✗ fail"),
+        make("button", { class: "correct", id: "correct", onclick: () => judge("correct"), title: "to be corrected by hand (c)" }, "✎ correct"),
+        make("button", { id: "undo", onclick: undo, title: "undo the last verdict (z)" }, "↶ undo"),
         note, make("small", { id: "stale" })
       )
     );
@@ -312,9 +380,11 @@
 
   function drawVerdict() {
     if (!chosen || !by("pass")) return;
-    for (const verdict of ["pass", "fail"]) by(verdict).setAttribute("aria-pressed", verdictOf(chosen) === verdict);
+    for (const verdict of Object.keys(VERDICTS)) by(verdict).setAttribute("aria-pressed", verdictOf(chosen) === verdict);
     if (document.activeElement !== by("note")) by("note").value = noteOf(chosen);
-    by("stale").textContent = isStale(chosen) ? "the result has changed since this verdict" : "";
+    const { reviewer, date } = verdicts[chosen.id] || {};
+    const given = verdictOf(chosen) ? [reviewer, (date || "").slice(0, 10)].filter(Boolean).join(", ") : "";
+    by("stale").textContent = isStale(chosen) ? "the result has changed since this verdict" : given;
   }
 
   function drawFlags(entry) {
@@ -436,12 +506,24 @@
     const origin = entry.referenceArc || 0;
     for (let mm = Math.ceil((first - origin) / 10) * 10; mm + origin <= last; mm += 10) {
       svg.append(make("line", { x1: axis - 5, x2: width, y1: y(mm + origin), y2: y(mm + origin), stroke: "var(--line)" }));
-      svg.append(make("text", { x: axis - 8, y: y(mm + origin) + 4, "text-anchor": "end", fill: "var(--soft)" }, String(mm)));
+      svg.append(make("text", { x: axis - 8, y: Math.min(Math.max(y(mm + origin) + 4, 9), height - 2), "text-anchor": "end", fill: "var(--soft)" }, String(mm).replace("-", "−")));
     }
     kinds.forEach((kind, at) => {
       const x = axis + at * (bar + gap);
       for (const level of entry.levels.filter((one) => one.kind === kind)) drawBar(svg, level, x, bar, y);
     });
+    const suspect = worstLevel(entry);
+    const level = suspect && (entry.levels || []).find((one) => one.kind === suspect.kind && one.name === suspect.name);
+    if (level) {
+      const x = axis + kinds.indexOf(level.kind) * (bar + gap);
+      const [top, bottom] = [y(level.rostral), y(level.caudal)];
+      const mark = make("g", { class: `worst ${suspect.state}`, "data-worst": level.name }, make("title", {}, suspect.text));
+      mark.append(
+        make("text", { x: x + bar + 5, y: top + 10, "font-weight": 700 }, SIGNS[suspect.state]),
+        make("rect", { x: x - 3, y: top - 3, width: bar + 6, height: bottom - top + 6, fill: "none", "stroke-width": 3 })
+      );
+      svg.append(mark);
+    }
     for (const pair of kinds.length > 1 ? entry.pairs || [] : []) {
       const [x1, x2] = [axis + bar, axis + bar + gap];
       const middle = (y(pair.spinal) + y(pair.vertebral)) / 2;
@@ -581,6 +663,55 @@
     if (context) context.loseContext(); // browsers keep few of them
   }
 
+  // ---- overview of the cohort -----------------------------------------------------------------------------------
+  /** A strip for each flag: the listed scans as dots (sorted marks by state), from the least value to the greatest. */
+  function drawOverview() {
+    const box = by("strips");
+    box.replaceChildren();
+    if (!by("overview").open) return;
+    for (const column of columns.filter((one) => one.flag)) {
+      const known = shown.filter((entry) => Number.isFinite(flagOf(entry, column.key).value));
+      if (known.length) box.append(drawStrip(column, known));
+    }
+    if (!box.children.length) box.append(make("p", {}, "No flag of the scans that are listed has a value."));
+    markInOverview();
+  }
+
+  function drawStrip(column, known) {
+    const values = known.map((entry) => flagOf(entry, column.key).value);
+    const [least, greatest] = [Math.min(...values), Math.max(...values)];
+    const { unit } = flagOf(known[0], column.key);
+    const [width, height, margin] = [520, 30, 10];
+    const x = (value) => (greatest > least ? margin + ((value - least) / (greatest - least)) * (width - 2 * margin) : width / 2);
+    const raised = known.filter((entry) => WORSE[flagOf(entry, column.key).state]).length;
+    const label = `${column.title}: ${known.length} scans from ${numberText(least, unit)} to ${numberText(greatest, unit)}, ${raised} raised`;
+    const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+    svg.append(make("line", { x1: margin, x2: width - margin, y1: height / 2, y2: height / 2, stroke: "var(--line)" }));
+    const order = [...known].sort((a, b) => (WORSE[flagOf(a, column.key).state] || 0) - (WORSE[flagOf(b, column.key).state] || 0));
+    for (const entry of order) { // raised ones last, on top
+      const flag = flagOf(entry, column.key);
+      const y = height / 2 + ((entry.place % 3) - 1) * 6; // beside one another where values are the same
+      const dot = make("g", { class: `dot ${flag.state}`, "data-dot": entry.id, onclick: () => choose(entry) });
+      dot.append(
+        make("title", {}, `${entry.file}: ${flag.text}`),
+        make("circle", { cx: x(flag.value), cy: y, r: 6 }),
+        make("text", { x: x(flag.value), y: y + 4, "text-anchor": "middle" }, { ok: "•", none: "·" }[flag.state] || SIGNS[flag.state])
+      );
+      svg.append(dot);
+    }
+    const name = make("button", { onclick: () => sortBy(column.key), title: "sort the table by this flag" }, column.title);
+    const ends = make("div", { class: "ends" }, make("span", {}, numberText(least, unit)), make("span", {}, numberText(greatest, unit)));
+    return make("div", { class: "strip" }, name, make("div", {}, svg, ends));
+  }
+
+  const numberText = (value, unit) => `${Number(value.toFixed(2))}${unit ? ` ${unit}` : ""}`;
+
+  function markInOverview() {
+    for (const dot of document.querySelectorAll(".dot.chosen")) dot.classList.remove("chosen");
+    if (!chosen || !by("overview").open) return;
+    for (const dot of document.querySelectorAll(`[data-dot="${CSS.escape(chosen.id)}"]`)) dot.classList.add("chosen");
+  }
+
   // ---- export and import ----------------------------------------------------------------------------------------
   function download(name, text, type) {
     const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
@@ -590,19 +721,30 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
+  /** A cell of a table: one line, and n/a for what is not known. */
+  const cell = (value) => clean(value).trim() || "n/a";
   const clean = (value) => String(value === null || value === undefined ? "" : value).replace(/[\t\r\n]+/g, " ");
 
   function exportTSV() {
-    const head = ["dataset", "subject", "file", "folder", "verdict", "note", "changed_since", ...FLAGS, "kind", ...REGISTRATION, "id"];
-    const rows = entries.map((entry) => [
-      entry.dataset, entry.subject, entry.file, entry.folder, verdictOf(entry), noteOf(entry),
-      isStale(entry) ? "yes" : "", ...FLAGS.map((key) => flagOf(entry, key).value),
-      entry.kind, ...REGISTRATION.map((key) => flagOf(entry, key).value), entry.id,
-    ]);
-    const lines = [head, ...rows].map((row) => row.map(clean).join("\t"));
+    const keys = [...FLAGS, ...REGISTRATION];
+    const head = [
+      "dataset", "subject", "file", "folder", "verdict", "note", "reviewer", "date", "version", "changed_since", "kind", "id",
+      ...keys.flatMap((key) => [key, `${key}_unit`, `${key}_level`, `${key}_state`]),
+    ];
+    const rows = entries.map((entry) => {
+      const { reviewer, date, version } = verdicts[entry.id] || { version: entry.version };
+      return [
+        entry.dataset, entry.subject, entry.file, entry.folder, verdictOf(entry), noteOf(entry), reviewer, date, version,
+        isStale(entry) ? "yes" : verdictOf(entry) ? "no" : "", entry.kind || "levels", entry.id,
+        ...keys.map((key) => flagOf(entry, key)).flatMap((flag) =>
+          [flag.value, flag.unit, levelText(flag.level), flag.state === "none" ? "" : flag.state]),
+      ];
+    });
+    const lines = [head, ...rows].map((row) => row.map(cell).join("\t"));
     download("verdicts.tsv", lines.join("\n") + "\n", "text/tab-separated-values");
   }
 
+  const levelText = (level) => (!level ? "" : level.kind === "spinal" ? level.name : `${level.kind} ${level.name}`);
   const failed = () => entries.filter((entry) => verdictOf(entry) === "fail");
 
   /** `exclude_list` is that of sct_run_batch -config: subjects of which a scan failed. */
@@ -611,6 +753,12 @@
     const rows = entries.filter((entry) => verdicts[entry.id]).map((entry) => ({
       id: entry.id, dataset: entry.dataset, subject: entry.subject, file: entry.file, folder: entry.folder,
       verdict: verdictOf(entry), note: noteOf(entry), fingerprint: verdicts[entry.id].fingerprint,
+      reviewer: verdicts[entry.id].reviewer || "n/a", date: verdicts[entry.id].date || "n/a",
+      version: verdicts[entry.id].version || "n/a",
+      flags: Object.fromEntries(flagsOf(entry).map((key) => {
+        const { value, unit, level, state, text } = flagOf(entry, key);
+        return [key, { value, unit: unit || "n/a", level: levelText(level) || "n/a", state, text }];
+      })),
     }));
     download("verdicts.json", JSON.stringify({ exclude_list: subjects, verdicts: rows }, null, 2) + "\n", "application/json");
   }
@@ -618,6 +766,11 @@
   /** For sct_run_batch -exclude-yml: a list of files (a text in JSON is one in YAML too). */
   function exportYML() {
     const names = [...new Set(failed().map((entry) => entry.file))].sort();
+    const others = entries.filter((entry) => names.includes(entry.file) && isAmbiguous(entry) && verdictOf(entry) !== "fail");
+    if (others.length) {
+      const which = [...new Set(others.map((entry) => entry.file))].join(", ");
+      say(`Several scans are called ${which}: exclude.yml names files, and leaves out all of them, not only those that failed.`);
+    }
     download("exclude.yml", names.length ? names.map((name) => `- ${JSON.stringify(name)}\n`).join("") : "[]\n", "text/yaml");
   }
 
@@ -631,8 +784,9 @@
       load();
       const mine = (id) => ({ verdict: "", note: "", ...verdicts[id] });
       const taken = known.map((row) => [row.id, {
-        verdict: ["pass", "fail"].includes(row.verdict) ? row.verdict : "",
+        verdict: row.verdict in VERDICTS ? row.verdict : "",
         note: clean(row.note) || mine(row.id).note, fingerprint: clean(row.fingerprint),
+        ...Object.fromEntries(["reviewer", "date", "version"].map((key) => [key, row[key] === "n/a" ? "" : clean(row[key])])),
       }]);
       const others = taken.filter(([id, one]) =>
         (mine(id).verdict && mine(id).verdict !== one.verdict) || (mine(id).note && mine(id).note !== one.note));
@@ -672,10 +826,13 @@
     const actions = {
       j: () => step(1), ArrowRight: () => step(1),
       k: () => step(-1), ArrowLeft: () => step(-1),
-      p: () => judge("pass"), f: () => judge("fail"), u: () => judge(""),
-      n: () => by("note") && by("note").focus(), l: toggleLabels, v: openViewer, "/": () => by("search").focus(),
+      p: () => judge("pass"), f: () => judge("fail"), c: () => judge("correct"), u: () => judge(""), z: undo,
+      n: stepToFlagged, m: () => by("note") && by("note").focus(), l: toggleLabels, v: openViewer,
+      "/": () => by("search").focus(),
     };
-    const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (event.target.tagName === "TR") Object.assign(actions, { ArrowDown: () => step(1), ArrowUp: () => step(-1) });
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const action = shown.length || key === "/" ? actions[key] : null; // without a scan there is nothing to act on
     if (!action || (event.target.type === "range" && event.key.startsWith("Arrow"))) return;
     event.preventDefault();
     action();
@@ -685,11 +842,26 @@
     document.documentElement.dataset.theme = theme;
   }
 
+  /** A preference that all pages of this browser share; empty where there is none, or the browser keeps nothing. */
+  function preference(key) {
+    try {
+      return localStorage.getItem(key) || "";
+    } catch (error) {
+      return "";
+    }
+  }
+
+  function prefer(key, value) {
+    try {
+      localStorage.setItem(key, value);
+    } catch (error) { /* it lasts as long as the page */ }
+  }
+
   /** Scans that failed and so have no entry. */
   function drawMissing(missing) {
     const names = Object.keys(missing || {}).sort();
     by("missing").hidden = !names.length;
-    const few = `${names.length} scan${names.length === 1 ? "" : "s"} failed in the last run: not in the table, or as before`;
+    const few = `${names.length} scan${names.length === 1 ? "" : "s"} could not be processed in the last run: not in the table, or as before`;
     by("missing").querySelector("summary").textContent = `✗ ${few}`;
     by("missing").querySelector("ul").replaceChildren(...names.map((name) => make("li", {}, `${name}: ${missing[name]}`)));
   }
@@ -711,9 +883,19 @@
   };
 
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  setTheme(dark.matches ? "dark" : "light");
-  dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
-  by("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+  const usualTheme = () => {
+    const kept = preference(THEME);
+    return ["dark", "light"].includes(kept) ? kept : dark.matches ? "dark" : "light";
+  };
+  setTheme(usualTheme());
+  dark.addEventListener("change", () => setTheme(usualTheme()));
+  by("theme").addEventListener("click", () => {
+    setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+    prefer(THEME, document.documentElement.dataset.theme);
+  });
+  by("reviewer").value = preference(REVIEWER);
+  by("reviewer").addEventListener("input", () => prefer(REVIEWER, by("reviewer").value));
+  by("overview").addEventListener("toggle", drawOverview);
   by("search").addEventListener("input", drawTable);
   by("filter").addEventListener("change", () => { drawTable(); by("filter").blur(); });
   by("export-tsv").addEventListener("click", exportTSV);

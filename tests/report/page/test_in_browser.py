@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sct_rootlets.cohort.selection import read_lists
 from sct_rootlets.flags import Flag
 from sct_rootlets.levels import level_color
 from sct_rootlets.output.page import add_entry, build_page
@@ -16,6 +18,7 @@ from sct_rootlets.plausibility import level_flags
 from sct_rootlets.report.page.entry import About, Entry, make_entry
 from sct_rootlets.report.page.mosaic import TITLE
 from sct_rootlets.report.page.views import views_along
+from sct_rootlets.sidecar import version
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
 from browser import chromium, chromium_path
@@ -258,12 +261,12 @@ def test_verdicts_by_keyboard_are_kept_and_exported(page, tmp_path):
     assert page.inner_text("#scan h2").startswith("sub-02")
     page.keyboard.press("k")
     page.keyboard.press("p")  # goes on to the next
-    page.keyboard.press("n")
+    page.keyboard.press("m")
     page.keyboard.type("C5 missing\tp f")
     page.keyboard.press("Escape")
     page.keyboard.press("f")
     assert (cell(page, "sub-01", "verdict"), cell(page, "sub-02", "verdict")) == ("pass", "fail")
-    assert "1 passed · 1 failed · 1 to go" in page.inner_text("#counts")
+    assert page.inner_text("#counts") == "3 scans · verdicts: 1 pass, 1 fail, 0 correct, 1 open"
 
     page.reload()
     page.wait_for_selector("#list tbody tr")
@@ -274,7 +277,7 @@ def test_verdicts_by_keyboard_are_kept_and_exported(page, tmp_path):
 
     lines = exported(page, "#export-tsv", tmp_path).read_text(encoding="utf-8").splitlines()
     rows = [dict(zip(lines[0].split("\t"), line.split("\t"), strict=True)) for line in lines[1:]]
-    assert [row["verdict"] for row in rows] == ["pass", "fail", ""]
+    assert [row["verdict"] for row in rows] == ["pass", "fail", "n/a"]
     assert rows[1]["note"].startswith("C5 missing")
     assert rows[1]["confidence"] == "0.3"
     content = json.loads(exported(page, "#export-json", tmp_path).read_text(encoding="utf-8"))
@@ -299,6 +302,172 @@ def test_verdicts_by_keyboard_are_kept_and_exported(page, tmp_path):
     page.evaluate("localStorage.clear()")
 
 
+def table(path):
+    """Rows of an exported table, as dictionaries."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [dict(zip(lines[0].split("\t"), line.split("\t"), strict=True)) for line in lines[1:]]
+
+
+def test_a_third_verdict_is_exported_with_who_gave_it_and_what_was_measured(page, folder, tmp_path):
+    """Values with sign, level and unit; n/a for what is not known; and only scans that failed are left out."""
+    page.fill("#reviewer", "Zoë\tB")
+    page.keyboard.press("Enter")
+    page.keyboard.press("c")
+    page.keyboard.press("f")
+    assert (cell(page, "sub-01", "verdict"), cell(page, "sub-02", "verdict")) == ("correct", "fail")
+    page.select_option("#filter", "correct")
+    assert names(page) == ["sub-01"]
+    assert page.get_attribute("#correct", "aria-pressed") == "true"
+    page.reload()
+    page.wait_for_selector("#scan h2")
+    assert page.input_value("#reviewer").startswith("Zoë")
+
+    rows = table(exported(page, "#export-tsv", tmp_path))
+    assert [row["verdict"] for row in rows] == ["correct", "fail", "n/a"]
+    assert [row["reviewer"] for row in rows] == ["Zoë B", "Zoë B", "n/a"]
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", row["date"]) for row in rows[:2])
+    assert rows[2]["date"] == rows[2]["note"] == rows[2]["dataset"] == "n/a"
+    assert {row["version"] for row in rows} == {version()}
+    assert "" not in {value for row in rows for value in row.values()}
+    [facts] = [json.loads(path.read_text()) for path in folder.glob("rootlets/entries/sub-01*.json")]
+    deviation = facts["flags"]["deviation"]
+    assert rows[0]["deviation"] == str(deviation["value"])
+    assert deviation["text"].startswith(f"{deviation['value']:+.1f}")
+    assert (rows[0]["deviation_unit"], rows[0]["deviation_level"]) == ("mm", deviation["level"]["name"])
+    assert (rows[1]["confidence"], rows[1]["confidence_level"], rows[1]["confidence_state"]) == ("0.3", "C6", "bad")
+    assert (rows[0]["dice"], rows[0]["dice_state"]) == ("n/a", "n/a")  # it is no registration
+
+    content = json.loads(exported(page, "#export-json", tmp_path).read_text(encoding="utf-8"))
+    assert content["exclude_list"] == ["sub-02"]
+    first = content["verdicts"][0]
+    assert (first["verdict"], first["reviewer"], first["version"]) == ("correct", "Zoë B", version())
+    assert first["flags"]["deviation"]["value"] == deviation["value"]
+    assert exported(page, "#export-yml", tmp_path).read_text(encoding="utf-8").count("- ") == 1
+    assert read_lists([str(tmp_path / "verdicts.tsv")]) == ("sub-02_T2w <b>größer</b> & schöner.nii.gz",)
+
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    page.wait_for_selector("#scan h2")
+    page.set_input_files("#import-file", tmp_path / "verdicts.json")
+    page.wait_for_selector("#message:has-text('2 of 2 verdicts')")
+    again = table(exported(page, "#export-tsv", tmp_path))
+    assert again == rows
+    page.evaluate("localStorage.clear()")
+
+
+def test_undo_takes_verdicts_back_one_by_one_and_leaves_notes(page):
+    for key in ("p", "f", "c"):
+        page.keyboard.press(key)
+    page.click("#list tbody tr:nth-child(2)")
+    page.fill("#note", "a note")
+    page.keyboard.press("Escape")
+    page.keyboard.press("p")  # in place of the one that it failed by
+    page.keyboard.press("z")
+    assert page.inner_text("#scan h2").startswith("sub-02")
+    assert cell(page, "sub-02", "verdict") == "fail"
+    page.click("#undo")
+    assert page.inner_text("#scan h2").startswith("sub-10")
+    page.keyboard.press("z")
+    assert (cell(page, "sub-02", "verdict"), cell(page, "sub-02", "note")) == ("–", "a note")
+    page.keyboard.press("z")
+    assert page.inner_text("#scan h2").startswith("sub-01")
+    assert judged(page) == {"sub-02": ""}
+    page.keyboard.press("z")
+    assert "no verdict of this window" in page.inner_text("#message")
+    page.evaluate("localStorage.clear()")
+
+
+def test_undo_leaves_what_another_window_has_said_since(browser, folder):
+    context = browser.new_context()
+    windows = [context.new_page() for _ in range(2)]
+    for page in windows:
+        page.goto((folder / "index.html").as_uri())
+        page.wait_for_selector("#scan h2")
+    windows[0].keyboard.press("p")
+    windows[1].keyboard.press("f")
+    windows[0].wait_for_function("document.querySelector('#list td').textContent === 'fail'")
+    windows[0].keyboard.press("z")
+    assert "another window" in windows[0].inner_text("#message")
+    assert judged(windows[0]) == {"sub-01": "fail"}
+    windows[0].evaluate("localStorage.clear()")
+    context.close()
+
+
+def test_the_next_flagged_scan_and_its_worst_level(page):
+    page.keyboard.press("n")
+    assert page.inner_text("#scan h2").startswith("sub-02")  # whose C6 has a confidence of 0.30
+    mark = page.locator("[data-worst]")
+    assert mark.get_attribute("data-worst") == "C6"
+    assert mark.locator("text").text_content() == "✗"
+    box, bar = mark.locator("rect").bounding_box(), page.locator("[data-kind=spinal][data-level=C6]").bounding_box()
+    assert box["y"] < bar["y"] < bar["y"] + bar["height"] < box["y"] + box["height"]
+    page.click("#list tbody tr:nth-child(3)")
+    page.keyboard.press("n")
+    assert "No scan below" in page.inner_text("#message")
+    assert page.inner_text("#scan h2").startswith("sub-10")
+
+
+def test_the_overview_shows_each_flag_over_the_listed_scans(page, folder):
+    """Dots lie between the least and the greatest value; a click opens the scan."""
+    page.click("summary:has-text('Overview')")
+    page.wait_for_selector(".strip .dot")
+    strips = page.eval_on_selector_all(".strip button", "nodes => nodes.map(node => node.textContent)")
+    assert {"confidence", "deviation (mm)", "levels"} <= set(strips)
+    strip = page.locator(".strip:has(button:text('confidence'))")
+    assert strip.locator("svg").get_attribute("aria-label") == "confidence: 3 scans from 0.3 to 0.95, 1 raised"
+    [identifier] = [path.stem for path in folder.glob("rootlets/entries/sub-02*.json")]
+    dots = strip.locator("g.dot")
+    places = {dot.get_attribute("data-dot"): dot.locator("circle").bounding_box()["x"] for dot in dots.all()}
+    assert min(places, key=places.get) == identifier
+    strip.locator(f"[data-dot='{identifier}']").click()
+    assert page.inner_text("#scan h2").startswith("sub-02")
+    assert page.locator("#overview").get_attribute("open") is not None
+    assert strip.locator(".dot.chosen").get_attribute("data-dot") == identifier
+    assert strip.locator(".dot.bad text").text_content() == "✗"  # not the colour alone
+    page.keyboard.press("Escape")
+    page.fill("#search", "sub-01")
+    page.click("summary:has-text('Overview')")
+    page.wait_for_selector(".strip .dot")
+    assert page.locator(".strip").first.locator("g.dot").count() == 1
+
+
+def test_the_theme_is_remembered(page):
+    page.click("#theme")
+    assert page.get_attribute("html", "data-theme") == "dark"
+    page.reload()
+    page.wait_for_selector("#scan h2")
+    assert page.get_attribute("html", "data-theme") == "dark"
+    page.evaluate("localStorage.clear()")
+
+
+def test_rows_are_reached_by_keyboard(page):
+    """Tab leads to the chosen row, and arrows from there to the others."""
+    assert page.eval_on_selector_all("#list tbody tr", "rows => rows.map(row => row.tabIndex)") == [0, -1, -1]
+    page.focus("tr.chosen")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    assert page.inner_text("#scan h2").startswith("sub-02")
+    assert page.evaluate("document.activeElement.dataset.id").startswith("sub-02")
+
+
+def test_names_are_not_said_twice_and_ambiguous_files_are(browser, phantom_levels, tmp_path):
+    """Where the file tells the subject it has no column; two scans of one name are not both left out in silence."""
+    for place in ("sub-01", "other"):
+        add_entry(tmp_path / "qc", make_entry(phantom_levels, About("sub-01_T2w.nii.gz", place, "test", "sub-01")))
+    context = browser.new_context(accept_downloads=True)
+    page = context.new_page()
+    page.goto((tmp_path / "qc" / "index.html").as_uri())
+    page.wait_for_selector("#scan h2")
+    assert page.query_selector("th[data-key=subject]") is None
+    assert page.inner_text("#scan .where") == "other"
+    page.keyboard.press("f")
+    assert page.inner_text("#scan .where") == "sub-01"
+    exported(page, "#export-yml", tmp_path)
+    assert "sub-01_T2w.nii.gz" in page.inner_text("#message")
+    context.close()
+
+
 def test_what_the_browser_cannot_keep_is_there_as_long_as_the_page(browser, folder, tmp_path):
     context = browser.new_context()
     page = context.new_page()
@@ -308,7 +477,7 @@ def test_what_the_browser_cannot_keep_is_there_as_long_as_the_page(browser, fold
     page.evaluate(f"() => {{ Storage.prototype.setItem = () => {{ {full}; }}; }}")
     page.keyboard.press("f")
     page.keyboard.press("f")  # the first one goes on to the second scan
-    assert "2 failed" in page.inner_text("#counts")
+    assert "2 fail," in page.inner_text("#counts")
     assert "export them" in page.inner_text("#message")
     context.close()
 
@@ -325,7 +494,7 @@ def test_what_failed_is_named(browser, folder, tmp_path):
     page.goto((copy / "index.html").as_uri())
     page.wait_for_selector("#scan h2")
     page.click("#missing summary")
-    assert page.inner_text("#missing summary").startswith("✗ 1 scan failed")
+    assert page.inner_text("#missing summary").startswith("✗ 1 scan could not be processed")
     assert page.inner_text("#missing li") == "sub-07_T2w: <b>truncated</b> or damaged"
     context.close()
 
@@ -479,7 +648,7 @@ def test_what_has_the_focus_is_seen_and_named(page):
         seen.add(tuple(found))
         assert found[1], found
         assert found[2], found
-    assert {"Export", "Keys", "previous scan", "next scan", "Light or dark", "Note"} <= {name for _, name, _ in seen}
+    assert {"Export", "Keys", "Overview", "previous scan", "next scan", "Light or dark", "Note", "Reviewer's name"} <= {name for _, name, _ in seen}
 
 
 def test_a_narrow_screen_is_not_scrolled_sideways(browser, folder):
@@ -513,10 +682,10 @@ def test_two_windows_do_not_lose_each_others_verdicts(browser, folder):
     windows[1].click("#list tbody tr:nth-child(3)")
     windows[1].keyboard.press("f")
     for page in windows:
-        page.wait_for_function("document.querySelector('#counts').textContent.includes('1 passed · 1 failed')")
+        page.wait_for_function("document.querySelector('#counts').textContent.includes('1 pass, 1 fail')")
         page.reload()
         page.wait_for_selector("#scan h2")
-        assert "1 passed · 1 failed · 1 to go" in page.inner_text("#counts")
+        assert "1 pass, 1 fail, 0 correct, 1 open" in page.inner_text("#counts")
     windows[0].evaluate("localStorage.clear()")
     context.close()
 
@@ -532,7 +701,7 @@ def test_pages_in_two_folders_keep_their_own_verdicts(browser, folder, tmp_path)
         page.wait_for_selector("#scan h2")
         counts.append(page.inner_text("#counts"))
         page.keyboard.press("p")
-    assert all("0 passed" in text for text in counts)
+    assert all("0 pass," in text for text in counts)
     page.evaluate("localStorage.clear()")
     context.close()
 
@@ -546,7 +715,7 @@ def test_damaged_verdicts_and_addresses_are_no_end(page):
     page.wait_for_selector("#scan h2")
     assert "cannot be read" in page.inner_text("#message")
     page.keyboard.press("p")
-    assert "1 passed" in page.inner_text("#counts")
+    assert "1 pass," in page.inner_text("#counts")
     page.evaluate("localStorage.clear()")
 
 
@@ -598,7 +767,7 @@ def test_a_registration_shows_before_and_after_with_flags_of_its_own(browser, ph
     assert page.query_selector("#list th[data-key='jacobian']") is not None
     page.keyboard.press("v")
     page.keyboard.press("p")
-    assert "1 passed" in page.inner_text("#counts")
+    assert "1 pass," in page.inner_text("#counts")
     page.click("#list td.name >> nth=0")
     assert "confidence" in page.inner_text("#scan .flags")
     assert problems == []
