@@ -5,8 +5,9 @@ The limits tell a reviewer where to look first. They are not validated as a test
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -195,9 +196,7 @@ def _complete_flag(subject: Judged) -> Flag:
         text += f"  not {', '.join(level.name for level in inner)}"
     state: State = "look" if inner else "ok"
     decisive = ("spinal", inner[0].name) if inner else None
-    return Flag(
-        key=key, title=title, value=n_complete / len(levels), level=decisive, text=text, state=state, why=why
-    )
+    return Flag(key=key, title=title, value=n_complete / len(levels), level=decisive, text=text, state=state, why=why)
 
 
 def _length_flag(subject: Judged) -> Flag:
@@ -393,12 +392,97 @@ def _pairs_by_extent(subject: Judged) -> list[Pair]:
     return [pair for pair in correspond(extents, subject.vertebral) if pair.pairing == "shifted"]
 
 
-def deviations(subject: Judged) -> dict[str, float]:
-    """Measure how far midpoints of spinal levels, by method ``extent``, are from where they are expected.
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """Where a spinal level is expected, and where it was measured, by method ``extent``.
+
+    Attributes
+    ----------
+    name : str
+        Name of the level.
+    label : str
+        What the distance between the two is called: the name, or that of the level above and the name.
+    expected_mm, measured_mm : float
+        Arc length of the midpoint.
+    measured_sd_mm : float
+        Standard deviation of the measured midpoint, from those of the two ends.
+    source : {"published", "PAM50", "level above"}
+        What it is expected from: the published median of a pair with a vertebra, PAM50's own pair, or the usual
+        distance from the level above.
+    """
+
+    name: str
+    label: str
+    expected_mm: float
+    measured_mm: float
+    measured_sd_mm: float
+    source: Literal["published", "PAM50", "level above"]
+
+    @property
+    def deviation_mm(self) -> float:
+        """Distance of the measured midpoint from the expected one, positive where it lies more caudally."""
+        return self.measured_mm - self.expected_mm
+
+
+def expectations(subject: Judged) -> list[Expectation]:
+    """Tell where spinal levels are expected, and where they are.
 
     With vertebrae, a level is expected at the published distance from the vertebra that it is compared with
-    (`sct_rootlets.correspondence.published_bias`, arXiv 2509.16255), whose levels are those of method ``extent``;
-    without them, at `LEVEL_PITCH_MM` a level from the level above it.
+    (`sct_rootlets.correspondence.published_bias`, arXiv 2509.16255, whose medians are known of the first and the last
+    pair; those between are of PAM50); without them, at `LEVEL_PITCH_MM` a level from the level above it.
+
+    Parameters
+    ----------
+    subject : Judged
+        Such as `sct_rootlets.subject.SubjectLevels`.
+
+    Returns
+    -------
+    list of Expectation
+        From rostral to caudal.
+    """
+    bias = published_bias()
+    ends = (next(iter(bias)), next(reversed(bias)))
+    pairs = _pairs_by_extent(subject)
+    if pairs:
+        known = [(pair, (pair.vertebral.name, pair.spinal.name)) for pair in pairs]
+        return [
+            _expectation(
+                pair.spinal,
+                pair.vertebral.midpoint_mm - bias[names],
+                pair.spinal.name,
+                "published" if names in ends else "PAM50",
+            )
+            for pair, names in known
+            if names in bias
+        ]
+    extents = subject.extents or subject.spinal
+    return [
+        _expectation(
+            below,
+            above.midpoint_mm + LEVEL_PITCH_MM * (below.value - above.value),
+            f"{above.name}–{below.name}",
+            "level above",
+        )
+        for above, below in pairwise(() if extents is None else extents.levels)
+    ]
+
+
+def _expectation(
+    level: Level, expected_mm: float, label: str, source: Literal["published", "PAM50", "level above"]
+) -> Expectation:
+    return Expectation(
+        name=level.name,
+        label=label,
+        expected_mm=expected_mm,
+        measured_mm=level.midpoint_mm,
+        measured_sd_mm=float(np.hypot(level.rostral_sd_mm, level.caudal_sd_mm) / 2),
+        source=source,
+    )
+
+
+def deviations(subject: Judged) -> dict[str, float]:
+    """Measure how far midpoints of spinal levels are from where they are expected (`expectations`).
 
     Parameters
     ----------
@@ -410,18 +494,7 @@ def deviations(subject: Judged) -> dict[str, float]:
     dict of str to float
         mm by name, positive where a level lies more caudally.
     """
-    expected = published_bias()
-    pairs = {(pair.vertebral.name, pair.spinal.name): pair for pair in _pairs_by_extent(subject)}
-    if pairs:
-        return {names[1]: expected[names] - pair.difference_mm for names, pair in pairs.items() if names in expected}
-    extents = subject.extents or subject.spinal
-    levels = () if extents is None else extents.levels
-    return {
-        f"{above.name}–{below.name}": below.midpoint_mm
-        - above.midpoint_mm
-        - LEVEL_PITCH_MM * (below.value - above.value)
-        for above, below in pairwise(levels)
-    }
+    return {one.label: one.deviation_mm for one in expectations(subject)}
 
 
 def _level_length_flag(subject: Judged) -> Flag:

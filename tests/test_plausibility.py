@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from sct_rootlets.correspondence import LEVEL_PITCH_MM
 from sct_rootlets.flags import grade
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Level, Levels
-from sct_rootlets.plausibility import csf_cord_contrast, deviations, level_flags
+from sct_rootlets.plausibility import csf_cord_contrast, deviations, expectations, level_flags
 
 
 def flag(subject, key):
@@ -76,6 +77,23 @@ def test_without_discs_levels_are_judged_by_their_neighbours(phantom_levels):
     gap = [level for level in alone.extents.levels if level.name != "C5"]
     left_out = replace(alone, extents=replace(alone.extents, levels=tuple(gap)))
     assert deviations(left_out)["C4–C6"] == pytest.approx(middles["C6"] - middles["C4"] - 2 * LEVEL_PITCH_MM)
+
+
+def test_expectations_say_where_they_come_from(phantom_levels):
+    """Of the published medians only those of the first and the last pair are known."""
+    found = {one.name: one for one in expectations(phantom_levels)}
+    assert [name for name, one in found.items() if one.source == "published"] == ["C3", "T1"]
+    assert {one.source for one in found.values()} == {"published", "PAM50"}
+    vertebrae = {level.name: level.midpoint_mm for level in phantom_levels.vertebral.levels}
+    assert found["C3"].expected_mm == pytest.approx(vertebrae["C2"])
+    assert found["T1"].expected_mm == pytest.approx(vertebrae["T1"] - 8.15)
+    level = next(level for level in phantom_levels.extents.levels if level.name == "C5")
+    assert found["C5"].measured_mm == level.midpoint_mm
+    assert found["C5"].measured_sd_mm == pytest.approx(math.sqrt(level.rostral_sd_mm**2 + level.caudal_sd_mm**2) / 2)
+    alone = expectations(replace(phantom_levels, vertebral=None))
+    assert {one.source for one in alone} == {"level above"}
+    assert alone[0].label == "C2–C3"
+    assert alone[0].expected_mm == pytest.approx(phantom_levels.extents.levels[0].midpoint_mm + LEVEL_PITCH_MM)
 
 
 def test_confidence_and_completeness(phantom_levels):
