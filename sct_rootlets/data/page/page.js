@@ -12,7 +12,7 @@
   const VERDICTS = { pass: "✓", fail: "✗", correct: "✎" };
   const SIGNS = { ok: "✓", look: "!", bad: "✗", none: "·" };
   const WORSE = { none: 0, ok: 0, look: 1, bad: 2 };
-  const MIN_UNROLLED_PX = { one: 200, two: 250 }; // width of the unrolled surface, and where two pictures of it are drawn
+  const MIN_UNROLLED_PX = { one: 200, two: 220 }; // width of the unrolled surface, and where two pictures of it are drawn
   const STORE = "sct_rootlets:" + location.host + location.pathname.replace(/(index|rootlets)\.html$/, "");
   const REVIEWER = "sct_rootlets.reviewer"; // the same for all pages
   const THEME = "sct_rootlets.theme";

@@ -159,7 +159,7 @@ def test_views_bear_the_titles_of_their_entry(page):
     boxes = [box.bounding_box() for box in page.query_selector_all("[data-view=unrolled]")]
     assert len(boxes) == 2
     assert boxes[0]["width"] == pytest.approx(boxes[1]["width"], abs=0.1)
-    assert boxes[0]["width"] > 249
+    assert boxes[0]["width"] > 219
 
 
 def test_the_legend_names_each_level_once_in_its_colour(page):
