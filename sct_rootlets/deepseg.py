@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 NamedBy = Literal["model", "chain"]
 FieldOfView = Literal["cord", "full"]
 
+#: Layers of the viewer that label maps are, by suffix; the others are rootlets, split or as points of discs.
+_LAYERS = {CORD_SUFFIX: "cord", "_spinal_levels": "levels", "_vertebral_levels": "levels"}
 #: Thicker slices do not show single rootlets.
 MAX_SLICE_THICKNESS_MM = 3.0
 #: Names of a lower probability are improbable: any other is as likely.
@@ -122,6 +124,8 @@ class SegmentedImage:
         Plausibility of the levels.
     subject : SubjectLevels, optional
         The levels, where a page of quality control was asked for.
+    viewer_command : str
+        Command that shows the image and its label maps in FSLeyes; may be empty.
     """
 
     image: Path
@@ -129,6 +133,7 @@ class SegmentedImage:
     text: str
     flags: tuple[Flag, ...] = ()
     subject: SubjectLevels | None = None
+    viewer_command: str = ""
 
 
 def segment_rootlets(
@@ -561,15 +566,26 @@ def _segment_file(
     flag_lines = [f"note: {flag.note}" for flag in flags if flag.is_raised]
     lines = [f"{image.name}:", *describe(segmentation), *flag_lines]
     lines += ["written:", *(f"  {target}" for target in job.targets)]
+    viewing = _viewer_command(inputs, job)
     if page is not None and subject is not None:
         from sct_rootlets.output.page import add_levels  # draws pictures
         from sct_rootlets.report.page.entry import About
 
-        about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset)
+        about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset, viewing)
         lines.append(f"  {add_levels(page.folder, subject, about)}")
     if job.output is not None and job.output.suffix == ".nii":
         lines.append(f"note: label maps are written compressed: {job.targets[0].name} and not {job.output.name}")
-    return SegmentedImage(job.path, job.targets, "\n".join(lines), flags, subject)
+    return SegmentedImage(job.path, job.targets, "\n".join(lines), flags, subject, viewing)
+
+
+def _viewer_command(inputs: Inputs, job: _Job) -> str:
+    """Write the command that shows an image and the label maps of a task."""
+    from sct_rootlets.output.viewing import fsleyes_command
+
+    layers: dict[str, Path | None] = {"image": job.path, "cord": None if inputs.cord is None else inputs.cord.path}
+    for output, target in zip(job.outputs, job.targets, strict=True):
+        layers[_LAYERS.get(output.suffix, "rootlets")] = target
+    return fsleyes_command(layers)
 
 
 def _check_image(inputs: Inputs, task: Task | None = None) -> None:

@@ -19,7 +19,11 @@ class Flag:
     key, title : str
         Name of the flag in files, and for readers.
     value : float or None
-        Number that scans are sorted by.
+        Number that scans are sorted by, with its sign.
+    unit : str
+        Unit of the value, such as ``"mm"``; empty for numbers and shares.
+    level : (str, str), optional
+        Kind and name of the level that decides the grade.
     text : str
         What the flag shows: the value, and what it concerns.
     state : {"ok", "look", "bad", "none"}
@@ -35,6 +39,8 @@ class Flag:
     key: str
     title: str
     value: float | None = None
+    unit: str = ""
+    level: tuple[str, str] | None = None
     text: str = "–"
     state: State = "none"
     why: str
@@ -59,6 +65,8 @@ class Flag:
             "key": self.key,
             "title": self.title,
             "value": value,
+            "unit": self.unit,
+            "level": None if self.level is None else {"kind": self.level[0], "name": self.level[1]},
             "text": self.text,
             "state": self.state,
             "why": self.why,

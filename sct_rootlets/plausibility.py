@@ -5,8 +5,9 @@ The limits tell a reviewer where to look first. They are not validated as a test
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -138,7 +139,7 @@ def _levels_flag(subject: Judged) -> Flag:
     names = [level.name for level in _spinal(subject)]
     if not names:
         return Flag(key=key, title=title, value=0.0, text="none", state="bad", why=why)
-    text = f"{len(names)}  {names[0]}–{names[-1]}"
+    text = f"{len(names)} ({names[0]}–{names[-1]})"
     return Flag(key=key, title=title, value=float(len(names)), text=text, state="ok", why=why)
 
 
@@ -160,6 +161,7 @@ def _order_flag(subject: Judged) -> Flag:
         key=key,
         title=title,
         value=float(10 * len(swapped) + len(missing)),
+        level=("spinal", names[swapped[0][1]]) if swapped else None,
         text=", ".join(problems) or "in order",
         state="bad" if swapped else "look" if missing else "ok",
         why=why,
@@ -173,12 +175,16 @@ def _confidence_flag(subject: Judged) -> Flag:
         return Flag(key=key, title=title, why=f"{why}; not known for rootlets that were given")
     lowest, name = min(named, key=lambda pair: pair[0])
     state = grade(lowest, *CONFIDENCE_LIMITS)
-    return Flag(key=key, title=title, value=lowest, text=f"{lowest:.2f}  {name}", state=state, why=why)
+    text = f"{lowest:.2f}  {name}"
+    return Flag(key=key, title=title, value=lowest, level=("spinal", name), text=text, state=state, why=why)
 
 
 def _complete_flag(subject: Judged) -> Flag:
     key, title = "complete", "complete"
-    why = "share of levels that are neither cut by the field of view nor known by few rootlets or one root only"
+    why = (
+        "share of levels that are neither cut by the field of view nor known by few rootlets or one root only; the "
+        "first and the last level are often cut, and are not named here"
+    )
     levels = _spinal(subject)
     if not levels:
         return Flag(key=key, title=title, why=why)
@@ -186,10 +192,11 @@ def _complete_flag(subject: Judged) -> Flag:
     n_complete = len(levels) - len(incomplete)
     inner = [level for level in incomplete if level not in (levels[0], levels[-1])]  # the outer levels are often cut
     text = f"{n_complete}/{len(levels)}"
-    if incomplete:
-        text += f"  not {', '.join(level.name for level in incomplete)}"
+    if inner:
+        text += f"  not {', '.join(level.name for level in inner)}"
     state: State = "look" if inner else "ok"
-    return Flag(key=key, title=title, value=n_complete / len(levels), text=text, state=state, why=why)
+    decisive = ("spinal", inner[0].name) if inner else None
+    return Flag(key=key, title=title, value=n_complete / len(levels), level=decisive, text=text, state=state, why=why)
 
 
 def _length_flag(subject: Judged) -> Flag:
@@ -198,6 +205,7 @@ def _length_flag(subject: Judged) -> Flag:
         key="length",
         title="cord (mm)",
         value=length,
+        unit="mm",
         text=f"{length:.0f}",
         state=grade(length, *CORD_LENGTH_LIMITS_MM),
         why=f"length of the cord in view; below {CORD_LENGTH_LIMITS_MM[0]:.0f} mm names become unreliable",
@@ -215,7 +223,7 @@ def _contrast_flag(subject: Judged) -> Flag:
     if contrast is None:
         return Flag(key=key, title=title, why=why)
     state = grade(abs(contrast), *CONTRAST_LIMITS_SD)
-    return Flag(key=key, title=title, value=contrast, text=f"{contrast:+.1f}", state=state, why=why)
+    return Flag(key=key, title=title, value=contrast, unit="SD", text=f"{contrast:+.1f}", state=state, why=why)
 
 
 def csf_cord_contrast(image: Volume, cord: Volume, line: Centerline) -> float | None:
@@ -276,7 +284,9 @@ def _deviation_flag(subject: Judged) -> Flag:
     return Flag(
         key=key,
         title=title,
-        value=abs(furthest),
+        value=furthest,
+        unit="mm",
+        level=("spinal", name.split("–")[-1]),
         text=f"{furthest:+.1f}  {name}",
         state=grade(abs(furthest), good, poor),
         why=(
@@ -382,12 +392,97 @@ def _pairs_by_extent(subject: Judged) -> list[Pair]:
     return [pair for pair in correspond(extents, subject.vertebral) if pair.pairing == "shifted"]
 
 
-def deviations(subject: Judged) -> dict[str, float]:
-    """Measure how far midpoints of spinal levels, by method ``extent``, are from where they are expected.
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """Where a spinal level is expected, and where it was measured, by method ``extent``.
+
+    Attributes
+    ----------
+    name : str
+        Name of the level.
+    label : str
+        What the distance between the two is called: the name, or that of the level above and the name.
+    expected_mm, measured_mm : float
+        Arc length of the midpoint.
+    measured_sd_mm : float
+        Standard deviation of the measured midpoint, from those of the two ends.
+    source : {"published", "PAM50", "level above"}
+        What it is expected from: the published median of a pair with a vertebra, PAM50's own pair, or the usual
+        distance from the level above.
+    """
+
+    name: str
+    label: str
+    expected_mm: float
+    measured_mm: float
+    measured_sd_mm: float
+    source: Literal["published", "PAM50", "level above"]
+
+    @property
+    def deviation_mm(self) -> float:
+        """Distance of the measured midpoint from the expected one, positive where it lies more caudally."""
+        return self.measured_mm - self.expected_mm
+
+
+def expectations(subject: Judged) -> list[Expectation]:
+    """Tell where spinal levels are expected, and where they are.
 
     With vertebrae, a level is expected at the published distance from the vertebra that it is compared with
-    (`sct_rootlets.correspondence.published_bias`, arXiv 2509.16255), whose levels are those of method ``extent``;
-    without them, at `LEVEL_PITCH_MM` a level from the level above it.
+    (`sct_rootlets.correspondence.published_bias`, arXiv 2509.16255, whose medians are known of the first and the last
+    pair; those between are of PAM50); without them, at `LEVEL_PITCH_MM` a level from the level above it.
+
+    Parameters
+    ----------
+    subject : Judged
+        Such as `sct_rootlets.subject.SubjectLevels`.
+
+    Returns
+    -------
+    list of Expectation
+        From rostral to caudal.
+    """
+    bias = published_bias()
+    ends = (next(iter(bias)), next(reversed(bias)))
+    pairs = _pairs_by_extent(subject)
+    if pairs:
+        known = [(pair, (pair.vertebral.name, pair.spinal.name)) for pair in pairs]
+        return [
+            _expectation(
+                pair.spinal,
+                pair.vertebral.midpoint_mm - bias[names],
+                pair.spinal.name,
+                "published" if names in ends else "PAM50",
+            )
+            for pair, names in known
+            if names in bias
+        ]
+    extents = subject.extents or subject.spinal
+    return [
+        _expectation(
+            below,
+            above.midpoint_mm + LEVEL_PITCH_MM * (below.value - above.value),
+            f"{above.name}–{below.name}",
+            "level above",
+        )
+        for above, below in pairwise(() if extents is None else extents.levels)
+    ]
+
+
+def _expectation(
+    level: Level, expected_mm: float, label: str, source: Literal["published", "PAM50", "level above"]
+) -> Expectation:
+    return Expectation(
+        name=level.name,
+        label=label,
+        expected_mm=expected_mm,
+        measured_mm=level.midpoint_mm,
+        measured_sd_mm=float(np.hypot(level.rostral_sd_mm, level.caudal_sd_mm) / 2),
+        source=source,
+    )
+
+
+def deviations(subject: Judged) -> dict[str, float]:
+    """Measure how far midpoints of spinal levels are from where they are expected (`expectations`).
 
     Parameters
     ----------
@@ -399,18 +494,7 @@ def deviations(subject: Judged) -> dict[str, float]:
     dict of str to float
         mm by name, positive where a level lies more caudally.
     """
-    expected = published_bias()
-    pairs = {(pair.vertebral.name, pair.spinal.name): pair for pair in _pairs_by_extent(subject)}
-    if pairs:
-        return {names[1]: expected[names] - pair.difference_mm for names, pair in pairs.items() if names in expected}
-    extents = subject.extents or subject.spinal
-    levels = () if extents is None else extents.levels
-    return {
-        f"{above.name}–{below.name}": below.midpoint_mm
-        - above.midpoint_mm
-        - LEVEL_PITCH_MM * (below.value - above.value)
-        for above, below in pairwise(levels)
-    }
+    return {one.label: one.deviation_mm for one in expectations(subject)}
 
 
 def _level_length_flag(subject: Judged) -> Flag:
@@ -443,6 +527,7 @@ def _level_length_flag(subject: Judged) -> Flag:
         key=key,
         title=title,
         value=float(len(raised)),
+        level=next(((kind, level.name) for state, kind, level in raised if state == worst), None),
         text=text,
         state=worst,
         why=why,

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from sct_rootlets.correspondence import LEVEL_PITCH_MM
 from sct_rootlets.flags import grade
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Level, Levels
-from sct_rootlets.plausibility import csf_cord_contrast, deviations, level_flags
+from sct_rootlets.plausibility import csf_cord_contrast, deviations, expectations, level_flags
 
 
 def flag(subject, key):
@@ -26,7 +27,7 @@ def with_values(subject, change):
 
 def test_a_phantom_is_as_it_should_be(phantom_levels):
     flags = {one.key: one for one in level_flags(phantom_levels)}
-    assert (flags["levels"].value, flags["levels"].text) == (8, "8  C2–T1")
+    assert (flags["levels"].value, flags["levels"].text) == (8, "8 (C2–T1)")
     assert flags["order"].state == "ok"
     assert flags["length"].value == pytest.approx(phantom_levels.centerline.cord_length)
     assert flags["confidence"].state == "none"  # its rootlets were given
@@ -55,7 +56,10 @@ def test_deviation_is_that_of_the_anatomy(phantom, phantom_levels):
     # The roots of C5, named C6, lie a level too high.
     found = deviations(wrong)
     assert found["C6"] == pytest.approx(deviations(phantom_levels)["C5"] - (expected_pitch(phantom_levels, 5)), abs=1.0)
-    assert flag(wrong, "deviation").state == "bad"
+    judged = flag(wrong, "deviation")
+    assert (judged.state, judged.unit) == ("bad", "mm")
+    assert judged.value == pytest.approx(found[judged.level[1]])  # with its sign
+    assert abs(judged.value) == pytest.approx(max(map(abs, found.values())))
 
 
 def expected_pitch(subject, value):
@@ -75,20 +79,40 @@ def test_without_discs_levels_are_judged_by_their_neighbours(phantom_levels):
     assert deviations(left_out)["C4–C6"] == pytest.approx(middles["C6"] - middles["C4"] - 2 * LEVEL_PITCH_MM)
 
 
+def test_expectations_say_where_they_come_from(phantom_levels):
+    """Of the published medians only those of the first and the last pair are known."""
+    found = {one.name: one for one in expectations(phantom_levels)}
+    assert [name for name, one in found.items() if one.source == "published"] == ["C3", "T1"]
+    assert {one.source for one in found.values()} == {"published", "PAM50"}
+    vertebrae = {level.name: level.midpoint_mm for level in phantom_levels.vertebral.levels}
+    assert found["C3"].expected_mm == pytest.approx(vertebrae["C2"])
+    assert found["T1"].expected_mm == pytest.approx(vertebrae["T1"] - 8.15)
+    level = next(level for level in phantom_levels.extents.levels if level.name == "C5")
+    assert found["C5"].measured_mm == level.midpoint_mm
+    assert found["C5"].measured_sd_mm == pytest.approx(math.sqrt(level.rostral_sd_mm**2 + level.caudal_sd_mm**2) / 2)
+    alone = expectations(replace(phantom_levels, vertebral=None))
+    assert {one.source for one in alone} == {"level above"}
+    assert alone[0].label == "C2–C3"
+    assert alone[0].expected_mm == pytest.approx(phantom_levels.extents.levels[0].midpoint_mm + LEVEL_PITCH_MM)
+
+
 def test_confidence_and_completeness(phantom_levels):
     sure = {level.value: 0.99 for level in phantom_levels.spinal.levels}
     assert flag(with_confidence(phantom_levels, sure), "confidence").state == "ok"
     doubtful = flag(with_confidence(phantom_levels, {**sure, 6: 0.3}), "confidence")
     assert (doubtful.value, doubtful.text, doubtful.state) == (0.3, "0.30  C6", "bad")
+    assert doubtful.level == ("spinal", "C6")
     levels = list(phantom_levels.spinal.levels)
     levels[3] = replace(levels[3], incomplete=("rootlets of one root only",))
     lacking = flag(replace(phantom_levels, spinal=replace(phantom_levels.spinal, levels=tuple(levels))), "complete")
     assert lacking.state == "look"
     assert levels[3].name in lacking.text
+    assert lacking.level == ("spinal", levels[3].name)
     levels = list(phantom_levels.spinal.levels)
     levels[0] = replace(levels[0], incomplete=("may be cut by the field of view",))
     cut = flag(replace(phantom_levels, spinal=replace(phantom_levels.spinal, levels=tuple(levels))), "complete")
     assert (cut.state, cut.value) == ("ok", pytest.approx(7 / 8))
+    assert (cut.text, cut.level) == ("7/8", None)  # an outer level is cut on nearly every scan: that says nothing
 
 
 @pytest.mark.parametrize(("length", "state"), [(45, "bad"), (60, "look"), (90, "ok")])

@@ -176,6 +176,7 @@ def main(argv: list[str] | None = None) -> int:
             _run_sct(arguments)
         subject = _subject(arguments)
         from sct_rootlets.output.levels import save_levels
+        from sct_rootlets.output.viewing import fsleyes_command, level_layers
 
         written = save_levels(
             subject,
@@ -185,9 +186,12 @@ def main(argv: list[str] | None = None) -> int:
             overwrite=bool(arguments.overwrite),
             inputs=inputs,
         )
-        shown = [] if arguments.qc is None else [_add_to_page(arguments, subject)]
+        viewing = fsleyes_command(level_layers(subject, written))
+        shown = [] if arguments.qc is None else [_add_to_page(arguments, subject, viewing)]
         if arguments.v:
             say(summary(subject), "written:", *(f"  {path}" for path in [*written, *shown]))
+            if viewing:
+                say("to view:", f"  {viewing}")
             from sct_rootlets.output.levels import stale_outputs
 
             for path in stale_outputs(arguments.ofolder, subject.prefix, written):
@@ -282,13 +286,13 @@ def _subject(arguments: argparse.Namespace) -> SubjectLevels:
     )
 
 
-def _add_to_page(arguments: argparse.Namespace, subject: SubjectLevels) -> Path:
+def _add_to_page(arguments: argparse.Namespace, subject: SubjectLevels, viewing: str) -> Path:
     from sct_rootlets.output.page import add_levels
     from sct_rootlets.report.page.entry import About
 
     shown = subject.image or subject.cord
     about = About.of_file(
-        shown.path, shown.name, "sct_compute_spinal_levels", arguments.qc_subject, arguments.qc_dataset
+        shown.path, shown.name, "sct_compute_spinal_levels", arguments.qc_subject, arguments.qc_dataset, viewing
     )
     return add_levels(Path(arguments.qc), subject, about)
 

@@ -294,6 +294,8 @@ def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Na
     ):
         if arguments.v:
             say(result.text)
+            if result.viewer_command:
+                say("to view:", f"  {result.viewer_command}")
         flags += result.flags
     return strict_status(arguments, flags)
 

@@ -16,6 +16,7 @@ from sct_rootlets.output.files import staged_outputs
 from sct_rootlets.output.levels import level_guard, save_levels
 from sct_rootlets.output.ownership import Guard, foreign_files
 from sct_rootlets.output.page import add_levels
+from sct_rootlets.output.viewing import fsleyes_command, level_layers
 from sct_rootlets.sidecar import sha256_of
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ def process_scan(job: Job, settings: CohortSettings, provenance: dict[str, Any],
         stale = job.folder / name
         if stale.is_file() and earlier is not None and earlier.wrote(stale):  # what was corrected by hand stays
             stale.unlink(missing_ok=True)
-    add_levels(job.page, subject, job.about, PAGE_INTERVAL_S)
+    layers = level_layers(subject, [job.folder / path.name for path in paths])
+    about = replace(job.about, viewer_command=fsleyes_command(layers, relative_to=job.root))
+    add_levels(job.page, subject, about, PAGE_INTERVAL_S)
     replace(record, finished=True, earlier={}).save(job.record)
 
 

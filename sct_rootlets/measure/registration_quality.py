@@ -69,7 +69,8 @@ def _left_out_flag(registration: Registration) -> Flag:
     return Flag(
         key=key,
         title=title,
-        value=round(abs(error), 2),
+        value=round(error, 2),
+        unit="mm",
         text=f"{error:+.1f}  {worst['name']}",
         state=grade(abs(error), *LEFT_OUT_LIMITS_MM),
         why=why,

@@ -33,6 +33,7 @@ from sct_rootlets.output.files import staged_outputs
 from sct_rootlets.registration.result import Registration
 from sct_rootlets.report.page.entry import FORMAT_VERSION, About, Entry, make_entry
 from sct_rootlets.report.page.registration import registration_entry
+from sct_rootlets.sidecar import version
 from sct_rootlets.subject import SubjectLevels
 
 #: Text by which an ``index.html`` of ours differs from that of another program.
@@ -102,7 +103,13 @@ def add_entry(folder: Path, entry: Entry, at_most_every_s: float = 0.0) -> Path:
         with staged_outputs(entries / pictures) as stage:
             for name, data in entry.files.items():
                 (stage / name).write_bytes(data)
-        facts = {**entry.facts, "id": entry.identifier, "fingerprint": entry.fingerprint, "files": pictures}
+        facts = {
+            **entry.facts,
+            "id": entry.identifier,
+            "fingerprint": entry.fingerprint,
+            "files": pictures,
+            "version": version(),
+        }
         with staged_outputs(entries) as stage:
             (stage / f"{entry.identifier}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         if _age_s(own / "entries.js") < at_most_every_s:

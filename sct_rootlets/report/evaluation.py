@@ -16,7 +16,7 @@ from sct_rootlets.evaluation.study import Study, StudyKind
 from sct_rootlets.evaluation.tables import ALL_CONTRASTS, ALL_LEVELS, level_order
 from sct_rootlets.levels import level_color
 from sct_rootlets.report.evaluation_summary import METRIC_TITLES
-from sct_rootlets.report.style import GRID, INK
+from sct_rootlets.report.style import GRID, INK, MIN_BOX_VALUES
 
 #: Metrics of the panels of the figure of scores.
 SCORE_PANELS = ("dice", "hd95_mm", "rostral_error_mm", "caudal_error_mm")
@@ -85,7 +85,7 @@ def methods_figure(study: Study) -> Figure | None:
                 )
         line.axhline(0, color=INK, linewidth=0.6)
         line.margins(y=0.2)  # room for stars above intervals and the line of no difference
-        line.set_ylabel(METRIC_TITLES[metric].replace(" (", "\n("))
+        line.set_ylabel("difference of\n" + METRIC_TITLES[metric].replace(" (", "\n("))
     axes[-1].set_xticks(range(len(scopes)), scopes)
     first, second = table["first"].iloc[0], table["second"].iloc[0]
     figure.suptitle(f"{second} minus {first}: mean, 95 % interval over subjects; * p < 0.05 (Holm)", fontsize=8)
@@ -180,11 +180,11 @@ def _places(n_names: int, n_groups: int, index: int) -> np.ndarray:
 
 
 def _boxes(axes: Axes, values: list[np.ndarray], places: np.ndarray, width: float, face: list[str]) -> None:
-    """Draw boxes of quartiles with whiskers over all values, and the values as points."""
+    """Draw boxes of quartiles with whiskers over all values, where there are enough, and the values as points."""
     for box_values, place, color in zip(values, places, face, strict=True):
         if not len(box_values):
             continue
-        if len(box_values) > 1:
+        if len(box_values) >= MIN_BOX_VALUES:
             style = {"color": INK, "linewidth": 0.6}
             axes.boxplot(
                 [box_values],

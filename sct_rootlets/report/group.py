@@ -16,11 +16,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
+from sct_rootlets.correspondence import published_bias
 from sct_rootlets.group.agreement import POOLED, STATISTIC_COLUMNS
 from sct_rootlets.group.compare import GroupLevels
 from sct_rootlets.group.pairs import PairStatus
 from sct_rootlets.levels import level_color, level_value
-from sct_rootlets.report.style import GRID, INK
+from sct_rootlets.report.style import GRID, INK, MIN_BOX_VALUES
 
 #: Number of subjects up to which all are in one row, with the names of levels on their bars.
 MAX_NAMED_SUBJECTS = 40
@@ -29,7 +30,7 @@ MAX_SUBJECTS_PER_ROW, NAMED_EVERY = 100, 5
 #: Width of a subject's pair of bars and height of a row, in inches: of few subjects, and of many.
 SUBJECT_INCH, ROW_INCH = (0.42, 0.17), (4.6, 2.8)
 #: Resolution of PNG files.
-PNG_DPI = 150
+PNG_DPI = 300
 LIMIT_STYLE = {"linestyle": "--", "linewidth": 1.2}
 #: Points have an edge, and lines in the colour of a level a frame: some of the colours are light.
 POINTS: dict[str, Any] = {"s": 16, "alpha": 0.8, "edgecolor": INK, "linewidths": 0.3}
@@ -68,6 +69,17 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure | None:
         for name, ink in (("median", INK), ("p2.5", color), ("p97.5", color)):
             line = [middle - 6, middle + 6], [row[f"{STATISTIC_COLUMNS[name]}_mm"]] * 2
             scatter.plot(*line, color=ink, linewidth=2, path_effects=FRAME)
+        scatter.annotate(
+            f"{row['vertebral_level']}–{row['spinal_level']}",
+            (middle, np.nanmax([row[f"{STATISTIC_COLUMNS['p97.5']}_mm"], of_pair["difference_mm"].max()])),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=7.5,
+            color=INK,
+            path_effects=[Stroke(linewidth=2, foreground="white"), Normal()],
+        )
     scatter.set_xlabel(f"mean of the two midpoints: mm along the cord from {_reference(group)}", color=INK)
     scatter.set_ylabel("vertebral − spinal midpoint (mm)", color=INK)
     scatter.set_title(
@@ -107,6 +119,7 @@ def _forest(axes: Axes, table: pd.DataFrame) -> None:
     """Draw median and percentiles (filled) and mean ± 1.96 SD (open) of each pair, with their confidence intervals."""
     rows = table.to_dict("records")
     names = []
+    known = _draw_known_bias(axes, rows)
     for x, row in enumerate(rows):
         pooled = row["vertebral_level"] == POOLED
         names.append("all" if pooled else f"{row['vertebral_level']}\n{row['spinal_level']}")
@@ -121,7 +134,8 @@ def _forest(axes: Axes, table: pd.DataFrame) -> None:
                 axes.plot(place, value, marker, color=INK, markerfacecolor=face, markersize=5, markeredgewidth=0.8)
     axes.set_xticks(range(len(rows)), names)
     axes.set_xlabel("vertebra, spinal level", color=INK)
-    axes.set_title("bias and limits, with 95 % intervals", color=INK, fontsize=11)
+    has_intervals = any(math.isfinite(row[f"{STATISTIC_COLUMNS['median']}_low"]) for row in rows)
+    axes.set_title(f"bias and limits{', with 95 % intervals' if has_intervals else ''}", color=INK, fontsize=11)
     axes.legend(
         handles=[
             Line2D([], [], linestyle="", marker=marker, color=INK, markerfacecolor=face, markersize=5, label=label)
@@ -131,15 +145,38 @@ def _forest(axes: Axes, table: pd.DataFrame) -> None:
                 ("o", "white", "mean"),
                 ("_", "white", "± 1.96 SD"),
             )
-        ],
+        ]
+        + known,
         fontsize=8,
-        ncols=4,
+        ncols=3 if known else 4,
         columnspacing=1.2,
         handletextpad=0.2,
         frameon=False,
         loc="upper center",
         bbox_to_anchor=(0.5, -0.17),
     )
+
+
+def _draw_known_bias(axes: Axes, rows: list[dict[str, Any]]) -> list[Line2D]:
+    """Draw in grey, behind the cohort, the published medians of the outer pairs and PAM50's own pairs between them.
+
+    Returns
+    -------
+    list of Line2D
+        What the legend says of them; empty if no pair is one of these.
+    """
+    bias = published_bias()
+    ends = (next(iter(bias)), next(reversed(bias)))
+    legend = {}
+    for x, row in enumerate(rows):
+        names = (row["vertebral_level"], row["spinal_level"])
+        if names not in bias:
+            continue
+        label, face = ("published median", "#BBBBBB") if names in ends else ("PAM50", "white")
+        style: dict[str, Any] = {"marker": "s", "color": "#999999", "markerfacecolor": face, "markersize": 9}
+        axes.plot(x, bias[names], linestyle="", zorder=0.5, **style)
+        legend[label] = Line2D([], [], linestyle="", label=label, **style)
+    return list(legend.values())
 
 
 def subjects_figure(group: GroupLevels) -> Figure:
@@ -172,8 +209,8 @@ def subjects_figure(group: GroupLevels) -> Figure:
     if not table["complete"].all():
         handles.append(Patch(facecolor="white", edgecolor=INK, hatch="////", label="may be longer"))
     figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
-    title = "spinal (left bar) and vertebral levels (right bar, framed)"
-    figure.axes[0].set_title(title, loc="left", color=INK, fontsize=11)
+    title = "left bars: spinal levels\nright bars, framed: vertebral levels"  # narrow: the legend stands beside it
+    figure.axes[0].set_title(title, loc="left", color=INK, fontsize=10)
     return figure
 
 
@@ -236,7 +273,9 @@ def lengths_figure(group: GroupLevels) -> Figure | None:
             beside = x + shift.uniform(-0.22, 0.22, len(values))
             axes.scatter(beside, values, **POINTS, facecolor=color)
             low, high = row["percentile_25_mm"], row["percentile_75_mm"]
-            axes.add_patch(Rectangle((x - 0.3, low), 0.6, high - low, facecolor="none", edgecolor=INK, linewidth=0.9))
+            if len(values) >= MIN_BOX_VALUES:
+                box = Rectangle((x - 0.3, low), 0.6, high - low, facecolor="none", edgecolor=INK, linewidth=0.9)
+                axes.add_patch(box)
             axes.plot([x - 0.3, x + 0.3], [row["median_mm"]] * 2, color=INK, linewidth=2)
         axes.set_xticks(range(len(of_kind)), [f"{row.name}\n{row.n}" for row in of_kind.itertuples(index=False)])
         axes.set_xlim(-0.6, len(of_kind) - 0.4)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
 
 from sct_rootlets.levels import Kind, Level, Levels, disc_name, level_color, level_name
 from sct_rootlets.report.style import GRID, INK, save_png
@@ -24,12 +25,21 @@ SAGITTAL_MM = (-15.0, 30.0)
 CORONAL_MM = (-20.0, 20.0)
 #: Rootlets this far in front of and behind the centerline are projected onto the coronal view.
 ROOTLET_DEPTH_MM = 8.0
+#: Opacity of rootlets within their outlines: the image shows through.
+ROOTLET_ALPHA = 0.35
 #: Length of cord that is shown above the first and below the last level.
 MARGIN_MM = 8.0
-#: Width of the rulers, in mm at the scale of the views beside them.
-RULERS_MM = 75.0
+#: Width of the rulers of two kinds of levels, and of one, in mm at the scale of the views beside them; and as far as
+#: their axes reach.
+RULERS_MM, RULERS_REACH = {1: 32.0, 2: 75.0}, {1: 4.0, 2: 10.0}
 INCH_PER_MM = 0.06
-MARGINS_INCH = (0.75, 0.15, 0.35, 0.55, 0.3)  # left, right, top, bottom, between panels
+MARGINS_INCH = (0.75, 0.15, 0.65, 0.55, 0.3)  # left, right, top, bottom, between panels
+#: Place of the scan's name below the upper edge of the figure.
+NAME_INCH = 0.25
+
+
+#: Letters of the patient's directions at the left and the right edge of each view.
+DIRECTIONS: dict[Plane, str] = {"sagittal": "PA", "coronal": "LR"}
 
 
 def save_level_figures(subject: SubjectLevels, folder: Path, prefix: str) -> None:
@@ -53,7 +63,10 @@ def levels_figure(subject: SubjectLevels) -> Figure:
     matplotlib.figure.Figure
     """
     arc = _shown_arc(subject)
-    figure, (sagittal, coronal, rulers) = _panels(float(arc[-1] - arc[0]))
+    figure, (sagittal, coronal, rulers) = _panels(float(arc[-1] - arc[0]), RULERS_MM[len(subject.kinds)])
+    width, height = figure.get_size_inches()
+    name = (subject.image or subject.cord).name
+    figure.text(MARGINS_INCH[0] / width, 1 - NAME_INCH / height, name, fontsize=10, color=INK, va="center")
     start = arc[0] - subject.reference.arc_mm
     sagittal.set_ylim(arc[-1] - subject.reference.arc_mm, start)
     sagittal.set_ylabel(f"mm along the cord, from {_reference_text(subject.reference.name)}", color=INK)
@@ -67,9 +80,9 @@ def levels_figure(subject: SubjectLevels) -> Figure:
     return figure
 
 
-def _panels(length_mm: float) -> tuple[Figure, list[Axes]]:
+def _panels(length_mm: float, rulers_mm: float) -> tuple[Figure, list[Axes]]:
     """Make a figure with three panels side by side, at one scale along and across the cord."""
-    widths = np.array([np.ptp(SAGITTAL_MM), np.ptp(CORONAL_MM), RULERS_MM]) * INCH_PER_MM
+    widths = np.array([np.ptp(SAGITTAL_MM), np.ptp(CORONAL_MM), rulers_mm]) * INCH_PER_MM
     height = length_mm * INCH_PER_MM
     left, right, top, bottom, gap = MARGINS_INCH
     size = np.array([left + widths.sum() + 2 * gap + right, top + height + bottom])
@@ -111,7 +124,22 @@ def _draw_view(axes: Axes, subject: SubjectLevels, arc: np.ndarray, across: np.n
         axes.set_facecolor("#EEEEEE")
     cord = sample_plane(subject.cord, line, arc, across, plane)
     if cord.max() >= 0.5 > cord.min():
-        axes.contour(across, rows, cord, levels=[0.5], colors=[INK], linewidths=0.6)
+        axes.contour(across, rows, cord, levels=[0.5], colors=[INK], linewidths=1.4)
+        if subject.image is not None:  # a light line on a dark one is seen on any ground
+            axes.contour(across, rows, cord, levels=[0.5], colors=["white"], linewidths=0.6)
+    for letter, x in zip(DIRECTIONS[plane], (0.03, 0.97), strict=True):
+        axes.text(
+            x,
+            0.99,
+            letter,
+            transform=axes.transAxes,
+            fontsize=8,
+            fontweight="bold",
+            color="white" if subject.image is not None else INK,
+            ha="left" if x < 0.5 else "right",
+            va="top",
+            path_effects=[Stroke(linewidth=1.5, foreground=INK), Normal()] if subject.image is not None else None,
+        )
     axes.set_xlim(across[0], across[-1])
     return box
 
@@ -150,7 +178,11 @@ def _draw_coronal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
         step = max(STEP_MM, float(subject.rootlets.spacing.min()))  # no voxel is skipped
         depths = np.arange(-ROOTLET_DEPTH_MM, ROOTLET_DEPTH_MM + step, step)
         labels = project_labels(subject.rootlets, subject.centerline, arc, across, "coronal", depths)
-        _overlay(axes, labels, "spinal", box, alpha=0.85)
+        _overlay(axes, labels, "spinal", box, alpha=ROOTLET_ALPHA)
+        for value in np.unique(labels[labels > 0]):
+            color = level_color(level_name(int(value), "spinal"))
+            rows = arc - subject.reference.arc_mm
+            axes.contour(across, rows, labels == value, levels=[0.5], colors=[color], linewidths=0.8)
     title = "coronal, straightened, with rootlets" if subject.rootlets is not None else "coronal, straightened"
     axes.set_title(title, fontsize=9, color=INK)
     axes.set_xlabel("left – right (mm)", fontsize=8, color=INK)
@@ -168,14 +200,13 @@ def _overlay(axes: Axes, labels: np.ndarray, kind: Kind, box: dict[str, Any], al
 
 def _draw_rulers(axes: Axes, subject: SubjectLevels) -> None:
     """Draw spinal levels left, vertebral levels right, and between them the differences of shifted pairs."""
-    axes.set_xlim(0, 10)
+    axes.set_xlim(0, RULERS_REACH[len(subject.kinds)])
     axes.set_xticks([])
     axes.yaxis.grid(True, color=GRID, linewidth=0.5)
     axes.set_axisbelow(True)
     offset = subject.reference.arc_mm
-    for levels, x in ((subject.spinal, 0.6), (subject.vertebral, 6.6)):
-        if levels is not None:
-            _draw_ruler(axes, levels, x, offset)
+    for levels, x in zip(subject.kinds, (0.6, 6.6), strict=False):
+        _draw_ruler(axes, levels, x, offset)
     for pair in subject.shifted_pairs:
         ends = [pair.spinal.midpoint_mm - offset, pair.vertebral.midpoint_mm - offset]
         axes.plot([3.4, 6.6], ends, color=INK, linewidth=0.9, linestyle=":")
@@ -189,7 +220,7 @@ def _draw_rulers(axes: Axes, subject: SubjectLevels) -> None:
             bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
         )
     axes.set_title(_rulers_title(subject), fontsize=9, color=INK)
-    axes.set_xlabel("whiskers: ± 2 SD of an end; hatched: may be longer", fontsize=8, color=INK)
+    axes.set_xlabel("whiskers: ± 2 SD of an end\nhatched: may be longer", fontsize=8, color=INK)
 
 
 def _rulers_title(subject: SubjectLevels) -> str:

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 #: Colours of text and outlines, and of grid lines.
 INK, GRID = "#222222", "#BBBBBB"
+#: Quartiles are drawn of so many values at least: a box of two would look like a distribution.
+MIN_BOX_VALUES = 5
 #: Resolution of PNG files for the screen.
 SCREEN_DPI = 110
 

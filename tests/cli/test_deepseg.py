@@ -1,4 +1,5 @@
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -95,6 +96,10 @@ def test_rootlets_and_cord_beside_the_image(image, capsys, tmp_path):
     out = capsys.readouterr().out
     assert all(name in out for name in names)
     assert str(tmp_path / "qc" / "index.html") in out
+    viewing = out.partition("to view:\n  ")[2].splitlines()[0]
+    assert viewing == entry["viewer_command"]
+    shown = [word for word in shlex.split(viewing) if word.endswith(".nii.gz")]
+    assert shown == [str(image), str(tmp_path / "t2_seg.nii.gz"), str(tmp_path / "t2_rootlets.nii.gz")]
     table = (tmp_path / "t2_rootlets.tsv").read_text().splitlines()
     assert table[0] == "index\tname\tcolor"
     assert [row.split("\t")[1] for row in table[1:]] == names

@@ -41,6 +41,7 @@ def test_differences_and_intervals_are_those_of_the_table(study):
     rows = rows[(rows.metric == "dice") & (rows.scope != "names ignored")]
     points = figure.axes[0].lines[0].get_ydata()
     np.testing.assert_allclose(points, rows.mean_difference)
+    assert figure.axes[0].get_ylabel() == "difference of\nDice"
     assert report.methods_figure(Study(kind="references", tables={})) is None
 
 

@@ -90,3 +90,35 @@ def test_what_there_is_nothing_for_is_not_drawn(tmp_path):
     group = compare(collect([tmp_path]))
     with standard_settings():
         assert [name for name, draw in FIGURES.items() if draw(group)] == ["group_levels_by_subject"]
+
+
+def test_pairs_are_named_in_both_panels_and_known_values_stand_behind_them(group):
+    """The published medians at the ends, and PAM50's own between; the paper compares no same-name pairs."""
+    scatter, forest = bland_altman_figure(group, "shifted").axes
+    names = [text.get_text() for text in scatter.texts]
+    assert [name for name in names if "–" in name] == ["C2–C3", "C3–C4", "C4–C5", "C5–C6", "C6–C7", "C7–C8", "T1–T1"]
+    known = [line for line in forest.lines if line.get_marker() == "s"]
+    np.testing.assert_allclose([line.get_ydata()[0] for line in known], [0.0, 0.9, 3.6, 4.6, 4.8, 5.4, 8.15])
+    assert [line.get_markerfacecolor() != "white" for line in known] == [True, *[False] * 5, True]
+    assert all(line.get_zorder() < 1 for line in known)
+    labels = [text.get_text() for text in forest.get_legend().get_texts()]
+    assert labels[-2:] == ["published median", "PAM50"]
+    same_name = bland_altman_figure(group, "same-name").axes[1]
+    assert not [line for line in same_name.lines if line.get_marker() == "s" and line.get_ydata()[0] != 8.15]
+
+
+def test_intervals_are_promised_only_where_there_are_some_and_boxes_only_of_enough_subjects(group, tmp_path):
+    assert bland_altman_figure(group, "shifted").axes[1].get_title().endswith("with 95 % intervals")
+    assert all(axes.patches for axes in lengths_figure(group).axes)
+    write_cohort(tmp_path, 2)
+    few = compare(collect([tmp_path]), n_resamples=0)
+    assert bland_altman_figure(few, "shifted").axes[1].get_title() == "bias and limits"
+    assert not any(axes.patches for axes in lengths_figure(few).axes)
+
+
+def test_the_title_is_not_written_over_the_legend(tmp_path):
+    write_cohort(tmp_path, 2)  # the narrowest figure
+    figure = subjects_figure(compare(collect([tmp_path]), n_resamples=0))
+    figure.canvas.draw()
+    title, legend = figure.axes[0]._left_title.get_window_extent(), figure.legends[0].get_window_extent()
+    assert title.x1 <= legend.x0

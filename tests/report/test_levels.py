@@ -74,3 +74,30 @@ def test_a_new_figure_is_one_entry_of_the_table(subject, tmp_path, monkeypatch):
     drawn = [tmp_path / "t2_levels.png", tmp_path / "t2_new.png"]
     assert sorted(tmp_path.iterdir()) == drawn
     assert stale_outputs(tmp_path, "t2", []) == drawn  # where a later run does not draw them
+
+
+def test_the_figure_names_its_scan_and_the_patient_s_directions(subject):
+    figure = levels_figure(subject)
+    assert figure.texts[0].get_text() == subject.image.name
+    for axes, letters in zip(figure.axes, (["P", "A"], ["L", "R"]), strict=False):
+        assert [text.get_text() for text in axes.texts if len(text.get_text()) == 1] == letters
+
+
+def test_the_image_shows_through_rootlets_and_the_cord_s_outline_is_seen_on_any_ground(subject):
+    figure = levels_figure(subject)
+    coronal = figure.axes[1]
+    assert coronal.images[1].get_alpha() < 0.5
+    colors = {to_hex(color).upper() for lines in coronal.collections for color in lines.get_edgecolor()}
+    assert {"#222222", "#FFFFFF"} <= colors
+    assert {level_color(level.name) for level in subject.spinal.levels} <= colors
+
+
+def test_one_kind_of_levels_has_no_empty_half(phantom):
+    """The ruler of levels without the other kind is as near to the edge, and the figure narrower."""
+    both = levels_figure(compute_spinal_levels(phantom.rootlets, cord=phantom.cord, discs=phantom.discs))
+    for given in ({"rootlets": phantom.rootlets}, {"discs": phantom.discs}):
+        figure = levels_figure(levels_from_labels(Inputs.load(cord=phantom.cord, **given)))
+        rulers = figure.axes[2]
+        right = max(bar.get_x() + bar.get_width() for bar in rulers.patches)
+        assert right > 0.6 * rulers.get_xlim()[1]
+        assert figure.get_size_inches()[0] < both.get_size_inches()[0] - 1.5

@@ -16,6 +16,7 @@ from PIL import Image
 
 from sct_rootlets.bids import stem
 from sct_rootlets.levels import Level, disc_name, level_color
+from sct_rootlets.plausibility import DEVIATION_LIMITS_MM, Expectation, expectations
 from sct_rootlets.report.page.mosaic import TITLE, Cut, mosaic
 from sct_rootlets.report.page.picture import View
 from sct_rootlets.report.page.views import VIEWS, views_along
@@ -43,6 +44,8 @@ class About:
         Command that was run.
     subject, dataset : str
         Names that the user gave, or that the file name tells; may be empty.
+    viewer_command : str
+        Command that shows the scan and its labels in FSLeyes; may be empty.
     """
 
     file: str
@@ -50,14 +53,22 @@ class About:
     command: str
     subject: str = ""
     dataset: str = ""
+    viewer_command: str = ""
 
     @classmethod
     def of_file(
-        cls, path: Path | None, name: str, command: str, subject: str | None = None, dataset: str | None = None
+        cls,
+        path: Path | None,
+        name: str,
+        command: str,
+        subject: str | None = None,
+        dataset: str | None = None,
+        viewer_command: str = "",
     ) -> About:
         """Describe a file, or an array of a given name; the subject is read from names such as ``sub-01_T2w``."""
         folder = "" if path is None else str(path.resolve().parent)
-        return cls(name if path is None else path.name, folder, command, subject or bids_subject(name), dataset or "")
+        file = name if path is None else path.name
+        return cls(file, folder, command, subject or bids_subject(name), dataset or "", viewer_command)
 
     @property
     def identifier(self) -> str:
@@ -135,8 +146,9 @@ def make_entry(subject: SubjectLevels, about: About) -> Entry:
         "method": None if subject.spinal is None else subject.spinal.method,
         "reference": subject.reference.name,
         "referenceArc": _round_mm(subject.reference.arc_mm),
-        "levels": [_level_facts(level) for levels in subject.kinds for level in levels.levels],
+        "levels": [_level_facts(subject, level) for levels in subject.kinds for level in levels.levels],
         "discs": [_disc_facts(disc) for disc in subject.discs],
+        "expected": [_expectation_facts(one) for one in expectations(subject)],
         "numbering": None if subject.numbering is None else round(subject.numbering.probability, 3),
         "pairs": [
             {
@@ -158,6 +170,20 @@ def _disc_facts(disc: Disc) -> dict[str, object]:
     return facts if disc.source == "given" else {**facts, "sd": _round_mm(disc.sd_mm), "source": disc.source}
 
 
+def _expectation_facts(one: Expectation) -> dict[str, object]:
+    """Describe where a level is expected, and where its midpoint was measured by method ``extent``."""
+    return {
+        "name": one.name,
+        "label": one.label,
+        "expected": _round_mm(one.expected_mm),
+        "measured": _round_mm(one.measured_mm),
+        "sd": _round_mm(one.measured_sd_mm),
+        "deviation": _round_mm(one.deviation_mm),
+        "limit": DEVIATION_LIMITS_MM[0],
+        "source": one.source,
+    }
+
+
 def _round_mm(value: float) -> float:
     return round(float(value), 2)
 
@@ -165,10 +191,22 @@ def _round_mm(value: float) -> float:
 def _cut_facts(subject: SubjectLevels, cut: Cut) -> dict[str, object]:
     """Describe a cut of the mosaic, its position counted from the reference as in the tables."""
     position = round(cut.arc_mm - subject.reference.arc_mm, 1)
-    return {"level": cut.level, "column": cut.column, "row": cut.row, "mm": position}
+    return {
+        "level": cut.level,
+        "column": cut.column,
+        "row": cut.row,
+        "mm": position,
+        "arc": _round_mm(cut.arc_mm),
+        "point": _point_facts(subject, cut.arc_mm),
+    }
 
 
-def _level_facts(level: Level) -> dict[str, object]:
+def _point_facts(subject: SubjectLevels, arc_mm: float) -> list[float]:
+    """Return the place of the centerline at an arc length, RAS+ mm."""
+    return [_round_mm(value) for value in subject.centerline.position(np.array([arc_mm]))[0]]
+
+
+def _level_facts(subject: SubjectLevels, level: Level) -> dict[str, object]:
     return {
         "value": level.value,
         "name": level.name,
@@ -180,6 +218,7 @@ def _level_facts(level: Level) -> dict[str, object]:
         "caudalSD": _round_mm(level.caudal_sd_mm),
         "incomplete": list(level.incomplete),
         "confidence": None if level.confidence is None else round(level.confidence, 3),
+        "point": _point_facts(subject, level.midpoint_mm),
     }
 
 

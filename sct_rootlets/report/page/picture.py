@@ -13,6 +13,10 @@ from sct_rootlets.levels import Kind, level_color, level_name
 
 #: Percentiles of brightness that are shown as black and as white.
 WINDOW_PERCENTILES = (1.0, 99.5)
+#: Grey values (of 1) that cord and fluid have, the darker and the brighter of them, where a window is fitted to both.
+DARKER_GRAY, BRIGHTER_GRAY = 0.30, 0.85
+#: Limits of the gamma of such a window: beyond them bones would be black, or noise would be white.
+GAMMA_LIMITS = (0.45, 1.6)
 #: Grey value of pictures without an image.
 NO_IMAGE_GRAY = 60
 #: Opacity (of 255) of areas, of outlines of levels, which hide the image below, and of the outline of the cord.
@@ -103,3 +107,32 @@ def window(values: np.ndarray, percentiles: Sequence[float] = WINDOW_PERCENTILES
     values = np.nan_to_num(values)
     low, high = np.percentile(values, percentiles)
     return np.rint(255 * np.clip((values - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)
+
+
+def contrast_window(values: np.ndarray, cord: float, fluid: float) -> np.ndarray:
+    """Scale brightness to 0 to 255 so that cord and fluid have the same grey values wherever they are measured.
+
+    Black is the first of `WINDOW_PERCENTILES`. White and a gamma follow from the brightness of cord and fluid; if the
+    gamma would lie beyond `GAMMA_LIMITS`, only the brighter of the two has its grey value.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Brightness; NaN counts as 0.
+    cord, fluid : float
+        Brightness of the cord and of the fluid around it; either may be the brighter one.
+
+    Returns
+    -------
+    numpy.ndarray of uint8, same shape
+    """
+    values = np.nan_to_num(values)
+    darker, brighter = sorted((cord, fluid))
+    black = min(float(np.percentile(values, WINDOW_PERCENTILES[0])), darker)
+    if brighter - black <= 1e-6:
+        return window(values)
+    ratio = max(darker - black, 1e-6) / (brighter - black)
+    gamma = np.log(BRIGHTER_GRAY / DARKER_GRAY) / max(-np.log(ratio), 1e-6)
+    gamma = float(np.clip(gamma, *GAMMA_LIMITS))
+    white = black + (brighter - black) * BRIGHTER_GRAY ** (-1 / gamma)
+    return np.rint(255 * np.clip((values - black) / (white - black), 0, 1) ** gamma).astype(np.uint8)

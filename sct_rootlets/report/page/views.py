@@ -17,14 +17,14 @@ from sct_rootlets.straighten import Plane, arc_around, project_labels, sample_pl
 from sct_rootlets.subject import SubjectLevels
 
 #: Pixels of the views, and their reach from the centerline: posterior to anterior, and left to right.
-PIXEL_MM = 0.25
+PIXEL_MM = 0.2
 SAGITTAL_MM = (-15.0, 30.0)
 CORONAL_MM = (-20.0, 20.0)
 #: Rootlets this far in front of and behind the centerline are projected onto the coronal view.
 ROOTLET_DEPTH_MM = 8.0
 #: Pixels around the cord, and distances outside its surface at which the unrolled image is sampled and averaged: clear
 #: of the cord itself, within the fluid.
-PIXEL_DEG = 2.0
+PIXEL_DEG = 1.0
 AROUND_DEG = (-180.0, 180.0)
 OUTSIDE_MM = (1.0, 1.5, 2.0)
 #: Standard deviations, along the cord and around it, of the surroundings that the unrolled image is divided by: they
@@ -88,8 +88,13 @@ def views_along(subject: SubjectLevels) -> dict[str, View]:
 
 
 def shown_arc(subject: SubjectLevels) -> tuple[float, float]:
-    """Return the arc length in mm at which views along the cord begin and end: all levels, and `MARGIN_MM` more."""
-    levels = [level for kind in subject.kinds for level in kind.levels]
+    """Return the arc length in mm at which views along the cord begin and end.
+
+    They show all spinal levels, the vertebrae that these are compared with, and `MARGIN_MM` more; without spinal
+    levels, all vertebrae. Vertebrae further down would take the room of the rootlets.
+    """
+    levels = [level for kind in subject.kinds[:1] for level in kind.levels]
+    levels += [pair.vertebral for pair in subject.shifted_pairs]
     if not levels:
         return 0.0, subject.centerline.cord_length
     first, last = arc_around(levels, subject.centerline, MARGIN_MM)

@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from matplotlib.colors import to_rgb
 
 from sct_rootlets.levels import level_color, level_name
-from sct_rootlets.report.page.picture import edges, pixel_centers, window
+from sct_rootlets.report.page.picture import BRIGHTER_GRAY, DARKER_GRAY, contrast_window, edges, pixel_centers, window
 from sct_rootlets.report.page.views import views_along
 
 
@@ -34,3 +35,20 @@ def test_brightness_is_cut_at_percentiles_and_holes_are_black():
     assert (shown[values >= 90] == 255).all()
     assert shown[500] == 128
     assert window(np.array([np.nan, 1.0, 2.0]))[0] == 0
+
+
+@pytest.mark.parametrize(("cord", "fluid"), [(300.0, 900.0), (30.0, 90.0), (900.0, 300.0)])
+def test_cord_and_fluid_have_the_same_grey_whatever_the_coil(cord, fluid):
+    values = np.append(np.linspace(0, 1200, 1000), [cord, fluid])
+    shown = contrast_window(values, cord, fluid)
+    darker, brighter = sorted((-2, -1), key=lambda at: values[at])
+    assert shown[darker] == pytest.approx(255 * DARKER_GRAY, abs=2)
+    assert shown[brighter] == pytest.approx(255 * BRIGHTER_GRAY, abs=2)
+    assert (np.diff(shown[:1000].astype(int)) >= 0).all()
+
+
+def test_a_window_without_contrast_is_still_one():
+    flat = contrast_window(np.full(100, 7.0), 7.0, 7.0)
+    assert flat.dtype == np.uint8
+    bones = contrast_window(np.linspace(0, 120, 100), 100.0, 105.0)  # hardly any: the gamma is limited
+    assert bones[30] > 20
