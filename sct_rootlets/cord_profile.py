@@ -76,7 +76,18 @@ def measure_moments(mask: np.ndarray, affine: np.ndarray, line: Centerline, n_ce
 
 
 @lru_cache(maxsize=1)
-def _profile() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def load_profile() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read the model of the thickness of healthy cords.
+
+    Returns
+    -------
+    coordinate : numpy.ndarray, shape (N,)
+        Vertebral coordinate: 3.5 is the middle of vertebra C3.
+    mean : numpy.ndarray, shape (2, N)
+        Means of the logarithms of the area in mm² and of RL over AP diameter.
+    covariance : numpy.ndarray, shape (2 N, 2 N)
+        Covariance of these logarithms between people, all areas before all ratios.
+    """
     with np.load(PROFILE_FILE) as stored:
         factor = stored["factor"].astype(float)
         return stored["coordinate"].astype(float), stored["mean"].astype(float), factor @ factor.T
@@ -145,7 +156,7 @@ def _fit(
     moments: Moments, coordinate: np.ndarray, where: np.ndarray | None, is_even: bool = False
 ) -> tuple[float, int, float]:
     """Return squared deviation, number of measures, and logarithm of the determinant of their covariance."""
-    grid, mean, covariance = _profile()
+    grid, mean, covariance = load_profile()
     step = grid[1] - grid[0]
     at, measured = _measure(moments, np.round(coordinate / step) * step, where)
     n = len(at)
