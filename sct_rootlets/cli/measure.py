@@ -74,6 +74,15 @@ def get_parser() -> argparse.ArgumentParser:
     )
     optional.add_argument("-lesion", metavar="<file>", help="mask of lesions, on any grid of the session")
     optional.add_argument(
+        "-points",
+        type=int,
+        choices=(0, 1),
+        default=0,
+        metavar="<0|1>",
+        help="also write points of the levels: where each begins (as sct_process_segmentation -discfile takes them), "
+        "its middle, and its centre of mass (default: 0)",
+    )
+    optional.add_argument(
         "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figure (default: 1)"
     )
     add_overwrite(optional)
@@ -116,11 +125,13 @@ def _command(arguments: argparse.Namespace) -> int:
     files.check()
     inputs = [*found.files, *files.paths, *([] if arguments.s is None else [Path(arguments.s)])]
     folder, figure, overwrite = Path(arguments.ofolder), bool(arguments.figure), bool(arguments.overwrite)
-    names = measure_files(found.prefix, [path.name for path in files.images], files.lesions is not None, figure)
+    images = [path.name for path in files.images]
+    points = tuple(found.maps) if arguments.points else ()
+    names = measure_files(found.prefix, images, files.lesions is not None, figure, points)
     measure_guard(found.prefix, inputs, overwrite).check([folder / name for name in names])
 
     measures = measure_scan(load_levels(found, arguments.s), files)
-    written = save_measures(measures, folder, found.prefix, figure, overwrite, inputs)
+    written = save_measures(measures, folder, found.prefix, figure, bool(points), overwrite, inputs)
     if arguments.v:
         say(*summary(measures, written))
     return strict_status(arguments, measures.flags)

@@ -75,7 +75,7 @@ class MeasuredLevel:
 
 @dataclass(frozen=True, kw_only=True)
 class CordLevels:
-    """A cord and its levels. All volumes have axes to the left, to anterior and to superior.
+    """A cord and its levels. Volumes have axes to the left, to anterior and to superior, except `grid`.
 
     Attributes
     ----------
@@ -90,6 +90,8 @@ class CordLevels:
         Point from which positions count: that of the level table, or ``"cord top"``.
     reference_mm : float
         Arc length of this point.
+    grid : Volume
+        The cord mask, or a level map, in the order of its file.
     notes : tuple of str
     """
 
@@ -99,6 +101,7 @@ class CordLevels:
     levels: dict[Kind, tuple[MeasuredLevel, ...]]
     reference: str
     reference_mm: float
+    grid: Volume
     notes: tuple[str, ...] = ()
 
     @property
@@ -190,6 +193,7 @@ def read_cord_levels(
         levels=levels,
         reference=reference if table and reference else "cord top",
         reference_mm=start,
+        grid=grid,
         notes=tuple(notes),
     )
 

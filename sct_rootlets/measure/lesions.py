@@ -18,6 +18,8 @@ MIN_SHARE_IN_CORD = 0.5
 MAX_BESIDE_CORD_MM = 15.0
 #: A voxel is divided so many times along each axis to share out lesions over borders.
 DIVISIONS_OF_A_VOXEL = 3
+#: Layers that a voxel of the cord mask is divided into across the slices of the lesions.
+LAYERS_OF_A_VOXEL = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,13 +198,13 @@ def _cord_areas(axial: Volume, cord: CordLevels) -> np.ndarray:
     weights = cord.cord.data[tuple(ijk.T)] * abs(float(np.linalg.det(cord.cord.affine[:3, :3])))
     slices = apply_affine(np.linalg.inv(axial.affine) @ cord.cord.affine, ijk)[:, 2]
     step = abs(float(normal @ axial.affine[:3, 2]))
-    # Over at least a voxel of the cord's mask, so that slices thinner than it are not left without.
-    half = max(0.5, 0.5 * np.abs(normal @ cord.cord.affine[:3, :3]).max() / step)
-    order = np.argsort(slices)
-    total = np.concatenate([[0.0], np.cumsum(weights[order], dtype=float)])
-    middles = np.arange(axial.data.shape[2])
-    first, last = (np.searchsorted(slices[order], middles + side * half) for side in (-1, 1))
-    return (total[last] - total[first]) / (2 * half * step)
+    # Voxels of the cord are layers, as thick as they are across the slices, which slices cut anywhere.
+    thickness = float(np.abs(normal @ cord.cord.affine[:3, :3]).max()) / step
+    layers = ((np.arange(LAYERS_OF_A_VOXEL) + 0.5) / LAYERS_OF_A_VOXEL - 0.5) * thickness
+    numbers = np.rint(slices[:, None] + layers).astype(int)
+    seen = (numbers >= 0) & (numbers < axial.data.shape[2])
+    parts = np.broadcast_to(weights[:, None] / LAYERS_OF_A_VOXEL, numbers.shape)
+    return np.bincount(numbers[seen], parts[seen], axial.data.shape[2]) / step
 
 
 def _by_level(lesions: list[Lesion], axial: Volume, cord: CordLevels, arc: np.ndarray) -> list[LevelLesions]:

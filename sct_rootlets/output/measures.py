@@ -13,8 +13,10 @@ from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.levels import Kind
 from sct_rootlets.measure.cord_levels import CordLevels, MeasuredLevel
 from sct_rootlets.measure.norms import SOURCE
+from sct_rootlets.measure.points import border_points, centre_of_mass, label_points, middle_points
 from sct_rootlets.measure.scan import CORD_LABEL, MeasuredImage, Measures
 from sct_rootlets.measure.shape import MEASURES, NORMED, SIZES, slice_levels
+from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
 from sct_rootlets.sidecar import generated_by
@@ -23,6 +25,16 @@ from sct_rootlets.sidecar import generated_by
 LEVEL_COLUMNS: dict[Kind, str] = {"spinal": "SpinalLevel", "vertebral": "VertLevel"}
 SHAPE_ENDING, SLICES_ENDING, SIGNAL_ENDING = "shape.csv", "shape_perslice.csv", "signal.csv"
 LESIONS_ENDING, LEVEL_LESIONS_ENDING = "lesions.csv", "lesions_perlevel.csv"
+#: Labels of where levels begin, with one more value at the end, and of their middles; and the table of all points.
+BORDER_ENDINGS: dict[Kind, str] = {
+    "spinal": "label-spinalBorders_dlabel.nii.gz",
+    "vertebral": "label-vertebralBorders_dlabel.nii.gz",
+}
+MIDDLE_ENDINGS: dict[Kind, str] = {
+    "spinal": "label-spinalLevels_dlabel.nii.gz",
+    "vertebral": "label-vertebralLevels_dlabel.nii.gz",
+}
+POINTS_ENDING = "points.csv"
 SERIES_ENDING, RECORD_ENDING = "series.csv", "measures.json"
 #: Cell of a level that an image does not show.
 NOT_IN_VIEW = "n/a"
@@ -30,7 +42,9 @@ NOT_IN_VIEW = "n/a"
 _RATIOS = ("eccentricity", "solidity")
 
 
-def measure_files(prefix: str, images: Iterable[str] = (), lesions: bool = False, figure: bool = True) -> list[str]:
+def measure_files(
+    prefix: str, images: Iterable[str] = (), lesions: bool = False, figure: bool = True, points: Iterable[Kind] = ()
+) -> list[str]:
     """Names of the files that `save_measures` may write.
 
     Parameters
@@ -40,6 +54,8 @@ def measure_files(prefix: str, images: Iterable[str] = (), lesions: bool = False
         Names of the images that are measured.
     lesions, figure : bool
         Whether lesions are measured, and the figure is drawn.
+    points : iterable of {"spinal", "vertebral"}
+        Kinds of levels whose points are written.
     """
     images = list(images)
     endings = [SHAPE_ENDING, SLICES_ENDING, RECORD_ENDING]
@@ -47,6 +63,8 @@ def measure_files(prefix: str, images: Iterable[str] = (), lesions: bool = False
     endings += [f"{stem(name)}_{SERIES_ENDING}" for name in images]
     endings += [LESIONS_ENDING, LEVEL_LESIONS_ENDING] if lesions else []
     endings += list(FIGURE_ENDINGS) if figure else []
+    for kind in points:
+        endings += [POINTS_ENDING, BORDER_ENDINGS[kind], MIDDLE_ENDINGS[kind]]
     return [f"{prefix}_{ending}" for ending in endings]
 
 
@@ -64,6 +82,7 @@ def save_measures(
     folder: str | os.PathLike[str],
     prefix: str,
     figure: bool = True,
+    points: bool = False,
     overwrite: bool = False,
     inputs: Sequence[Path] = (),
 ) -> list[Path]:
@@ -78,6 +97,8 @@ def save_measures(
         Beginning of the names of files, and content of the column ``Filename`` of the tables of shape.
     figure : bool
         Draw the figure.
+    points : bool
+        Write the points of levels.
     overwrite : bool
         Replace files that this package did not write, or that were edited since.
     inputs : sequence of Path
@@ -96,6 +117,9 @@ def save_measures(
     record = f"{prefix}_{RECORD_ENDING}"
     with staged_outputs(folder, guard=measure_guard(prefix, inputs, overwrite)) as stage:
         tables = _tables(measures)
+        if points:
+            tables[POINTS_ENDING] = point_rows(measures)
+            _save_points(stage, prefix, measures.cord)
         for ending, rows in tables.items():
             write_table(stage / f"{prefix}_{ending}", tuple(rows[0]), rows)
         if figure:
@@ -262,6 +286,37 @@ def level_lesion_rows(measures: Measures) -> list[dict[str, object]]:
         }
         for found in measures.level_lesions
     ]
+
+
+def _save_points(folder: Path, prefix: str, cord: CordLevels) -> None:
+    """Write where levels begin, and their middles, as single voxels on the grid of the levels."""
+    for kind in cord.levels:
+        save_labels(
+            folder / f"{prefix}_{BORDER_ENDINGS[kind]}", label_points(border_points(cord, kind), cord.grid), cord.grid
+        )
+        save_labels(
+            folder / f"{prefix}_{MIDDLE_ENDINGS[kind]}", label_points(middle_points(cord, kind), cord.grid), cord.grid
+        )
+
+
+def point_rows(measures: Measures) -> list[dict[str, object]]:
+    """Rows of the table of points, one a level: centre of mass, and the ends on the centerline, RAS+ mm."""
+    cord = measures.cord
+    rows: list[dict[str, object]] = []
+    for level in cord.all_levels:
+        ends = cord.centerline.position([level.rostral_mm, (level.rostral_mm + level.caudal_mm) / 2, level.caudal_mm])
+        points = {"centre": centre_of_mass(cord, level), "rostral": ends[0], "middle": ends[1], "caudal": ends[2]}
+        rows.append(
+            {
+                **_level_cells(level),
+                **{
+                    f"{name}_{axis}_mm": _cell(value)
+                    for name, point in points.items()
+                    for axis, value in zip("xyz", point, strict=True)
+                },
+            }
+        )
+    return rows
 
 
 def _level_cells(level: MeasuredLevel) -> dict[str, object]:

@@ -126,6 +126,34 @@ def test_lesions(levels, phantom_files, tmp_path):
     assert spinal["volume_mm3"].sum() == pytest.approx(row["volume_mm3"], rel=1e-3)
 
 
+def test_points_are_on_the_borders_of_the_map(levels, phantom_files, tmp_path):
+    arguments = ["-levels", levels, "-s", phantom_files["cord"], "-points", 1, "-figure", 0, "-ofolder", tmp_path]
+    assert measure(*arguments) == 0
+    table = pd.read_csv(levels / f"{PREFIX}_levels.csv")
+    for kind in ("spinal", "vertebral"):
+        own = table[table["kind"] == kind].set_index("level")
+        borders = nib.load(tmp_path / f"{PREFIX}_label-{kind}Borders_dlabel.nii.gz")
+        middles = nib.load(tmp_path / f"{PREFIX}_label-{kind}Levels_dlabel.nii.gz")
+        labels = nib.load(levels / f"{PREFIX}_label-{kind}Levels_dseg.nii.gz")
+        assert borders.shape == middles.shape == labels.shape
+        np.testing.assert_allclose(borders.affine, labels.affine)
+        values = np.asarray(borders.dataobj)
+        assert sorted(values[values > 0]) == [*own.index, own.index[-1] + 1]
+        for value in own.index:
+            ((place,),) = [np.argwhere(np.asarray(middles.dataobj) == value)]
+            assert np.asarray(labels.dataobj)[tuple(place)] == value
+        height = {
+            value: nib.affines.apply_affine(borders.affine, np.argwhere(values == value)[0])[2]
+            for value in [*own.index, own.index[-1] + 1]
+        }
+        for value in own.index:  # heights fall by the length of a level, which is as long at least
+            assert 0.8 * own.loc[value, "length_mm"] - 1.1 < height[value] - height[value + 1]
+            assert height[value] - height[value + 1] < own.loc[value, "length_mm"] + 1.1
+    points = pd.read_csv(tmp_path / f"{PREFIX}_points.csv")
+    assert np.isfinite(points[["centre_x_mm", "centre_y_mm", "centre_z_mm"]]).all(axis=None)
+    np.testing.assert_allclose(points["centre_z_mm"], points["middle_z_mm"], atol=1.5)
+
+
 def test_files_of_the_user_are_kept_and_own_ones_replaced(levels, phantom_files, tmp_path, capsys):
     arguments = ["-levels", levels, "-s", phantom_files["cord"], "-ofolder", tmp_path, "-figure", 0]
     assert measure(*arguments) == 0
