@@ -19,6 +19,10 @@ from sct_rootlets.models.manifest import DATA_FOLDER
 
 #: Mean and covariance of 203 healthy adults (Valošek 2024, doi 10.1162/imag_a_00075) by vertebral coordinate.
 PROFILE_FILE = DATA_FOLDER / "cord_profile.npz"
+#: Height in PAM50 of the discs above vertebrae C1 to T4, mm above its lowest slice (the label volume of the template),
+#: and the distance between slices.
+PAM50_DISCS_MM = (487.0, 469.5, 454.0, 435.5, 417.0, 400.5, 385.0, 368.0, 346.5, 323.5, 300.0)
+PAM50_SLICE_MM = 0.5
 #: Standard deviation by which masks differ from those of the healthy adults, of the logarithm of area and of RL over
 #: AP diameter: the same along the whole cord, and at each place.
 COMMON_SD = (0.12, 0.06)

@@ -74,6 +74,15 @@ def get_parser() -> argparse.ArgumentParser:
     )
     optional.add_argument("-lesion", metavar="<file>", help="mask of lesions, on any grid of the session")
     optional.add_argument(
+        "-normalize-PAM50",
+        type=int,
+        choices=(0, 1),
+        default=0,
+        metavar="<0|1>",
+        help="also write the shape in PAM50's dimensions: at the slices of the template, aligned by vertebrae "
+        "(default: 0)",
+    )
+    optional.add_argument(
         "-points",
         type=int,
         choices=(0, 1),
@@ -109,11 +118,17 @@ def _command(arguments: argparse.Namespace) -> int:
     lists = {name: _split(getattr(arguments, name)) for name in ("i", "s_image", "mask")}
     given = [*lists["i"], *lists["s_image"], *lists["mask"]]
     check_paths(arguments.levels, arguments.s, arguments.w, arguments.lesion, *map(str, given))
+    from sct_rootlets.errors import DatasetError
     from sct_rootlets.measure.level_folder import find_levels, load_levels
     from sct_rootlets.measure.scan import MeasuredFiles, measure_scan
     from sct_rootlets.output.measures import measure_files, measure_guard, save_measures, summary
 
     found = find_levels(arguments.levels)
+    if arguments.normalize_PAM50 and "vertebral" not in found.maps:
+        raise DatasetError(
+            f"{found.table} comes without vertebral levels, by which -normalize-PAM50 aligns the cord; compute the "
+            "levels with discs (-ldisc)"
+        )
     files = MeasuredFiles(
         images=lists["i"],
         image_cords=lists["s_image"],
@@ -127,11 +142,22 @@ def _command(arguments: argparse.Namespace) -> int:
     folder, figure, overwrite = Path(arguments.ofolder), bool(arguments.figure), bool(arguments.overwrite)
     images = [path.name for path in files.images]
     points = tuple(found.maps) if arguments.points else ()
-    names = measure_files(found.prefix, images, files.lesions is not None, figure, points)
+    names = measure_files(
+        found.prefix, images, files.lesions is not None, figure, points, bool(arguments.normalize_PAM50)
+    )
     measure_guard(found.prefix, inputs, overwrite).check([folder / name for name in names])
 
     measures = measure_scan(load_levels(found, arguments.s), files)
-    written = save_measures(measures, folder, found.prefix, figure, bool(points), overwrite, inputs)
+    written = save_measures(
+        measures,
+        folder,
+        found.prefix,
+        figure=figure,
+        points=bool(points),
+        in_template=bool(arguments.normalize_PAM50),
+        overwrite=overwrite,
+        inputs=inputs,
+    )
     if arguments.v:
         say(*summary(measures, written))
     return strict_status(arguments, measures.flags)

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from sct_rootlets.bids import stem
+from sct_rootlets.errors import LabelError
 from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.levels import Kind
 from sct_rootlets.measure.cord_levels import CordLevels, MeasuredLevel
-from sct_rootlets.measure.norms import SOURCE
+from sct_rootlets.measure.norms import SOURCE, published_norm
 from sct_rootlets.measure.points import border_points, centre_of_mass, label_points, middle_points
 from sct_rootlets.measure.scan import CORD_LABEL, MeasuredImage, Measures
 from sct_rootlets.measure.shape import MEASURES, NORMED, SIZES, slice_levels
+from sct_rootlets.measure.template_space import interpolate_to_template
 from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
@@ -24,6 +26,7 @@ from sct_rootlets.sidecar import generated_by
 #: Columns of levels, by kind, as SCT and its users call them.
 LEVEL_COLUMNS: dict[Kind, str] = {"spinal": "SpinalLevel", "vertebral": "VertLevel"}
 SHAPE_ENDING, SLICES_ENDING, SIGNAL_ENDING = "shape.csv", "shape_perslice.csv", "signal.csv"
+PAM50_ENDING = "shape_PAM50.csv"
 LESIONS_ENDING, LEVEL_LESIONS_ENDING = "lesions.csv", "lesions_perlevel.csv"
 #: Labels of where levels begin, with one more value at the end, and of their middles; and the table of all points.
 BORDER_ENDINGS: dict[Kind, str] = {
@@ -43,7 +46,12 @@ _RATIOS = ("eccentricity", "solidity")
 
 
 def measure_files(
-    prefix: str, images: Iterable[str] = (), lesions: bool = False, figure: bool = True, points: Iterable[Kind] = ()
+    prefix: str,
+    images: Iterable[str] = (),
+    lesions: bool = False,
+    figure: bool = True,
+    points: Iterable[Kind] = (),
+    in_template: bool = False,
 ) -> list[str]:
     """Names of the files that `save_measures` may write.
 
@@ -56,9 +64,12 @@ def measure_files(
         Whether lesions are measured, and the figure is drawn.
     points : iterable of {"spinal", "vertebral"}
         Kinds of levels whose points are written.
+    in_template : bool
+        Whether the shape is written in PAM50's dimensions.
     """
     images = list(images)
     endings = [SHAPE_ENDING, SLICES_ENDING, RECORD_ENDING]
+    endings += [PAM50_ENDING] if in_template else []
     endings += [SIGNAL_ENDING] if images else []
     endings += [f"{stem(name)}_{SERIES_ENDING}" for name in images]
     endings += [LESIONS_ENDING, LEVEL_LESIONS_ENDING] if lesions else []
@@ -83,6 +94,7 @@ def save_measures(
     prefix: str,
     figure: bool = True,
     points: bool = False,
+    in_template: bool = False,
     overwrite: bool = False,
     inputs: Sequence[Path] = (),
 ) -> list[Path]:
@@ -99,6 +111,8 @@ def save_measures(
         Draw the figure.
     points : bool
         Write the points of levels.
+    in_template : bool
+        Write the shape in PAM50's dimensions.
     overwrite : bool
         Replace files that this package did not write, or that were edited since.
     inputs : sequence of Path
@@ -113,10 +127,20 @@ def save_measures(
     ------
     ImageError
         If the folder cannot be written to, or a file that is kept would be replaced.
+    LabelError
+        If points coincide, or no vertebral level can be brought into PAM50's dimensions.
     """
     record = f"{prefix}_{RECORD_ENDING}"
+    tables = _tables(measures)
+    if in_template:
+        rows = template_rows(measures)
+        if not rows:
+            raise LabelError(
+                "the shape cannot be written in PAM50's dimensions: no complete vertebral level from C1 to T3 lies in "
+                "the cord mask; compute the levels with discs (-ldisc)"
+            )
+        tables[PAM50_ENDING] = rows
     with staged_outputs(folder, guard=measure_guard(prefix, inputs, overwrite)) as stage:
-        tables = _tables(measures)
         if points:
             tables[POINTS_ENDING] = point_rows(measures)
             _save_points(stage, prefix, measures.cord)
@@ -202,6 +226,26 @@ def slice_rows(measures: Measures) -> list[dict[str, object]]:
         for name in MEASURES:
             row[f"MEAN({name})"] = _measure_cell(name, slices.values[name][index])
         row["SUM(length)"] = _cell(slices.length_mm[index])
+        rows.append(row)
+    return rows
+
+
+def template_rows(measures: Measures) -> list[dict[str, object]]:
+    """Rows of the table of shape in PAM50's dimensions, one a slice of the template."""
+    shapes = interpolate_to_template(measures.slices, measures.cord)
+    rows: list[dict[str, object]] = []
+    for index, number in enumerate(shapes.slices):
+        norm_mean, norm_sd = published_norm(shapes.coordinate[index : index + 1])
+        row: dict[str, object] = {
+            "Filename": measures.cord.cord.name,
+            "Slice (I->S)": int(number),
+            "VertLevel": int(shapes.vertebrae[index]),
+        }
+        for name in MEASURES:
+            row[f"MEAN({name})"] = _measure_cell(name, shapes.values[name][index])
+        for name in NORMED:
+            row[f"NORM_MEAN({name})"] = _cell(norm_mean.get(name, np.nan))
+            row[f"NORM_SD({name})"] = _cell(norm_sd.get(name, np.nan))
         rows.append(row)
     return rows
 

@@ -154,6 +154,23 @@ def test_points_are_on_the_borders_of_the_map(levels, phantom_files, tmp_path):
     np.testing.assert_allclose(points["centre_z_mm"], points["middle_z_mm"], atol=1.5)
 
 
+def test_shape_in_the_dimensions_of_pam50(levels, phantom_files, tmp_path, capsys):
+    usual = ["-s", phantom_files["cord"], "-normalize-PAM50", 1, "-figure", 0]
+    assert measure("-levels", levels, *usual, "-ofolder", tmp_path / "out") == 0
+    table = pd.read_csv(tmp_path / "out" / f"{PREFIX}_shape_PAM50.csv")
+    assert set(table["VertLevel"]) >= {3, 4, 5, 6, 7}
+    assert (np.diff(table["Slice (I->S)"]) >= 1).all()
+    by_level = pd.read_csv(tmp_path / "out" / f"{PREFIX}_shape.csv").set_index("VertLevel")
+    for value in range(3, 8):
+        own = table[table["VertLevel"] == value]
+        assert own["MEAN(area)"].mean() == pytest.approx(by_level.loc[value, "MEAN(area)"], rel=0.02)
+    only = shutil.copytree(levels, tmp_path / "spinal")
+    for path in only.glob("*vertebralLevels*"):
+        path.unlink()
+    capsys.readouterr()
+    refused(capsys, ["-levels", only, *usual, "-ofolder", tmp_path / "no"], "comes without vertebral levels")
+
+
 def test_files_of_the_user_are_kept_and_own_ones_replaced(levels, phantom_files, tmp_path, capsys):
     arguments = ["-levels", levels, "-s", phantom_files["cord"], "-ofolder", tmp_path, "-figure", 0]
     assert measure(*arguments) == 0

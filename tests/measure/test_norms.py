@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sct_rootlets.bundled.cord_profile import PAM50_DISCS_MM
+from sct_rootlets.cord_profile import PAM50_DISCS_MM
 from sct_rootlets.measure.norms import published_norm
 
 

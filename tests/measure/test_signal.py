@@ -168,6 +168,27 @@ def test_a_series_is_measured_volume_by_volume(cord, tmp_path):
     assert measured.statistics == {}
 
 
+def test_a_mask_on_the_grid_of_the_levels_restricts_an_image_on_another_grid(cord, tmp_path):
+    """White matter is the patient's left half; the image, of thick slices, is brighter on the right."""
+    half = cord.cord.affine[0, 0] * np.arange(cord.cord.data.shape[0]) + cord.cord.affine[0, 3] < 0
+    mask = np.where(half[:, None, None], cord.cord.data, 0).astype("f4")
+    affine = np.diag([0.5, 0.5, 6.0, 1.0])
+    affine[:3, 3] = -11.75, -11.75, -15
+    data = np.broadcast_to(np.where(np.arange(48) * 0.5 - 11.75 > 0, 50.0, 10.0)[:, None, None], (48, 48, 6))
+    files = MeasuredFiles(
+        images=(save(tmp_path / "a.nii.gz", data.astype("f4"), affine),),
+        masks=(save(tmp_path / "wm.nii.gz", mask, cord.cord.affine),),
+    )
+    files.check()
+    measures = measure_scan(cord, files)
+    for found in measures.images[0].statistics["wm"]:
+        assert found.mean == pytest.approx(10, abs=0.5)
+        assert found.volume_mm3 == pytest.approx(
+            mask[cord.maps["spinal"].data == found.region.level.value].sum(), rel=0.02
+        )
+    assert "100% of the levels are in view by the headers" in " ".join(measures.notes)
+
+
 def test_a_mask_of_another_session_and_an_empty_one_are_errors(cord, tmp_path):
     image = save(tmp_path / "a.nii.gz", np.ones(cord.cord.data.shape, "f4"), cord.cord.affine)
     other = save(tmp_path / "gm.nii.gz", np.ones((9, 9, 9), np.uint8), np.eye(4))

@@ -2,13 +2,13 @@
 
 import re
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
 from sct_rootlets.image import Volume
 from sct_rootlets.measure.cord_levels import read_cord_levels
+from sct_rootlets.measure.points import border_points, label_points
 from sct_rootlets.measure.scan import MeasuredFiles, measure_scan
 from sct_rootlets.measure.shape import measure_slices, shape_by_level
 from sct_rootlets.nifti import load_volume, save_labels, save_volume
@@ -87,4 +87,26 @@ def test_signal_is_that_of_sct_extract_metric(phantom_folder, tmp_path, is_soft)
             assert ours == pytest.approx(float(row[column]), rel=0.005)
             assert statistics.size_voxels == pytest.approx(float(row["Size [vox]"]), rel=1e-3)
             assert statistics.sd == pytest.approx(float(row["STD()"]), rel=0.005)
-    assert nib.load(image).shape == cord.data.shape
+
+
+def test_borders_are_what_sct_takes_as_discs(phantom_folder, tmp_path):
+    """Areas of spinal levels that SCT measures between our points are those of the level map, within 2 %."""
+    from spinalcordtoolbox.scripts import sct_process_segmentation
+
+    folder = phantom_folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
+    cord = folder / "sub-phantom01_T2w_label-SC_seg.nii.gz"
+    subject = levels_from_labels(
+        Inputs.load(cord=cord, rootlets=folder / "sub-phantom01_T2w_label-rootlets_dseg.nii.gz")
+    )
+    levels = Volume(subject.level_map("spinal"), subject.cord.affine, "levels", subject.cord.header)
+    measured = read_cord_levels({"spinal": levels}, load_volume(cord))
+    points = label_points(border_points(measured, "spinal"), measured.grid)
+    save_labels(tmp_path / "borders.nii.gz", points, measured.grid)
+    arguments = ["-i", str(cord), "-discfile", str(tmp_path / "borders.nii.gz"), "-vert", "3:8", "-perlevel", "1"]
+    sct_process_segmentation.main([*arguments, "-o", str(tmp_path / "sct.csv"), "-v", "0"])
+    expected = pd.read_csv(tmp_path / "sct.csv").set_index("VertLevel")
+    found = {shape.level.value: shape for shape in shape_by_level(measure_slices(measured.cord), measured)}
+    assert sorted(expected.index) == [3, 4, 5, 6, 7, 8]
+    for value, row in expected.iterrows():
+        assert found[value].mean["area"] == pytest.approx(row["MEAN(area)"], rel=0.02)
+        assert len(found[value].slices) == pytest.approx(row["SUM(length)"], abs=3)
