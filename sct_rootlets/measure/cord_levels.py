@@ -13,6 +13,7 @@ from nibabel.affines import apply_affine
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, as_axial, binary_mask, check_same_grid, labelled_voxels
+from sct_rootlets.label_kinds import check_cord_mask
 from sct_rootlets.levels import Kind, level_name
 
 #: Largest value of a soft mask; interpolation may overshoot 1 a little.
@@ -172,7 +173,9 @@ def read_cord_levels(
         weights = replace(next(iter(axial.values())), data=labelled.astype(np.float32))
         notes.append("the cord mask was not found: the labelled part of the cord is measured; give the mask (-s)")
     else:
-        weights = read_weights(cord)
+        check_cord_mask(cord)
+        weights, mask_notes = read_weights(cord)
+        notes += mask_notes
     centerline = fit_centerline(weights.data >= 0.5, weights.affine)
     notes += centerline.notes
     levels = {kind: _levels_of_map(volume, kind, centerline) for kind, volume in axial.items()}
@@ -209,28 +212,31 @@ def _read_map(volume: Volume, kind: Kind) -> Volume:
     return as_axial(replace(volume, data=np.rint(volume.data).astype(np.uint8)))
 
 
-def read_weights(cord: Volume) -> Volume:
+def read_weights(mask: Volume) -> tuple[Volume, list[str]]:
     """Read a mask as the share of each voxel that belongs to it.
 
     Parameters
     ----------
-    cord : Volume
+    mask : Volume
         Binary, or soft with values from 0 to 1.
 
     Returns
     -------
-    Volume
+    weights : Volume
         Values from 0 to 1; axes to the left, to anterior and to superior.
+    notes : list of str
+        Whether the mask holds several labels.
 
     Raises
     ------
     LabelError
         If the mask is empty, or holds other values.
     """
-    mask, _ = binary_mask(cord)  # checks the values
-    is_soft = cord.data.dtype.kind == "f" and float(cord.data.max()) <= MAX_WEIGHT
-    data = np.clip(cord.data, 0, 1) if is_soft else mask
-    return as_axial(replace(cord, data=np.asarray(data, dtype=np.float32)))
+    chosen, notes = binary_mask(mask)  # checks the values
+    is_soft = mask.data.dtype.kind == "f" and float(mask.data.max()) <= MAX_WEIGHT
+    data = np.clip(mask.data, 0, 1) if is_soft else chosen
+    weights = as_axial(replace(mask, data=np.asarray(data, dtype=np.float32)))
+    return weights, [] if is_soft else notes
 
 
 def _levels_of_map(volume: Volume, kind: Kind, centerline: Centerline) -> tuple[MeasuredLevel, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from sct_rootlets.cord_mask import implausible_sections, measure_sections
 from sct_rootlets.errors import DatasetError, ImageError, LabelError
 from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, as_axial, binary_mask, check_same_grid
+from sct_rootlets.label_kinds import check_cord_mask
 from sct_rootlets.measure.cord_levels import CordLevels, read_weights
 from sct_rootlets.measure.lesions import Lesion, LevelLesions, measure_lesions
 from sct_rootlets.measure.shape import LevelShape, SliceShapes, measure_slices, shape_by_level
@@ -176,6 +178,20 @@ def load_warp_header(path: Path) -> None:
         )
 
 
+def load_warp(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a displacement field, RAS+ mm, and its affine.
+
+    Raises
+    ------
+    ImageError
+        If the file is damaged.
+    """
+    try:
+        return load_field(path)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise ImageError(f"{path} is truncated or damaged; copy or create it again") from error
+
+
 def measure_scan(cord: CordLevels, files: MeasuredFiles | None = None) -> Measures:
     """Measure shape, signal and lesions of one scan.
 
@@ -203,7 +219,7 @@ def measure_scan(cord: CordLevels, files: MeasuredFiles | None = None) -> Measur
     mask = cord.cord.data >= 0.5
     sections = measure_sections(mask, cord.cord.affine, cord.centerline)
     notes += implausible_sections(mask, cord.cord.affine, cord.centerline, sections)
-    warp = None if files.warp is None else load_field(files.warp)
+    warp = None if files.warp is None else load_warp(files.warp)
     images = []
     for number, path in enumerate(files.images):
         own_cord = load_volume(files.image_cords[number]) if files.image_cords else None
@@ -249,7 +265,10 @@ def _measure_image(
     within: np.ndarray | float = 1.0
     if own_cord is not None:
         check_same_grid(grid, own_cord)
-        within = read_weights(own_cord).data
+        check_cord_mask(own_cord)
+        own_weights, mask_notes = read_weights(own_cord)
+        within = own_weights.data
+        notes += mask_notes
         overlap = compare_cords(within, axial.affine, whole)
         if overlap is None or overlap.dice == 0:
             raise LabelError(
@@ -272,7 +291,10 @@ def _measure_image(
         )
     masks = {CORD_LABEL: restrict(whole, np.broadcast_to(within, axial.data.shape))}
     if files.masks:
-        masks = {stem(mask.name): _masked(cord, mask, grid, whole, within, weights_of) for mask in files.masks}
+        masks = {}
+        for mask in files.masks:
+            masks[stem(mask.name)], mask_notes = _masked(cord, mask, grid, whole, within, weights_of)
+            notes += mask_notes
     for label, weights in masks.items():
         if not weights.weights.any():
             raise LabelError(
@@ -284,16 +306,17 @@ def _measure_image(
 
 def _masked(
     cord: CordLevels, path: Path, grid: Volume, whole: SignalWeights, within: np.ndarray | float, weights_of: Weigh
-) -> SignalWeights:
+) -> tuple[SignalWeights, list[str]]:
     """Restrict weights to a mask on the grid of the image, or on that of the levels."""
     mask = load_volume(path)
+    weights, notes = read_weights(mask)
     if _is_same_grid(grid, mask):
-        return restrict(whole, read_weights(mask).data * within)
+        return restrict(whole, weights.data * within), notes
     if not _is_same_grid(cord.cord, mask):
         check_same_grid(grid, mask)  # raises the error that says how they differ
-    product = replace(cord.cord, data=cord.cord.data * read_weights(mask).data)
+    product = replace(cord.cord, data=cord.cord.data * weights.data)
     inside = weights_of(replace(cord, cord=product))
-    return restrict(inside, np.broadcast_to(within, as_axial(grid).data.shape))
+    return restrict(inside, np.broadcast_to(within, as_axial(grid).data.shape)), notes
 
 
 def _is_same_grid(reference: Volume, other: Volume) -> bool:

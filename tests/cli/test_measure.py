@@ -10,7 +10,7 @@ import pytest
 
 from sct_rootlets import compute_spinal_levels, save_levels
 from sct_rootlets.cli.main import main
-from sct_rootlets.nifti import save_volume
+from sct_rootlets.nifti import save_field, save_volume
 
 PREFIX = "sub-phantom01_T2w"
 
@@ -208,6 +208,14 @@ def test_bad_input_is_one_line(levels, phantom_files, tmp_path, capsys):
     refused(
         capsys, ["-levels", levels, *usual, "-lesion", tmp_path / "beside.nii.gz"], "the lesions lie outside the cord"
     )
+    refused(capsys, ["-levels", levels, "-ofolder", tmp_path / "out", "-s", image], "give the mask of the cord")
+    refused(capsys, ["-levels", levels, *usual, "-i", image, "-s-image", image], "give the mask of the cord")
+    grid = nib.load(phantom_files["cord"])
+    field = np.zeros((*grid.shape, 3), dtype=np.float32)
+    save_field(tmp_path / "warp.nii.gz", field, grid.affine)
+    damaged = tmp_path / "damaged.nii.gz"
+    damaged.write_bytes((tmp_path / "warp.nii.gz").read_bytes()[:-4000])
+    refused(capsys, ["-levels", levels, *usual, "-i", image, "-w", damaged], "is truncated or damaged")
     edited = pd.read_csv(levels / f"{PREFIX}_levels.csv")
     edited.loc[0, ["rostral_mm", "midpoint_mm", "caudal_mm"]] -= 30
     (several / "other_levels.csv").unlink()
