@@ -124,7 +124,7 @@ def test_bad_usage_exits_2(argv, capsys):
 @pytest.mark.parametrize(
     "module",
     ["main", "bids", "compute_spinal_levels", "deepseg", "demo", "evaluate", "group", "measure", "models", "phantom",
-     "register", "link", "status", "train", "unlink"],
+     "register", "roots", "link", "status", "train", "unlink"],
 )  # fmt: skip
 def test_help_needs_only_the_standard_library(module):
     code = (

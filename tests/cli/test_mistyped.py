@@ -59,6 +59,8 @@ OTHERS = {
     "measure mask": "-ofolder {folder}/out -levels {bids} -i {image} -mask {bad}",
     "measure warp": "-ofolder {folder}/out -levels {bids} -i {image} -w {bad}",
     "measure lesions": "-ofolder {folder}/out -levels {bids} -lesion {bad}",
+    "roots": "-ofolder {folder}/out -s {cord} -rootlets {bad}",
+    "roots cord": "-ofolder {folder}/out -rootlets {rootlets} -s {bad}",
     "evaluate scored": "-ref {rootlets} -i {bad}",
     "evaluate second": "-i {rootlets} -ref {rootlets} -i2 {bad}",
     "evaluate raters": "-raters {rootlets} {bad}",
