@@ -173,8 +173,7 @@ def read_cord_levels(
         weights = replace(next(iter(axial.values())), data=labelled.astype(np.float32))
         notes.append("the cord mask was not found: the labelled part of the cord is measured; give the mask (-s)")
     else:
-        check_cord_mask(cord)
-        weights, mask_notes = read_weights(cord)
+        weights, mask_notes = read_cord(cord)
         notes += mask_notes
     centerline = fit_centerline(weights.data >= 0.5, weights.affine)
     notes += centerline.notes
@@ -212,6 +211,24 @@ def _read_map(volume: Volume, kind: Kind) -> Volume:
     return as_axial(replace(volume, data=np.rint(volume.data).astype(np.uint8)))
 
 
+def read_cord(cord: Volume) -> tuple[Volume, list[str]]:
+    """Read a cord mask as `read_weights` does, and check that it is no scan.
+
+    Raises
+    ------
+    LabelError
+        As `read_weights`, and if the values are those of a scan, or of TotalSpineSeg.
+    """
+    if not _is_soft(cord):  # a soft mask in a small field of view has as many values as a scan
+        check_cord_mask(cord)
+    return read_weights(cord)
+
+
+def _is_soft(mask: Volume) -> bool:
+    """Whether the values of a mask can be shares of its voxels."""
+    return mask.data.dtype.kind == "f" and float(mask.data.max()) <= MAX_WEIGHT
+
+
 def read_weights(mask: Volume) -> tuple[Volume, list[str]]:
     """Read a mask as the share of each voxel that belongs to it.
 
@@ -233,10 +250,9 @@ def read_weights(mask: Volume) -> tuple[Volume, list[str]]:
         If the mask is empty, or holds other values.
     """
     chosen, notes = binary_mask(mask)  # checks the values
-    is_soft = mask.data.dtype.kind == "f" and float(mask.data.max()) <= MAX_WEIGHT
-    data = np.clip(mask.data, 0, 1) if is_soft else chosen
+    data = np.clip(mask.data, 0, 1) if _is_soft(mask) else chosen
     weights = as_axial(replace(mask, data=np.asarray(data, dtype=np.float32)))
-    return weights, [] if is_soft else notes
+    return weights, [] if _is_soft(mask) else notes
 
 
 def _levels_of_map(volume: Volume, kind: Kind, centerline: Centerline) -> tuple[MeasuredLevel, ...]:

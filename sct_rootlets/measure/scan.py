@@ -15,8 +15,7 @@ from sct_rootlets.cord_mask import implausible_sections, measure_sections
 from sct_rootlets.errors import DatasetError, ImageError, LabelError
 from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, as_axial, binary_mask, check_same_grid
-from sct_rootlets.label_kinds import check_cord_mask
-from sct_rootlets.measure.cord_levels import CordLevels, read_weights
+from sct_rootlets.measure.cord_levels import CordLevels, read_cord, read_weights
 from sct_rootlets.measure.lesions import Lesion, LevelLesions, measure_lesions
 from sct_rootlets.measure.shape import LevelShape, SliceShapes, measure_slices, shape_by_level
 from sct_rootlets.measure.signal import (
@@ -265,8 +264,7 @@ def _measure_image(
     within: np.ndarray | float = 1.0
     if own_cord is not None:
         check_same_grid(grid, own_cord)
-        check_cord_mask(own_cord)
-        own_weights, mask_notes = read_weights(own_cord)
+        own_weights, mask_notes = read_cord(own_cord)
         within = own_weights.data
         notes += mask_notes
         overlap = compare_cords(within, axial.affine, whole)
