@@ -19,6 +19,10 @@ from sct_rootlets.models.manifest import DATA_FOLDER
 
 #: Mean and covariance of 203 healthy adults (Valošek 2024, doi 10.1162/imag_a_00075) by vertebral coordinate.
 PROFILE_FILE = DATA_FOLDER / "cord_profile.npz"
+#: Height in PAM50 of the discs above vertebrae C1 to T4, mm above its lowest slice (the label volume of the template),
+#: and the distance between slices.
+PAM50_DISCS_MM = (487.0, 469.5, 454.0, 435.5, 417.0, 400.5, 385.0, 368.0, 346.5, 323.5, 300.0)
+PAM50_SLICE_MM = 0.5
 #: Standard deviation by which masks differ from those of the healthy adults, of the logarithm of area and of RL over
 #: AP diameter: the same along the whole cord, and at each place.
 COMMON_SD = (0.12, 0.06)
@@ -76,7 +80,18 @@ def measure_moments(mask: np.ndarray, affine: np.ndarray, line: Centerline, n_ce
 
 
 @lru_cache(maxsize=1)
-def _profile() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def load_profile() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read the model of the thickness of healthy cords.
+
+    Returns
+    -------
+    coordinate : numpy.ndarray, shape (N,)
+        Vertebral coordinate: 3.5 is the middle of vertebra C3.
+    mean : numpy.ndarray, shape (2, N)
+        Means of the logarithms of the area in mm² and of RL over AP diameter.
+    covariance : numpy.ndarray, shape (2 N, 2 N)
+        Covariance of these logarithms between people, all areas before all ratios.
+    """
     with np.load(PROFILE_FILE) as stored:
         factor = stored["factor"].astype(float)
         return stored["coordinate"].astype(float), stored["mean"].astype(float), factor @ factor.T
@@ -145,7 +160,7 @@ def _fit(
     moments: Moments, coordinate: np.ndarray, where: np.ndarray | None, is_even: bool = False
 ) -> tuple[float, int, float]:
     """Return squared deviation, number of measures, and logarithm of the determinant of their covariance."""
-    grid, mean, covariance = _profile()
+    grid, mean, covariance = load_profile()
     step = grid[1] - grid[0]
     at, measured = _measure(moments, np.round(coordinate / step) * step, where)
     n = len(at)

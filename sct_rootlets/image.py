@@ -12,7 +12,14 @@ from typing import Any, Union
 
 import numpy as np
 from nibabel.affines import apply_affine, voxel_sizes
-from nibabel.orientations import aff2axcodes, inv_ornt_aff, io_orientation
+from nibabel.orientations import (
+    aff2axcodes,
+    apply_orientation,
+    axcodes2ornt,
+    inv_ornt_aff,
+    io_orientation,
+    ornt_transform,
+)
 from scipy import ndimage
 
 from sct_rootlets.errors import ImageError, LabelError
@@ -210,6 +217,24 @@ def superior_axis(affine: np.ndarray) -> tuple[int, int]:
     orientation = io_orientation(affine)
     axis = int(np.flatnonzero(orientation[:, 0] == 2)[0])
     return axis, int(orientation[axis, 1])
+
+
+def as_axial(volume: Volume) -> Volume:
+    """Reorder the axes of a volume so that the last one numbers slices along the body.
+
+    Parameters
+    ----------
+    volume : Volume
+
+    Returns
+    -------
+    Volume
+        Axes run to the left, to anterior and to superior; slice 0 is the most inferior one. The voxels stay where they
+        are in space.
+    """
+    turn = ornt_transform(io_orientation(volume.affine), axcodes2ornt(("L", "A", "S")))
+    data = apply_orientation(volume.data, turn)
+    return replace(volume, data=data, affine=volume.affine @ inv_ornt_aff(turn, volume.data.shape))
 
 
 def slice_numbers(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from sct_rootlets.centerline import fit_centerline
-from sct_rootlets.cord_profile import Moments, _profile, compare_numberings, measure_moments
+from sct_rootlets.cord_profile import Moments, compare_numberings, load_profile, measure_moments
 
-GRID, MEAN, COVARIANCE = _profile()
+GRID, MEAN, COVARIANCE = load_profile()
 
 
 def test_moments_are_those_of_an_ellipse():

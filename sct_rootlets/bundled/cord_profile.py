@@ -12,10 +12,8 @@ import numpy as np
 
 from sct_rootlets.cli.parsers import add_misc, command_parser
 from sct_rootlets.cli.run import run, say
-from sct_rootlets.cord_profile import PROFILE_FILE
+from sct_rootlets.cord_profile import PAM50_DISCS_MM, PAM50_SLICE_MM, PROFILE_FILE
 
-#: Height in PAM50 of the discs above vertebrae C1 to T4, mm above its lowest slice (the label volume of the template).
-PAM50_DISCS_MM = (487.0, 469.5, 454.0, 435.5, 417.0, 400.5, 385.0, 368.0, 346.5, 323.5, 300.0)
 #: Vertebral coordinates of the model.
 COORDINATES = np.arange(1.0, 10.51, 0.25)
 #: Independent deviations that are kept.
@@ -37,7 +35,7 @@ def fit_profile(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         ``coordinate``, shape (N,); ``mean``, shape (2, N); ``factor``, shape (2 N, `N_FACTORS`), whose product with
         its transpose is the covariance.
     """
-    height = table["slice_z"] * 0.5
+    height = table["slice_z"] * PAM50_SLICE_MM
     discs = np.arange(1, len(PAM50_DISCS_MM) + 1)
     coordinate = np.interp(-height, -np.array(PAM50_DISCS_MM), discs)
     order = np.argsort(coordinate)

@@ -13,6 +13,8 @@ ACTIONS = (
     ("demo", "sct_rootlets.cli.demo", "run the main job on a phantom and show what comes out"),
     ("bids", "sct_rootlets.cli.bids", "the main job on all scans of a BIDS folder"),
     ("register", "sct_rootlets.cli.register", "register a subject to the PAM50 template by its rootlets"),
+    ("measure", "sct_rootlets.cli.measure", "shape, signal and lesions per spinal and vertebral level"),
+    ("roots", "sct_rootlets.cli.roots", "rootlets of a map divided into dorsal and ventral, left and right"),
     ("group", "sct_rootlets.cli.group", "spinal against vertebral levels over many subjects"),
     ("evaluate", "sct_rootlets.cli.evaluate", "score rootlet maps; compare methods, contrasts, raters, repeated scans"),
     ("train", "sct_rootlets.cli.train", "train a model on your own labelled scans, by nnU-Net"),

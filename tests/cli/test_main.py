@@ -123,8 +123,8 @@ def test_bad_usage_exits_2(argv, capsys):
 
 @pytest.mark.parametrize(
     "module",
-    ["main", "bids", "compute_spinal_levels", "deepseg", "demo", "evaluate", "group", "models", "phantom", "register",
-     "link", "status", "train", "unlink"],
+    ["main", "bids", "compute_spinal_levels", "deepseg", "demo", "evaluate", "group", "measure", "models", "phantom",
+     "register", "roots", "link", "status", "train", "unlink"],
 )  # fmt: skip
 def test_help_needs_only_the_standard_library(module):
     code = (

@@ -1,0 +1,145 @@
+"""The levels of a scan, read back from the folder that `sct_compute_spinal_levels` wrote them to."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sct_rootlets.bids import LABEL_ENDINGS, LABEL_NAMES, TABLE_ENDING
+from sct_rootlets.errors import DatasetError
+from sct_rootlets.group.level_table import read_level_table
+from sct_rootlets.levels import Kind
+from sct_rootlets.measure.cord_levels import CordLevels, TableLevel, read_cord_levels
+from sct_rootlets.nifti import header_notes, load_volume
+from sct_rootlets.sidecar import read_sidecar
+
+KINDS: tuple[Kind, ...] = ("spinal", "vertebral")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelFolder:
+    """Files of the levels of one scan.
+
+    Attributes
+    ----------
+    prefix : str
+        Beginning of their names.
+    table : Path
+        The level table.
+    maps : dict of {"spinal", "vertebral"} to Path
+        Level maps.
+    cord : Path or None
+        The cord mask, if it was segmented on the way.
+    """
+
+    prefix: str
+    table: Path
+    maps: dict[Kind, Path]
+    cord: Path | None
+
+    @property
+    def files(self) -> list[Path]:
+        """All of them."""
+        return [self.table, *self.maps.values(), *([] if self.cord is None else [self.cord])]
+
+
+def find_levels(source: str | os.PathLike[str]) -> LevelFolder:
+    """Find the levels of one scan.
+
+    Parameters
+    ----------
+    source : path
+        The folder, or the level table (``PREFIX_levels.csv``) of one scan in it.
+
+    Raises
+    ------
+    DatasetError
+        If there is no level table or no level map, or the folder holds the levels of several scans.
+    """
+    source = Path(source)
+    if source.is_dir():
+        tables = sorted(source.glob(f"*{TABLE_ENDING}"))
+        if not tables:
+            raise DatasetError(
+                f"{source} holds no level table (*{TABLE_ENDING}); give the folder that sct_compute_spinal_levels wrote"
+            )
+        if len(tables) > 1:
+            raise DatasetError(
+                f"{source} holds the levels of {len(tables)} scans; give the table of one of them, such as "
+                f"-levels {tables[0]}"
+            )
+        table = tables[0]
+    elif source.name.endswith(TABLE_ENDING):
+        table = source
+    else:
+        raise DatasetError(
+            f"{source} is neither a folder nor a level table (*{TABLE_ENDING}); give what sct_compute_spinal_levels "
+            "wrote"
+        )
+    prefix = table.name.removesuffix(TABLE_ENDING)
+    maps = {kind: table.with_name(f"{prefix}_label-{LABEL_NAMES[kind]}_dseg.nii.gz") for kind in KINDS}
+    existing = {kind: path for kind, path in maps.items() if path.exists()}
+    if not existing:
+        raise DatasetError(
+            f"{table} has no level map beside it ({maps['spinal'].name}); compute the levels again, or copy the maps "
+            "too"
+        )
+    cord = table.with_name(f"{prefix}_{LABEL_ENDINGS['cord']}.nii.gz")
+    return LevelFolder(prefix=prefix, table=table, maps=existing, cord=cord if cord.exists() else None)
+
+
+def load_levels(found: LevelFolder, cord: str | os.PathLike[str] | None = None) -> CordLevels:
+    """Read the levels of one scan, and its cord mask.
+
+    Parameters
+    ----------
+    found : LevelFolder
+    cord : path, optional
+        Cord mask; by default the one in the folder, if it is there.
+
+    Raises
+    ------
+    ImageError, LabelError, DatasetError
+        If a file cannot be read, or they do not belong together.
+    """
+    table = read_level_table(found.table)
+    uncertainty = _uncertainty(found.table)
+    rows = {
+        (level.kind, level.name): TableLevel(
+            rostral_mm=level.rostral_mm,
+            caudal_mm=level.caudal_mm,
+            rostral_sd_mm=uncertainty.get(key, (math.nan, math.nan))[0],
+            caudal_sd_mm=uncertainty.get(key, (math.nan, math.nan))[1],
+            complete=level.complete,
+        )
+        for key, level in table.levels.items()
+    }
+    mask = cord if cord is not None else found.cord
+    maps = {kind: load_volume(path) for kind, path in found.maps.items()}
+    volume = None if mask is None else load_volume(mask)
+    levels = read_cord_levels(maps, volume, rows, table.reference)
+    notes = [*header_notes(*([] if volume is None else [volume]), *maps.values()), *levels.notes]
+    named = read_sidecar(next(iter(found.maps.values()))).get("Inputs")
+    given = named.get("cord") if isinstance(named, dict) else None
+    if cord is not None and given and given != Path(cord).name:
+        notes.append(f"the levels were computed from another cord mask ({given})")
+    return replace(levels, notes=tuple(notes))
+
+
+def _uncertainty(table: Path) -> dict[tuple[str, str], tuple[float, float]]:
+    """Read the uncertainty of the ends of levels, which tables of other programs need not have."""
+
+    def number(text: str | None) -> float:
+        try:
+            return float(text) if text else math.nan
+        except ValueError:
+            return math.nan
+
+    with table.open(newline="", encoding="utf-8-sig") as stream:
+        return {
+            (row["kind"], row["name"]): (number(row.get("rostral_sd_mm")), number(row.get("caudal_sd_mm")))
+            for row in csv.DictReader(stream)
+        }

@@ -1,0 +1,386 @@
+"""All measures of one scan: its levels and the images, masks and lesions that belong to them, read and measured."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from sct_rootlets.bids import stem
+from sct_rootlets.cord_mask import implausible_sections, measure_sections
+from sct_rootlets.errors import DatasetError, ImageError, LabelError
+from sct_rootlets.flags import Flag
+from sct_rootlets.image import Volume, as_axial, binary_mask, check_same_grid
+from sct_rootlets.measure.cord_levels import CordLevels, read_cord, read_weights
+from sct_rootlets.measure.lesions import Lesion, LevelLesions, measure_lesions
+from sct_rootlets.measure.shape import LevelShape, SliceShapes, measure_slices, shape_by_level
+from sct_rootlets.measure.signal import (
+    CordOverlap,
+    Division,
+    Region,
+    SignalStatistics,
+    SignalWeights,
+    compare_cords,
+    level_weights,
+    mean_of_volume,
+    restrict,
+    summarize_signal,
+)
+from sct_rootlets.nifti import Series, check_sides, header_notes, load_field, load_series, load_volume, look_at_header
+from sct_rootlets.nifti_file import open_nifti
+
+#: Label of what is measured without a mask.
+CORD_LABEL = "cord"
+#: Computes weights on the grid of an image.
+Weigh = Callable[[CordLevels], SignalWeights]
+#: Seconds in a unit of time, by its code in a header.
+_SECONDS_PER_UNIT = {8: 1.0, 16: 1e-3, 24: 1e-6}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredImage:
+    """Signal of one image, or time series.
+
+    Attributes
+    ----------
+    name : str
+        Name of the file.
+    statistics : dict of str to list of SignalStatistics
+        By the label of the mask; empty for a time series.
+    regions : dict of str to tuple of Region
+        Columns of the series, by the label of the mask.
+    series : dict of str to numpy.ndarray, shape (volumes, regions)
+        Mean of each region in each volume, by the label of the mask; empty for a single volume.
+    seconds : float
+        Time between volumes; NaN where the header does not tell.
+    overlap : CordOverlap or None
+        How the cord of the image lies to that of the levels, if its mask was given.
+    """
+
+    name: str
+    statistics: dict[str, list[SignalStatistics]]
+    regions: dict[str, tuple[Region, ...]] = field(default_factory=dict)
+    series: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: float = np.nan
+    overlap: CordOverlap | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What was measured of one scan.
+
+    Attributes
+    ----------
+    cord : CordLevels
+    slices : SliceShapes
+    shapes : list of LevelShape
+    images : list of MeasuredImage
+    lesions : list of Lesion or None
+        None if no lesions were given.
+    level_lesions : list of LevelLesions
+    sources : dict of str to str
+        Names of the inputs, by what they are.
+    notes : tuple of str
+    """
+
+    cord: CordLevels
+    slices: SliceShapes
+    shapes: list[LevelShape]
+    images: list[MeasuredImage] = field(default_factory=list)
+    lesions: list[Lesion] | None = None
+    level_lesions: list[LevelLesions] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> list[Flag]:
+        """How the cords of images lie to the cord of the levels."""
+        return [flag for image in self.images if image.overlap is not None for flag in image.overlap.flags(image.name)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredFiles:
+    """Files beside the levels.
+
+    Attributes
+    ----------
+    images : tuple of Path
+        3D or 4D.
+    image_cords : tuple of Path
+        Cord mask of each image, or none.
+    masks : tuple of Path
+        Masks within which the images are measured, each by itself.
+    lesions : Path, optional
+    warp : Path, optional
+        Displacement field from the levels to the images (ITK).
+    division : {"level", "side", "half", "quarter"}
+    """
+
+    images: tuple[Path, ...] = ()
+    image_cords: tuple[Path, ...] = ()
+    masks: tuple[Path, ...] = ()
+    lesions: Path | None = None
+    warp: Path | None = None
+    division: Division = "level"
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files."""
+        single = [path for path in (self.lesions, self.warp) if path is not None]
+        return [*self.images, *self.image_cords, *self.masks, *single]
+
+    def check(self) -> None:
+        """Look at the headers of all files before anything is computed.
+
+        Raises
+        ------
+        ImageError, DatasetError
+            If a file is no image, masks and images do not belong together, or two images share a name.
+        """
+        names = [stem(path.name) for path in self.images]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise DatasetError(f"two images are called {twice}, and so would be their rows; rename one of them")
+        labels = [stem(path.name) for path in self.masks]
+        twice = next((name for name in labels if labels.count(name) > 1), None)
+        if twice is not None:
+            raise DatasetError(f"two masks are called {twice}, and so would be their rows; rename one of them")
+        if self.image_cords and len(self.image_cords) != len(self.images):
+            raise DatasetError(
+                f"{len(self.images)} images and {len(self.image_cords)} cord masks of images were given; give one mask "
+                "for each image, in the same order (-s-image)"
+            )
+        for path in self.images:
+            load_series(path)
+        for path in (*self.image_cords, *self.masks, *([] if self.lesions is None else [self.lesions])):
+            look_at_header(path)
+        if self.warp is not None:
+            load_warp_header(self.warp)
+
+
+def load_warp_header(path: Path) -> None:
+    """Check that a file is a displacement field as ITK writes it, from its header.
+
+    Raises
+    ------
+    ImageError
+    """
+    shape = open_nifti(path).shape
+    if len(shape) != 5 or shape[3:] != (1, 3):
+        raise ImageError(
+            f"{path} is no displacement field: its shape is {'×'.join(map(str, shape))}, and that of a field "
+            "X×Y×Z×1×3; give a warp as sct_register_multimodal or ANTs writes it"
+        )
+
+
+def load_warp(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a displacement field, RAS+ mm, and its affine.
+
+    Raises
+    ------
+    ImageError
+        If the file is damaged.
+    """
+    try:
+        return load_field(path)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise ImageError(f"{path} is truncated or damaged; copy or create it again") from error
+
+
+def measure_scan(cord: CordLevels, files: MeasuredFiles | None = None) -> Measures:
+    """Measure shape, signal and lesions of one scan.
+
+    Parameters
+    ----------
+    cord : CordLevels
+    files : MeasuredFiles, optional
+        Without files, the shape alone is measured.
+
+    Returns
+    -------
+    Measures
+
+    Raises
+    ------
+    ImageError, LabelError
+        If a file cannot be read, is not what it should be, or does not show the cord of the levels.
+    """
+    files = files or MeasuredFiles()
+    notes = list(cord.notes)
+    if files.division in ("side", "quarter"):
+        check_sides([cord.cord], "levels are divided")
+    slices = measure_slices(cord.cord)
+    notes += slices.notes
+    mask = cord.cord.data >= 0.5
+    sections = measure_sections(mask, cord.cord.affine, cord.centerline)
+    notes += implausible_sections(mask, cord.cord.affine, cord.centerline, sections)
+    warp = None if files.warp is None else load_warp(files.warp)
+    images = []
+    for number, path in enumerate(files.images):
+        own_cord = load_volume(files.image_cords[number]) if files.image_cords else None
+        image, image_notes = _measure_image(cord, path, own_cord, files, warp)
+        images.append(image)
+        notes += image_notes
+    lesions: list[Lesion] | None = None
+    level_lesions: list[LevelLesions] = []
+    if files.lesions is not None:
+        lesions, level_lesions, lesion_notes = _measure_lesions(cord, files.lesions)
+        notes += lesion_notes
+    return Measures(
+        cord=cord,
+        slices=slices,
+        shapes=shape_by_level(slices, cord),
+        images=images,
+        lesions=lesions,
+        level_lesions=level_lesions,
+        sources={path.name: path.name for path in files.paths},
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _measure_image(
+    cord: CordLevels,
+    path: Path,
+    own_cord: Volume | None,
+    files: MeasuredFiles,
+    warp: tuple[np.ndarray, np.ndarray] | None,
+) -> tuple[MeasuredImage, list[str]]:
+    series = load_series(path)
+    notes = header_notes(series)
+    grid = Volume(np.broadcast_to(np.zeros(1, np.uint8), series.shape), series.affine, series.name, series.header, path)
+    axial = as_axial(grid)
+
+    shift_mm = None
+
+    def weights_of(levels: CordLevels) -> SignalWeights:
+        return level_weights(levels, axial.data.shape, axial.affine, files.division, warp, shift_mm, series.name)
+
+    whole = weights_of(cord)
+    overlap = None
+    within: np.ndarray | float = 1.0
+    if own_cord is not None:
+        check_same_grid(grid, own_cord)
+        own_weights, mask_notes = read_cord(own_cord)
+        within = own_weights.data
+        notes += mask_notes
+        overlap = compare_cords(within, axial.affine, whole)
+        if overlap is None or overlap.dice == 0:
+            raise LabelError(
+                f"{own_cord.name} and the levels do not overlap: no slice shows the cord of both; check that they are "
+                "of one session, or give a warp (-w)"
+            )
+        shift_mm = overlap.vector_mm
+        whole = weights_of(cord)
+        notes.append(
+            f"{own_cord.name}: the cords overlap with a Dice coefficient of {overlap.dice:.2f}; that of the image lies "
+            f"{abs(overlap.left_mm):.1f} mm to the {'left' if overlap.left_mm >= 0 else 'right'} and "
+            f"{abs(overlap.anterior_mm):.1f} mm to {'anterior' if overlap.anterior_mm >= 0 else 'posterior'} "
+            "of that of the levels; this shift is taken back"
+        )
+    elif not _is_same_grid(cord.cord, grid):
+        seen = float(np.mean(whole.covered > 0))
+        notes.append(
+            f"{series.name}: {seen:.0%} of the levels are in view by the headers; whether the person moved between the "
+            "scans is not known without its cord mask (-s-image)"
+        )
+    masks = {CORD_LABEL: restrict(whole, np.broadcast_to(within, axial.data.shape))}
+    if files.masks:
+        masks = {}
+        for mask in files.masks:
+            masks[stem(mask.name)], mask_notes = _masked(cord, mask, grid, whole, within, weights_of)
+            notes += mask_notes
+    for label, weights in masks.items():
+        if not weights.weights.any():
+            raise LabelError(
+                f"{label} and the levels do not overlap in {series.name}: nothing is left to measure; check that the "
+                "mask shows the cord"
+            )
+    return _signal(series, masks, overlap), notes
+
+
+def _masked(
+    cord: CordLevels, path: Path, grid: Volume, whole: SignalWeights, within: np.ndarray | float, weights_of: Weigh
+) -> tuple[SignalWeights, list[str]]:
+    """Restrict weights to a mask on the grid of the image, or on that of the levels."""
+    mask = load_volume(path)
+    weights, notes = read_weights(mask)
+    if _is_same_grid(grid, mask):
+        return restrict(whole, weights.data * within), notes
+    if not _is_same_grid(cord.cord, mask):
+        check_same_grid(grid, mask)  # raises the error that says how they differ
+    product = replace(cord.cord, data=cord.cord.data * weights.data)
+    inside = weights_of(replace(cord, cord=product))
+    return restrict(inside, np.broadcast_to(within, as_axial(grid).data.shape)), notes
+
+
+def _is_same_grid(reference: Volume, other: Volume) -> bool:
+    try:
+        check_same_grid(reference, other)
+    except ImageError:
+        return False
+    return True
+
+
+def _signal(series: Series, masks: dict[str, SignalWeights], overlap: CordOverlap | None) -> MeasuredImage:
+    """Read the volumes of an image, one at a time, and measure them."""
+    statistics: dict[str, list[SignalStatistics]] = {}
+    rows: dict[str, list[np.ndarray]] = {label: [] for label in masks}
+    for data in series.volumes():
+        values = as_axial(Volume(data, series.affine)).data
+        for label, weights in masks.items():
+            if series.length is None:
+                statistics[label] = summarize_signal(values, weights)
+            else:
+                rows[label].append(mean_of_volume(values, weights))
+    return MeasuredImage(
+        name=series.name,
+        statistics=statistics,
+        regions={label: weights.regions for label, weights in masks.items()},
+        series={} if series.length is None else {label: np.array(values) for label, values in rows.items()},
+        seconds=_seconds_between(series),
+        overlap=overlap,
+    )
+
+
+def _seconds_between(series: Series) -> float:
+    """Time between volumes by the header; NaN where it does not tell."""
+    header = series.header
+    if series.length is None or not isinstance(header, nib.Nifti1Header) or len(header.get_zooms()) < 4:
+        return np.nan
+    seconds = float(header.get_zooms()[3]) * _SECONDS_PER_UNIT.get(int(header["xyzt_units"]) & 0x38, np.nan)
+    return seconds if np.isfinite(seconds) and seconds > 0 else np.nan
+
+
+def _measure_lesions(cord: CordLevels, path: Path) -> tuple[list[Lesion], list[LevelLesions], list[str]]:
+    volume = load_volume(path)
+    if not np.any(volume.data):
+        return [], measure_no_lesions(cord), [f"{volume.name} is empty: there are no lesions"]
+    mask, notes = binary_mask(volume)
+    lesions, by_level = measure_lesions(mask, volume.affine, cord)
+    outside = [str(lesion.number) for lesion in lesions if lesion.in_cord < 0.5]
+    if outside:
+        notes.append(f"more than half of lesion {', '.join(outside)} lies outside the cord mask")
+    unnamed = [str(lesion.number) for lesion in lesions if not lesion.volumes_mm3]
+    if unnamed:
+        notes.append(f"lesion {', '.join(unnamed)} lies in no level")
+    return lesions, by_level, notes
+
+
+def measure_no_lesions(cord: CordLevels) -> list[LevelLesions]:
+    """Return the lesions of each level of a cord that has none."""
+    voxel_mm3 = abs(float(np.linalg.det(cord.cord.affine[:3, :3])))
+    return [
+        LevelLesions(
+            level=level,
+            number=0,
+            volume_mm3=0.0,
+            level_volume_mm3=float(cord.cord.data[cord.maps[level.kind].data == level.value].sum()) * voxel_mm3,
+            length_mm=0.0,
+            axial_share=0.0,
+        )
+        for level in cord.all_levels
+    ]

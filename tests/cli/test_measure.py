@@ -1,0 +1,240 @@
+"""``sct_rootlets measure`` on a phantom: tables, files of the user, and one line for bad input."""
+
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from sct_rootlets import compute_spinal_levels, save_levels
+from sct_rootlets.cli.main import main
+from sct_rootlets.nifti import save_field, save_volume
+
+PREFIX = "sub-phantom01_T2w"
+
+
+@pytest.fixture(scope="module")
+def levels(phantom_folder, tmp_path_factory):
+    """Folder of the levels of a phantom, without its cord mask."""
+    folder = tmp_path_factory.mktemp("levels")
+    labels = phantom_folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
+    names = {"cord": "SC_seg", "rootlets": "rootlets_dseg", "discs": "discs_dlabel", "pmj": "PMJ_dlabel"}
+    files = {key: labels / f"{PREFIX}_label-{name}.nii.gz" for key, name in names.items()}
+    subject = compute_spinal_levels(files.pop("rootlets"), **files)
+    save_levels(subject, folder, prefix=PREFIX, figure=False)
+    return folder
+
+
+def measure(*arguments):
+    return main(["measure", *map(str, arguments)])
+
+
+def refused(capsys, arguments, *fragments):
+    assert measure(*arguments) == 1
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1), printed.err
+    for fragment in fragments:
+        assert fragment in printed.err
+
+
+def test_shape_per_level_and_per_slice(levels, phantom_files, tmp_path, capsys):
+    assert measure("-levels", levels, "-s", phantom_files["cord"], "-ofolder", tmp_path) == 0
+    names = [f"{PREFIX}_{ending}" for ending in ("measures.json", "shape.csv", "shape.png", "shape_perslice.csv")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    table, slices = pd.read_csv(tmp_path / names[1]), pd.read_csv(tmp_path / names[3])
+    assert set(table["SpinalLevel"].dropna()) >= {3, 4, 5, 6, 7, 8}
+    assert set(table["VertLevel"].dropna()) >= {3, 4, 5, 6, 7}
+    cord = nib.load(phantom_files["cord"])
+    volume = np.asarray(cord.dataobj).sum() * np.prod(cord.header.get_zooms())
+    # Area times length is volume, whatever the tilt.
+    assert (slices["MEAN(area)"] * slices["SUM(length)"]).sum() == pytest.approx(volume, rel=0.02)
+    for _, row in table[table["SpinalLevel"].notna()].iterrows():
+        own = slices[slices["SpinalLevel"] == row["SpinalLevel"]]
+        assert row["MEAN(area)"] == pytest.approx(own["MEAN(area)"].mean(), abs=0.002)
+        assert row["STD(area)"] == pytest.approx(own["MEAN(area)"].std(ddof=0), abs=0.002)
+        assert row["DistancePMJ"] == pytest.approx(own["DistancePMJ"].mean(), abs=0.002)
+    expected = pd.read_csv(levels / f"{PREFIX}_levels.csv").set_index(["kind", "name"])
+    found = table.set_index(["kind", "name"])
+    for key in found.index:
+        assert found.loc[key, "DistancePMJ"] == pytest.approx(expected.loc[key, "midpoint_mm"], abs=1.5)
+        assert found.loc[key, "SUM(length)"] == pytest.approx(expected.loc[key, "length_mm"], abs=2.0)  # whole slices
+    assert table["NORM_Z(area)"].notna().sum() >= 10
+    assert "spinal levels: area" in capsys.readouterr().out
+
+
+def test_without_the_mask_the_labelled_part_is_measured_with_a_note(levels, phantom_files, tmp_path, capsys):
+    assert measure("-levels", levels / f"{PREFIX}_levels.csv", "-ofolder", tmp_path, "-figure", 0) == 0
+    assert "note: the cord mask was not found" in capsys.readouterr().out
+    first = pd.read_csv(tmp_path / f"{PREFIX}_shape.csv")
+    assert measure("-levels", levels, "-s", phantom_files["cord"], "-ofolder", tmp_path, "-figure", 0) == 0
+    second = pd.read_csv(tmp_path / f"{PREFIX}_shape.csv")
+    inner = first["SpinalLevel"].between(4, 7)
+    np.testing.assert_allclose(first["MEAN(area)"][inner], second["MEAN(area)"][inner], rtol=0.01)
+
+
+def test_signal_of_several_images_and_masks(levels, phantom_files, tmp_path, capsys):
+    cord = nib.load(phantom_files["cord"])
+    save_volume(tmp_path / "wm.nii.gz", np.asarray(cord.dataobj, dtype=np.float32) * 0.5, cord.affine, cord.header)
+    save_volume(tmp_path / "gm.nii.gz", np.asarray(cord.dataobj, dtype=np.uint8), cord.affine, cord.header)
+    copy = shutil.copy(phantom_files["image"], tmp_path / "fa.nii.gz")
+    images, masks = f"{phantom_files['image']},{copy}", f"{tmp_path / 'wm.nii.gz'},{tmp_path / 'gm.nii.gz'}"
+    out = tmp_path / "out"
+    arguments = ["-levels", levels, "-s", phantom_files["cord"], "-i", images, "-mask", masks, "-by", "side"]
+    assert measure(*arguments, "-ofolder", out, "-v", 0, "-strict") == 0
+    assert capsys.readouterr().out == ""
+    table = pd.read_csv(out / f"{PREFIX}_signal.csv")
+    assert set(table["Label"]) == {"wm", "gm"}
+    assert set(table["part"]) == {"left", "right"}
+    assert set(table["Filename"]) == {phantom_files["image"].name, "fa.nii.gz"}
+    soft, hard = (table[table["Label"] == label] for label in ("wm", "gm"))
+    np.testing.assert_allclose(soft["WA()"], hard["WA()"], rtol=1e-4)
+    np.testing.assert_allclose(2 * soft["Size [vox]"], hard["Size [vox]"], atol=0.01)
+
+
+def test_a_series_becomes_a_table_of_volumes(levels, phantom_files, tmp_path):
+    image = nib.load(phantom_files["image"])
+    data = np.stack([np.full(image.shape, t, dtype=np.int16) for t in (3, 5, 8)], axis=-1)
+    nib.save(nib.Nifti1Image(data, image.affine), tmp_path / "fmri.nii.gz")
+    out = tmp_path / "out"
+    arguments = ["-levels", levels, "-s", phantom_files["cord"], "-i", tmp_path / "fmri.nii.gz", "-figure", 0]
+    assert measure(*arguments, "-ofolder", out) == 0
+    table = pd.read_csv(out / f"{PREFIX}_fmri_series.csv")
+    assert list(table["volume"]) == [0, 1, 2]
+    assert list(table["spinal C5"]) == [3, 5, 8]
+    assert not (out / f"{PREFIX}_signal.csv").exists()
+
+
+def test_lesions(levels, phantom_files, tmp_path):
+    cord = nib.load(phantom_files["cord"])
+    mask = np.asarray(cord.dataobj) > 0
+    axis = int(np.flatnonzero([code in "SI" for code in nib.aff2axcodes(cord.affine)])[0])
+    middle = mask.shape[axis] // 2
+    lesion = mask & (np.abs(np.arange(mask.shape[axis]) - middle) <= 2).reshape(
+        [-1 if k == axis else 1 for k in range(3)]
+    )
+    save_volume(tmp_path / "lesion.nii.gz", lesion.astype(np.uint8), cord.affine, cord.header)
+    out = tmp_path / "out"
+    arguments = ["-levels", levels, "-s", phantom_files["cord"], "-lesion", tmp_path / "lesion.nii.gz", "-figure", 0]
+    assert measure(*arguments, "-ofolder", out) == 0
+    (row,) = pd.read_csv(out / f"{PREFIX}_lesions.csv").to_dict("records")
+    assert row["volume_mm3"] == pytest.approx(lesion.sum() * np.prod(cord.header.get_zooms()), rel=1e-3)
+    assert row["greatest_axial_share"] == pytest.approx(1, abs=0.05)
+    table = pd.read_csv(out / f"{PREFIX}_lesions_perlevel.csv")
+    spinal = table[table["kind"] == "spinal"]
+    assert spinal["volume_mm3"].sum() == pytest.approx(row["volume_mm3"], rel=1e-3)
+
+
+def test_points_are_on_the_borders_of_the_map(levels, phantom_files, tmp_path):
+    arguments = ["-levels", levels, "-s", phantom_files["cord"], "-points", 1, "-figure", 0, "-ofolder", tmp_path]
+    assert measure(*arguments) == 0
+    table = pd.read_csv(levels / f"{PREFIX}_levels.csv")
+    for kind in ("spinal", "vertebral"):
+        own = table[table["kind"] == kind].set_index("level")
+        borders = nib.load(tmp_path / f"{PREFIX}_label-{kind}Borders_dlabel.nii.gz")
+        middles = nib.load(tmp_path / f"{PREFIX}_label-{kind}Levels_dlabel.nii.gz")
+        labels = nib.load(levels / f"{PREFIX}_label-{kind}Levels_dseg.nii.gz")
+        assert borders.shape == middles.shape == labels.shape
+        np.testing.assert_allclose(borders.affine, labels.affine)
+        values = np.asarray(borders.dataobj)
+        assert sorted(values[values > 0]) == [*own.index, own.index[-1] + 1]
+        for value in own.index:
+            ((place,),) = [np.argwhere(np.asarray(middles.dataobj) == value)]
+            assert np.asarray(labels.dataobj)[tuple(place)] == value
+        height = {
+            value: nib.affines.apply_affine(borders.affine, np.argwhere(values == value)[0])[2]
+            for value in [*own.index, own.index[-1] + 1]
+        }
+        for value in own.index:  # heights fall by the length of a level, which is as long at least
+            assert 0.8 * own.loc[value, "length_mm"] - 1.1 < height[value] - height[value + 1]
+            assert height[value] - height[value + 1] < own.loc[value, "length_mm"] + 1.1
+    points = pd.read_csv(tmp_path / f"{PREFIX}_points.csv")
+    assert np.isfinite(points[["centre_x_mm", "centre_y_mm", "centre_z_mm"]]).all(axis=None)
+    np.testing.assert_allclose(points["centre_z_mm"], points["middle_z_mm"], atol=1.5)
+
+
+def test_shape_in_the_dimensions_of_pam50(levels, phantom_files, tmp_path, capsys):
+    usual = ["-s", phantom_files["cord"], "-normalize-PAM50", 1, "-figure", 0]
+    assert measure("-levels", levels, *usual, "-ofolder", tmp_path / "out") == 0
+    table = pd.read_csv(tmp_path / "out" / f"{PREFIX}_shape_PAM50.csv")
+    assert set(table["VertLevel"]) >= {3, 4, 5, 6, 7}
+    assert (np.diff(table["Slice (I->S)"]) >= 1).all()
+    by_level = pd.read_csv(tmp_path / "out" / f"{PREFIX}_shape.csv").set_index("VertLevel")
+    for value in range(3, 8):
+        own = table[table["VertLevel"] == value]
+        assert own["MEAN(area)"].mean() == pytest.approx(by_level.loc[value, "MEAN(area)"], rel=0.02)
+    only = shutil.copytree(levels, tmp_path / "spinal")
+    for path in only.glob("*vertebralLevels*"):
+        path.unlink()
+    capsys.readouterr()
+    refused(capsys, ["-levels", only, *usual, "-ofolder", tmp_path / "no"], "comes without vertebral levels")
+
+
+def test_files_of_the_user_are_kept_and_own_ones_replaced(levels, phantom_files, tmp_path, capsys):
+    arguments = ["-levels", levels, "-s", phantom_files["cord"], "-ofolder", tmp_path, "-figure", 0]
+    assert measure(*arguments) == 0
+    first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert measure(*arguments) == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+    written = json.loads((tmp_path / f"{PREFIX}_measures.json").read_text())["Written"]
+    assert set(written) == {name for name in first if not name.endswith(".json")}
+    edited = tmp_path / f"{PREFIX}_shape.csv"
+    edited.write_text("mine")
+    capsys.readouterr()
+    refused(capsys, arguments, f"{edited} was not written by this command", "-overwrite 1")
+    assert edited.read_text() == "mine"
+    assert measure(*arguments, "-overwrite", 1) == 0
+
+
+def test_bad_input_is_one_line(levels, phantom_files, tmp_path, capsys):
+    usual = ["-ofolder", tmp_path / "out", "-s", phantom_files["cord"]]
+    refused(capsys, ["-levels", tmp_path, *usual], "holds no level table")
+    refused(capsys, ["-levels", phantom_files["cord"], *usual], "is neither a folder nor a level table")
+    several = shutil.copytree(levels, tmp_path / "several")
+    shutil.copy(levels / f"{PREFIX}_levels.csv", several / "other_levels.csv")
+    refused(
+        capsys, ["-levels", several, *usual], "holds the levels of 2 scans", f"-levels {several / 'other_levels.csv'}"
+    )
+    refused(capsys, ["-levels", several / "other_levels.csv", *usual], "has no level map beside it")
+    image = phantom_files["image"]
+    refused(capsys, ["-levels", levels, *usual, "-i", image, image], "two images are called")
+    refused(capsys, ["-levels", levels, *usual, "-i", image, "-mask", image, image], "two masks are called")
+    masks = ["-s-image", phantom_files["cord"], phantom_files["cord"]]
+    refused(capsys, ["-levels", levels, *usual, "-i", image, *masks], "1 images and 2 cord masks")
+    refused(capsys, ["-levels", levels, *usual, "-i", image, "-w", image], "is no displacement field")
+    save_volume(tmp_path / "beside.nii.gz", np.ones((9, 9, 9), np.uint8), np.diag([1, 1, 1, 1]) + np.eye(4, k=3) * 400)
+    refused(capsys, ["-levels", levels, *usual, "-i", tmp_path / "beside.nii.gz"], "do not overlap")
+    refused(
+        capsys, ["-levels", levels, *usual, "-lesion", tmp_path / "beside.nii.gz"], "the lesions lie outside the cord"
+    )
+    refused(capsys, ["-levels", levels, "-ofolder", tmp_path / "out", "-s", image], "give the mask of the cord")
+    refused(capsys, ["-levels", levels, *usual, "-i", image, "-s-image", image], "give the mask of the cord")
+    grid = nib.load(phantom_files["cord"])
+    field = np.zeros((*grid.shape, 3), dtype=np.float32)
+    save_field(tmp_path / "warp.nii.gz", field, grid.affine)
+    damaged = tmp_path / "damaged.nii.gz"
+    damaged.write_bytes((tmp_path / "warp.nii.gz").read_bytes()[:-4000])
+    refused(capsys, ["-levels", levels, *usual, "-i", image, "-w", damaged], "is truncated or damaged")
+    edited = pd.read_csv(levels / f"{PREFIX}_levels.csv")
+    edited.loc[0, ["rostral_mm", "midpoint_mm", "caudal_mm"]] -= 30
+    (several / "other_levels.csv").unlink()
+    edited.to_csv(several / f"{PREFIX}_levels.csv", index=False)
+    refused(capsys, ["-levels", several, *usual], "they are not of the same run")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["-s-image", "-mask", "-w"])
+def test_options_of_images_need_an_image(option, levels, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        measure("-levels", levels, "-ofolder", tmp_path, option, "x.nii.gz")
+    assert f"{option} goes with -i" in capsys.readouterr().err
+
+
+def test_an_empty_mask_of_lesions_is_no_error(levels, phantom_files, tmp_path, capsys):
+    cord = nib.load(phantom_files["cord"])
+    save_volume(tmp_path / "none.nii.gz", np.zeros(cord.shape, np.uint8), cord.affine, cord.header)
+    arguments = ["-levels", levels, "-s", phantom_files["cord"], "-lesion", tmp_path / "none.nii.gz", "-figure", 0]
+    assert measure(*arguments, "-ofolder", tmp_path / "out") == 0
+    assert "note: none.nii.gz is empty: there are no lesions" in capsys.readouterr().out
+    assert (pd.read_csv(tmp_path / "out" / f"{PREFIX}_lesions_perlevel.csv")["n_lesions"] == 0).all()
