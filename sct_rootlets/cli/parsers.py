@@ -72,7 +72,7 @@ class _ShowVersion(argparse.Action):
         if isinstance(values, str):
             setattr(namespace, self.dest, values)
             return
-        from sct_rootlets.sidecar import version
+        from sct_rootlets.distribution import version
 
         print(version())
         parser.exit()

@@ -9,8 +9,8 @@ import pytest
 from sct_rootlets.bundled import __main__ as bundled
 from sct_rootlets.bundled import bundle
 from sct_rootlets.cli import compute_spinal_levels, deepseg, main, train
+from sct_rootlets.distribution import version
 from sct_rootlets.segmentation.tasks import TASKS
-from sct_rootlets.sidecar import version
 
 
 def _with_first(run, word, argv):
