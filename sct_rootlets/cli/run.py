@@ -168,3 +168,10 @@ def _describe(written: list[Path]) -> str:
     shown = [str(path) for path in written[:MAX_NAMED_FILES]]
     more = [f"{len(written) - MAX_NAMED_FILES} more files"] if len(written) > MAX_NAMED_FILES else []
     return f"written before that, and complete: {', '.join(shown + more)}; run the command again for the rest"
+
+
+def open_in_browser(page: Path) -> bool:
+    """Show a page that lies on disk in the user's web browser; False if there is none."""
+    import webbrowser
+
+    return webbrowser.open(page.resolve().as_uri())
