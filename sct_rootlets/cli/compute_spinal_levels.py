@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import LABEL_NAMES, check_output_names, output_prefix
 from sct_rootlets.cli.parsers import (
+    OPTIONAL,
     add_misc,
     add_model,
     add_overwrite,
@@ -46,7 +47,7 @@ EXAMPLES = """\
 def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
     parser = command_parser("sct_compute_spinal_levels", DESCRIPTION, EXAMPLES)
-    mandatory = parser.add_argument_group("MANDATORY (an image, or labels, or some of both)")
+    mandatory = parser.add_argument_group("MANDATORY ARGUMENTS (an image, or labels, or some of both)")
     mandatory.add_argument("-i", metavar="<file>", help="the scan: rootlets and cord that are not given are segmented")
     mandatory.add_argument("-s", metavar="<file>", help="spinal cord mask; a soft mask is cut at 0.5")
     mandatory.add_argument(
@@ -61,7 +62,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="in place of -ldisc: the cord coloured by vertebral level, 3 for C3 (<seg>_labeled.nii.gz of "
         "sct_label_vertebrae); discs lie where one region meets the next",
     )
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument(
         "-discs",
         choices=("image", "none"),

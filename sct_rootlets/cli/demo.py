@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import OPTIONAL, add_misc, command_parser
 from sct_rootlets.cli.run import open_in_browser, run, say
 
 #: A command as it is typed, its function, and its options.
@@ -22,7 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
         "a template (a phantom), and make the page that shows the result.",
         "  sct_rootlets demo\n  sct_rootlets demo -open\n  sct_rootlets demo -ofolder /tmp/demo",
     )
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument(
         "-ofolder", metavar="<folder>", default="sct_rootlets_demo", help="output folder (default: sct_rootlets_demo)"
     )

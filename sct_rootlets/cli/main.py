@@ -42,7 +42,9 @@ def get_parser() -> argparse.ArgumentParser:
         f"Spinal levels from nerve rootlets on spinal cord MRI.\n\nactions:\n{actions}",
         "  sct_rootlets demo\n  sct_rootlets demo -h",
     )
-    parser.add_argument("action", choices=[name for name, _, _ in ACTIONS], help="what to do")
+    parser.add_argument(
+        "action", choices=[name for name, _, _ in ACTIONS], metavar="<action>", help="one of the actions above"
+    )
     add_misc(parser)
     return parser
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import MANDATORY, add_misc, command_parser
 from sct_rootlets.cli.run import check_paths, run, say
 
 
@@ -17,7 +17,7 @@ def get_parser() -> argparse.ArgumentParser:
         "before you use it.",
         "  sct_rootlets methods-text -ofolder levels\n  sct_rootlets methods-text -ofolder derivatives/sct_rootlets",
     )
-    parser.add_argument_group("MANDATORY").add_argument(
+    parser.add_argument_group(MANDATORY).add_argument(
         "-ofolder",
         metavar="<folder>",
         required=True,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import LABEL_ENDINGS, SEGMENTED_KINDS, check_output_names, output_prefix
 from sct_rootlets.cli.parsers import (
+    MANDATORY,
+    OPTIONAL,
     add_misc,
     add_model,
     add_overwrite,
@@ -42,9 +44,9 @@ EXAMPLES = """\
 def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
     parser = command_parser("sct_rootlets register", DESCRIPTION, EXAMPLES)
-    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument("-i", metavar="<file>", required=True, help="the scan")
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument("-s", metavar="<file>", help="spinal cord mask; segmented if it is left out")
     optional.add_argument(
         "-rootlets", metavar="<file>", help="rootlet map: 2 for C2 ... 9 for T1; segmented if it is left out"

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from sct_rootlets.cli.demo import add_open, run_steps, show
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import OPTIONAL, add_misc, command_parser
 from sct_rootlets.cli.run import run, say
 
 
@@ -20,7 +20,7 @@ def get_parser() -> argparse.ArgumentParser:
         "If the scan is in the output folder already, nothing is downloaded.",
         "  sct_rootlets sample\n  sct_rootlets sample -open\n  sct_rootlets sample -ofolder /tmp/sample",
     )
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument(
         "-ofolder",
         metavar="<folder>",
