@@ -39,6 +39,10 @@ def __getattr__(name: str) -> object:
 
         module, attribute = _HOME[name]
         return getattr(importlib.import_module(f"sct_rootlets.{module}"), attribute)
+    if name == "__version__":
+        from sct_rootlets.distribution import version
+
+        return version()
     raise AttributeError(f"module 'sct_rootlets' has no attribute {name!r}")
 
 
