@@ -7,6 +7,7 @@ from sct_rootlets import compute_spinal_levels
 from sct_rootlets.levels import level_color
 from sct_rootlets.output.levels import stale_outputs
 from sct_rootlets.report.levels import FIGURES, levels_figure, save_level_figures
+from sct_rootlets.report.style import SCREEN_DPI
 from sct_rootlets.subject import Inputs, levels_from_labels
 
 
@@ -74,3 +75,18 @@ def test_a_new_figure_is_one_entry_of_the_table(subject, tmp_path, monkeypatch):
     drawn = [tmp_path / "t2_levels.png", tmp_path / "t2_new.png"]
     assert sorted(tmp_path.iterdir()) == drawn
     assert stale_outputs(tmp_path, "t2", []) == drawn  # where a later run does not draw them
+
+
+def test_a_notebook_shows_the_figure_and_the_tables_as_they_are(subject):
+    """Without a backend: by the methods that IPython looks for."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    from sct_rootlets import levels_figure as public
+
+    figure = public(subject)
+    picture = Image.open(BytesIO(figure._repr_png_()))
+    assert picture.format == "PNG"
+    assert picture.size == tuple(np.floor(figure.get_size_inches() * SCREEN_DPI).astype(int))
+    assert "<table" in subject._repr_html_()
