@@ -20,7 +20,7 @@ from sct_rootlets.cli.parsers import (
     model_settings,
     strict_status,
 )
-from sct_rootlets.cli.run import check_models, check_paths, run, say
+from sct_rootlets.cli.run import check_models, check_paths, look_at, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.subject import SubjectLevels
@@ -193,6 +193,8 @@ def main(argv: list[str] | None = None) -> int:
 
             for path in stale_outputs(arguments.ofolder, subject.prefix, written):
                 say(f"note: {path} is of an earlier run, and was not written anew")
+            figure = next((path for path in written if path.name.endswith("_levels.png")), None)
+            say(*look_at(*shown, figure))
         return strict_status(arguments, subject.flags)
 
     return run(parser, argv, command)

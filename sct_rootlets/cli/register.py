@@ -20,7 +20,7 @@ from sct_rootlets.cli.parsers import (
     model_settings,
     strict_status,
 )
-from sct_rootlets.cli.run import check_models, check_paths, run, say
+from sct_rootlets.cli.run import check_models, check_paths, look_at, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
@@ -147,10 +147,11 @@ def main(argv: list[str] | None = None) -> int:
             figure=bool(arguments.figure),
             overwrite=bool(arguments.overwrite),
         )
-        if arguments.qc is not None:
-            written.append(_add_to_page(arguments, registration))
+        page = None if arguments.qc is None else _add_to_page(arguments, registration)
         if arguments.v:
-            say(*summary(registration), "written:", *(f"  {path}" for path in written))
+            everything = [*written, *([] if page is None else [page])]
+            say(*summary(registration), "written:", *(f"  {path}" for path in everything))
+            say(*look_at(page, *(path for path in written if path.suffix == ".png")))
         return strict_status(arguments, registration_flags(registration))
 
     return run(parser, argv, command)
