@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
 
 DESCRIPTION = """\
-Register a subject's spinal cord to the PAM50 template by its nerve rootlets, so that spinal levels, which discs do
-not show, lie at the same place in every subject. From an image (-i), cord and rootlets that are not given are
-segmented.
+Register a subject's spinal cord to the PAM50 template by its nerve rootlets, so that the spinal levels of all subjects
+lie at the same place. Cord and rootlets that you do not provide are segmented in the image (-i).
 
 Written to the output folder: warp_anat2template and warp_template2anat (ITK displacement fields: for ANTs,
 sct_apply_transfo, nitransforms), anat2template, template2anat, the template's labels on the subject's grid
@@ -47,9 +46,9 @@ def get_parser() -> argparse.ArgumentParser:
     mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument("-i", metavar="<file>", required=True, help="the scan")
     optional = parser.add_argument_group(OPTIONAL)
-    optional.add_argument("-s", metavar="<file>", help="spinal cord mask; segmented if it is left out")
+    optional.add_argument("-s", metavar="<file>", help="spinal cord mask; segmented if you do not provide it")
     optional.add_argument(
-        "-rootlets", metavar="<file>", help="rootlet map: 2 for C2 ... 9 for T1; segmented if it is left out"
+        "-rootlets", metavar="<file>", help="rootlet map: 2 for C2 ... 9 for T1; segmented if you do not provide it"
     )
     optional.add_argument(
         "-ldisc", metavar="<file>", help="disc labels: 3 for C2/C3, ...; for -landmarks, or to be compared"
