@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
     from sct_rootlets.output.group import save_group
     from sct_rootlets.output.levels import save_levels
     from sct_rootlets.output.registration import save_registration
+    from sct_rootlets.report.levels import levels_figure
+    from sct_rootlets.report.registration import registration_figure
 
 _HOME = {
     "SctRootletsError": ("errors", "SctRootletsError"),
@@ -22,8 +24,10 @@ _HOME = {
     "evaluate_raters": ("evaluation.raters", "evaluate_raters"),
     "evaluate_repeats": ("evaluation.repeats", "evaluate_repeats"),
     "group_levels": ("group.compare", "group_levels"),
+    "levels_figure": ("report.levels", "levels_figure"),
     "load_volume": ("nifti", "load_volume"),
     "register": ("deepseg", "register_image"),
+    "registration_figure": ("report.registration", "registration_figure"),
     "save_evaluation": ("output.evaluation", "save_evaluation"),
     "save_group": ("output.group", "save_group"),
     "save_levels": ("output.levels", "save_levels"),
@@ -39,6 +43,10 @@ def __getattr__(name: str) -> object:
 
         module, attribute = _HOME[name]
         return getattr(importlib.import_module(f"sct_rootlets.{module}"), attribute)
+    if name == "__version__":
+        from sct_rootlets.distribution import version
+
+        return version()
     raise AttributeError(f"module 'sct_rootlets' has no attribute {name!r}")
 
 

@@ -1,7 +1,8 @@
 """A phantom with known truth: an anatomy drawn on a voxel grid, as an image with labels.
 
 The anatomy (`sct_rootlets.synthesis.anatomy.Anatomy`) is written in the coordinates of the cord, so that the true
-levels and discs are exact; drawing comes afterwards. Tests, the documentation and ``sct_rootlets demo`` use phantoms.
+levels and discs are exact; drawing comes afterwards. Tests and the documentation use phantoms, and
+``sct_rootlets demo`` uses one as a template.
 """
 
 from __future__ import annotations

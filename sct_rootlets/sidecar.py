@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sct_rootlets.bids import stem
+from sct_rootlets.distribution import version
 
 #: Key of a sidecar under which the SHA-256 of each file of its set is, by name.
 WRITTEN = "Written"
@@ -92,17 +93,6 @@ def read_name_sources(labels: Path | None) -> tuple[str, ...] | None:
     if not isinstance(by_discs, bool):
         return None
     return ("discs",) if by_discs else ()
-
-
-def version() -> str:
-    """Return the version of the installed package, or ``"unknown"``."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed_version
-
-    try:
-        return installed_version("sct_rootlets")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def generated_by() -> list[dict[str, str]]:

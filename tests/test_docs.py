@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from shell_blocks import commands, fenced
 
 import sct_rootlets
 from sct_rootlets.cli import compute_spinal_levels, deepseg
@@ -24,40 +25,12 @@ PAGES = [
 OURS = ("sct_rootlets", "sct_deepseg", "sct_compute_spinal_levels")
 #: Tasks in the docs that SCT's own sct_deepseg runs.
 TASKS_OF_SCT = ("spinalcord", "spine")
-#: Shell words that may precede a command.
-KEYWORDS = ("do", "then", "else", "if", "while", "!")
 #: Folders of this repository; the docs name files in them.
 FOLDERS = "sct_rootlets|tests|benchmarks|docs|testing_data|\\.ci"
 
 
-def fenced(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
-
-
 def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
-
-
-def commands(block: str) -> list[list[str]]:
-    """Split a shell block into commands: words without the keywords and assignments before the command.
-
-    A variable that a loop sets (``for x in a b``) is replaced by its first value.
-    """
-    found: list[list[str]] = []
-    variables: dict[str, str] = {}
-    for line in re.sub(r"\\\n\s*", " ", block).splitlines():
-        lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&")
-        lexer.whitespace_split = True
-        words: list[str] = []
-        for word in [*lexer, ";"]:
-            if set(word) <= set(";|&"):
-                found.append(words)
-                words = []
-            elif words or not (re.match(r"\w+=", word) or word in KEYWORDS):
-                words.append(re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match[1], match[0]), word))
-            if words[:1] == ["for"] and len(words) == 4:
-                variables[words[1]] = words[3]
-    return [words for words in found if words]
 
 
 def is_ours(words: list[str]) -> bool:
@@ -196,10 +169,18 @@ def test_files_of_this_repository_that_a_page_names_exist(page):
         assert source.with_suffix(".py").is_file() or (source / "__main__.py").is_file(), f"{name(page)}: {module}"
 
 
-def test_guides_are_listed_in_the_readme():
+def test_readme_is_short_and_narrow():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    assert max(map(len, lines)) <= 100, max(lines, key=len)
+
+
+def test_guides_are_listed_in_the_readme_and_in_the_site():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
     for page in (ROOT / "docs").glob("*.md"):
         assert f"(docs/{page.name})" in readme
+        assert f"      - {page.name}\n" in navigation, page.name
 
 
 #: What stands for a part of a message that depends on the user's files: ``…``, numbers, names and examples.

@@ -4,7 +4,8 @@ from importlib.metadata import version as installed_version
 
 import pytest
 
-from sct_rootlets.sidecar import generated_by, read_name_sources, read_sidecar, version
+from sct_rootlets.distribution import version
+from sct_rootlets.sidecar import generated_by, read_name_sources, read_sidecar
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import MANDATORY, OPTIONAL, add_misc, command_parser
 from sct_rootlets.cli.run import run, say
 
 DESCRIPTION = """\
@@ -23,10 +23,10 @@ EXAMPLES = """\
 def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
     parser = command_parser("python -m sct_rootlets.bundled", DESCRIPTION, EXAMPLES)
-    parser.add_argument_group("MANDATORY").add_argument(
+    parser.add_argument_group(MANDATORY).add_argument(
         "-ofolder", required=True, metavar="<folder>", help="checkpoint.pt and the model folder are written here"
     )
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument("-task", choices=("rootlets", "overview", "names"), default="rootlets",
                           help="rootlets (default); the cord on coarse voxels; or names of its segments")  # fmt: skip
     optional.add_argument("-device", default="cpu", metavar="<cpu|cuda|mps>", help="default: cpu")

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import MANDATORY, OPTIONAL, add_misc, command_parser
 from sct_rootlets.cli.run import run, say
 from sct_rootlets.models.manifest import BUNDLED_FOLDER, NETWORKS
 from sct_rootlets.plugin.register import NNUNET_MODEL
@@ -27,12 +27,12 @@ def get_parser() -> argparse.ArgumentParser:
         "Copy model folders that training has exported into the package and write their manifest.",
         "  python -m sct_rootlets.bundled.bundle -overview a -names b -rootlets c -model 1.0",
     )
-    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument("-overview", required=True, metavar="<folder>", help="of the task overview")
     mandatory.add_argument("-names", required=True, metavar="<folder>", help="of the task names")
     mandatory.add_argument("-rootlets", required=True, metavar="<folder>", help="of the task rootlets")
     mandatory.add_argument("-model", required=True, metavar="<version>", help="version of the three together")
-    parser.add_argument_group("OPTIONAL").add_argument(
+    parser.add_argument_group(OPTIONAL).add_argument(
         "-ofolder", metavar="<folder>", default=str(BUNDLED_FOLDER), help="where to (default: into the package)"
     )
     add_misc(parser)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import MANDATORY, OPTIONAL, add_misc, command_parser
 from sct_rootlets.cli.run import run, say
 from sct_rootlets.cord_profile import PAM50_DISCS_MM, PAM50_SLICE_MM, PROFILE_FILE
 
@@ -63,10 +63,10 @@ def get_parser() -> argparse.ArgumentParser:
         "Fit the model of the cord's thickness along the vertebrae to the sections of healthy adults.",
         "  python -m sct_rootlets.bundled.cord_profile -table cord_203_healthy.npz",
     )
-    parser.add_argument_group("MANDATORY").add_argument(
+    parser.add_argument_group(MANDATORY).add_argument(
         "-table", required=True, metavar="<file>", help=".npz with slice_z, area, ap and rl by person and slice"
     )
-    parser.add_argument_group("OPTIONAL").add_argument(
+    parser.add_argument_group(OPTIONAL).add_argument(
         "-o", metavar="<file>", default=os.fspath(PROFILE_FILE), help="where to (default: into the package)"
     )
     add_misc(parser)

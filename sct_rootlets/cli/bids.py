@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sct_rootlets.bids import SEGMENTED_CONTRASTS
 from sct_rootlets.cli.parsers import (
     EXIT_IMPLAUSIBLE,
+    MANDATORY,
+    OPTIONAL,
     add_misc,
     add_model,
     add_strict,
@@ -45,11 +47,11 @@ EXAMPLES = """\
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
     parser = command_parser("sct_rootlets bids", DESCRIPTION, EXAMPLES)
-    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument("bids", metavar="BIDS_DIR", help="the BIDS folder")
     mandatory.add_argument("out", metavar="OUT_DIR", help="folder of the results, a BIDS derivative dataset")
     mandatory.add_argument("level", choices=("participant", "group"), metavar="participant|group", help="see above")
-    which = parser.add_argument_group("WHICH SCANS")
+    which = parser.add_argument_group("OPTIONAL ARGUMENTS: WHICH SCANS")
     which.add_argument("-contrasts", nargs="+", metavar="<name>", help=f"default: {' '.join(SEGMENTED_CONTRASTS)}")
     which.add_argument("-labels", nargs="+", default=[], metavar="<folder>",
                        help="folders with labels, in place of derivatives/labels")  # fmt: skip
@@ -59,7 +61,7 @@ def get_parser() -> argparse.ArgumentParser:
                        "names of images, or files that list them (as the page exports them)")  # fmt: skip
     which.add_argument("-exclude", type=_pattern, metavar="<regex>", help="not those in which this is found")
     which.add_argument("-exclude-list", nargs="+", metavar="<name>", help="not these, as for -include-list")
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument("-dry-run", action="store_true", help="say what would be done, and do nothing")
     optional.add_argument("-method", choices=("segment", "extent", "midgap"), default="segment",
                           help="of spinal levels: see sct_compute_spinal_levels -h (default: segment)")  # fmt: skip
@@ -72,7 +74,7 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument("-participants", metavar="<file>",
                           help="group: participants.tsv (default: that of the BIDS folder)")  # fmt: skip
     add_strict(optional)
-    engine = parser.add_argument_group("ON WHAT")
+    engine = parser.add_argument_group("OPTIONAL ARGUMENTS: ON WHAT")
     engine.add_argument("-engine", choices=("local", "slurm"), default="local", help="default: local")
     engine.add_argument("-jobs", type=thread_count, metavar="<n>", help="scans at once (default: one for each core)")
     engine.add_argument("-threads", type=thread_count, default=1, metavar="<n>", help="for each of them (default: 1)")

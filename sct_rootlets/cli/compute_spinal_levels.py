@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import LABEL_NAMES, check_output_names, output_prefix
 from sct_rootlets.cli.parsers import (
+    OPTIONAL,
     add_misc,
     add_model,
     add_overwrite,
@@ -19,15 +20,15 @@ from sct_rootlets.cli.parsers import (
     model_settings,
     strict_status,
 )
-from sct_rootlets.cli.run import check_models, check_paths, run, say
+from sct_rootlets.cli.run import check_models, check_paths, look_at, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.subject import SubjectLevels
 
 DESCRIPTION = """\
 Find the spinal levels of a cord from its segmented nerve rootlets, and its vertebral levels from disc labels,
-in mm along the cord's centerline, and compare the two. From an image (-i), cord, rootlets and discs that are not given
-are found; without one, give -s with -rootlets, -ldisc, or both.
+in mm along the cord's centerline, and compare the two. Cord, rootlets and discs that you do not provide are found in
+the image (-i). Without an image, provide -s with -rootlets, -ldisc, or both.
 
 Written to the output folder: the cord coloured by level (with sidecar and colour table), the level table, the
 correspondence table, and a figure."""
@@ -46,9 +47,11 @@ EXAMPLES = """\
 def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
     parser = command_parser("sct_compute_spinal_levels", DESCRIPTION, EXAMPLES)
-    mandatory = parser.add_argument_group("MANDATORY (an image, or labels, or some of both)")
-    mandatory.add_argument("-i", metavar="<file>", help="the scan: rootlets and cord that are not given are segmented")
-    mandatory.add_argument("-s", metavar="<file>", help="spinal cord mask; a soft mask is cut at 0.5")
+    mandatory = parser.add_argument_group("MANDATORY ARGUMENTS (an image, or labels, or some of both)")
+    mandatory.add_argument(
+        "-i", metavar="<file>", help="the scan; cord, rootlets and discs that you do not provide are found in it"
+    )
+    mandatory.add_argument("-s", metavar="<file>", help="spinal cord mask; a soft mask is thresholded at 0.5")
     mandatory.add_argument(
         "-rootlets", metavar="<file>", help="rootlet map: 2 for C2 ... 8 for C8, 9 for T1, ... (this, -ldisc, or both)"
     )
@@ -61,13 +64,13 @@ def get_parser() -> argparse.ArgumentParser:
         help="in place of -ldisc: the cord coloured by vertebral level, 3 for C3 (<seg>_labeled.nii.gz of "
         "sct_label_vertebrae); discs lie where one region meets the next",
     )
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument(
         "-discs",
         choices=("image", "none"),
         default="image",
-        help="discs that are not given: find them in the image (default; given ones fix the numbers, and one is "
-        "enough), or leave them out",
+        help="discs that you do not provide: find them in the image (default), or leave them out. Discs that you "
+        "provide fix the numbers; one is enough",
     )
     optional.add_argument(
         "-pmj",
@@ -103,8 +106,8 @@ def get_parser() -> argparse.ArgumentParser:
         const=("cord", "discs", "pmj"),
         type=steps,
         metavar="<step,...>",
-        help="let the Spinal Cord Toolbox make what is not given, from the scan (-i): cord, discs, pmj, or some of "
-        "them (default: all). They are written to the output folder",
+        help="let the Spinal Cord Toolbox make the labels that you do not provide, from the scan (-i): cord, discs, "
+        "pmj, or some of them (default: all). The labels are written to the output folder",
     )
     optional.add_argument(
         "-c", choices=("t1", "t2"), default="t2", help="contrast of the scan for -run-sct (default: t2)"
@@ -196,6 +199,8 @@ def main(argv: list[str] | None = None) -> int:
 
             for path in stale_outputs(arguments.ofolder, subject.prefix, written):
                 say(f"note: {path} is of an earlier run, and was not written anew")
+            figure = next((path for path in written if path.name.endswith("_levels.png")), None)
+            say(*look_at(*shown, figure))
         return strict_status(arguments, subject.flags)
 
     return run(parser, argv, command)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from sct_rootlets.bids import check_output_file
 from sct_rootlets.cli.parsers import (
+    MANDATORY,
+    OPTIONAL,
     add_misc,
     add_model,
     add_overwrite,
@@ -49,7 +51,7 @@ def get_parser() -> argparse.ArgumentParser:
         EXAMPLES,
     )
     parser.add_argument("task", nargs="?", choices=list(TASKS), metavar="TASK", help="what to segment")
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument("-task-details", action="store_true", help="describe the tasks in detail and exit")
     add_misc(parser)
     return parser
@@ -75,9 +77,9 @@ def get_task_parser(name: str) -> argparse.ArgumentParser:
         f"{task.description}.\n\n{task.details}",
         f"  sct_deepseg {name} -i sub-01_T2w.nii.gz\n  sct_deepseg {name} -i sub-*/anat/*_T2w.nii.gz -qc qc",
     )
-    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument("-i", nargs="+", metavar="<file>", help="image, or several: the model is loaded once")
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     written = ", ".join(f"<image>{output.suffix}.nii.gz" for output in task.outputs)
     several = len(task.outputs) > 1
     optional.add_argument(

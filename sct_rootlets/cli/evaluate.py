@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sct_rootlets.cli.parsers import add_misc, add_overwrite, command_parser
+from sct_rootlets.cli.parsers import OPTIONAL, add_misc, add_overwrite, command_parser
 from sct_rootlets.cli.run import check_paths, run, say
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ EXAMPLES = """\
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command's arguments."""
     parser = command_parser("sct_rootlets evaluate", DESCRIPTION, EXAMPLES)
-    mandatory = parser.add_argument_group("MANDATORY (-i with -ref, or -raters, or -tables with -over)")
+    mandatory = parser.add_argument_group("MANDATORY ARGUMENTS (-i with -ref, or -raters, or -tables with -over)")
     mandatory.add_argument("-i", nargs="+", metavar="<path>", help="rootlet maps to be scored")
     mandatory.add_argument("-ref", nargs="+", metavar="<path>", help="reference rootlet maps")
     mandatory.add_argument("-raters", nargs="+", metavar="<path>", help="rootlet maps of each rater, one path a rater")
@@ -48,7 +48,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="what tells the repeated scans of a subject apart: a BIDS entity such as ses, acq, res, or contrast; "
         "sub where one person was scanned under many names",
     )
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument("-i2", nargs="+", metavar="<path>", help="rootlet maps of a second method")
     optional.add_argument(
         "-names", type=names, metavar="<a,b,...>", help="what the methods or raters are called (default: first,second "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sct_rootlets.cli.parsers import add_misc, add_overwrite, command_parser
+from sct_rootlets.cli.parsers import MANDATORY, OPTIONAL, add_misc, add_overwrite, command_parser
 from sct_rootlets.cli.run import check_paths, run, say
 
 DESCRIPTION = """\
@@ -27,12 +27,12 @@ REFERENCES = {"PMJ": "PMJ", "disc": "disc C2/C3", "top": "cord top"}
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command's arguments."""
     parser = command_parser("sct_rootlets group", DESCRIPTION, EXAMPLES)
-    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument(
         "-i", nargs="+", required=True, metavar="<folder>", help="folders that hold *_levels.csv, at any depth"
     )
     mandatory.add_argument("-ofolder", required=True, metavar="<folder>", help="output folder")
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument(
         "-participants",
         metavar="<file>",

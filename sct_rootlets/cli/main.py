@@ -10,7 +10,8 @@ from sct_rootlets.cli.parsers import add_misc, command_parser
 
 #: Actions in the order of the help: name, module with a function ``main(argv)``, description.
 ACTIONS = (
-    ("demo", "sct_rootlets.cli.demo", "run the main job on a phantom and show what comes out"),
+    ("demo", "sct_rootlets.cli.demo", "run the main job on a synthetic scan and show what comes out"),
+    ("sample", "sct_rootlets.cli.sample", "download a public scan and run the main job on it"),
     ("bids", "sct_rootlets.cli.bids", "the main job on all scans of a BIDS folder"),
     ("register", "sct_rootlets.cli.register", "register a subject to the PAM50 template by its rootlets"),
     ("measure", "sct_rootlets.cli.measure", "shape, signal and lesions per spinal and vertebral level"),
@@ -18,6 +19,11 @@ ACTIONS = (
     ("group", "sct_rootlets.cli.group", "spinal against vertebral levels over many subjects"),
     ("evaluate", "sct_rootlets.cli.evaluate", "score rootlet maps; compare methods, contrasts, raters, repeated scans"),
     ("train", "sct_rootlets.cli.train", "train a model on your own labelled scans, by nnU-Net"),
+    (
+        "methods-text",
+        "sct_rootlets.cli.methods_text",
+        "print a methods paragraph for a paper from the sidecars",
+    ),
     ("models", "sct_rootlets.cli.models", "list, install, verify and remove models"),
     ("phantom", "sct_rootlets.cli.phantom", "write phantoms with known truth (those in testing_data/)"),
     (
@@ -32,13 +38,15 @@ ACTIONS = (
 
 def get_parser() -> argparse.ArgumentParser:
     """Build the parser of the command without an action's arguments."""
-    actions = "\n".join(f"  {name:<10}{text}" for name, _, text in ACTIONS)
+    actions = "\n".join(f"  {name:<14}{text}" for name, _, text in ACTIONS)
     parser = command_parser(
         "sct_rootlets",
         f"Spinal levels from nerve rootlets on spinal cord MRI.\n\nactions:\n{actions}",
         "  sct_rootlets demo\n  sct_rootlets demo -h",
     )
-    parser.add_argument("action", choices=[name for name, _, _ in ACTIONS], help="what to do")
+    parser.add_argument(
+        "action", choices=[name for name, _, _ in ACTIONS], metavar="<action>", help="one of the actions above"
+    )
     add_misc(parser)
     return parser
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import OPTIONAL, add_misc, command_parser
 from sct_rootlets.cli.run import run, say
 
 ACTIONS = {
@@ -36,7 +36,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("action", nargs="?", choices=list(ACTIONS), default="list", metavar="ACTION", help="see above")
     parser.add_argument("name", nargs="?", metavar="NAME", help="name of a model")
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument(
         "-custom-url",
         nargs="+",

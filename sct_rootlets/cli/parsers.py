@@ -22,12 +22,66 @@ MODEL_HELP = (
 )
 
 
-class CommandParser(argparse.ArgumentParser):
-    """A parser that takes options only as they are spelt in the help.
+#: Headings of the groups of arguments, as the Spinal Cord Toolbox has them; more may follow after a colon.
+MANDATORY, OPTIONAL, MISC = "MANDATORY ARGUMENTS", "OPTIONAL ARGUMENTS", "MISC"
+#: Width of the help in columns, whatever the width of the terminal.
+HELP_WIDTH = 100
 
-    `argparse` has two shorter spellings for options with one dash, which ``allow_abbrev=False`` does not switch off:
-    ``-l`` for ``-ldisc``, and ``-ofolder x`` for ``-o folder x``.
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Help of one width: paragraphs are filled, and lines that begin with spaces stay as they are."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=HELP_WIDTH)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        import textwrap
+
+        paragraphs: list[str] = []
+        for paragraph in text.split("\n\n"):
+            is_filled = not any(line.startswith(" ") for line in paragraph.splitlines())
+            paragraphs.append(textwrap.fill(paragraph, width) if is_filled else paragraph)
+        return "\n\n".join(paragraphs)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser with the help of the Spinal Cord Toolbox, which takes options only as they are spelt in it.
+
+    The line of usage has the mandatory arguments, and says that there are others. `argparse` has two shorter spellings
+    for options with one dash, which ``allow_abbrev=False`` does not switch off: ``-l`` for ``-ldisc``, and
+    ``-ofolder x`` for ``-o folder x``.
     """
+
+    def format_usage(self) -> str:
+        """Return the line of usage, as it stands above an error of usage."""
+        self.usage = self._usage_line()
+        return super().format_usage()
+
+    def format_help(self) -> str:
+        """Return the help."""
+        self.usage = self._usage_line()
+        return super().format_help()
+
+    def _usage_line(self) -> str:
+        import textwrap
+
+        formatter = self._get_formatter()
+        words = [self.prog.replace("%", "%%")]
+        for group in self._action_groups:
+            for action in group._group_actions:
+                name = "" if not action.option_strings else f"{action.option_strings[0]} "
+                text = f"{name}{formatter._format_args(action, '')}".strip()
+                if not action.option_strings and group.title != MISC:
+                    words.append(text)
+                elif (group.title or "").startswith(MANDATORY):
+                    words.append(text if action.required or group.title == MANDATORY else f"[{text}]")
+        unbroken = " ".join(word.replace(" ", "\0") for word in [*words, "[optional arguments]"])
+        indent = " " * len("usage: ")
+        return (
+            textwrap.fill(unbroken, HELP_WIDTH, initial_indent=indent, subsequent_indent=indent)
+            .strip()
+            .replace("\0", " ")
+        )
 
     def _get_option_tuples(self, option_string: str) -> list[tuple[argparse.Action, str, str | None]]:
         return refuse_shortened(self, option_string)
@@ -72,7 +126,7 @@ class _ShowVersion(argparse.Action):
         if isinstance(values, str):
             setattr(namespace, self.dest, values)
             return
-        from sct_rootlets.sidecar import version
+        from sct_rootlets.distribution import version
 
         print(version())
         parser.exit()
@@ -118,7 +172,7 @@ def command_parser(prog: str, description: str, examples: str) -> argparse.Argum
         epilog=f"examples:\n{examples}",
         add_help=False,
         allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
 
 
@@ -126,7 +180,7 @@ def toolbox_parser(action: str, description: str) -> argparse.ArgumentParser:
     """Build the complete parser of an action on an installed Spinal Cord Toolbox."""
     prog = f"sct_rootlets {action}"
     parser = command_parser(prog, description, f"  {prog}\n  {prog} -sct-dir ~/sct_7.4")
-    parser.add_argument_group("OPTIONAL").add_argument(
+    parser.add_argument_group(OPTIONAL).add_argument(
         "-sct-dir", metavar="<folder>", help="folder of the Spinal Cord Toolbox (default: the one of this environment)"
     )
     add_misc(parser)
@@ -135,7 +189,7 @@ def toolbox_parser(action: str, description: str) -> argparse.ArgumentParser:
 
 def add_misc(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add the group of arguments that every command has, ``-v``, ``-version`` and ``-h``, and return it."""
-    misc = parser.add_argument_group("MISC")
+    misc = parser.add_argument_group(MISC)
     misc.add_argument(
         "-v",
         type=int,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sct_rootlets.cli.parsers import add_misc, add_overwrite, command_parser
+from sct_rootlets.cli.parsers import MANDATORY, OPTIONAL, add_misc, add_overwrite, command_parser
 from sct_rootlets.cli.run import run, say
 
 
@@ -15,10 +15,10 @@ def get_parser() -> argparse.ArgumentParser:
         "Write cervical phantoms with known truth as a small BIDS dataset; the same bytes every time.",
         "  sct_rootlets phantom -ofolder testing_data\n  sct_rootlets phantom -ofolder cohort -n 12",
     )
-    parser.add_argument_group("MANDATORY").add_argument(
+    parser.add_argument_group(MANDATORY).add_argument(
         "-ofolder", required=True, metavar="<folder>", help="output folder"
     )
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument(
         "-n",
         type=subjects,

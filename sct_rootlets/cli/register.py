@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import LABEL_ENDINGS, SEGMENTED_KINDS, check_output_names, output_prefix
 from sct_rootlets.cli.parsers import (
+    MANDATORY,
+    OPTIONAL,
     add_misc,
     add_model,
     add_overwrite,
@@ -18,15 +20,14 @@ from sct_rootlets.cli.parsers import (
     model_settings,
     strict_status,
 )
-from sct_rootlets.cli.run import check_models, check_paths, run, say
+from sct_rootlets.cli.run import check_models, check_paths, look_at, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
 
 DESCRIPTION = """\
-Register a subject's spinal cord to the PAM50 template by its nerve rootlets, so that spinal levels, which discs do
-not show, lie at the same place in every subject. From an image (-i), cord and rootlets that are not given are
-segmented.
+Register a subject's spinal cord to the PAM50 template by its nerve rootlets, so that the spinal levels of all subjects
+lie at the same place. Cord and rootlets that you do not provide are segmented in the image (-i).
 
 Written to the output folder: warp_anat2template and warp_template2anat (ITK displacement fields: for ANTs,
 sct_apply_transfo, nitransforms), anat2template, template2anat, the template's labels on the subject's grid
@@ -42,12 +43,12 @@ EXAMPLES = """\
 def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
     parser = command_parser("sct_rootlets register", DESCRIPTION, EXAMPLES)
-    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument("-i", metavar="<file>", required=True, help="the scan")
-    optional = parser.add_argument_group("OPTIONAL")
-    optional.add_argument("-s", metavar="<file>", help="spinal cord mask; segmented if it is left out")
+    optional = parser.add_argument_group(OPTIONAL)
+    optional.add_argument("-s", metavar="<file>", help="spinal cord mask; segmented if you do not provide it")
     optional.add_argument(
-        "-rootlets", metavar="<file>", help="rootlet map: 2 for C2 ... 9 for T1; segmented if it is left out"
+        "-rootlets", metavar="<file>", help="rootlet map: 2 for C2 ... 9 for T1; segmented if you do not provide it"
     )
     optional.add_argument(
         "-ldisc", metavar="<file>", help="disc labels: 3 for C2/C3, ...; for -landmarks, or to be compared"
@@ -145,10 +146,11 @@ def main(argv: list[str] | None = None) -> int:
             figure=bool(arguments.figure),
             overwrite=bool(arguments.overwrite),
         )
-        if arguments.qc is not None:
-            written.append(_add_to_page(arguments, registration))
+        page = None if arguments.qc is None else _add_to_page(arguments, registration)
         if arguments.v:
-            say(*summary(registration), "written:", *(f"  {path}" for path in written))
+            everything = [*written, *([] if page is None else [page])]
+            say(*summary(registration), "written:", *(f"  {path}" for path in everything))
+            say(*look_at(page, *(path for path in written if path.suffix == ".png")))
         return strict_status(arguments, registration_flags(registration))
 
     return run(parser, argv, command)

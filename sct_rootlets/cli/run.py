@@ -31,6 +31,20 @@ def say(*lines: str) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 (open until the process ends)
 
 
+def look_at(*candidates: Path | None) -> list[str]:
+    """Return the closing line of a command, which names the first of the files that exists; none if there is none.
+
+    Parameters
+    ----------
+    candidates : Path or None
+        What shows the result, the best first.
+    """
+    shown = next((path for path in candidates if path is not None and path.exists()), None)
+    if shown is None:
+        return []
+    return [f"look at the result: {shown}{' (in a web browser)' if shown.suffix == '.html' else ''}"]
+
+
 def check_paths(*paths: str | None) -> None:
     """Raise an `ImageError` for the first path at which there is nothing.
 
@@ -168,3 +182,10 @@ def _describe(written: list[Path]) -> str:
     shown = [str(path) for path in written[:MAX_NAMED_FILES]]
     more = [f"{len(written) - MAX_NAMED_FILES} more files"] if len(written) > MAX_NAMED_FILES else []
     return f"written before that, and complete: {', '.join(shown + more)}; run the command again for the rest"
+
+
+def open_in_browser(page: Path) -> bool:
+    """Show a page that lies on disk in the user's web browser; False if there is none."""
+    import webbrowser
+
+    return webbrowser.open(page.resolve().as_uri())

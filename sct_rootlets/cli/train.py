@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.bids import SEGMENTED_CONTRASTS
-from sct_rootlets.cli.parsers import add_misc, add_overwrite, add_strict, add_version, command_parser, strict_status
+from sct_rootlets.cli.parsers import (
+    MANDATORY,
+    add_misc,
+    add_overwrite,
+    add_strict,
+    add_version,
+    command_parser,
+    strict_status,
+)
 from sct_rootlets.cli.run import check_models, check_paths, run, say
 from sct_rootlets.errors import SctRootletsError
 
@@ -33,7 +41,7 @@ def get_parser() -> argparse.ArgumentParser:
         "Labels are checked first; a training that was stopped goes on with the same command.",
         EXAMPLES,
     )
-    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument("-ofolder", required=True, metavar="<folder>", help="output folder: all of a training")
     mandatory.add_argument(
         "-i",
@@ -41,11 +49,11 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="<folder>",
         help="BIDS folders; the same subject in two is one person (not for -export)",
     )
-    _add_actions(parser.add_argument_group("INSTEAD OF TRAINING"))
-    _add_data(parser.add_argument_group("OPTIONAL: DATA"))
-    _add_training(parser.add_argument_group("OPTIONAL: TRAINING"))
-    _add_bootstrap(parser.add_argument_group("OPTIONAL: WITH -bootstrap"))
-    release = parser.add_argument_group("OPTIONAL: WITH -export")
+    _add_actions(parser.add_argument_group("OPTIONAL ARGUMENTS: INSTEAD OF TRAINING"))
+    _add_data(parser.add_argument_group("OPTIONAL ARGUMENTS: DATA"))
+    _add_training(parser.add_argument_group("OPTIONAL ARGUMENTS: TRAINING"))
+    _add_bootstrap(parser.add_argument_group("OPTIONAL ARGUMENTS: WITH -bootstrap"))
+    release = parser.add_argument_group("OPTIONAL ARGUMENTS: WITH -export")
     add_version(release, "1.0", "version of the model (default: 1.0)")
     for name, text in (
         ("licence", "licence of the weights"),

@@ -176,7 +176,7 @@ def _executor(engine: Engine, folder: Path) -> Any:
     try:
         import submitit
     except ImportError as error:
-        raise SctRootletsError('this needs submitit: python -m pip install "sct_rootlets[cohort]"') from error
+        raise SctRootletsError("this needs submitit: python -m pip install submitit") from error
     try:
         requeues = {f"{engine.name}_max_num_timeout": MAX_REQUEUES}
         executor = submitit.AutoExecutor(folder=folder, cluster=engine.name, **requeues)

@@ -13,10 +13,11 @@ from sct_rootlets.bids_folder import Scan
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.cohort.selection import folder_name
 from sct_rootlets.deepseg import FieldOfView, NamedBy, SegmentationSettings
+from sct_rootlets.distribution import version
 from sct_rootlets.models.store import find_model
 from sct_rootlets.output.page import has_entry
 from sct_rootlets.report.page.entry import About
-from sct_rootlets.sidecar import sha256_of, version
+from sct_rootlets.sidecar import sha256_of
 from sct_rootlets.spinal import DISTANCE_MM, Method
 
 if TYPE_CHECKING:

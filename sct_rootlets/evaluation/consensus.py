@@ -79,9 +79,7 @@ def _staple(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], list[
     try:
         import SimpleITK
     except ImportError as error:
-        raise DatasetError(
-            'the consensus of raters needs SimpleITK: pip install "sct_rootlets[evaluate]" (or pip install SimpleITK)'
-        ) from error
+        raise DatasetError("the consensus of raters needs SimpleITK: python -m pip install SimpleITK") from error
     if all(np.array_equal(masks[0], mask) for mask in masks):  # nothing to estimate
         return masks[0].astype(float), [1.0] * len(masks), [1.0] * len(masks)
     staple_filter = SimpleITK.STAPLEImageFilter()

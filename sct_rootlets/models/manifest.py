@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sct_rootlets.distribution import requirement
 from sct_rootlets.errors import ModelError
 
 #: Files of the package that are not code.
@@ -18,8 +19,11 @@ BUNDLED = "bundled"
 BUNDLED_FOLDER = DATA_FOLDER / "models"
 #: The networks of the bundled model, each a folder: one finds the cord, one names its segments, one finds rootlets.
 NETWORKS = ("overview", "names", "rootlets")
-#: What to do where files of the bundled model are damaged.
-REINSTALL = "install sct_rootlets again: python -m pip install --force-reinstall --no-deps sct_rootlets"
+
+
+def reinstall_remedy() -> str:
+    """Say what to do where files of the bundled model are damaged."""
+    return f"install sct_rootlets again: python -m pip install --force-reinstall --no-deps {requirement()}"
 
 
 def read_manifest() -> dict[str, Any]:
@@ -37,7 +41,7 @@ def read_manifest() -> dict[str, Any]:
         if not all(isinstance(text, str) for text in texts) or not isinstance(manifest["bytes"], int):
             raise ValueError("entries of another type")
     except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}); {REINSTALL}") from error
+        raise ModelError(f"{path} cannot be read ({error.strerror}); {reinstall_remedy()}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged; {REINSTALL}") from error
+        raise ModelError(f"{path} is damaged; {reinstall_remedy()}") from error
     return dict(manifest)

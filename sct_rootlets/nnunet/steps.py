@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from sct_rootlets.distribution import requirement
 from sct_rootlets.errors import ModelError
 from sct_rootlets.nnunet.settings import TrainingSettings
 from sct_rootlets.output.files import write_json
@@ -29,7 +30,8 @@ def require_nnunet(device: str = "cpu") -> None:
         raise ModelError(notes[0])
     if find_spec("nnunetv2") is None:
         raise ModelError(
-            'training needs nnU-Net: pip install "sct_rootlets[nnunet]", but never into the environment of SCT'
+            f"training needs nnU-Net: python -m pip install {requirement('nnunet')}, but never into the environment of "
+            "SCT"
         )
     from sct_rootlets.models.requirements import import_torch
 

@@ -1,4 +1,4 @@
-"""The files of phantoms: those of ``testing_data/``, a cohort as a BIDS dataset, and a template."""
+"""The files of phantoms: those of ``testing_data/``, a cohort as a BIDS dataset, a template; and an example scan."""
 
 from __future__ import annotations
 
@@ -147,6 +147,39 @@ def _write_descriptions(folder: Path) -> list[Path]:
             (stage / "dataset_description.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         paths.append(where / "dataset_description.json")
     return paths
+
+
+#: Name of the scan that `write_example` writes, without an ending.
+EXAMPLE = "sub-synthetic01_T2w"
+
+
+def write_example(folder: str | os.PathLike[str], guard: Guard | None = None) -> Path:
+    """Write the synthetic scan of demonstrations, and the true places of its levels and discs.
+
+    Parameters
+    ----------
+    folder : path
+    guard : Guard, optional
+        By default, files of the same names and other content are kept.
+
+    Returns
+    -------
+    Path
+        The image.
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be written to, or holds files of the same names and other content.
+    """
+    from sct_rootlets.synthesis.example import example_scan
+
+    anatomy, image = example_scan()
+    with staged_outputs(folder, guard=guard or Guard()) as stage:
+        save_volume(stage / f"{EXAMPLE}.nii.gz", image.data, image.affine)
+        truth = json.dumps(_truth(anatomy), indent=2) + "\n"
+        (stage / f"{EXAMPLE}_truth.json").write_text(truth, encoding="utf-8")
+    return Path(folder) / f"{EXAMPLE}.nii.gz"
 
 
 #: Numbers that SCT gives to the files of a template, in ``info_label.txt``.

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sct_rootlets.distribution import version
 from sct_rootlets.group.agreement import POOLED, STATISTIC_COLUMNS
 from sct_rootlets.group.bootstrap import MIN_SUBJECTS_FOR_INTERVALS
 from sct_rootlets.group.compare import GroupLevels
 from sct_rootlets.group.pairs import MISSING_STATUSES, PairStatus
-from sct_rootlets.sidecar import version
 
 #: Headings of the pairings.
 PAIRING_TITLES = {

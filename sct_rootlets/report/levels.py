@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
 from sct_rootlets.levels import Kind, Level, Levels, disc_name, level_color, level_name
-from sct_rootlets.report.style import GRID, INK, save_png
+from sct_rootlets.report.style import GRID, INK, InlineFigure, save_png
 from sct_rootlets.straighten import Plane, arc_around, project_labels, sample_plane
 from sct_rootlets.subject import SubjectLevels
 
@@ -86,7 +86,7 @@ def _panels(length_mm: float, rulers_mm: float) -> tuple[Figure, list[Axes]]:
     height = length_mm * INCH_PER_MM
     left, right, top, bottom, gap = MARGINS_INCH
     size = np.array([left + widths.sum() + 2 * gap + right, top + height + bottom])
-    figure = Figure(figsize=tuple(size), facecolor="white")
+    figure = InlineFigure(figsize=tuple(size), facecolor="white")
     panels: list[Axes] = []
     for width in widths:
         box = np.array([left, bottom, width, height]) / np.tile(size, 2)

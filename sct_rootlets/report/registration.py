@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import level_color, level_name
-from sct_rootlets.report.style import INK, standard_settings
+from sct_rootlets.report.style import INK, InlineFigure, standard_settings
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
@@ -54,7 +54,7 @@ def registration_figure(registration: Registration) -> Figure:
     after = _view(template_cord.space.points, [pair.template.arc_mm for pair in used])
     height = max(np.ptp(before[2]), np.ptp(after[2])) * INCH_PER_MM
     width = (2 * VIEW_HALF_WIDTH_MM + 1) * INCH_PER_MM
-    figure = Figure(figsize=(4 * width + 2.0, height + 0.8), facecolor="white")
+    figure = InlineFigure(figsize=(4 * width + 2.0, height + 0.8), facecolor="white")
     axes = figure.subplots(1, 4)
     figure.subplots_adjust(left=0.05, right=0.99, top=1 - 0.4 / (height + 0.8), bottom=0.03, wspace=0.24)
     rootlets = {**registration.sources, **registration.segmented}.get("rootlets")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,6 +27,15 @@ def standard_settings() -> Iterator[None]:
         warnings.simplefilter("ignore", MatplotlibDeprecationWarning)
         with rc_context(ours):
             yield
+
+
+class InlineFigure(Figure):
+    """A figure that a notebook shows where the figure is the last line of a cell, whatever the Matplotlib backend."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=SCREEN_DPI)
+        return buffer.getvalue()
 
 
 def save_png(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:

@@ -13,6 +13,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
+from sct_rootlets.distribution import requirement
 from sct_rootlets.errors import LinkError
 
 #: Our command that has the same name as a command of SCT.
@@ -87,7 +88,9 @@ def find_environment() -> Environment:
     except PackageNotFoundError:
         package = None
     if package is None or not (scripts / "sct_rootlets").exists():
-        raise LinkError(f"sct_rootlets is not installed in {sys.prefix}: {sys.executable} -m pip install sct_rootlets")
+        raise LinkError(
+            f"sct_rootlets is not installed in {sys.prefix}: {sys.executable} -m pip install {requirement()}"
+        )
     return Environment(Path(sys.prefix), Path(sysconfig.get_path("purelib")), scripts, package)
 
 
@@ -133,7 +136,7 @@ def _elsewhere_message(wanted: Path | None) -> str:
     python = pythons[0] if pythons else "<SCT's python>"
     return (
         f"the Spinal Cord Toolbox in {wanted} does not run in this environment ({sys.prefix}); install and link in its "
-        f"own: {python} -m pip install sct_rootlets && {python} -m sct_rootlets.cli.main link"
+        f"own: {python} -m pip install {requirement()} && {python} -m sct_rootlets.cli.main link"
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from sct_rootlets.distribution import version
 from sct_rootlets.errors import ModelError
 from sct_rootlets.models.installed import installed_names
 from sct_rootlets.models.manifest import BUNDLED_FOLDER, read_manifest
 from sct_rootlets.sct import installation
 from sct_rootlets.sct.installation import SHARED_COMMAND, Environment, Toolbox
 from sct_rootlets.sct.link import PTH_FILE, ask_toolbox
-from sct_rootlets.sidecar import version
 
 
 def status(environment: Environment, toolbox: Toolbox) -> list[str]:

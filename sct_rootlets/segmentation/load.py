@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sct_rootlets.errors import ModelError
 from sct_rootlets.models.files import read_paths
-from sct_rootlets.models.manifest import BUNDLED_FOLDER, NETWORKS, REINSTALL
+from sct_rootlets.models.manifest import BUNDLED_FOLDER, NETWORKS, reinstall_remedy
 from sct_rootlets.models.requirements import check_classes, import_torch
 from sct_rootlets.models.store import find_model
 from sct_rootlets.models.weights import Weights, bundled_weights
@@ -76,7 +76,7 @@ def load_segmenter(
             for path, digest in bundled.files.items()
             if path.startswith(f"{name}/")
         }
-        network = load_model((bundle or BUNDLED_FOLDER) / name, device, None if bundle else packed, REINSTALL)
+        network = load_model((bundle or BUNDLED_FOLDER) / name, device, None if bundle else packed, reinstall_remedy())
         networks.append(network)
         loaded |= {f"{name}/{path}": digest for path, digest in network.files.items()}
     weights = replace(bundled, files=loaded)

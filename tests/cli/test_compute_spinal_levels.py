@@ -68,6 +68,17 @@ def fails(inputs, tmp_path, capsys, *fragments):
     assert not folder.exists()
 
 
+def test_the_last_line_says_what_to_look_at(inputs, tmp_path, capsys):
+    folder = tmp_path / "levels"
+    assert main(arguments(inputs, folder)) == 0
+    assert capsys.readouterr().out.endswith(f"look at the result: {folder / f'{STEM}_levels.png'}\n")
+    assert main(arguments(inputs, folder, "-figure", "0", "-qc", str(tmp_path / "qc"))) == 0
+    page = tmp_path / "qc" / "index.html"
+    assert capsys.readouterr().out.endswith(f"look at the result: {page} (in a web browser)\n")
+    assert main(arguments(inputs, tmp_path / "tables", "-figure", "0")) == 0
+    assert "look at" not in capsys.readouterr().out
+
+
 def test_all_files_are_written_and_named(inputs, tmp_path, capsys):
     assert main(arguments(inputs, tmp_path / "levels", "-published-csv")) == 0
     names = sorted(path.name for path in (tmp_path / "levels").iterdir())

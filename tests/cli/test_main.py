@@ -1,6 +1,9 @@
+import csv
 import importlib
+import json
 import subprocess
 import sys
+import webbrowser
 from argparse import SUPPRESS
 from functools import partial
 
@@ -8,27 +11,57 @@ import pytest
 
 from sct_rootlets.bundled import __main__ as bundled
 from sct_rootlets.bundled import bundle
-from sct_rootlets.cli import compute_spinal_levels, deepseg, main, train
+from sct_rootlets.cli import compute_spinal_levels, deepseg, demo, main, train
+from sct_rootlets.distribution import version
+from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.segmentation.tasks import TASKS
-from sct_rootlets.sidecar import version
 
 
 def _with_first(run, word, argv):
     return run([word, *argv])
 
 
-def test_demo_ends_with_a_picture(tmp_path, capsys):
+def test_demo_is_right_by_the_image_alone_and_ends_with_pictures(tmp_path, capsys, monkeypatch):
+    """Each level lies nearest to the true level of its name, each disc within 3 mm; nothing is flagged."""
     pytest.importorskip("torch", reason="torch is not installed")
     pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
-    assert main.main(["demo", "-ofolder", str(tmp_path / "demo")]) == 0
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or True)
+    folder = tmp_path / "demo"
+    assert main.main(["demo", "-ofolder", str(folder), "-open"]) == 0
     printed = capsys.readouterr().out
-    levels = tmp_path / "demo" / "levels"
-    assert (levels / "sub-phantom01_T2w_levels.png").read_bytes().startswith(b"\x89PNG")
-    assert (levels / "sub-phantom01_T2w_label-rootlets_dseg.nii.gz").exists()
-    assert "C7-C8" in printed
-    assert "sct_compute_spinal_levels -i" in printed
-    assert (tmp_path / "demo" / "registration" / "registration.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "demo" / "registration" / "warp_anat2template.nii.gz").exists()
+    assert opened == [(folder / "qc" / "index.html").as_uri()]
+    for picture in (folder / "levels" / "sub-synthetic01_T2w_levels.png", folder / "registration" / "registration.png"):
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert str(picture) in printed
+    assert (folder / "registration" / "warp_anat2template.nii.gz").exists()
+    assert f"$ sct_compute_spinal_levels -i {folder / 'sub-synthetic01_T2w.nii.gz'} -ofolder" in printed
+    assert "note:" not in printed
+
+    truth = json.loads((folder / "sub-synthetic01_T2w_truth.json").read_text())
+    true_mm = {name: sum(ends) / 2 - truth["discs"]["3"] for name, ends in truth["attachment"].items()}
+    with (folder / "levels" / "sub-synthetic01_T2w_levels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    found_mm = {row["name"]: float(row["midpoint_mm"]) for row in rows if row["kind"] == "spinal"}
+    assert list(found_mm) == ["C2", "C3", "C4", "C5", "C6", "C7", "C8", "T1"]
+    for name, middle in found_mm.items():
+        assert min(true_mm, key=lambda other: abs(true_mm[other] - middle)) == name
+    discs_mm = {int(row["level"]): float(row["rostral_mm"]) for row in rows if row["kind"] == "vertebral"}
+    assert len(discs_mm) >= 7
+    for value, rostral in discs_mm.items():
+        assert rostral == pytest.approx(truth["discs"][str(value)] - truth["discs"]["3"], abs=3)
+
+
+def test_demo_without_a_browser_says_which_page_to_open(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(webbrowser, "open", lambda address: False)
+    demo.show(tmp_path / "index.html", [], demo.get_parser().parse_args(["-open"]))
+    note = f"note: no web browser could be started; open {tmp_path / 'index.html'} yourself\n"
+    assert capsys.readouterr().out.endswith(note)
+
+
+def test_a_step_of_the_demo_that_fails_ends_it(tmp_path):
+    with pytest.raises(SctRootletsError, match="the demo did not finish"):
+        demo.run_steps([("one", lambda words: 1, {"-i": "a"}), ("two", pytest.fail, {})], 0)
 
 
 def test_phantom_writes_a_bids_dataset(tmp_path):
@@ -124,7 +157,7 @@ def test_bad_usage_exits_2(argv, capsys):
 @pytest.mark.parametrize(
     "module",
     ["main", "bids", "compute_spinal_levels", "deepseg", "demo", "evaluate", "group", "measure", "models", "phantom",
-     "register", "roots", "link", "status", "train", "unlink"],
+     "register", "roots", "sample", "link", "methods_text", "status", "train", "unlink"],
 )  # fmt: skip
 def test_help_needs_only_the_standard_library(module):
     code = (

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sct_rootlets.cli import train
+from sct_rootlets.distribution import requirement
 from sct_rootlets.image import superior_axis
 from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.nnunet import steps
@@ -61,8 +62,8 @@ def test_training_without_nnunet_is_one_line(bids, tmp_path, capsys, monkeypatch
     status, _, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out", "-device", "cpu")
     assert status == 1
     assert err == (
-        'sct_rootlets train: error: training needs nnU-Net: pip install "sct_rootlets[nnunet]", but never into the '
-        "environment of SCT\n"
+        f"sct_rootlets train: error: training needs nnU-Net: python -m pip install {requirement('nnunet')}, but never "
+        "into the environment of SCT\n"
     )
     assert not (tmp_path / "out").exists()
 

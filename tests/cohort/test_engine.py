@@ -103,7 +103,7 @@ def test_without_slurm_it_says_so(bids, out, monkeypatch, tmp_path):
 
 def test_without_submitit_it_says_what_to_install(bids, out, monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
-    with pytest.raises(SctRootletsError, match=r"pip install \"sct_rootlets\[cohort\]\""):
+    with pytest.raises(SctRootletsError, match=r"^this needs submitit: python -m pip install submitit$"):
         run_workers(make_plan(bids, out).jobs, SETTINGS, {}, Engine())
 
 

@@ -82,7 +82,7 @@ def test_what_has_no_consensus_is_refused(monkeypatch):
     with pytest.raises(DatasetError, match="no rater drew anything"):
         staple([np.zeros_like(ladder())] * 2)
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
-    with pytest.raises(DatasetError, match=r"needs SimpleITK: pip install"):
+    with pytest.raises(DatasetError, match=r"needs SimpleITK: python -m pip install SimpleITK$"):
         staple([ladder(), ladder(shift=1)])
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from sct_rootlets.distribution import requirement
 from sct_rootlets.models import manifest
 from sct_rootlets.models.manifest import BUNDLED_FOLDER, NETWORKS, read_manifest
 
@@ -25,5 +26,5 @@ def test_a_manifest_that_is_missing_or_damaged_is_one_line(monkeypatch, tmp_path
     assert error.count("\n") == 1
     assert str(tmp_path / "manifest.json") in error
     assert error.endswith(
-        "install sct_rootlets again: python -m pip install --force-reinstall --no-deps sct_rootlets\n"
+        f"install sct_rootlets again: python -m pip install --force-reinstall --no-deps {requirement()}\n"
     )

@@ -1,7 +1,9 @@
+import re
 import sys
 
 import pytest
 
+from sct_rootlets.distribution import requirement
 from sct_rootlets.errors import ModelError
 from sct_rootlets.nnunet import steps
 from sct_rootlets.nnunet.settings import TrainingSettings
@@ -10,7 +12,7 @@ from sct_rootlets.nnunet.steps import find_error, require_nnunet, run_step
 
 def test_without_nnunet_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr(steps, "find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r'pip install "sct_rootlets\[nnunet\]"'):
+    with pytest.raises(ModelError, match=rf"python -m pip install {re.escape(requirement('nnunet'))}, but never into"):
         require_nnunet()
 
 

@@ -6,11 +6,11 @@ import pytest
 from PIL import Image, ImageColor
 
 from sct_rootlets.deepseg import SegmentedImage
+from sct_rootlets.distribution import version
 from sct_rootlets.errors import LinkError
 from sct_rootlets.levels import level_color
 from sct_rootlets.plugin import register, run
 from sct_rootlets.report.page.picture import OUTLINE_OPACITY
-from sct_rootlets.sidecar import version
 
 
 @pytest.fixture

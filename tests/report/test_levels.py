@@ -7,6 +7,7 @@ from sct_rootlets import compute_spinal_levels
 from sct_rootlets.levels import level_color
 from sct_rootlets.output.levels import stale_outputs
 from sct_rootlets.report.levels import FIGURES, levels_figure, save_level_figures
+from sct_rootlets.report.style import SCREEN_DPI
 from sct_rootlets.subject import Inputs, levels_from_labels
 
 
@@ -101,3 +102,18 @@ def test_one_kind_of_levels_has_no_empty_half(phantom):
         right = max(bar.get_x() + bar.get_width() for bar in rulers.patches)
         assert right > 0.6 * rulers.get_xlim()[1]
         assert figure.get_size_inches()[0] < both.get_size_inches()[0] - 1.5
+
+
+def test_a_notebook_shows_the_figure_and_the_tables_as_they_are(subject):
+    """Without a backend: by the methods that IPython looks for."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    from sct_rootlets import levels_figure as public
+
+    figure = public(subject)
+    picture = Image.open(BytesIO(figure._repr_png_()))
+    assert picture.format == "PNG"
+    assert picture.size == tuple(np.floor(figure.get_size_inches() * SCREEN_DPI).astype(int))
+    assert "<table" in subject._repr_html_()

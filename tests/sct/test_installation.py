@@ -1,7 +1,9 @@
+import re
 import sys
 
 import pytest
 
+from sct_rootlets.distribution import requirement
 from sct_rootlets.errors import LinkError
 from sct_rootlets.sct import installation
 
@@ -42,7 +44,7 @@ def test_an_sct_that_runs_elsewhere_is_named_with_its_python(nowhere, monkeypatc
     python.touch()
     for name in (tmp_path, None):
         monkeypatch.setenv("SCT_DIR", str(tmp_path))
-        with pytest.raises(LinkError, match=f"{python} -m pip install sct_rootlets && {python} -m"):
+        with pytest.raises(LinkError, match=re.escape(f"{python} -m pip install {requirement()} && {python} -m")):
             installation.find_toolbox(name)
 
 

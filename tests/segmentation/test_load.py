@@ -14,13 +14,15 @@ pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_arc
 
 from published import write_model
 
+from sct_rootlets import distribution
 from sct_rootlets.cli.deepseg import main
+from sct_rootlets.distribution import requirement
 from sct_rootlets.models.manifest import BUNDLED_FOLDER
 from sct_rootlets.segmentation import load
 from sct_rootlets.sidecar import sha256_of
 
 PACKAGE = Path(load.__file__).parents[1]
-REMEDY = "install sct_rootlets again: python -m pip install --force-reinstall --no-deps sct_rootlets"
+REMEDY = "install sct_rootlets again: python -m pip install --force-reinstall --no-deps "
 TRAINER = "nnUNetTrainer__nnUNetPlans__3d_fullres"
 
 
@@ -46,7 +48,7 @@ def test_a_flipped_bit_is_an_error(bundle, phantom_files, tmp_path, capsys, netw
     output = tmp_path / "out.nii.gz"
     assert main(["rootlets", "-i", str(phantom_files["image"]), "-o", str(output)]) == 1
     assert capsys.readouterr().err == (
-        f"sct_deepseg rootlets: error: {path} is damaged (its SHA-256 differs); {REMEDY}\n"
+        f"sct_deepseg rootlets: error: {path} is damaged (its SHA-256 differs); {REMEDY}{requirement()}\n"
     )
     assert not output.exists()
 
@@ -63,7 +65,8 @@ def test_a_file_that_is_missing_or_was_added_is_an_error(bundle, phantom_files, 
     assert f"fold_1/checkpoint_final.pth is damaged (its SHA-256 differs); {REMEDY}" in capsys.readouterr().err
 
 
-def test_a_flipped_bit_as_a_process(phantom_files, tmp_path):
+def test_a_flipped_bit_as_a_process(phantom_files, tmp_path, monkeypatch):
+    monkeypatch.setattr(distribution, "_FOLDER", tmp_path)
     package = shutil.copytree(PACKAGE, tmp_path / "sct_rootlets", ignore=shutil.ignore_patterns("__pycache__"))
     path = package / "data" / "models" / "names" / TRAINER / "fold_0" / "checkpoint_final.pth"
     flip_bit(path)
@@ -71,7 +74,10 @@ def test_a_flipped_bit_as_a_process(phantom_files, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"sct_deepseg rootlets: error: {path} is damaged (its SHA-256 differs); {REMEDY}\n"
+    assert (
+        done.stderr
+        == f"sct_deepseg rootlets: error: {path} is damaged (its SHA-256 differs); {REMEDY}{requirement()}\n"
+    )
 
 
 def test_the_sidecar_has_the_hashes_of_what_was_loaded(phantom_files, tmp_path):

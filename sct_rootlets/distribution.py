@@ -1,0 +1,71 @@
+"""The installed package: its version, and what ``pip install`` needs to be given to install it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+#: Name of the package on an index.
+NAME = "sct_rootlets"
+#: Folder that holds the package; in a copy of the repository, setup.cfg lies there too.
+_FOLDER = Path(__file__).resolve().parents[1]
+
+
+def version() -> str:
+    """Return the version of the installed package, or ``"unknown"``."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed_version
+
+    try:
+        return installed_version(NAME)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def requirement(extra: str = "") -> str:
+    """Return what follows ``pip install`` to get the same package, with an extra if one is named.
+
+    The name of the package works only where an index has it. A package that was installed from a folder, a file or a
+    repository is therefore named by its source, as pip recorded it (PEP 610).
+
+    Parameters
+    ----------
+    extra : str, optional
+        Extra of ``setup.cfg``, such as ``"nnunet"``.
+
+    Returns
+    -------
+    str
+        Arguments of ``pip install``, quoted for a shell; with the constraints of a copy of the repository.
+    """
+    wanted = f"[{extra}]" if extra else ""
+    folder = _FOLDER if (_FOLDER / "setup.cfg").is_file() else None
+    if folder is None:
+        source = _recorded_source()
+        vcs = source.get("vcs_info", {})
+        url = str(source.get("url", ""))
+        if vcs:
+            return shlex.quote(f"{NAME}{wanted} @ {vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', 'HEAD')}")
+        path = Path(url2pathname(urlsplit(url).path)) if url.startswith("file:") else None
+        if path is None or not path.exists():
+            return shlex.quote(f"{NAME}{wanted}") if wanted else NAME
+        if path.is_file():
+            return shlex.quote(f"{path}{wanted}")
+        folder = path
+    constraints = folder / "constraints.txt"
+    limits = f"-c {shlex.quote(str(constraints))} " if constraints.is_file() else ""
+    return f"{limits}{shlex.quote(f'{folder}{wanted}')}"
+
+
+def _recorded_source() -> dict[str, dict[str, str]]:
+    """Read where pip took the package from; empty if it came from an index, or nothing is recorded."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        source = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        return {}
+    return source if isinstance(source, dict) else {}
