@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sct_rootlets.errors import ImageError, SctRootletsError
+from sct_rootlets.errors import ImageError, NoCordError, SctRootletsError
 from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_same_grid, check_segmentable
-from sct_rootlets.levels import Levels
+from sct_rootlets.levels import FIRST_ROOTLET, Levels
 from sct_rootlets.models.requirements import import_torch
 from sct_rootlets.models.store import find_model
 from sct_rootlets.models.weights import Weights
@@ -328,6 +328,9 @@ def _segment_missing(
     outputs = dict(zip(("rootlets", "cord"), TASKS["rootlets_cord"].outputs, strict=True))
     outputs["discs"] = TASKS["discs"].outputs[0]
     made = {name: outputs[name].make(segmentation, image) for name in missing}
+    if "rootlets" in made and (made["rootlets"] == 1).any():  # another model may have a class for C1
+        made["rootlets"] = np.where(made["rootlets"] >= FIRST_ROOTLET, made["rootlets"], 0).astype(np.uint8)
+        segmentation = replace(segmentation, notes=(*segmentation.notes, "rootlets of C1 are left out"))
     maps = {
         name: replace(image, data=values, name=f"{name} of {image.name}", path=None)
         for name, values in made.items()
@@ -573,6 +576,8 @@ def _segment_file(
 
         about = About.of_file(image.path, image.name, "sct_deepseg", page.subject, page.dataset, viewing)
         lines.append(f"  {add_levels(page.folder, subject, about)}")
+    if page is not None and subject is None:
+        lines.append("note: not on the page: no cord was found")
     if job.output is not None and job.output.suffix == ".nii":
         lines.append(f"note: label maps are written compressed: {job.targets[0].name} and not {job.output.name}")
     return SegmentedImage(job.path, job.targets, "\n".join(lines), flags, subject, viewing)
@@ -654,7 +659,7 @@ def _segment(
         notes += mask_notes
     found = segmenter(image, inputs.disc_points(), settings.mirror, mask)
     if found.centerline is None and list(wanted) != [ROOTLETS_SUFFIX]:
-        raise ImageError(no_cord(image))
+        raise NoCordError(no_cord(image))
     rootlets = filter_components(found.rootlets, image.spacing, clean_up.largest, clean_up.remove_small)
     cord = found.cord
     if mask is None:
@@ -686,10 +691,14 @@ def _shown_settings(settings: SegmentationSettings, clean_up: CleanUp) -> dict[s
         "TestTimeAugmentation": settings.mirror,
         "Largest": clean_up.largest,
         **({"UncertainNames": "omit"} if settings.omit_uncertain else {}),
-        **({"Names": settings.names, "FieldOfView": settings.field_of_view} if settings.model is not None else {}),
+        **({} if find_model(settings.model).is_bundled else _how_another_model_runs(settings)),
         **({"Precision": settings.precision} if settings.precision != "float32" else {}),
         "RemoveSmall": None if small is None else "{:g}{}".format(*small),
     }
+
+
+def _how_another_model_runs(settings: SegmentationSettings) -> dict[str, Any]:
+    return {"Names": settings.names, "FieldOfView": settings.field_of_view}
 
 
 def _describe_model(segmenter: Segmenter) -> dict[str, Any]:

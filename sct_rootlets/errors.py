@@ -9,6 +9,10 @@ class ImageError(SctRootletsError):
     """A file or volume cannot be read, written, or compared with another one."""
 
 
+class NoCordError(ImageError):
+    """An image shows no spinal cord."""
+
+
 class LabelError(SctRootletsError):
     """A readable volume holds labels that do not make sense (values, order, position, number)."""
 

@@ -124,7 +124,7 @@ def spinal_levels(
         raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
     if not distance_mm > 0:
         raise ValueError(f"the distance must be a positive number of mm, not {distance_mm}")
-    _check_values(values)
+    check_level_values(values)
     rootlets = _near_cord(ijk, values, affine, shape, cord_mm, centerline, distance_mm)
     extents, notes = _extents_in_order(rootlets, centerline.cord_length)
     extents, overlap_notes = _without_overlap(extents)
@@ -203,7 +203,8 @@ def check_beside_cord_mask(rootlets: Volume, cord: Volume, cord_mm: np.ndarray, 
         )
 
 
-def _check_values(values: np.ndarray) -> None:
+def check_level_values(values: np.ndarray) -> None:
+    """Raise a `LabelError` if a value of a rootlet map is no level."""
     wrong = sorted(set(np.unique(values).tolist()) - set(range(FIRST_ROOTLET, LAST_ROOTLET + 1)))
     if wrong:
         raise LabelError(

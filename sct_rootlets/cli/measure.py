@@ -109,6 +109,8 @@ def main(argv: list[str] | None = None) -> int:
             for option in ("s_image", "mask", "w"):
                 if getattr(arguments, option):
                     parser.error(f"-{option.replace('_', '-')} goes with -i: it says where images are measured")
+            if arguments.by != "level":
+                parser.error("-by goes with -i: it divides the levels within which images are measured")
         return _command(arguments)
 
     return run(parser, argv, command)
@@ -121,7 +123,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from sct_rootlets.errors import DatasetError
     from sct_rootlets.measure.level_folder import find_levels, load_levels
     from sct_rootlets.measure.scan import MeasuredFiles, measure_scan
-    from sct_rootlets.output.measures import measure_files, measure_guard, save_measures, summary
+    from sct_rootlets.output.measures import earlier_files, measure_files, measure_guard, save_measures, summary
 
     found = find_levels(arguments.levels)
     if arguments.normalize_PAM50 and "vertebral" not in found.maps:
@@ -160,6 +162,8 @@ def _command(arguments: argparse.Namespace) -> int:
     )
     if arguments.v:
         say(*summary(measures, written))
+        for path in earlier_files(folder, found.prefix, written):
+            say(f"note: {path} is of an earlier run, and was not written anew")
     return strict_status(arguments, measures.flags)
 
 

@@ -269,9 +269,13 @@ def model_settings(parser: argparse.ArgumentParser, arguments: argparse.Namespac
 
     It is an error of usage to say how another model runs without naming one.
     """
-    if arguments.model is None and (arguments.names or arguments.fov):
+    from sct_rootlets.models.manifest import BUNDLED
+
+    if arguments.model in (None, BUNDLED) and (arguments.names or arguments.fov):
         option = "-names" if arguments.names else "-fov"
         parser.error(f"{option} goes with -model: the bundled model names levels along the cord, and looks there")
+    if arguments.names == "chain" and arguments.fov == "full":
+        parser.error("-fov full goes with -names model: rootlets are named along the cord, and looked for there")
     return {
         "names": arguments.names or "model",
         "field_of_view": arguments.fov or "cord",

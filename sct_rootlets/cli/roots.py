@@ -53,7 +53,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from sct_rootlets.measure.roots import split_roots
     from sct_rootlets.nifti import check_sides
     from sct_rootlets.output.roots import root_files, root_guard, save_roots
-    from sct_rootlets.spinal import check_beside_cord_mask
+    from sct_rootlets.spinal import check_beside_cord_mask, check_level_values
     from sct_rootlets.subject import Inputs
 
     given = [Path(arguments.rootlets), Path(arguments.s)]
@@ -69,7 +69,9 @@ def _command(arguments: argparse.Namespace) -> int:
     centerline = fit_centerline(mask, cord.affine)
     cord_mm = apply_affine(cord.affine, np.argwhere(mask))
     check_beside_cord_mask(rootlets, replace(cord, data=mask), cord_mm, centerline)
-    split = split_roots(*labelled_voxels(rootlets), rootlets.affine, cord_mm, centerline)
+    ijk, values = labelled_voxels(rootlets)
+    check_level_values(values)
+    split = split_roots(ijk, values, rootlets.affine, cord_mm, centerline)
     written = save_roots(split, rootlets, folder, prefix, overwrite, given)
     if arguments.v:
         notes = [*inputs.header_notes, *notes, *centerline.notes, *([split.flag.note] if split.flag.is_raised else [])]

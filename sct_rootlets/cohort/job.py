@@ -68,15 +68,16 @@ class CohortSettings:
 
     def describe(self) -> dict[str, Any]:
         """Return settings, version, and the model with its hashes: the provenance of all results of a cohort."""
+        model = find_model(self.model)
         return {
             "Version": version(),
-            "Model": find_model(self.model).describe(),
+            "Model": model.describe(),
             "Device": self.device,
             "Method": self.method,
             "DistanceMillimeters": self.distance_mm,
             "FindDiscs": self.find_discs,
             "OmitUncertainNames": self.omit_uncertain,
-            **({} if self.model is None else {"Names": self.names, "FieldOfView": self.field_of_view}),
+            **({} if model.is_bundled else {"Names": self.names, "FieldOfView": self.field_of_view}),
             **({} if self.precision == "float32" else {"Precision": self.precision}),
         }
 

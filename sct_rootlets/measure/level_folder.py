@@ -33,12 +33,15 @@ class LevelFolder:
         Level maps.
     cord : Path or None
         The cord mask, if it was segmented on the way.
+    stale : tuple of Path
+        Level maps of an earlier run, whose levels are not in the table.
     """
 
     prefix: str
     table: Path
     maps: dict[Kind, Path]
     cord: Path | None
+    stale: tuple[Path, ...] = ()
 
     @property
     def files(self) -> list[Path]:
@@ -81,14 +84,22 @@ def find_levels(source: str | os.PathLike[str]) -> LevelFolder:
         )
     prefix = table.name.removesuffix(TABLE_ENDING)
     maps = {kind: table.with_name(f"{prefix}_label-{LABEL_NAMES[kind]}_dseg.nii.gz") for kind in KINDS}
-    existing = {kind: path for kind, path in maps.items() if path.exists()}
+    there = {kind: path for kind, path in maps.items() if path.exists()}
+    known = {level.kind for level in read_level_table(table).levels.values()} if there else set()
+    existing = {kind: path for kind, path in there.items() if kind in known}
     if not existing:
         raise DatasetError(
             f"{table} has no level map beside it ({maps['spinal'].name}); compute the levels again, or copy the maps "
             "too"
         )
     cord = table.with_name(f"{prefix}_{LABEL_ENDINGS['cord']}.nii.gz")
-    return LevelFolder(prefix=prefix, table=table, maps=existing, cord=cord if cord.exists() else None)
+    return LevelFolder(
+        prefix=prefix,
+        table=table,
+        maps=existing,
+        cord=cord if cord.exists() else None,
+        stale=tuple(path for kind, path in there.items() if kind not in known),
+    )
 
 
 def load_levels(found: LevelFolder, cord: str | os.PathLike[str] | None = None) -> CordLevels:
@@ -117,16 +128,41 @@ def load_levels(found: LevelFolder, cord: str | os.PathLike[str] | None = None) 
         )
         for key, level in table.levels.items()
     }
-    mask = cord if cord is not None else found.cord
+    mask, mask_notes = _choose_mask(found, cord)
     maps = {kind: load_volume(path) for kind, path in found.maps.items()}
     volume = None if mask is None else load_volume(mask)
     levels = read_cord_levels(maps, volume, rows, table.reference)
-    notes = [*header_notes(*([] if volume is None else [volume]), *maps.values()), *levels.notes]
-    named = read_sidecar(next(iter(found.maps.values()))).get("Inputs")
-    given = named.get("cord") if isinstance(named, dict) else None
-    if cord is not None and given and given != Path(cord).name:
-        notes.append(f"the levels were computed from another cord mask ({given})")
+    notes = [*header_notes(*([] if volume is None else [volume]), *maps.values()), *levels.notes, *mask_notes]
+    notes += [
+        f"{path.name} is of an earlier run, and its levels are not in the table: left out" for path in found.stale
+    ]
     return replace(levels, notes=tuple(notes))
+
+
+def _choose_mask(found: LevelFolder, cord: str | os.PathLike[str] | None) -> tuple[Path | None, list[str]]:
+    """Return the mask to measure, with a note if the levels are those of another one.
+
+    Raises
+    ------
+    DatasetError
+        If none is given, and that of the folder is of an earlier run.
+    """
+    named = read_sidecar(next(iter(found.maps.values()))).get("Inputs")
+    used = str(named.get("cord") or "") if isinstance(named, dict) else ""
+    is_own = used.startswith("cord of ") or (found.cord is not None and used == found.cord.name)
+    if cord is None:
+        if used and not is_own and found.cord is not None:
+            raise DatasetError(
+                f"the levels were computed from the cord mask {used}, and {found.cord} is of an earlier run; give the "
+                "mask of the levels (-s)"
+            )
+        return found.cord, []
+    is_the_same = Path(cord).name == used or (
+        is_own and found.cord is not None and Path(cord).exists() and Path(cord).samefile(found.cord)
+    )
+    return Path(cord), (
+        [f"the levels were computed from another cord mask ({used})"] if used and not is_the_same else []
+    )
 
 
 def _uncertainty(table: Path) -> dict[tuple[str, str], tuple[float, float]]:

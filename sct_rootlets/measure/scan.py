@@ -82,8 +82,8 @@ class Measures:
     lesions : list of Lesion or None
         None if no lesions were given.
     level_lesions : list of LevelLesions
-    sources : dict of str to str
-        Names of the inputs, by what they are.
+    sources : dict
+        Names of the inputs, by what they are (`MeasuredFiles.describe`).
     notes : tuple of str
     """
 
@@ -93,7 +93,7 @@ class Measures:
     images: list[MeasuredImage] = field(default_factory=list)
     lesions: list[Lesion] | None = None
     level_lesions: list[LevelLesions] = field(default_factory=list)
-    sources: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -132,6 +132,14 @@ class MeasuredFiles:
         """All files."""
         single = [path for path in (self.lesions, self.warp) if path is not None]
         return [*self.images, *self.image_cords, *self.masks, *single]
+
+    def describe(self) -> dict[str, object]:
+        """Names of the files by what they are, for the record; what was not given is left out."""
+        lists = {"Images": self.images, "ImageCords": self.image_cords, "Masks": self.masks}
+        facts: dict[str, object] = {what: [path.name for path in paths] for what, paths in lists.items() if paths}
+        single = {"Lesions": self.lesions, "Warp": self.warp}
+        facts |= {what: path.name for what, path in single.items() if path is not None}
+        return facts | ({"Division": self.division} if self.images else {})
 
     def check(self) -> None:
         """Look at the headers of all files before anything is computed.
@@ -237,7 +245,7 @@ def measure_scan(cord: CordLevels, files: MeasuredFiles | None = None) -> Measur
         images=images,
         lesions=lesions,
         level_lesions=level_lesions,
-        sources={path.name: path.name for path in files.paths},
+        sources=files.describe(),
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -313,6 +321,10 @@ def _masked(
     if not _is_same_grid(cord.cord, mask):
         check_same_grid(grid, mask)  # raises the error that says how they differ
     product = replace(cord.cord, data=cord.cord.data * weights.data)
+    if not any(product.data[volume.data > 0].any() for volume in cord.maps.values()):
+        raise LabelError(
+            f"{path.name} and the levels do not overlap: nothing is left to measure; check that the mask shows the cord"
+        )
     inside = weights_of(replace(cord, cord=product))
     return restrict(inside, np.broadcast_to(within, as_axial(grid).data.shape)), notes
 
@@ -357,7 +369,7 @@ def _seconds_between(series: Series) -> float:
 
 def _measure_lesions(cord: CordLevels, path: Path) -> tuple[list[Lesion], list[LevelLesions], list[str]]:
     volume = load_volume(path)
-    if not np.any(volume.data):
+    if not np.any(volume.data >= 0.5):  # a soft mask is thresholded there
         return [], measure_no_lesions(cord), [f"{volume.name} is empty: there are no lesions"]
     mask, notes = binary_mask(volume)
     lesions, by_level = measure_lesions(mask, volume.affine, cord)

@@ -20,7 +20,7 @@ from sct_rootlets.measure.shape import MEASURES, NORMED, SIZES, slice_levels
 from sct_rootlets.measure.template_space import interpolate_to_template
 from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
-from sct_rootlets.output.ownership import Guard
+from sct_rootlets.output.ownership import Guard, still_there
 from sct_rootlets.sidecar import generated_by
 
 #: Columns of levels, by kind, as SCT and its users call them.
@@ -39,6 +39,11 @@ MIDDLE_ENDINGS: dict[Kind, str] = {
 }
 POINTS_ENDING = "points.csv"
 SERIES_ENDING, RECORD_ENDING = "series.csv", "measures.json"
+#: Columns of the table of lesions, which may have no rows.
+LESION_COLUMNS = (
+    *("lesion", "volume_mm3", "length_mm", "rostral_mm", "caudal_mm", "middle_mm", "reference"),
+    *("greatest_axial_share", "in_cord", *LEVEL_COLUMNS.values()),
+)
 #: Cell of a level that an image does not show.
 NOT_IN_VIEW = "n/a"
 #: Measures without a unit, which need more decimals than mm.
@@ -145,7 +150,7 @@ def save_measures(
             tables[POINTS_ENDING] = point_rows(measures)
             _save_points(stage, prefix, measures.cord)
         for ending, rows in tables.items():
-            write_table(stage / f"{prefix}_{ending}", tuple(rows[0]), rows)
+            write_table(stage / f"{prefix}_{ending}", tuple(rows[0]) if rows else LESION_COLUMNS, rows)
         if figure:
             from sct_rootlets.report.measures import save_measure_figures
 
@@ -180,7 +185,7 @@ def _tables(measures: Measures) -> dict[str, list[dict[str, object]]]:
     if measures.lesions is not None:
         tables[LESIONS_ENDING] = lesion_rows(measures)
         tables[LEVEL_LESIONS_ENDING] = level_lesion_rows(measures)
-    return {ending: rows for ending, rows in tables.items() if rows}
+    return {ending: rows for ending, rows in tables.items() if rows or ending == LESIONS_ENDING}
 
 
 def shape_rows(measures: Measures) -> list[dict[str, object]]:
@@ -406,6 +411,12 @@ def _measure_cell(name: str, value: float) -> object:
 def _number(value: float) -> str | None:
     """A number of any unit, with six significant digits; empty where it is not known."""
     return f"{value:.6g}" if np.isfinite(value) else None
+
+
+def earlier_files(folder: Path, prefix: str, written: Sequence[Path]) -> list[Path]:
+    """Find files of an earlier run of the same scan that the last one did not write, and that are unchanged."""
+    names = {path.name for path in written}
+    return [folder / name for name in sorted(still_there(folder, f"{prefix}_{RECORD_ENDING}")) if name not in names]
 
 
 def summary(measures: Measures, written: Sequence[Path]) -> list[str]:

@@ -243,7 +243,9 @@ def report(script: ModuleType, arguments: Namespace, segmented: SegmentedImage, 
     """Add an image to SCT's quality control, with our picture: levels in their colours."""
     from sct_rootlets.plugin.picture import write_pictures
 
-    assert segmented.subject is not None
+    if segmented.subject is None:
+        say("note: not in the report: no cord was found")
+        return
     entry = script.qc2.create_qc_entry(
         path_input=segmented.image.absolute(),
         path_qc=Path(arguments.qc).absolute(),

@@ -9,7 +9,7 @@ import torch
 from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline, fit_centerline
-from sct_rootlets.errors import ImageError, LabelError
+from sct_rootlets.errors import ImageError, LabelError, NoCordError
 from sct_rootlets.image import Volume
 from sct_rootlets.models.model import Model
 from sct_rootlets.segmentation.grid import downsample, orient
@@ -82,9 +82,9 @@ def find_cord(
             raise LabelError("nothing found")
         centerline = fit_centerline(mask, affine)
     except LabelError as error:
-        raise ImageError(no_cord(volume)) from error
+        raise NoCordError(no_cord(volume)) from error
     if centerline.cord_length < MIN_CORD_LENGTH_MM:
-        raise ImageError(no_cord(volume))
+        raise NoCordError(no_cord(volume))
     return CoarseCord(centerline, data, affine)
 
 

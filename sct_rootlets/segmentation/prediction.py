@@ -105,6 +105,7 @@ def replace_rootlets(
     centerline: Centerline,
     mirror: bool = False,
     device: str | torch.device = "cpu",
+    precision: Precision = "float32",
 ) -> Prediction:
     """Take rootlets and names from another model, resampled to the voxels of a prediction.
 
@@ -112,13 +113,13 @@ def replace_rootlets(
     ----------
     prediction : Prediction
         Prediction of the bundled model, whose cord and roots are kept.
-    volume, centerline, mirror, device
+    volume, centerline, mirror, device, precision
         As for `predict_rootlets`.
     model : Model
         Model with the classes ``lvl1``, ``lvl2`` and so on.
     """
     crop = crop_along_cord(volume, model, centerline)
-    levels = _probabilities(model, crop.logits(model, device, mirror))["levels"]
+    levels = _probabilities(model, crop.logits(model, device, mirror, precision))["levels"]
     to_crop = np.linalg.inv(crop.affine) @ prediction.affine
     resampled = np.stack(
         [

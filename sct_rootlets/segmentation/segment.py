@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.cord_profile import Moments, compare_numberings, measure_moments
-from sct_rootlets.errors import ImageError, LabelError
+from sct_rootlets.errors import LabelError, NoCordError
 from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import ABOVE_C2, BELOW_T1, N_NAMES, Level, Levels
 from sct_rootlets.models.model import Model
@@ -203,14 +203,20 @@ class Segmenter:
             line = coarse.centerline
             prediction = predict_rootlets(volume, self.rootlets, line, mirror, self.device, self.precision)
             if model is not None and not model.keeps_names:
-                prediction = replace_rootlets(prediction, volume, model.network, line, mirror, self.device)
+                prediction = replace_rootlets(
+                    prediction, volume, model.network, line, mirror, self.device, self.precision
+                )
+                if model.network.margins_mm is not None:
+                    notes.append(
+                        "the model was trained on images cropped around the cord, and saw this one whole (-names chain)"
+                    )
             if cord_mask is None or given is None:
                 cord = clean_cord(prediction, line)
                 try:
                     centerline = fit_centerline(cord, prediction.affine)
                 except (LabelError, ValueError) as error:
-                    raise ImageError(no_cord(volume)) from error
-        except ImageError as error:
+                    raise NoCordError(no_cord(volume)) from error
+        except NoCordError as error:
             if model is None or not model.keeps_names:
                 raise
             return self._without_cord(original, model, mirror, [*notes, str(error)])

@@ -90,6 +90,8 @@ def _extents(volume: Volume, segmentation: Segmentation, line: Centerline) -> Le
     if not segmentation.rootlets.any():
         return None
     named = np.where(segmentation.rootlets >= FIRST_ROOTLET, segmentation.rootlets, 0)
+    if not named.any():
+        return None
     ijk, values = labelled_voxels(replace(volume, data=named))
     cord_mm = apply_affine(volume.affine, np.argwhere(segmentation.cord))
     try:

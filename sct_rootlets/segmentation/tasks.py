@@ -100,11 +100,15 @@ def _cord(segmentation: Segmentation, _image: Volume) -> np.ndarray:
 
 
 def _spinal_levels(segmentation: Segmentation, image: Volume) -> np.ndarray:
+    import numpy as np
+
+    from sct_rootlets.levels import FIRST_ROOTLET
     from sct_rootlets.subject import Inputs, levels_from_labels
 
-    if not segmentation.rootlets.any():
-        return segmentation.rootlets
-    rootlets, cord = (segmentation.rootlets, image.affine), (segmentation.cord, image.affine)
+    named = np.where(segmentation.rootlets >= FIRST_ROOTLET, segmentation.rootlets, 0).astype(np.uint8)
+    if not named.any():
+        return named
+    rootlets, cord = (named, image.affine), (segmentation.cord, image.affine)
     return levels_from_labels(Inputs.load(rootlets=rootlets, cord=cord)).level_map("spinal")
 
 

@@ -238,3 +238,78 @@ def test_an_empty_mask_of_lesions_is_no_error(levels, phantom_files, tmp_path, c
     assert measure(*arguments, "-ofolder", tmp_path / "out") == 0
     assert "note: none.nii.gz is empty: there are no lesions" in capsys.readouterr().out
     assert (pd.read_csv(tmp_path / "out" / f"{PREFIX}_lesions_perlevel.csv")["n_lesions"] == 0).all()
+
+
+def with_old_mask(levels, folder, phantom_files, half):
+    """The levels, with a mask of an earlier run beside them: half of the cord."""
+    shutil.copytree(levels, folder)
+    cord = nib.load(phantom_files["cord"])
+    data = np.asarray(cord.dataobj, dtype=np.uint8)
+    if half:
+        data = np.where(np.arange(data.shape[2]) < data.shape[2] / 2, data, 0).astype(np.uint8)
+    mask = folder / f"{PREFIX}_label-SC_seg.nii.gz"
+    save_volume(mask, data, cord.affine, cord.header)
+    return mask
+
+
+def test_a_mask_of_an_earlier_run_is_not_measured(levels, phantom_files, tmp_path, capsys):
+    folder = tmp_path / "levels"
+    mask = with_old_mask(levels, folder, phantom_files, half=True)
+    sidecar = folder / f"{PREFIX}_label-spinalLevels_dseg.json"
+    for path in (sidecar, folder / f"{PREFIX}_label-vertebralLevels_dseg.json"):
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({**content, "Inputs": {**content["Inputs"], "cord": "mine.nii.gz"}}))
+    arguments = ("-levels", folder, "-ofolder", tmp_path / "out", "-figure", 0)
+    refused(capsys, arguments, "computed from the cord mask mine.nii.gz", str(mask), "(-s)")
+    assert measure(*arguments, "-s", phantom_files["cord"]) == 0
+    assert "from another cord mask (mine.nii.gz)" in capsys.readouterr().out
+
+
+def test_a_map_of_an_earlier_run_is_left_out(levels, phantom_files, tmp_path, capsys):
+    folder = tmp_path / "levels"
+    shutil.copytree(levels, folder)
+    table = folder / f"{PREFIX}_levels.csv"
+    table.write_text("".join(line for line in table.open() if "vertebral" not in line))
+    arguments = ("-levels", folder, "-s", phantom_files["cord"], "-ofolder", tmp_path / "out", "-figure", 0)
+    assert measure(*arguments) == 0
+    assert "vertebralLevels_dseg.nii.gz is of an earlier run" in capsys.readouterr().out
+    assert pd.read_csv(tmp_path / "out" / f"{PREFIX}_shape.csv")["VertLevel"].isna().all()
+    refused(capsys, [*arguments, "-normalize-PAM50", 1], "comes without vertebral levels")
+
+
+def test_lesions_that_are_gone_leave_no_rows(levels, phantom_files, tmp_path, capsys):
+    cord = nib.load(phantom_files["cord"])
+    inside = np.argwhere(np.asarray(cord.dataobj) > 0)
+    lesion = np.zeros(cord.shape, dtype=np.float32)
+    lesion[tuple(inside[len(inside) // 2])] = 1
+    arguments = ("-levels", levels, "-s", phantom_files["cord"], "-lesion", tmp_path / "lesion.nii.gz", "-ofolder",
+                 tmp_path / "out", "-figure", 0)  # fmt: skip
+    for data, n in ((lesion, 1), (lesion * 0.2, 0)):  # the second is a soft mask below its threshold
+        save_volume(tmp_path / "lesion.nii.gz", data, cord.affine, cord.header)
+        assert measure(*arguments) == 0
+        assert len(pd.read_csv(tmp_path / "out" / f"{PREFIX}_lesions.csv")) == n
+    record = json.loads((tmp_path / "out" / f"{PREFIX}_measures.json").read_text())
+    assert record["Inputs"] == {"Lesions": "lesion.nii.gz"}
+    assert measure("-levels", levels, "-s", phantom_files["cord"], "-ofolder", tmp_path / "out", "-figure", 0) == 0
+    assert f"{PREFIX}_lesions.csv is of an earlier run" in capsys.readouterr().out
+
+
+def test_a_mask_off_the_levels_is_named(levels, phantom_files, tmp_path, capsys):
+    cord = nib.load(phantom_files["cord"])
+    corner = np.zeros(cord.shape, dtype=np.uint8)
+    corner[:3, :3, :3] = 1
+    save_volume(tmp_path / "corner.nii.gz", corner, cord.affine, cord.header)
+    save_volume(tmp_path / "small.nii.gz", np.ones((20, 20, 20), np.float32), cord.affine @ np.diag([2, 2, 2, 1]))
+    refused(
+        capsys,
+        ("-levels", levels, "-s", phantom_files["cord"], "-i", phantom_files["image"], "-mask",
+         tmp_path / "corner.nii.gz", "-ofolder", tmp_path),
+        "corner", "nothing is left to measure",
+    )  # fmt: skip
+
+
+def test_divisions_need_an_image(levels, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        measure("-levels", levels, "-by", "side", "-ofolder", tmp_path)
+    assert stopped.value.code == 2
+    assert "-by goes with -i" in capsys.readouterr().err

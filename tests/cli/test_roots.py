@@ -58,3 +58,12 @@ def test_bad_input_is_one_line(phantom_files, tmp_path, capsys):
         printed = capsys.readouterr()
         assert (printed.out, printed.err.count("\n")) == ("", 1), printed.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_value_that_is_no_level_is_named(phantom_files, tmp_path, capsys):
+    source = nib.load(phantom_files["rootlets"])
+    values = np.asarray(source.dataobj).astype(np.uint8)
+    nib.save(nib.Nifti1Image(np.where(values > 0, values + 30, 0).astype(np.uint8), source.affine), tmp_path / "r.nii")
+    arguments = ["-rootlets", tmp_path / "r.nii", "-s", phantom_files["cord"], "-ofolder", tmp_path]
+    assert roots(*arguments) == 1
+    assert "which is no level" in capsys.readouterr().err

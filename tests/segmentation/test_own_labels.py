@@ -12,6 +12,7 @@ from published import write_model  # noqa: E402
 from scans import anatomy_of, scan_of  # noqa: E402
 
 from sct_rootlets.cli import deepseg  # noqa: E402
+from sct_rootlets.cli.compute_spinal_levels import main as compute_main  # noqa: E402
 from sct_rootlets.correspondence import spinal_middles  # noqa: E402
 from sct_rootlets.deepseg import SegmentationSettings, compute_spinal_levels, segment_rootlets  # noqa: E402
 from sct_rootlets.errors import ModelError  # noqa: E402
@@ -20,6 +21,7 @@ from sct_rootlets.levels import Level, Levels  # noqa: E402
 from sct_rootlets.models.manifest import BUNDLED_FOLDER  # noqa: E402
 from sct_rootlets.models.model import load_model  # noqa: E402
 from sct_rootlets.nifti import load_volume, save_volume  # noqa: E402
+from sct_rootlets.segmentation import own_labels  # noqa: E402
 from sct_rootlets.segmentation.numbering import Numbering, all_discs  # noqa: E402
 from sct_rootlets.segmentation.own_labels import box_around, judge_names, line_of_rootlets  # noqa: E402
 from sct_rootlets.segmentation.predictor import predict  # noqa: E402
@@ -181,12 +183,44 @@ def test_levels_of_one_image_are_those_of_the_model(scan, kept):
     assert {level.name for level in subject.spinal.levels} == {level.name for level in kept.spinal.levels}
 
 
-@pytest.mark.parametrize("option", [("-names", "model"), ("-fov", "full")])
-def test_options_of_another_model_need_one(phantom_files, option, capsys):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-names", "model"], "-names goes with -model"),
+        (["-fov", "full"], "-fov goes with -model"),
+        (["-model", "bundled", "-fov", "full"], "-fov goes with -model"),
+        (["-model", str(ROOTLETS), "-names", "chain", "-fov", "full"], "-fov full goes with -names model"),
+    ],
+)
+def test_options_of_another_model_need_one(phantom_files, options, message, capsys):
     with pytest.raises(SystemExit) as stopped:
-        deepseg.main(["rootlets", "-i", str(phantom_files["image"]), *option])
+        deepseg.main(["rootlets", "-i", str(phantom_files["image"]), *options])
     assert stopped.value.code == 2
-    assert f"{option[0]} goes with -model" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+def test_rootlets_of_c1_are_written_and_have_no_level(scan, tmp_path, monkeypatch, capsys):
+    """Every published model has the class `lvl1`, and one voxel of it must not stop the levels."""
+
+    def with_one_voxel_of_c1(*arguments, **options):
+        labels = predict(*arguments, **options)
+        labels[tuple(np.argwhere(labels)[0])] = 1
+        return labels
+
+    monkeypatch.setattr(own_labels, "predict", with_one_voxel_of_c1)
+    save_volume(tmp_path / "t2.nii.gz", scan.data, scan.affine)
+    command = ["-i", str(tmp_path / "t2.nii.gz"), "-model", str(ROOTLETS)]
+    assert compute_main([*command, "-ofolder", str(tmp_path / "levels"), "-figure", "0", "-discs", "none"]) == 0
+    assert "note: rootlets of C1 are left out" in capsys.readouterr().out
+
+
+def test_what_is_wrong_with_an_image_is_said_also_with_another_model(tmp_path, capsys):
+    data = np.random.default_rng(0).normal(100, 10, (40, 40, 40)).astype(np.float32)
+    data[3, 3, 3] = np.nan
+    save_volume(tmp_path / "t2.nii.gz", data, np.eye(4) * [2, 2, 2, 1])
+    trainer = write_model(tmp_path / "model", labels={f"lvl{n}": n for n in range(1, 10)})
+    assert deepseg.main(["rootlets", "-i", str(tmp_path / "t2.nii.gz"), "-model", str(trainer)]) == 1
+    assert "holds NaN or infinite values" in capsys.readouterr().err
 
 
 def test_what_ran_is_in_the_sidecar(scan, tmp_path):
