@@ -62,10 +62,13 @@ def requirement(extra: str = "") -> str:
 
 def _recorded_source() -> dict[str, dict[str, str]]:
     """Read where pip took the package from; empty if it came from an index, or nothing is recorded."""
-    from importlib.metadata import PackageNotFoundError, distribution
+    from importlib.metadata import distributions
 
-    try:
-        source = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
-    except (PackageNotFoundError, ValueError):
-        return {}
-    return source if isinstance(source, dict) else {}
+    for found in distributions(name=NAME):  # a folder that the package was built in holds another record
+        try:
+            source = json.loads(found.read_text("direct_url.json") or "{}")
+        except ValueError:
+            continue
+        if source and isinstance(source, dict):
+            return source
+    return {}

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sct_rootlets.cli.parsers import add_misc, add_overwrite, add_strict, command_parser, strict_status
+from sct_rootlets.cli.parsers import (
+    MANDATORY,
+    OPTIONAL,
+    add_misc,
+    add_overwrite,
+    add_strict,
+    command_parser,
+    strict_status,
+)
 from sct_rootlets.cli.run import check_paths, run, say
 
 DESCRIPTION = """\
@@ -25,7 +33,7 @@ EXAMPLES = """\
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command's arguments."""
     parser = command_parser("sct_rootlets measure", DESCRIPTION, EXAMPLES)
-    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument(
         "-levels",
         required=True,
@@ -33,7 +41,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="folder that sct_compute_spinal_levels wrote, or the level table (PREFIX_levels.csv) of one scan in it",
     )
     mandatory.add_argument("-ofolder", required=True, metavar="<folder>", help="output folder")
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument(
         "-s",
         metavar="<file>",

@@ -6,7 +6,15 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from sct_rootlets.cli.parsers import add_misc, add_overwrite, add_strict, command_parser, strict_status
+from sct_rootlets.cli.parsers import (
+    MANDATORY,
+    OPTIONAL,
+    add_misc,
+    add_overwrite,
+    add_strict,
+    command_parser,
+    strict_status,
+)
 from sct_rootlets.cli.run import check_paths, run, say
 
 DESCRIPTION = """\
@@ -24,12 +32,12 @@ EXAMPLES = """\
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command's arguments."""
     parser = command_parser("sct_rootlets roots", DESCRIPTION, EXAMPLES)
-    mandatory = parser.add_argument_group("MANDATORY")
+    mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument(
         "-rootlets", required=True, metavar="<file>", help="rootlet map: 2 for C2 ... 8 for C8, 9 for T1, and so on"
     )
     mandatory.add_argument("-s", required=True, metavar="<file>", help="spinal cord mask, on the grid of the rootlets")
-    optional = parser.add_argument_group("OPTIONAL")
+    optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument("-ofolder", default=".", metavar="<folder>", help="output folder (default: current folder)")
     add_overwrite(optional)
     add_strict(optional)
