@@ -64,11 +64,12 @@ def _recorded_source() -> dict[str, dict[str, str]]:
     """Read where pip took the package from; empty if it came from an index, or nothing is recorded."""
     from importlib.metadata import distributions
 
-    for found in distributions(name=NAME):  # a folder that the package was built in holds another record
+    for found in distributions(name=NAME):
+        if found.read_text("METADATA") is None:
+            continue  # the folder that the package was built in, and not where pip installed it
         try:
             source = json.loads(found.read_text("direct_url.json") or "{}")
         except ValueError:
-            continue
-        if source and isinstance(source, dict):
-            return source
+            return {}
+        return source if isinstance(source, dict) else {}
     return {}
