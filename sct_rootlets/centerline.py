@@ -173,6 +173,26 @@ class Centerline:
         right /= np.linalg.norm(right, axis=1, keepdims=True)
         return caudal, right, np.cross(right, caudal)
 
+    def across(self, points: ArrayLike) -> tuple[Projection, np.ndarray, np.ndarray]:
+        """Project points, and measure how far they lie beside the curve.
+
+        Parameters
+        ----------
+        points : array_like, shape (N, 3)
+            RAS+ mm.
+
+        Returns
+        -------
+        place : Projection
+        right_mm, anterior_mm : numpy.ndarray, shape (N,)
+            Distance from the curve to the patient's right, and to anterior.
+        """
+        points = np.asarray(points, dtype=float).reshape(-1, 3)
+        place = self.project(points)
+        _, right, anterior = self.frame(place.arc)
+        offset = points - place.foot
+        return place, np.einsum("ij,ij->i", offset, right), np.einsum("ij,ij->i", offset, anterior)
+
     def extended_to(self, point: ArrayLike) -> Centerline:
         """Add a straight line from the rostral end to a point above it, as SCT does for the PMJ.
 

@@ -80,6 +80,14 @@ def measure_moments(mask: np.ndarray, affine: np.ndarray, line: Centerline, n_ce
 
 
 @lru_cache(maxsize=1)
+def _stored_profile() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read coordinates and means as `load_profile` returns them, and the factor of the covariance."""
+    with np.load(PROFILE_FILE) as stored:
+        coordinate, mean, factor = (stored[name].astype(float) for name in ("coordinate", "mean", "factor"))
+        return coordinate, mean, factor
+
+
+@lru_cache(maxsize=1)
 def load_profile() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read the model of the thickness of healthy cords.
 
@@ -92,9 +100,8 @@ def load_profile() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     covariance : numpy.ndarray, shape (2 N, 2 N)
         Covariance of these logarithms between people, all areas before all ratios.
     """
-    with np.load(PROFILE_FILE) as stored:
-        factor = stored["factor"].astype(float)
-        return stored["coordinate"].astype(float), stored["mean"].astype(float), factor @ factor.T
+    coordinate, mean, factor = _stored_profile()
+    return coordinate, mean, factor @ factor.T
 
 
 def draw_section(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -110,10 +117,9 @@ def draw_section(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.n
     coordinate, area_mm2, ratio : numpy.ndarray, shape (N,)
         Vertebral coordinate, cross-sectional area, and RL over AP diameter.
     """
-    with np.load(PROFILE_FILE) as stored:
-        factor, mean = stored["factor"].astype(float), stored["mean"].astype(float)
-        area, ratio = np.exp(mean + (factor @ rng.standard_normal(factor.shape[1])).reshape(mean.shape))
-        return stored["coordinate"].astype(float), area, ratio
+    coordinate, mean, factor = _stored_profile()
+    area, ratio = np.exp(mean + (factor @ rng.standard_normal(factor.shape[1])).reshape(mean.shape))
+    return coordinate, area, ratio
 
 
 def compare_numberings(

@@ -13,13 +13,13 @@ import numpy as np
 from sct_rootlets.errors import ImageError, NoCordError, SctRootletsError
 from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_same_grid, check_segmentable
-from sct_rootlets.levels import FIRST_ROOTLET, Levels
+from sct_rootlets.levels import Levels
 from sct_rootlets.models.requirements import import_torch
 from sct_rootlets.models.store import find_model
 from sct_rootlets.models.weights import Weights
 from sct_rootlets.nifti import check_sides, header_notes, look_at_header
 from sct_rootlets.segmentation.tasks import CORD_SUFFIX, ROOTLETS_SUFFIX, TASKS, Output, Task
-from sct_rootlets.spinal import DISTANCE_MM, Method
+from sct_rootlets.spinal import DISTANCE_MM, Method, leave_out_c1
 from sct_rootlets.subject import Inputs, SubjectLevels, levels_from_labels
 
 if TYPE_CHECKING:
@@ -328,9 +328,11 @@ def _segment_missing(
     outputs = dict(zip(("rootlets", "cord"), TASKS["rootlets_cord"].outputs, strict=True))
     outputs["discs"] = TASKS["discs"].outputs[0]
     made = {name: outputs[name].make(segmentation, image) for name in missing}
-    if "rootlets" in made and (made["rootlets"] == 1).any():  # another model may have a class for C1
-        made["rootlets"] = np.where(made["rootlets"] >= FIRST_ROOTLET, made["rootlets"], 0).astype(np.uint8)
-        segmentation = replace(segmentation, notes=(*segmentation.notes, "rootlets of C1 are left out"))
+    if "rootlets" in made:
+        named = leave_out_c1(made["rootlets"])
+        if (named != made["rootlets"]).any():
+            segmentation = replace(segmentation, notes=(*segmentation.notes, "rootlets of C1 are left out"))
+        made["rootlets"] = named
     maps = {
         name: replace(image, data=values, name=f"{name} of {image.name}", path=None)
         for name, values in made.items()
@@ -687,18 +689,19 @@ def _segment(
 def _shown_settings(settings: SegmentationSettings, clean_up: CleanUp) -> dict[str, Any]:
     """Settings that change a label map, as sidecars give them."""
     small = clean_up.remove_small
+    another = (
+        {}
+        if find_model(settings.model).is_bundled
+        else {"Names": settings.names, "FieldOfView": settings.field_of_view}
+    )
     return {
         "TestTimeAugmentation": settings.mirror,
         "Largest": clean_up.largest,
         **({"UncertainNames": "omit"} if settings.omit_uncertain else {}),
-        **({} if find_model(settings.model).is_bundled else _how_another_model_runs(settings)),
+        **another,
         **({"Precision": settings.precision} if settings.precision != "float32" else {}),
         "RemoveSmall": None if small is None else "{:g}{}".format(*small),
     }
-
-
-def _how_another_model_runs(settings: SegmentationSettings) -> dict[str, Any]:
-    return {"Names": settings.names, "FieldOfView": settings.field_of_view}
 
 
 def _describe_model(segmenter: Segmenter) -> dict[str, Any]:

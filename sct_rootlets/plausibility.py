@@ -313,7 +313,7 @@ def _shares_numbering(subject: Judged) -> bool:
     numbering = subject.numbering
     if numbering is None or numbering.is_given or numbering.is_corroborated or subject.vertebral is None:
         return False
-    return subject.name_sources is not None
+    return subject.name_sources is not None and "model" not in subject.name_sources
 
 
 def _numbering_flag(subject: Judged) -> Flag:

@@ -87,11 +87,15 @@ def read_name_sources(labels: Path | None) -> tuple[str, ...] | None:
     Returns
     -------
     tuple of str or None
-        ``("discs",)`` if discs decided, ``()`` if not, None where no sidecar says so.
+        ``("discs",)`` if discs decided, ``("model",)`` if another model of rootlets did, ``()`` if neither, None where
+        no sidecar says so.
     """
-    by_discs = None if labels is None else read_sidecar(labels).get("NamesFromDiscs")
+    sidecar = {} if labels is None else read_sidecar(labels)
+    by_discs, settings = sidecar.get("NamesFromDiscs"), sidecar.get("Settings")
     if not isinstance(by_discs, bool):
         return None
+    if isinstance(settings, dict) and settings.get("Names") == "model":
+        return ("model",)
     return ("discs",) if by_discs else ()
 
 

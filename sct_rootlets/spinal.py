@@ -178,15 +178,11 @@ def check_beside_cord_mask(rootlets: Volume, cord: Volume, cord_mm: np.ndarray, 
     inside[on_grid] = cord.data[tuple(index[on_grid].T)]
     if not inside.any():
         return
-    place = centerline.project(points)
+    place, right_mm, anterior_mm = centerline.across(points)
     cord_arc = centerline.project(cord_mm).arc
     beside = (cord_arc >= place.arc.min()) & (cord_arc <= place.arc.max())
-    _, right, anterior = centerline.frame(place.arc)
     half_width, half_depth = measure_half_axes(cord_mm, centerline)
-    offset = points - place.foot
-    radius = np.hypot(
-        np.einsum("ij,ij->i", offset, right) / half_width, np.einsum("ij,ij->i", offset, anterior) / half_depth
-    )
+    radius = np.hypot(right_mm / half_width, anterior_mm / half_depth)
     fills = inside.sum() >= MIN_FILLED_SHARE * beside.sum()
     if inside.mean() < MIN_INSIDE_SHARE:
         if inside.sum() >= MIN_COVERED_SHARE * beside.sum():
@@ -201,6 +197,20 @@ def check_beside_cord_mask(rootlets: Volume, cord: Volume, cord_mm: np.ndarray, 
             + ("it is the cord coloured by level" if fills else "it holds places of levels")
             + "; give the segmentation of the rootlets"
         )
+
+
+def leave_out_c1(rootlets: np.ndarray) -> np.ndarray:
+    """Return a rootlet map without rootlets of C1, which some models label and for which there is no spinal level here.
+
+    Parameters
+    ----------
+    rootlets : numpy.ndarray of int
+
+    Returns
+    -------
+    numpy.ndarray of uint8, same shape
+    """
+    return np.where(rootlets >= FIRST_ROOTLET, rootlets, 0).astype(np.uint8)
 
 
 def check_level_values(values: np.ndarray) -> None:
@@ -235,9 +245,8 @@ def _near_cord(
             f"{distance.min():.3g} mm away); check that both belong to the same scan"
         )
     ijk, points = ijk[near], points[near]
-    projection = centerline.project(points)
-    caudal, right, anterior = centerline.frame(projection.arc)
-    to_right, to_anterior = (np.einsum("ij,ij->i", points - projection.foot, across) for across in (right, anterior))
+    projection, to_right, to_anterior = centerline.across(points)
+    caudal, _, _ = centerline.frame(projection.arc)
     axis, _ = superior_axis(affine)
     return _Rootlets(
         value=values[near],

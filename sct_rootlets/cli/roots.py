@@ -58,9 +58,9 @@ def _command(arguments: argparse.Namespace) -> int:
     from sct_rootlets.bids import output_prefix
     from sct_rootlets.centerline import fit_centerline
     from sct_rootlets.image import binary_mask, labelled_voxels
-    from sct_rootlets.measure.roots import split_roots
     from sct_rootlets.nifti import check_sides
     from sct_rootlets.output.roots import root_files, root_guard, save_roots
+    from sct_rootlets.roots import split_roots
     from sct_rootlets.spinal import check_beside_cord_mask, check_level_values
     from sct_rootlets.subject import Inputs
 

@@ -110,6 +110,11 @@ class CordLevels:
         """Levels of all kinds, spinal first."""
         return [level for levels in self.levels.values() for level in levels]
 
+    def volume_mm3(self, level: MeasuredLevel) -> float:
+        """Compute the volume of the cord in a level."""
+        weights = self.cord.data[self.maps[level.kind].data == level.value]
+        return float(weights.sum(dtype=float)) * abs(float(np.linalg.det(self.cord.affine[:3, :3])))
+
     @cached_property
     def slice_arc_mm(self) -> np.ndarray:
         """Arc length where the centerline meets the middle of each slice, shape (K,); NaN beyond its ends."""

@@ -124,7 +124,8 @@ def measure_lesions(mask: np.ndarray, affine: np.ndarray, cord: CordLevels) -> t
             f"the lesions lie outside the cord, at least {distance.min():.0f} mm from its middle; check that they "
             "belong to the scan of the levels"
         )
-    shares = _axial_shares(axial, parts, cord)
+    areas = _cord_areas(axial, cord)
+    shares = _axial_shares(axial, parts, areas)
     found = []
     for part in range(1, n_parts + 1):
         own = owner == part
@@ -142,7 +143,7 @@ def measure_lesions(mask: np.ndarray, affine: np.ndarray, cord: CordLevels) -> t
         )
     found.sort(key=lambda entry: entry["middle_mm"])  # type: ignore[arg-type, return-value]
     lesions = [Lesion(number=number, **entry) for number, entry in enumerate(found, 1)]  # type: ignore[arg-type]
-    return lesions, _by_level(lesions, axial, cord, arc)
+    return lesions, _by_level(lesions, axial, cord, arc, areas)
 
 
 def _points(ijk: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, float]:
@@ -176,14 +177,12 @@ def _volumes(arc: np.ndarray, cord: CordLevels, voxel_mm3: float) -> dict[Measur
     return volumes
 
 
-def _axial_shares(axial: Volume, parts: np.ndarray, cord: CordLevels) -> dict[int, float]:
-    """Greatest share of the cord's section that each lesion takes in a slice of its grid; 0 is for all of them."""
+def _axial_shares(axial: Volume, parts: np.ndarray, areas: np.ndarray) -> dict[int, float]:
+    """Greatest share of the cord's section that each lesion takes in a slice of its grid."""
     section = np.prod(axial.spacing[:2])
-    areas = _cord_areas(axial, cord)
     shares = {}
-    for part in range(parts.max() + 1):
-        chosen = parts > 0 if part == 0 else parts == part
-        lesion = chosen.sum(axis=(0, 1)) * section
+    for part in range(1, parts.max() + 1):
+        lesion = (parts == part).sum(axis=(0, 1)) * section
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where((lesion > 0) & (areas > 0), np.minimum(lesion / areas, 1), np.nan)
         shares[part] = float(np.nanmax(share)) if np.isfinite(share).any() else np.nan
@@ -207,14 +206,14 @@ def _cord_areas(axial: Volume, cord: CordLevels) -> np.ndarray:
     return np.bincount(numbers[seen], parts[seen], axial.data.shape[2]) / step
 
 
-def _by_level(lesions: list[Lesion], axial: Volume, cord: CordLevels, arc: np.ndarray) -> list[LevelLesions]:
-    voxel_mm3 = abs(float(np.linalg.det(cord.cord.affine[:3, :3])))
+def _by_level(
+    lesions: list[Lesion], axial: Volume, cord: CordLevels, arc: np.ndarray, areas: np.ndarray
+) -> list[LevelLesions]:
     ijk = np.argwhere(axial.data)
-    areas, section = _cord_areas(axial, cord), float(np.prod(axial.spacing[:2]))
+    section = float(np.prod(axial.spacing[:2]))
     result = []
     for level in cord.all_levels:
         inside = (arc >= level.rostral_mm) & (arc < level.caudal_mm)
-        volume = float(cord.cord.data[cord.maps[level.kind].data == level.value].sum(dtype=float)) * voxel_mm3
         per_slice = np.bincount(ijk[:, 2], inside.mean(axis=1), axial.data.shape[2]) * section
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where((per_slice > 0) & (areas > 0), np.minimum(per_slice / areas, 1), 0)
@@ -228,7 +227,7 @@ def _by_level(lesions: list[Lesion], axial: Volume, cord: CordLevels, arc: np.nd
                 level=level,
                 number=len(spans),
                 volume_mm3=sum(lesion.volumes_mm3.get(level, 0.0) for lesion in lesions),
-                level_volume_mm3=volume,
+                level_volume_mm3=cord.volume_mm3(level),
                 length_mm=_union_length(spans),
                 axial_share=float(share.max()),
             )

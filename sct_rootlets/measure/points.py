@@ -45,7 +45,7 @@ def centre_of_mass(cord: CordLevels, level: MeasuredLevel) -> np.ndarray:
     return np.average(apply_affine(cord.cord.affine, ijk), axis=0, weights=weights)
 
 
-def label_points(points: dict[int, np.ndarray], grid: Volume) -> np.ndarray:
+def draw_points(points: dict[int, np.ndarray], grid: Volume) -> np.ndarray:
     """Draw points as single voxels.
 
     Parameters

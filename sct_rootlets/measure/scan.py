@@ -384,13 +384,12 @@ def _measure_lesions(cord: CordLevels, path: Path) -> tuple[list[Lesion], list[L
 
 def measure_no_lesions(cord: CordLevels) -> list[LevelLesions]:
     """Return the lesions of each level of a cord that has none."""
-    voxel_mm3 = abs(float(np.linalg.det(cord.cord.affine[:3, :3])))
     return [
         LevelLesions(
             level=level,
             number=0,
             volume_mm3=0.0,
-            level_volume_mm3=float(cord.cord.data[cord.maps[level.kind].data == level.value].sum()) * voxel_mm3,
+            level_volume_mm3=cord.volume_mm3(level),
             length_mm=0.0,
             axial_share=0.0,
         )

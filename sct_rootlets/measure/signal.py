@@ -311,11 +311,8 @@ def _parts(cord: CordLevels, division: Division, points: np.ndarray, is_cord: np
     parts = np.zeros(points.shape[:2], dtype=np.uint8)
     if division == "level" or not is_cord.any():
         return parts
-    place = cord.centerline.project(points[is_cord])
-    _, right, anterior = cord.centerline.frame(place.arc)
-    offset = points[is_cord] - place.foot
-    is_right = np.einsum("ij,ij->i", offset, right) > 0
-    is_ventral = np.einsum("ij,ij->i", offset, anterior) > 0
+    _, right_mm, anterior_mm = cord.centerline.across(points[is_cord])
+    is_right, is_ventral = right_mm > 0, anterior_mm > 0
     number = {"side": is_right, "half": is_ventral, "quarter": is_right + 2 * is_ventral}[division]
     parts[is_cord] = number
     return parts
@@ -323,13 +320,12 @@ def _parts(cord: CordLevels, division: Division, points: np.ndarray, is_cord: np
 
 def _covered(cord: CordLevels, regions: Sequence[Region], weights: np.ndarray, voxel_mm3: float) -> np.ndarray:
     """Share of each region's level that is in view."""
-    whole = abs(float(np.linalg.det(cord.cord.affine[:3, :3])))
     seen: dict[MeasuredLevel, float] = {}
     for region, row in zip(regions, weights, strict=True):
         seen[region.level] = seen.get(region.level, 0.0) + float(row.sum(dtype=float)) * voxel_mm3
     shares = {}
     for level, volume in seen.items():
-        total = float(cord.cord.data[cord.maps[level.kind].data == level.value].sum(dtype=float)) * whole
+        total = cord.volume_mm3(level)
         shares[level] = min(1.0, volume / total) if total else 0.0
     return np.array([shares[region.level] for region in regions])
 

@@ -14,7 +14,7 @@ from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.levels import Kind
 from sct_rootlets.measure.cord_levels import CordLevels, MeasuredLevel
 from sct_rootlets.measure.norms import SOURCE, published_norm
-from sct_rootlets.measure.points import border_points, centre_of_mass, label_points, middle_points
+from sct_rootlets.measure.points import border_points, centre_of_mass, draw_points, middle_points
 from sct_rootlets.measure.scan import CORD_LABEL, MeasuredImage, Measures
 from sct_rootlets.measure.shape import MEASURES, NORMED, SIZES, slice_levels
 from sct_rootlets.measure.template_space import interpolate_to_template
@@ -341,10 +341,10 @@ def _save_points(folder: Path, prefix: str, cord: CordLevels) -> None:
     """Write where levels begin, and their middles, as single voxels on the grid of the levels."""
     for kind in cord.levels:
         save_labels(
-            folder / f"{prefix}_{BORDER_ENDINGS[kind]}", label_points(border_points(cord, kind), cord.grid), cord.grid
+            folder / f"{prefix}_{BORDER_ENDINGS[kind]}", draw_points(border_points(cord, kind), cord.grid), cord.grid
         )
         save_labels(
-            folder / f"{prefix}_{MIDDLE_ENDINGS[kind]}", label_points(middle_points(cord, kind), cord.grid), cord.grid
+            folder / f"{prefix}_{MIDDLE_ENDINGS[kind]}", draw_points(middle_points(cord, kind), cord.grid), cord.grid
         )
 
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.image import Volume, labelled_voxels
-from sct_rootlets.measure.roots import SplitRoots, root_counts
 from sct_rootlets.nifti import save_labels, save_volume
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
+from sct_rootlets.roots import SplitRoots, root_counts
+from sct_rootlets.segmentation.tasks import root_map
 from sct_rootlets.sidecar import generated_by
 
 #: Endings of the maps: of all roots, and of dorsal and ventral ones under the published names.
@@ -68,12 +69,11 @@ def save_roots(
     """
     ijk, values = labelled_voxels(rootlets)
     place = tuple(ijk.T)
-    roots = np.zeros(rootlets.data.shape, dtype=np.uint16)
-    roots[place] = 10 * values + 1 + split.root
-    roots = roots.astype(np.uint8) if roots.max() < 256 else roots
+    levels, roots = (np.zeros(rootlets.data.shape, dtype=np.uint8) for _ in range(2))
+    levels[place], roots[place] = values, 1 + split.root
     record = f"{prefix}_{RECORD_ENDING}"
     with staged_outputs(folder, guard=root_guard(prefix, inputs, overwrite)) as stage:
-        save_volume(stage / f"{prefix}_{ROOTS_ENDING}", roots, rootlets.affine, rootlets.header)
+        save_volume(stage / f"{prefix}_{ROOTS_ENDING}", root_map(levels, roots), rootlets.affine, rootlets.header)
         for index, ending in enumerate(HALF_ENDINGS.values()):
             half = np.zeros(rootlets.data.shape, dtype=np.uint8)
             half[place] = np.where(split.root // 2 == index, values, 0)

@@ -35,6 +35,8 @@ REACH_OF_GIVEN_MM = 20.0
 #: No name is less probable than this, because networks are overconfident; they err alike over this length.
 MIN_NAME_PROBABILITY = 0.02
 INDEPENDENCE_MM = 12.0
+#: Numberings of a lower probability are not considered.
+MIN_PROBABILITY = 0.02
 #: Discs that are found in images: C1/C2 to T3/T4.
 FIRST_DISC, LAST_FOUND_DISC = 2, 11
 #: Standard deviation of the position of a disc that is seen clearly.

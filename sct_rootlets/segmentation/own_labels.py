@@ -15,16 +15,15 @@ from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels
 from sct_rootlets.levels import FIRST_ROOTLET, Levels, level_name
 from sct_rootlets.models.model import Model
+from sct_rootlets.roots import split_roots
 from sct_rootlets.segmentation.crop import MAX_BEYOND_MM
-from sct_rootlets.segmentation.numbering import Numbering, all_discs, count_text
+from sct_rootlets.segmentation.numbering import MIN_PROBABILITY, Numbering, all_discs, count_text
 from sct_rootlets.segmentation.predictor import predict
 from sct_rootlets.segmentation.tiles import Precision
-from sct_rootlets.spinal import classify_roots, measure_half_axes, spinal_levels
+from sct_rootlets.spinal import leave_out_c1, spinal_levels
 
 #: Vertebral coordinates between which rootlets of C1 to T2 attach: from the top of C1 to the disc below T2.
 FIRST_COORDINATE, LAST_COORDINATE = 1.0, 10.0
-#: Numberings of a lower probability are not considered.
-MIN_PROBABILITY = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +153,8 @@ def levels_of_labels(
     levels : Levels
     notes : list of str
     """
-    named = np.where(labels >= FIRST_ROOTLET, labels, 0)
     try:
-        ijk, values = labelled_voxels(replace(volume, data=named))
+        ijk, values = labelled_voxels(replace(volume, data=leave_out_c1(labels)))
         cord_mm = apply_affine(volume.affine, np.argwhere(cord))
         levels = spinal_levels(ijk, values, volume.affine, labels.shape, cord_mm, centerline, method="extent")
     except LabelError as error:
@@ -165,23 +163,18 @@ def levels_of_labels(
 
 
 def roots_of_labels(labels: np.ndarray, cord: np.ndarray, affine: np.ndarray, centerline: Centerline) -> np.ndarray:
-    """Tell left from right and dorsal from ventral rootlets by where they lie around the cord.
+    """Tell left from right and dorsal from ventral rootlets.
 
     Returns
     -------
     numpy.ndarray of uint8, shape (I, J, K)
-        1 + the index into `sct_rootlets.levels.ROOTS`; see `sct_rootlets.spinal.classify_roots`.
+        1 + the index into `sct_rootlets.levels.ROOTS`; see `sct_rootlets.roots.split_roots`.
     """
     roots = np.zeros(labels.shape, dtype=np.uint8)
     ijk = np.argwhere(labels)
-    if not len(ijk):
-        return roots
-    points = apply_affine(affine, ijk)
-    place = centerline.project(points)
-    _, right, anterior = centerline.frame(place.arc)
-    half_axes = measure_half_axes(apply_affine(affine, np.argwhere(cord)), centerline)
-    to_right, to_anterior = (np.einsum("ij,ij->i", points - place.foot, across) for across in (right, anterior))
-    roots[tuple(ijk.T)] = 1 + classify_roots(to_right, to_anterior, *half_axes)
+    if len(ijk):
+        cord_mm = apply_affine(affine, np.argwhere(cord))
+        roots[tuple(ijk.T)] = 1 + split_roots(ijk, labels[tuple(ijk.T)], affine, cord_mm, centerline).root
     return roots
 
 

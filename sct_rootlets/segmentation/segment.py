@@ -32,10 +32,16 @@ from sct_rootlets.segmentation.evidence import (
     rootlets_near_cord,
 )
 from sct_rootlets.segmentation.grid import orient
-from sct_rootlets.segmentation.numbering import Numbering, all_discs, combine, evidence_of_names, find_discs
+from sct_rootlets.segmentation.numbering import (
+    MIN_PROBABILITY,
+    Numbering,
+    all_discs,
+    combine,
+    evidence_of_names,
+    find_discs,
+)
 from sct_rootlets.segmentation.outliers import without_absurd_voxels
 from sct_rootlets.segmentation.own_labels import (
-    MIN_PROBABILITY,
     RootletModel,
     judge_names,
     levels_of_labels,
@@ -127,6 +133,17 @@ class Segmentation:
             for level in self.spinal.levels
         ]
         return pd.DataFrame(rows, columns=["level", *columns, "confidence"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Labels:
+    """What of a segmentation depends on who names the rootlets; see `Segmentation`."""
+
+    rootlets: np.ndarray
+    roots: np.ndarray
+    spinal: Levels
+    name_sources: tuple[str, ...]
+    notes: Sequence[str]
 
 
 class Segmenter:
@@ -224,37 +241,62 @@ class Segmenter:
             cord, centerline = _resample_mask(cord_mask, volume, prediction), given
         spine = predict_spine(self.names, coarse.data, coarse.affine, line, self.device)
         named = name_levels(prediction, cord, centerline, coarse, spine, discs)
-        kept = model is not None and model.keeps_names
-        rootlets, roots, cord_on_image = resample_to_image(
-            prediction, cord, centerline, () if kept else named.levels, self._oriented(cord_mask, volume)
-        )
-        rootlets, roots = uncut(rootlets, box, whole), uncut(roots, box, whole)
-        levels = Levels("spinal", "attachment", named.levels if rootlets.any() else ())
-        whole_cord = uncut(cord_on_image, box, whole) if whole_mask is None else whole_mask
-        if model is not None and kept:
-            cells = cell_centers(len(named.numbering.paths[0].coordinate))
-            around = line_of_rootlets(centerline, cells, named.numbering)
-            rootlets = model.predict(original, whole_cord, around, mirror, self.device, self.precision)
-            if model.network.margins_mm is not None:
-                notes.append("the model was trained on images cropped around the cord, and saw this one so")
-            roots = roots_of_labels(rootlets, whole_cord, original.affine, centerline)
-            levels, found_notes = levels_of_labels(rootlets, whole_cord, original, centerline)
-            levels, name_notes = judge_names(levels, cells, named.numbering, by_discs=bool(discs))
-            notes += [*found_notes, *(name_notes or numbering_notes(named.numbering, named.numbering))]
-            if not rootlets.any():
-                notes.append(f"no rootlets were found in {original.name}")
+        oriented = resample_cord(prediction, cord, self._oriented(cord_mask, volume))
+        whole_cord = whole_mask
+        if whole_cord is None:
+            whole_cord = uncut(prediction.oriented.restore(oriented), box, whole)
+        if model is not None and model.keeps_names:
+            labels = self._own_labels(model, original, whole_cord, centerline, named, mirror)
         else:
-            notes += naming_notes(named, volume.name, bool(levels.levels))
+            rootlets, roots = resample_rootlets(prediction, oriented, centerline, named.levels)
+            levels = named.levels if rootlets.any() else ()
+            labels = _Labels(
+                rootlets=uncut(rootlets, box, whole),
+                roots=uncut(roots, box, whole),
+                spinal=Levels("spinal", "attachment", levels),
+                name_sources=named.name_sources,
+                notes=naming_notes(named, volume.name, bool(levels)),
+            )
         return Segmentation(
-            rootlets=rootlets,
-            roots=roots,
+            rootlets=labels.rootlets,
+            roots=labels.roots,
             cord=whole_cord,
             centerline=centerline,
-            spinal=levels,
+            spinal=labels.spinal,
             numbering=named.numbering.summary(is_given=bool(discs)),
             discs=with_tips(volume, centerline, named.discs, discs),
-            name_sources=("model",) if kept else named.name_sources,
-            notes=tuple(notes),
+            name_sources=labels.name_sources,
+            notes=(*notes, *labels.notes),
+        )
+
+    def _own_labels(
+        self,
+        model: RootletModel,
+        image: Volume,
+        cord: np.ndarray,
+        centerline: Centerline,
+        named: Named,
+        mirror: bool,
+    ) -> _Labels:
+        """Take the labels of another model as it has them, and judge them by vertebrae and cord."""
+        cells = cell_centers(len(named.numbering.paths[0].coordinate))
+        around = line_of_rootlets(centerline, cells, named.numbering)
+        rootlets = model.predict(image, cord, around, mirror, self.device, self.precision)
+        levels, notes = levels_of_labels(rootlets, cord, image, centerline)
+        judged, name_notes = judge_names(levels, cells, named.numbering, by_discs=named.has_discs)
+        notes += name_notes or numbering_notes(named.numbering, named.numbering)
+        if named.numbering.contradicts(named.by_image):
+            notes.append(disagreement_of_discs(named.by_image))
+        if model.network.margins_mm is not None:
+            notes.append("the model was trained on images cropped around the cord, and saw this one so")
+        if not rootlets.any():
+            notes.append(f"no rootlets were found in {image.name}")
+        return _Labels(
+            rootlets=rootlets,
+            roots=roots_of_labels(rootlets, cord, image.affine, centerline),
+            spinal=judged,
+            name_sources=("model",),
+            notes=notes,
         )
 
     def _without_cord(self, volume: Volume, model: RootletModel, mirror: bool, notes: Sequence[str]) -> Segmentation:
@@ -308,10 +350,7 @@ class Segmenter:
         numbering = number_vertebrae(cells, cells, spine, measure_moments(cord_mask, volume.affine, line, len(cells)))
         chosen, found = _choose(cells, numbering, line, volume.affine, discs)
         if chosen.contradicts(numbering):
-            notes.append(
-                "the given discs number the vertebrae otherwise than the image does (probability "
-                f"{numbering.probability.max():.2f}); check the number of one of them"
-            )
+            notes.append(disagreement_of_discs(numbering))
         else:
             notes += numbering_notes(chosen, numbering)
         tips = with_tips(volume, line, found, discs)
@@ -344,6 +383,8 @@ class Named:
         As it was chosen, and as the image alone suggests it.
     discs : tuple of Disc
         In view, from rostral to caudal.
+    has_discs : bool
+        Whether discs that were given fix the numbering.
     """
 
     levels: tuple[Level, ...]
@@ -351,6 +392,7 @@ class Named:
     numbering: Numbering
     by_image: Numbering
     discs: tuple[Disc, ...]
+    has_discs: bool
 
     @property
     def name_sources(self) -> tuple[str, ...]:
@@ -397,6 +439,7 @@ def name_levels(
         numbering=chosen,
         by_image=numbering,
         discs=found,
+        has_discs=bool(discs),
     )
 
 
@@ -479,6 +522,14 @@ def naming_notes(named: Named, image: str, has_levels: bool) -> list[str]:
     return notes + numbering_notes(named.numbering, named.by_image)
 
 
+def disagreement_of_discs(by_image: Numbering) -> str:
+    """Say that the given discs number the vertebrae otherwise than the image does, where names are not ours."""
+    return (
+        "the given discs number the vertebrae otherwise than the image does (probability "
+        f"{by_image.probability.max():.2f}); check the number of one of them"
+    )
+
+
 def numbering_notes(chosen: Numbering, by_image: Numbering) -> list[str]:
     """Say that the numbers of vertebrae are doubtful, or that given discs contradict the image; one line at most."""
     if chosen.contradicts(by_image):
@@ -509,43 +560,54 @@ def divide_cord(presence: np.ndarray, cells: np.ndarray, numbering: Numbering) -
     return replace(best, levels=tuple(levels))
 
 
-def resample_to_image(
-    prediction: Prediction,
-    cord: np.ndarray,
-    centerline: Centerline,
-    levels: Sequence[Level],
-    given: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bring cord and rootlets to the voxels of the image, and give each rootlet voxel its level and root.
+def resample_cord(prediction: Prediction, cord: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+    """Bring the cord to the voxels of the image.
 
     Parameters
     ----------
     prediction : Prediction
     cord : numpy.ndarray of bool, shape (I, J, K)
         Cord mask on the voxels of the prediction.
-    centerline : Centerline
-    levels : sequence of Level
-        Levels from rostral to caudal.
     given : numpy.ndarray of bool, optional
         The cord on the voxels of `prediction.oriented`, in place of the predicted one.
 
     Returns
     -------
-    rootlets, roots : numpy.ndarray of uint8, on the grid of the image
-        See `Segmentation`.
-    cord : numpy.ndarray of bool, on the grid of the image
+    numpy.ndarray of bool
+        On the voxels of `prediction.oriented`.
     """
-    oriented, resampling = prediction.oriented, prediction.resampling
+    if given is not None:
+        return given
     # The mask decides which component is the cord; the probability decides where its border runs.
     keep = ndimage.binary_dilation(cord, np.ones((3, 3, 3)))
-    probability, box = resampling.to_volume(prediction.cord * keep, prediction.box)
-    if given is None:
-        cord_on_image = np.zeros(oriented.data.shape, dtype=bool)
-        cord_on_image[box] = probability > CORD_THRESHOLD
-    else:
-        cord_on_image = given
-    probability, _ = resampling.to_volume(prediction.rootlet, prediction.box)
-    found = (probability > ROOTLET_THRESHOLD) & ~cord_on_image[box]
+    probability, box = prediction.resampling.to_volume(prediction.cord * keep, prediction.box)
+    cord_on_image = np.zeros(prediction.oriented.data.shape, dtype=bool)
+    cord_on_image[box] = probability > CORD_THRESHOLD
+    return cord_on_image
+
+
+def resample_rootlets(
+    prediction: Prediction, cord: np.ndarray, centerline: Centerline, levels: Sequence[Level]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bring rootlets to the voxels of the image, and give each rootlet voxel its level and root.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    cord : numpy.ndarray of bool
+        The cord on the voxels of `prediction.oriented`.
+    centerline : Centerline
+    levels : sequence of Level
+        Levels from rostral to caudal.
+
+    Returns
+    -------
+    rootlets, roots : numpy.ndarray of uint8, on the grid of the image
+        See `Segmentation`.
+    """
+    oriented = prediction.oriented
+    probability, box = prediction.resampling.to_volume(prediction.rootlet, prediction.box)
+    found = (probability > ROOTLET_THRESHOLD) & ~cord[box]
     rootlets = np.zeros(oriented.data.shape, dtype=np.uint8)
     roots = np.zeros(oriented.data.shape, dtype=np.uint8)
     ijk = np.argwhere(found)
@@ -557,10 +619,10 @@ def resample_to_image(
             [ndimage.map_coordinates(root, index, order=1, mode="nearest") for root in prediction.roots]
         ).argmax(axis=0)
         spacing = oriented.spacing
-        distance = ndimage.distance_transform_edt(~cord_on_image[box], sampling=spacing)[tuple(ijk.T)]
+        distance = ndimage.distance_transform_edt(~cord[box], sampling=spacing)[tuple(ijk.T)]
         components = ndimage.label(found, np.ones((3, 3, 3)))[0][tuple(ijk.T)]
         values = assign_levels(points, distance - spacing.mean() / 2, components, centerline, levels)
         voxels = tuple((ijk + first).T)
         rootlets[voxels] = values
         roots[voxels] = np.where(values > 0, 1 + root, 0)
-    return oriented.restore(rootlets), oriented.restore(roots), oriented.restore(cord_on_image)
+    return oriented.restore(rootlets), oriented.restore(roots)

@@ -13,8 +13,8 @@ from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import choose_reference
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels
-from sct_rootlets.levels import FIRST_ROOTLET, ROOTS, Level, Levels
-from sct_rootlets.spinal import incomplete_reasons, spinal_levels
+from sct_rootlets.levels import ROOTS, Level, Levels
+from sct_rootlets.spinal import incomplete_reasons, leave_out_c1, spinal_levels
 from sct_rootlets.subject import SubjectLevels
 from sct_rootlets.vertebral import Disc, place_discs, vertebral_levels
 
@@ -89,7 +89,7 @@ def _extents(volume: Volume, segmentation: Segmentation, line: Centerline) -> Le
     """Compute the spinal levels by method ``extent``, which plausibility is judged by; None where there are none."""
     if not segmentation.rootlets.any():
         return None
-    named = np.where(segmentation.rootlets >= FIRST_ROOTLET, segmentation.rootlets, 0)
+    named = leave_out_c1(segmentation.rootlets)
     if not named.any():
         return None
     ijk, values = labelled_voxels(replace(volume, data=named))

@@ -70,6 +70,26 @@ class Task:
     what: str = "rootlets of C2 to T1"
 
 
+def root_map(levels: np.ndarray, roots: np.ndarray) -> np.ndarray:
+    """Compute the map of roots, of the values of `root_value`.
+
+    Parameters
+    ----------
+    levels : numpy.ndarray of int
+        Level of each voxel; 0 for none.
+    roots : numpy.ndarray of int, same shape
+        1 + the index into `ROOTS` of its root.
+
+    Returns
+    -------
+    numpy.ndarray of uint8, or uint16 where levels need it
+    """
+    import numpy as np
+
+    values = np.where(levels > 0, 10 * levels.astype(np.uint16) + roots, 0)
+    return values.astype(np.uint8 if values.max(initial=0) < 256 else np.uint16)
+
+
 def root_value(level: int, root: str) -> int:
     """Return the value of a root in the map of roots: ten times the level's value, plus 1 + the index into `ROOTS`.
 
@@ -88,11 +108,7 @@ def _rootlets(segmentation: Segmentation, _image: Volume) -> np.ndarray:
 
 
 def _roots(segmentation: Segmentation, _image: Volume) -> np.ndarray:
-    import numpy as np
-
-    values = 10 * segmentation.rootlets.astype(np.uint16) + segmentation.roots
-    values[segmentation.rootlets == 0] = 0
-    return values.astype(np.uint8) if values.max(initial=0) < 256 else values
+    return root_map(segmentation.rootlets, segmentation.roots)
 
 
 def _cord(segmentation: Segmentation, _image: Volume) -> np.ndarray:
@@ -100,12 +116,10 @@ def _cord(segmentation: Segmentation, _image: Volume) -> np.ndarray:
 
 
 def _spinal_levels(segmentation: Segmentation, image: Volume) -> np.ndarray:
-    import numpy as np
-
-    from sct_rootlets.levels import FIRST_ROOTLET
+    from sct_rootlets.spinal import leave_out_c1
     from sct_rootlets.subject import Inputs, levels_from_labels
 
-    named = np.where(segmentation.rootlets >= FIRST_ROOTLET, segmentation.rootlets, 0).astype(np.uint8)
+    named = leave_out_c1(segmentation.rootlets)
     if not named.any():
         return named
     rootlets, cord = (named, image.affine), (segmentation.cord, image.affine)

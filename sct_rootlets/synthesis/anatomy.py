@@ -79,9 +79,7 @@ class Anatomy:
         arc : numpy.ndarray
             Arc lengths in mm.
         """
-        if self.size is None:
-            return np.ones_like(arc), np.ones_like(arc)
-        return np.interp(arc, self.size[:, 0], self.size[:, 1]), np.interp(arc, self.size[:, 0], self.size[:, 2])
+        return relative_size(self.size, arc)
 
     def spinal_extents(self, distance_mm: float) -> dict[str, tuple[float, float]]:
         """Compute the true ends of each level, where its rootlets lie within a distance of the cord's surface.
@@ -110,6 +108,13 @@ class Anatomy:
             rostral, caudal = ends.get(name, (np.inf, -np.inf))
             ends[name] = min(rostral, path[near, 0].min() - half), max(caudal, path[near, 0].max() + half)
         return ends
+
+
+def relative_size(size: np.ndarray | None, arc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolate `Anatomy.size` at arc lengths; see `Anatomy.relative_size`."""
+    if size is None:
+        return np.ones_like(arc), np.ones_like(arc)
+    return np.interp(arc, size[:, 0], size[:, 1]), np.interp(arc, size[:, 0], size[:, 2])
 
 
 def _densely(path: np.ndarray, n: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from sct_rootlets.centerline import Centerline
 from sct_rootlets.cord_profile import draw_section
 from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.levels import level_name, level_value
-from sct_rootlets.synthesis.anatomy import Anatomy, Filum, course
+from sct_rootlets.synthesis.anatomy import Anatomy, Filum, course, relative_size
 from sct_rootlets.vertebral import VERTEBRA_LENGTH_MM
 
 Range = tuple[float, float]
@@ -166,8 +166,8 @@ def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RA
                 number = round(draw(f"fila_{kind}"))
                 starts = centre + zone * (np.linspace(-0.5, 0.5, number) + rng.normal(0, 0.15 / number, number))
                 for start in starts[rng.random(number) >= settings["missing_filum"]]:
-                    wide, deep = (1.0, 1.0) if size is None else (np.interp(start, size[:, 0], s) for s in size.T[1:])
-                    half_axes = half_width * wide, half_depth * deep
+                    wide, deep = relative_size(size, start)
+                    half_axes = half_width * float(wide), half_depth * float(deep)
                     path = _path(rng, start, centre + zone / 2 + drop, degrees, half_axes, canal)
                     path[:, 1] *= sign
                     thickness = radius * float(np.exp(0.2 * rng.standard_normal()))

@@ -8,7 +8,7 @@ import pytest
 
 from sct_rootlets.image import Volume
 from sct_rootlets.measure.cord_levels import read_cord_levels
-from sct_rootlets.measure.points import border_points, label_points
+from sct_rootlets.measure.points import border_points, draw_points
 from sct_rootlets.measure.scan import MeasuredFiles, measure_scan
 from sct_rootlets.measure.shape import measure_slices, shape_by_level
 from sct_rootlets.nifti import load_volume, save_labels, save_volume
@@ -100,7 +100,7 @@ def test_borders_are_what_sct_takes_as_discs(phantom_folder, tmp_path):
     )
     levels = Volume(subject.level_map("spinal"), subject.cord.affine, "levels", subject.cord.header)
     measured = read_cord_levels({"spinal": levels}, load_volume(cord))
-    points = label_points(border_points(measured, "spinal"), measured.grid)
+    points = draw_points(border_points(measured, "spinal"), measured.grid)
     save_labels(tmp_path / "borders.nii.gz", points, measured.grid)
     arguments = ["-i", str(cord), "-discfile", str(tmp_path / "borders.nii.gz"), "-vert", "3:8", "-perlevel", "1"]
     sct_process_segmentation.main([*arguments, "-o", str(tmp_path / "sct.csv"), "-v", "0"])

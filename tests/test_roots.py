@@ -9,8 +9,8 @@ from scipy.spatial import cKDTree
 from sct_rootlets.centerline import fit_centerline
 from sct_rootlets.image import as_axial, labelled_voxels
 from sct_rootlets.levels import ROOTS
-from sct_rootlets.measure.roots import root_counts, split_roots
 from sct_rootlets.nifti import load_volume
+from sct_rootlets.roots import root_counts, split_roots
 
 
 @pytest.fixture(scope="module")

@@ -87,10 +87,7 @@ def split_roots(
     SplitRoots
     """
     points = apply_affine(affine, ijk)
-    place = centerline.project(points)
-    _, right, anterior = centerline.frame(place.arc)
-    offset = points - place.foot
-    to_right, to_anterior = (np.einsum("ij,ij->i", offset, axis) for axis in (right, anterior))
+    _, to_right, to_anterior = centerline.across(points)
     half_width, half_depth = measure_half_axes(cord_mm, centerline)
     root = classify_roots(to_right, to_anterior, half_width, half_depth)
     angle = np.degrees(np.arctan2(to_anterior / half_depth, np.abs(to_right) / half_width))
