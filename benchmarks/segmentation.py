@@ -31,7 +31,7 @@ from scipy import ndimage
 from sct_rootlets.correspondence import BIAS_MM
 from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.errors import SctRootletsError
-from sct_rootlets.image import Volume
+from sct_rootlets.image import Volume, as_axial
 from sct_rootlets.levels import level_color, level_name
 from sct_rootlets.models.manifest import BUNDLED_FOLDER
 from sct_rootlets.nifti import load_volume
@@ -64,6 +64,13 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
     """Dice of two masks; 1 if both are empty."""
     total = int(one.sum()) + int(other.sum())
     return 2 * int((one & other).sum()) / total if total else 1.0
+
+
+def area_ratio(found: Volume, truth: Volume) -> float:
+    """Area of a cord mask over that of another, over the axial slices that both show."""
+    areas = [(as_axial(mask).data > 0).sum(axis=(0, 1)) for mask in (found, truth)]
+    both = np.all(areas, axis=0)
+    return float(areas[0][both].sum() / areas[1][both].sum())
 
 
 def middles(segmentation: Segmentation) -> dict[int, float]:
@@ -174,7 +181,9 @@ def synthetic(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...]) -
 
 def real(segmenter: Segmenter, data: Path, scans: tuple[str, ...], given: bool = False) -> None:
     """Tables of the real scans."""
-    header("scan", "cord Dice", "levels", "vertebral - spinal midpoint, minus what is expected (mm)", "median")
+    header(
+        "scan", "cord Dice", "cord area", "levels", "vertebral - spinal midpoint, minus what is expected (mm)", "median"
+    )
     for name in scans:
         image, cord, discs = errsm(data, name)
         found = segmenter(image, label_points(discs) if given else None)
@@ -190,7 +199,8 @@ def real(segmenter: Segmenter, data: Path, scans: tuple[str, ...], given: bool =
         names = " ".join(f"{level_name(one.value, 'spinal')}({one.confidence:.2f})" for one in found.spinal.levels)
         median = f"{np.median(np.abs(list(off.values()))):.1f}" if off else "-"
         shown = ", ".join(f"{pair} {mm:+.1f}" for pair, mm in off.items())
-        row(name, f"{dice(found.cord, cord.data > 0):.3f}", names, shown, median)
+        area = f"{area_ratio(Volume(found.cord, image.affine, name), cord):.2f}"
+        row(name, f"{dice(found.cord, cord.data > 0):.3f}", area, names, shown, median)
 
 
 def crop(segmenter: Segmenter, data: Path) -> None:

@@ -42,7 +42,8 @@ def main() -> None:
         command = [sys.executable, "-m", "sct_rootlets.cli.compute_spinal_levels"]
         rows = [
             ("sct_compute_spinal_levels -h", [*command, "-h"]),
-            ("sct_compute_spinal_levels, no figure", [*command, *labels, "-figure", "0"]),
+            ("sct_compute_spinal_levels -discs none, no figure", [*command, *labels, "-discs", "none", "-figure", "0"]),
+            ("sct_compute_spinal_levels -discs none, with figure", [*command, *labels, "-discs", "none"]),
             ("sct_compute_spinal_levels, with figure", [*command, *labels]),
         ]
         if shutil.which("sct_process_segmentation"):

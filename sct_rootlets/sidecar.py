@@ -11,6 +11,8 @@ from typing import Any
 from sct_rootlets.bids import stem
 from sct_rootlets.distribution import version
 
+#: Name of this program in ``GeneratedBy``.
+PACKAGE = "sct_rootlets"
 #: Key of a sidecar under which the SHA-256 of each file of its set is, by name.
 WRITTEN = "Written"
 #: Key of a sidecar under which the SHA-256 of all its other content is.
@@ -76,6 +78,20 @@ def read_sidecar(image: Path) -> dict[str, Any]:
     return read_object(image.with_name(f"{stem(image.name)}.json"))
 
 
+def is_segmented_by_us(labels: Path) -> bool:
+    """Whether the sidecar of a label map says that a model of this package segmented it.
+
+    Parameters
+    ----------
+    labels : Path
+        The NIfTI file.
+    """
+    content = read_sidecar(labels)
+    programs = content.get("GeneratedBy")
+    names = [one.get("Name") for one in programs if isinstance(one, dict)] if isinstance(programs, list) else []
+    return PACKAGE in names and isinstance(content.get("Model"), dict)
+
+
 def read_name_sources(labels: Path | None) -> tuple[str, ...] | None:
     """Read from the sidecar of a label map which evidence decided the names of its levels.
 
@@ -101,4 +117,4 @@ def read_name_sources(labels: Path | None) -> tuple[str, ...] | None:
 
 def generated_by() -> list[dict[str, str]]:
     """Return the BIDS field ``GeneratedBy`` of everything that the package writes."""
-    return [{"Name": "sct_rootlets", "Version": version()}]
+    return [{"Name": PACKAGE, "Version": version()}]

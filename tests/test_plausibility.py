@@ -12,6 +12,7 @@ from sct_rootlets.flags import grade
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Level, Levels
 from sct_rootlets.plausibility import csf_cord_contrast, deviations, expectations, level_flags
+from sct_rootlets.vertebral import VertebralNumbering
 
 
 def flag(subject, key):
@@ -60,6 +61,23 @@ def test_deviation_is_that_of_the_anatomy(phantom, phantom_levels):
     assert (judged.state, judged.unit) == ("bad", "mm")
     assert judged.value == pytest.approx(found[judged.level[1]])  # with its sign
     assert abs(judged.value) == pytest.approx(max(map(abs, found.values())))
+
+
+@pytest.mark.parametrize(
+    ("sources", "corroborated", "is_judged"),
+    [
+        (("vertebrae",), False, False),  # one numbering named rootlets and vertebrae: they agree even if it is wrong
+        (("vertebrae",), True, True),
+        (("model",), False, True),  # another model named the rootlets
+        (None, False, True),  # they were given
+    ],
+)
+def test_deviation_is_judged_where_rootlets_and_vertebrae_are_independent(
+    phantom_levels, sources, corroborated, is_judged
+):
+    numbering = VertebralNumbering(0.99, {}, corroborated)
+    judged = flag(replace(phantom_levels, name_sources=sources, numbering=numbering), "deviation")
+    assert (judged.state, judged.text == "not independent") == (("ok", False) if is_judged else ("none", True))
 
 
 def expected_pitch(subject, value):

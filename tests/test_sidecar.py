@@ -5,7 +5,7 @@ from importlib.metadata import version as installed_version
 import pytest
 
 from sct_rootlets.distribution import version
-from sct_rootlets.sidecar import generated_by, read_name_sources, read_sidecar
+from sct_rootlets.sidecar import generated_by, is_segmented_by_us, read_name_sources, read_sidecar
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,8 @@ def test_a_sidecar_that_cannot_be_read_is_empty(tmp_path, content, sidecar):
     [
         ('{"NamesFromDiscs": true}', ("discs",)),
         ('{"NamesFromDiscs": false}', ()),
+        ('{"NamesFromDiscs": true, "Settings": {"Names": "model"}}', ("model",)),
+        ('{"NamesFromDiscs": false, "Settings": {"Names": "chain"}}', ()),
         ('{"NamesFromDiscs": "maybe"}', None),
         ("[]", None),
     ],
@@ -32,6 +34,21 @@ def test_whether_discs_decided_the_names(tmp_path, content, sources):
     (tmp_path / "t2.json").write_text(content)
     assert read_name_sources(tmp_path / "t2.nii.gz") == sources
     assert read_name_sources(None) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "ours"),
+    [
+        ('{"GeneratedBy": [{"Name": "sct_rootlets"}], "Model": {"Name": "m"}}', True),
+        ('{"GeneratedBy": [{"Name": "sct_rootlets"}]}', False),
+        ('{"GeneratedBy": [{"Name": "spinalcordtoolbox"}], "Model": {"Name": "m"}}', False),
+        ('{"GeneratedBy": "sct_rootlets", "Model": {"Name": "m"}}', False),
+        ("[]", False),
+    ],
+)
+def test_whether_our_model_segmented_a_mask(tmp_path, content, ours):
+    (tmp_path / "t2.json").write_text(content)
+    assert is_segmented_by_us(tmp_path / "t2.nii.gz") == ours
 
 
 def test_everything_is_generated_by_this_version():

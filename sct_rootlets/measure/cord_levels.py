@@ -15,6 +15,7 @@ from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, as_axial, binary_mask, check_same_grid, labelled_voxels
 from sct_rootlets.label_kinds import check_cord_mask
 from sct_rootlets.levels import Kind, level_name
+from sct_rootlets.measure.norms import published_norm
 
 #: Largest value of a soft mask; interpolation may overshoot 1 a little.
 MAX_WEIGHT = 1.5
@@ -93,6 +94,8 @@ class CordLevels:
         Arc length of this point.
     grid : Volume
         The cord mask, or a level map, in the order of its file.
+    has_norms : bool
+        Whether the mask is as large as those of the healthy adults, so that sizes can be compared with theirs.
     notes : tuple of str
     """
 
@@ -103,6 +106,7 @@ class CordLevels:
     reference: str
     reference_mm: float
     grid: Volume
+    has_norms: bool = True
     notes: tuple[str, ...] = ()
 
     @property
@@ -139,6 +143,16 @@ class CordLevels:
             share = (arc_mm[inside] - level.rostral_mm) / (level.caudal_mm - level.rostral_mm)
             coordinate[inside] = level.value + share
         return coordinate
+
+    def norm(self, coordinate: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
+        """Compute the size of healthy cords (`sct_rootlets.measure.norms.published_norm`); empty without `has_norms`.
+
+        Parameters
+        ----------
+        coordinate : numpy.ndarray, shape (N,)
+            Vertebral coordinates (`vertebral_coordinate`).
+        """
+        return published_norm(coordinate) if self.has_norms else ({}, {})
 
 
 def read_cord_levels(

@@ -14,9 +14,11 @@ from sct_rootlets.group.level_table import read_level_table
 from sct_rootlets.levels import Kind
 from sct_rootlets.measure.cord_levels import CordLevels, TableLevel, read_cord_levels
 from sct_rootlets.nifti import header_notes, load_volume
-from sct_rootlets.sidecar import read_sidecar
+from sct_rootlets.sidecar import is_segmented_by_us, read_sidecar
 
 KINDS: tuple[Kind, ...] = ("spinal", "vertebral")
+#: How the name of a cord begins that was segmented on the way, in the inputs of a level map.
+SEGMENTED = "cord of "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,26 @@ def load_levels(found: LevelFolder, cord: str | os.PathLike[str] | None = None) 
     notes += [
         f"{path.name} is of an earlier run, and its levels are not in the table: left out" for path in found.stale
     ]
-    return replace(levels, notes=tuple(notes))
+    has_norms = not _is_segmented(found, mask)
+    if not has_norms and "vertebral" in maps:
+        notes.append(
+            "the cord mask was segmented by sct_rootlets, which draws cords larger than the masks of the healthy "
+            "adults are (docs/measures.md): sizes are not compared with theirs; for that, give a mask of SCT (-s)"
+        )
+    return replace(levels, has_norms=has_norms, notes=tuple(notes))
+
+
+def _is_segmented(found: LevelFolder, mask: Path | None) -> bool:
+    """Whether a model of this package segmented the cord that is measured."""
+    if mask is not None:
+        return is_segmented_by_us(mask)
+    return _mask_of_levels(found).startswith(SEGMENTED)
+
+
+def _mask_of_levels(found: LevelFolder) -> str:
+    """Name of the cord mask that the levels were computed from; empty if their sidecar does not say so."""
+    inputs = read_sidecar(next(iter(found.maps.values()))).get("Inputs")
+    return str(inputs.get("cord") or "") if isinstance(inputs, dict) else ""
 
 
 def _choose_mask(found: LevelFolder, cord: str | os.PathLike[str] | None) -> tuple[Path | None, list[str]]:
@@ -147,9 +168,8 @@ def _choose_mask(found: LevelFolder, cord: str | os.PathLike[str] | None) -> tup
     DatasetError
         If none is given, and that of the folder is of an earlier run.
     """
-    named = read_sidecar(next(iter(found.maps.values()))).get("Inputs")
-    used = str(named.get("cord") or "") if isinstance(named, dict) else ""
-    is_own = used.startswith("cord of ") or (found.cord is not None and used == found.cord.name)
+    used = _mask_of_levels(found)
+    is_own = used.startswith(SEGMENTED) or (found.cord is not None and used == found.cord.name)
     if cord is None:
         if used and not is_own and found.cord is not None:
             raise DatasetError(

@@ -16,7 +16,6 @@ from scipy import ndimage
 from sct_rootlets.centerline import fit_centerline
 from sct_rootlets.image import Volume
 from sct_rootlets.measure.cord_levels import CordLevels, MeasuredLevel
-from sct_rootlets.measure.norms import published_norm
 
 #: Measures of a slice that are averaged over a level, in the order of the columns.
 MEASURES = (
@@ -282,11 +281,14 @@ def shape_by_level(shapes: SliceShapes, cord: CordLevels) -> list[LevelShape]:
         of_slice = slice_levels(cord.maps[kind].data)[shapes.slices]
         for level in levels:
             inside = (of_slice == level.value) & np.isfinite(shapes.values["area"])
-            result.append(_average(shapes, level, inside, coordinate[shapes.slices]))
+            norm = cord.norm(coordinate[shapes.slices][inside])
+            result.append(_average(shapes, level, inside, norm))
     return result
 
 
-def _average(shapes: SliceShapes, level: MeasuredLevel, inside: np.ndarray, coordinate: np.ndarray) -> LevelShape:
+def _average(
+    shapes: SliceShapes, level: MeasuredLevel, inside: np.ndarray, norm: tuple[dict[str, float], dict[str, float]]
+) -> LevelShape:
     slices = shapes.slices[inside]
     remarks = [] if level.complete is not False else ["the level may be longer than stated"]
     if not len(slices):
@@ -303,7 +305,6 @@ def _average(shapes: SliceShapes, level: MeasuredLevel, inside: np.ndarray, coor
             remarks=(*remarks, "no slice of the cord mask lies in this level"),
         )
     values = {name: shapes.values[name][inside] for name in MEASURES}
-    norm_mean, norm_sd = published_norm(coordinate[inside])
     return LevelShape(
         level=level,
         slices=slices,
@@ -311,8 +312,8 @@ def _average(shapes: SliceShapes, level: MeasuredLevel, inside: np.ndarray, coor
         sd={name: float(np.std(part)) for name, part in values.items()},
         ends_sd=_ends_sd(values, level),
         length_mm=float(shapes.length_mm[inside].sum()),
-        norm_mean=norm_mean,
-        norm_sd=norm_sd,
+        norm_mean=norm[0],
+        norm_sd=norm[1],
         remarks=tuple(remarks),
     )
 

@@ -13,7 +13,7 @@ from sct_rootlets.errors import LabelError
 from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.levels import Kind
 from sct_rootlets.measure.cord_levels import CordLevels, MeasuredLevel
-from sct_rootlets.measure.norms import SOURCE, published_norm
+from sct_rootlets.measure.norms import SOURCE
 from sct_rootlets.measure.points import border_points, centre_of_mass, draw_points, middle_points
 from sct_rootlets.measure.scan import CORD_LABEL, MeasuredImage, Measures
 from sct_rootlets.measure.shape import MEASURES, NORMED, SIZES, slice_levels
@@ -240,7 +240,7 @@ def template_rows(measures: Measures) -> list[dict[str, object]]:
     shapes = interpolate_to_template(measures.slices, measures.cord)
     rows: list[dict[str, object]] = []
     for index, number in enumerate(shapes.slices):
-        norm_mean, norm_sd = published_norm(shapes.coordinate[index : index + 1])
+        norm_mean, norm_sd = measures.cord.norm(shapes.coordinate[index : index + 1])
         row: dict[str, object] = {
             "Filename": measures.cord.cord.name,
             "Slice (I->S)": int(number),

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sct_rootlets.levels import level_color
-from sct_rootlets.measure.norms import SOURCE, published_norm
+from sct_rootlets.measure.norms import SOURCE
 from sct_rootlets.measure.scan import Measures
 from sct_rootlets.report.style import GRID, INK, save_png
 
@@ -45,9 +45,10 @@ def shape_figure(measures: Measures) -> Figure:
     figure = Figure(figsize=(8, 7), facecolor="white", layout="constrained")
     panels = figure.subplots(len(DRAWN), 1, sharex=True)
     kind = next(iter(cord.levels))
+    norms = [cord.norm(np.array([place])) for place in cord.vertebral_coordinate(arc)]
     for axes, (name, label) in zip(panels, DRAWN, strict=True):
         values = measures.slices.values[name]
-        _draw_norm(axes, name, cord.vertebral_coordinate(arc), position)
+        _draw_norm(axes, name, norms, position)
         axes.plot(position, values, color=INK, linewidth=1)
         finite = values[np.isfinite(values)]
         if len(finite):
@@ -66,14 +67,15 @@ def shape_figure(measures: Measures) -> Figure:
         _draw_means(axes, measures, name)
     panels[0].set_title(f"{cord.cord.name}: bands are {kind} levels", fontsize=9, color=INK)
     panels[-1].set_xlabel(f"mm along the cord, from: {cord.reference}", color=INK)
-    if "vertebral" in cord.levels:
+    if any(mean for mean, _ in norms):
         figure.supxlabel(f"grey: mean ± 2 SD of {SOURCE}", fontsize=7, color=INK)
     return figure
 
 
-def _draw_norm(axes: Axes, name: str, coordinate: np.ndarray, position: np.ndarray) -> None:
-    """Draw the range of healthy adults at each slice whose vertebra is known."""
-    norms = [published_norm(np.array([place])) for place in coordinate]
+def _draw_norm(
+    axes: Axes, name: str, norms: list[tuple[dict[str, float], dict[str, float]]], position: np.ndarray
+) -> None:
+    """Draw the range of healthy adults at each slice whose norm is known."""
     mean, sd = (np.array([norm[part].get(name, np.nan) for norm in norms]) for part in (0, 1))
     axes.fill_between(position, mean - 2 * sd, mean + 2 * sd, color="#E4E4E4", linewidth=0)
     axes.plot(position, mean, color="#8C8C8C", linewidth=0.8)

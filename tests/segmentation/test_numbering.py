@@ -123,9 +123,10 @@ def test_a_given_disc_may_be_numbered_further_off_than_any_path():
 
 def test_discs_that_contradict_the_image_are_noted():
     pytest.importorskip("torch", reason="torch is not installed")
-    from sct_rootlets.segmentation.segment import numbering_notes
+    from sct_rootlets.segmentation.segment import disagreement_of_discs, numbering_notes
 
     by_image = combine(PATHS, evidence(vertebrae=[-9, 0, -9], thickness=[-9, 0, -9]))
     (note,) = numbering_notes(by_image.fixed_by(ARC, {6: 42.0}), by_image)
     assert note.startswith("the names of levels come from the discs")
+    assert disagreement_of_discs(by_image).startswith("the given discs number the vertebrae otherwise than the image")
     assert numbering_notes(by_image.fixed_by(ARC, {5: 42.0}), by_image) == []
