@@ -5,8 +5,8 @@
 
 Runs each model on each scan: around the cord, over the full field of view, the same in bfloat16, by nnU-Net itself (of
 an environment with ``nnunetv2``), and by SCT's own path (of an environment in which SCT can be imported). Prints how
-many voxels differ from the full field of view, the lowest Dice of a level within 15 mm of the cord, time from a cold
-start, and peak memory. By default, the bundled rootlets network runs as such a model, on a phantom on the grid of a 3T
+many voxels differ from the full field of view, the lowest Dice of a level within 15 mm of the cord between the first
+and the last of its rootlets, time from a cold start, and peak memory. By default, the bundled rootlets network runs as such a model, on a phantom on the grid of a 3T
 T2w scan (384×216×52 voxels of 1 mm); -large adds a network of 31 million parameters with random weights.
 """
 
@@ -31,6 +31,8 @@ from sct_rootlets.nifti import load_volume
 
 #: Distance from the middle of the cord within which labels around the cord are compared with those of all tiles.
 NEAR_MM = 15.0
+#: How far beyond the first and the last rootlets labels are compared: far below T1, tiles around the cord end.
+BEYOND_MM = 10.0
 
 NNUNET = """
 import os, sys
@@ -142,8 +144,11 @@ def compare(model: Path, scan: Path, folder: Path, arguments: argparse.Namespace
 def lowest_dice(found: Volume, full: np.ndarray, mask: Volume) -> float:
     """Lowest Dice of a class, over voxels near the middle of the cord."""
     line = fit_centerline(mask.data > 0, mask.affine)
+    ends = line.project(apply_affine(found.affine, np.argwhere(found.data > 0))).arc
+    first, last = np.percentile(ends, [1, 99]) + [-BEYOND_MM, BEYOND_MM]
     ijk = np.argwhere((found.data > 0) | (full > 0))
-    near = tuple(ijk[line.project(apply_affine(found.affine, ijk)).distance <= NEAR_MM].T)
+    place = line.project(apply_affine(found.affine, ijk))
+    near = tuple(ijk[(place.distance <= NEAR_MM) & (place.arc >= first) & (place.arc <= last)].T)
     ours, theirs = found.data[near], full[near]
     scores = [
         2 * np.sum((ours == value) & (theirs == value)) / (np.sum(ours == value) + np.sum(theirs == value))

@@ -1,6 +1,7 @@
 """How well images are segmented, and level names chosen: on held-out synthetic scans, and on real ones.
 
     python benchmarks/segmentation.py synthetic -subjects 20
+    python benchmarks/segmentation.py synthetic -population realistic -contrasts T2w_3D,INV1,UNIT1,INV2
     python benchmarks/segmentation.py real -data DIR
     python benchmarks/segmentation.py crop -data DIR
     python benchmarks/segmentation.py others -data DIR
@@ -41,10 +42,23 @@ from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.vertebral import label_points
 
 #: The seed of a synthetic scan holds the place of its contrast in this order.
-CONTRASTS = ("INV1", "T2w", "UNIT1", "INV2")
+CONTRASTS = ("INV1", "T2w", "UNIT1", "INV2", "T2w_3D", "T2starw")
+#: Contrasts of each population by default.
+POPULATIONS = {"held-out": CONTRASTS[:4], "realistic": ("INV1", "T2w_3D", "UNIT1", "INV2")}
 ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
 #: Vertebral minus spinal midpoint that is expected, by the level of the spinal one.
 EXPECTED_MM = dict(zip(range(3, 10), BIAS_MM, strict=True))
+#: Heights of discs in mm (scanner z, posterior edge) that were read by eye on the mid-sagittal plane, without a look at
+#: any result: the first disc is C2/C3, as the dens fills the view above it.
+READ_BY_EYE = {
+    "sub-9709Ses1_run-1_T2starw.nii.gz": {3: 49, 4: 34, 5: 17},
+    "sub-9709Ses2_run-1_T2starw.nii.gz": {3: 49, 4: 33, 5: 17},
+    "sub-10062Ses1_run-1_T2starw.nii.gz": {3: 1, 4: -16},
+    "sub-10062Ses2_run-1_T2starw.nii.gz": {3: 1, 4: -17},
+    "sub-9584_run-1_T2starw.nii.gz": {3: 56, 4: 37},
+}
+#: Confidence from which on a name is sure.
+SURE = 0.9
 #: Half the width of a picture's cut, and the size of its pixels.
 HALF_MM, PIXEL_MM = 14.0, 0.35
 
@@ -78,14 +92,22 @@ def middles(segmentation: Segmentation) -> dict[int, float]:
     return {one.value: (one.rostral_mm + one.caudal_mm) / 2 for one in segmentation.spinal.levels}
 
 
-def synthetic_scan(contrast: str, subject: int, noise: int = 0) -> tuple[Volume, Volume, Volume]:
-    """Image, rootlets and cord of a subject of the held-out population; the same for the same numbers."""
+def synthetic_scan(
+    contrast: str, subject: int, noise: int = 0, population: str = "held-out"
+) -> tuple[Volume, Volume, Volume]:
+    """Image, rootlets and cord of a subject of a held-out population; the same for the same numbers.
+
+    ``realistic`` differs from ``held-out``: its cords are as thick along the vertebrae as those of healthy adults, and
+    its T2w scans (``T2w_3D``) have fluid as bright as that of people.
+    """
     from sct_rootlets.synthesis.random_anatomy import HELD_OUT_RANGES, random_anatomy
 
-    rng = np.random.default_rng((2026, subject))
-    anatomy = random_anatomy(rng, HELD_OUT_RANGES)
+    seed = {"held-out": 2026, "realistic": 2027}[population]
+    rng = np.random.default_rng((seed, subject))
+    ranges = HELD_OUT_RANGES if population == "held-out" else replace(HELD_OUT_RANGES, enlargement=None)
+    anatomy = random_anatomy(rng, ranges)
     spacing = float(rng.uniform(0.7, 1.0))
-    rng = np.random.default_rng((2026, subject, CONTRASTS.index(contrast), noise))
+    rng = np.random.default_rng((seed, subject, CONTRASTS.index(contrast), noise))
     return whole_neck(anatomy, contrast, spacing, rng, f"synthetic{subject:02d}_{contrast}")
 
 
@@ -116,8 +138,11 @@ class Score:
     dice: list[float]
     binary: float
     cord: float
+    area: float
     right: int
     wrong: int
+    sure: int
+    sure_and_right: int
     missed: int
     off_mm: list[float]
 
@@ -130,7 +155,9 @@ def score(found: Segmentation, rootlets: Volume, cord: Volume) -> Score:
         points = apply_affine(rootlets.affine, np.argwhere(rootlets.data == value))
         arc = found.centerline.project(points).arc
         truth[value] = float(np.mean(arc))
-    result = Score([], 0, dice(found.cord, cord.data > 0), 0, 0, 0, [])
+    area = area_ratio(Volume(found.cord, cord.affine, cord.name), cord)
+    result = Score([], 0, dice(found.cord, cord.data > 0), area, 0, 0, 0, 0, 0, [])
+    confidence = {level.value: level.confidence or 0.0 for level in found.spinal.levels}
     result.dice = [dice(found.rootlets == value, rootlets.data == value) for value in values]
     result.binary = dice(found.rootlets > 0, rootlets.data > 0)
     seen = set()
@@ -139,6 +166,9 @@ def score(found: Segmentation, rootlets: Volume, cord: Volume) -> Score:
         middle = float(np.mean(found.centerline.project(points).arc))
         nearest = min(truth, key=lambda one: abs(truth[one] - middle))
         seen.add(nearest)
+        is_sure = confidence.get(int(value), 0.0) >= SURE
+        result.sure += is_sure
+        result.sure_and_right += is_sure and nearest == value
         if nearest == value:
             result.right += 1
             result.off_mm.append(middle - truth[value])
@@ -148,16 +178,25 @@ def score(found: Segmentation, rootlets: Volume, cord: Volume) -> Score:
     return result
 
 
-def synthetic(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...]) -> None:
+def synthetic(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...], population: str) -> None:
     """Table of scores on held-out synthetic scans."""
-    print(f"{subjects} held-out synthetic subjects\n")
+    print(f"{subjects} synthetic subjects of the population {population}\n")
     header(
-        "contrast", "level-wise Dice", "binary Dice", "cord Dice", "names right", "levels missed", "middles off (mm)"
+        "contrast",
+        "level-wise Dice",
+        "binary Dice",
+        "cord Dice",
+        "cord area",
+        "names right",
+        f"at confidence ≥ {SURE}",
+        "of these right",
+        "levels missed",
+        "middles off (mm)",
     )
     for contrast in contrasts:
         scores, failed = [], 0
         for subject in range(subjects):
-            image, rootlets, cord = synthetic_scan(contrast, subject)
+            image, rootlets, cord = synthetic_scan(contrast, subject, population=population)
             try:
                 scores.append(score(segmenter(image), rootlets, cord))
             except SctRootletsError:
@@ -167,13 +206,17 @@ def synthetic(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...]) -
             continue
         levels = np.concatenate([one.dice for one in scores] + [np.zeros(8 * failed)])
         right, wrong = sum(one.right for one in scores), sum(one.wrong for one in scores)
+        sure, sure_and_right = sum(one.sure for one in scores), sum(one.sure_and_right for one in scores)
         off = np.abs(np.concatenate([one.off_mm for one in scores]))
         row(
             f"{contrast}, {failed} failed" if failed else contrast,
             f"{levels.mean():.3f} ± {levels.std():.3f}",
             f"{np.mean([one.binary for one in scores]):.3f}",
             f"{np.mean([one.cord for one in scores]):.3f}",
+            f"{np.mean([one.area for one in scores]):.2f}",
             f"{right}/{right + wrong} ({100 * right / max(1, right + wrong):.1f} %)",
+            f"{100 * sure / max(1, right + wrong):.0f} %",
+            f"{100 * sure_and_right / max(1, sure):.1f} %",
             f"{sum(one.missed for one in scores)}/{sum(len(one.dice) for one in scores)}",
             f"median {np.median(off):.2f}, 95 % {np.percentile(off, 95):.2f}",
         )
@@ -346,14 +389,15 @@ def others(segmenter: Segmenter, data: Path) -> None:
 
 
 def known_heights(data: Path, path: Path) -> str:
-    """Heights of discs or bodies that are known of a scan, from labels in its own space or in that of its session."""
+    """Heights of discs or bodies that are known of a scan: of labels in its space or its session's, or read by eye."""
     subject = path.name.split("_")[0]
     labels = [
         *data.glob(f"errsm*/derivatives/labels/{subject}/anat/*label-discs_dlabel.nii.gz"),
         *path.parent.glob("*bodies*.nii.gz"),
     ]
     if not labels:
-        return ""
+        read = READ_BY_EYE.get(path.name, {})
+        return "by eye " + ", ".join(f"{value}: {z}" for value, z in read.items()) if read else ""
     points = label_points(load_volume(labels[0]))
     kind = "bodies" if "bodies" in labels[0].name else "discs"
     return f"{kind} " + ", ".join(f"{value}: {point[2]:.0f}" for value, point in sorted(points.items()))
@@ -364,7 +408,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("synthetic", "real", "crop", "others", "repeat", "worst"))
     parser.add_argument("-subjects", type=int, default=20)
-    parser.add_argument("-contrasts", default=",".join(CONTRASTS), help="some of the contrasts, between commas")
+    parser.add_argument("-contrasts", help="some of the contrasts, between commas")
+    parser.add_argument("-population", choices=tuple(POPULATIONS), default="held-out", help="of synthetic")
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
     parser.add_argument(
         "-bundle", type=Path, default=BUNDLED_FOLDER, help="folder with the models overview and rootlets"
@@ -374,12 +419,15 @@ def main() -> None:
     parser.add_argument("-o", type=Path, default=Path("worst.png"), help="picture of worst")
     arguments = parser.parse_args()
     segmenter = load_segmenter(bundle=arguments.bundle)
-    if arguments.what in ("synthetic", "repeat"):
-        contrasts = tuple(arguments.contrasts.split(","))
-        {"synthetic": synthetic, "repeat": repeat}[arguments.what](segmenter, arguments.subjects, contrasts)
+    contrasts = tuple(arguments.contrasts.split(",")) if arguments.contrasts else POPULATIONS[arguments.population]
+    if arguments.what == "synthetic":
+        synthetic(segmenter, arguments.subjects, contrasts, arguments.population)
+        return
+    if arguments.what == "repeat":
+        repeat(segmenter, arguments.subjects, contrasts)
         return
     if arguments.what == "worst":
-        worst(segmenter, arguments.subjects, tuple(arguments.contrasts.split(",")), arguments.o)
+        worst(segmenter, arguments.subjects, contrasts, arguments.o)
         return
     if arguments.data is None:
         parser.error("give the folder with real scans: -data DIR, or SCT_ROOTLETS_DATA")

@@ -5,7 +5,8 @@ from importlib.metadata import version as installed_version
 import pytest
 
 from sct_rootlets.distribution import version
-from sct_rootlets.sidecar import generated_by, is_segmented_by_us, read_name_sources, read_sidecar
+from sct_rootlets.models.manifest import read_manifest
+from sct_rootlets.sidecar import FIRST_CALIBRATED, generated_by, has_large_cord, read_name_sources, read_sidecar
 
 
 @pytest.mark.parametrize(
@@ -37,18 +38,26 @@ def test_whether_discs_decided_the_names(tmp_path, content, sources):
 
 
 @pytest.mark.parametrize(
-    ("content", "ours"),
+    ("content", "large"),
     [
-        ('{"GeneratedBy": [{"Name": "sct_rootlets"}], "Model": {"Name": "m"}}', True),
+        ('{"GeneratedBy": [{"Name": "sct_rootlets"}], "Model": {"Version": "2.1"}}', True),
+        ('{"GeneratedBy": [{"Name": "sct_rootlets"}], "Settings": {"Model": {"Version": "1.1"}}}', True),
+        ('{"GeneratedBy": [{"Name": "sct_rootlets"}], "Model": {"Name": "of no version"}}', True),
+        ('{"GeneratedBy": [{"Name": "sct_rootlets"}], "Model": {"Version": "2.10"}}', False),
         ('{"GeneratedBy": [{"Name": "sct_rootlets"}]}', False),
-        ('{"GeneratedBy": [{"Name": "spinalcordtoolbox"}], "Model": {"Name": "m"}}', False),
-        ('{"GeneratedBy": "sct_rootlets", "Model": {"Name": "m"}}', False),
+        ('{"GeneratedBy": [{"Name": "spinalcordtoolbox"}], "Model": {"Version": "2.1"}}', False),
+        ('{"GeneratedBy": "sct_rootlets", "Model": {"Version": "2.1"}}', False),
         ("[]", False),
     ],
 )
-def test_whether_our_model_segmented_a_mask(tmp_path, content, ours):
+def test_whether_an_early_model_segmented_a_cord(tmp_path, content, large):
     (tmp_path / "t2.json").write_text(content)
-    assert is_segmented_by_us(tmp_path / "t2.nii.gz") == ours
+    assert has_large_cord(tmp_path / "t2.nii.gz") == large
+
+
+def test_the_bundled_model_is_not_early():
+    version = tuple(map(int, read_manifest()["version"].split(".")))
+    assert version >= FIRST_CALIBRATED
 
 
 def test_everything_is_generated_by_this_version():

@@ -77,7 +77,10 @@ def random_example(
         anatomy = blanked(anatomy, rng)
     if rng.random() < 0.5:
         template = None
+    contrast = contrast or random_contrast(rng)
     acquired = _acquired_mm(rng, (0.6, 1.2), (2, 3))
+    if contrast == "T2starw" and rng.random() < 0.7:  # axial slices, thick and fine in plane
+        acquired = np.array([0.0, 0.0, rng.uniform(2, 5)]) + np.array([1, 1, 0]) * rng.uniform(0.4, 0.8)
     size = np.array([rng.uniform(40, 54), rng.uniform(44, 62), rng.uniform(*length_mm)])
     centre = _random_centre(rng, anatomy, above_c1_mm=10)
     if rng.random() < OFF_SPINE_RATE:  # structures beside the spine are not cord
@@ -115,6 +118,7 @@ def random_overview(
     size = np.array([rng.uniform(60, 130) if wide else rng.uniform(36, 64), deep, rng.uniform(45, 240)])
     centre = _random_centre(rng, anatomy, above_c1_mm=20)
     centre[1] += rng.uniform(-0.4, 0.4) * max(0, size[1] - 60)
+    contrast = contrast or random_contrast(rng)
     scan = _scan(anatomy, contrast, size, acquired, centre, rng, device, None, fine_mm=1.0)
     return _example(scan, scan.segments, spacing_mm)
 
@@ -140,7 +144,7 @@ def _random_centre(rng: np.random.Generator, anatomy: Anatomy, above_c1_mm: floa
 
 def _scan(
     anatomy: Anatomy,
-    contrast: str | None,
+    contrast: str,
     size_mm: np.ndarray,
     acquired_mm: np.ndarray,
     centre_mm: np.ndarray,
@@ -149,8 +153,6 @@ def _scan(
     template: TemplateAnatomy | None,
     fine_mm: float = FINE_VOXEL_MM,
 ) -> SyntheticScan:
-    if contrast is None:
-        contrast = random_contrast(rng)
     shape = tuple(int(n) for n in np.maximum(8, np.round(size_mm / acquired_mm)))
     spacing = tuple(float(mm) for mm in acquired_mm)
     centre = tuple(float(mm) for mm in centre_mm)

@@ -30,10 +30,12 @@ MAX_ROOTLET_DISTANCE_MM = 15.0
 MIN_ABSENT_DISTANCE_MM = 3.0
 
 
-def paths_of(folder: str | os.PathLike[str], subject: str) -> list[Path]:
-    """Return the paths of image, cord mask and discs of a subject; raise an error if one is missing."""
+def paths_of(
+    folder: str | os.PathLike[str], subject: str, labels: Sequence[str] = ("SC_seg", "discs_dlabel")
+) -> list[Path]:
+    """Return the paths of the image and of labels of a subject; raise an error if one is missing."""
     paths = [Path(folder) / f"sub-{subject}" / "anat" / f"sub-{subject}_T2w.nii.gz"]
-    paths += [_labels_path(folder, subject, name) for name in ("SC_seg", "discs_dlabel")]
+    paths += [_labels_path(folder, subject, name) for name in labels]
     for path in paths:
         if not path.exists():
             raise ImageError(f"{path} is missing; check the folder and the name of the subject")
@@ -51,7 +53,7 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
     Parameters
     ----------
     folder : path
-        With ``sub-*/anat/*_T2w.nii.gz`` and, in ``derivatives/labels``, ``*_label-SC_seg.nii.gz`` and
+        With ``sub-*/anat/*_T2w.nii.gz`` and, in ``derivatives/labels``, ``*_label-SC_seg.nii.gz``; for the overview,
         ``*_label-discs_dlabel.nii.gz``; and, where there are any, ``*_label-roots_dseg.nii.gz``, as the task
         ``rootlets_roots`` writes it.
     subject : str
@@ -64,13 +66,14 @@ def load_real(folder: str | os.PathLike[str], subject: str, task: str, spacing_m
     Example
         The whole scan, or the part around the cord.
     """
-    image, cord, discs = (load_volume(path) for path in paths_of(folder, subject))
+    labels = ("SC_seg", "discs_dlabel") if task == "overview" else ("SC_seg",)
+    image, cord, *discs = (load_volume(path) for path in paths_of(folder, subject, labels))
     if task == "overview":
         values, affine = downsample(orient(image), spacing_mm)
         share, _ = downsample(orient(cord), spacing_mm)
         mask = share >= 0.5
         line = fit_centerline(mask, affine)
-        placed, _ = place_discs(label_points(discs), line, affine)
+        placed, _ = place_discs(label_points(discs[0]), line, affine)
         arc = line.project(apply_affine(affine, np.argwhere(mask))).arc
         levels = np.zeros(mask.shape, dtype=np.uint8)
         levels[mask] = evidence_from_discs(arc, {disc.value: disc.arc_mm for disc in placed}).log_probability.argmax(

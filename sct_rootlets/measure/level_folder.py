@@ -14,7 +14,7 @@ from sct_rootlets.group.level_table import read_level_table
 from sct_rootlets.levels import Kind
 from sct_rootlets.measure.cord_levels import CordLevels, TableLevel, read_cord_levels
 from sct_rootlets.nifti import header_notes, load_volume
-from sct_rootlets.sidecar import is_segmented_by_us, read_sidecar
+from sct_rootlets.sidecar import has_large_cord, read_sidecar
 
 KINDS: tuple[Kind, ...] = ("spinal", "vertebral")
 #: How the name of a cord begins that was segmented on the way, in the inputs of a level map.
@@ -138,20 +138,20 @@ def load_levels(found: LevelFolder, cord: str | os.PathLike[str] | None = None) 
     notes += [
         f"{path.name} is of an earlier run, and its levels are not in the table: left out" for path in found.stale
     ]
-    has_norms = not _is_segmented(found, mask)
+    has_norms = not _has_large_cord(found, mask)
     if not has_norms and "vertebral" in maps:
         notes.append(
-            "the cord mask was segmented by sct_rootlets, which draws cords larger than the masks of the healthy "
-            "adults are (docs/measures.md): sizes are not compared with theirs; for that, give a mask of SCT (-s)"
+            "the cord mask was segmented by an earlier version of the bundled model, which draws cords larger than the "
+            "masks of the healthy adults are (docs/measures.md): sizes are not compared with theirs; segment it again"
         )
     return replace(levels, has_norms=has_norms, notes=tuple(notes))
 
 
-def _is_segmented(found: LevelFolder, mask: Path | None) -> bool:
-    """Whether a model of this package segmented the cord that is measured."""
+def _has_large_cord(found: LevelFolder, mask: Path | None) -> bool:
+    """Whether an early version of the bundled model segmented the cord that is measured."""
     if mask is not None:
-        return is_segmented_by_us(mask)
-    return _mask_of_levels(found).startswith(SEGMENTED)
+        return has_large_cord(mask)
+    return _mask_of_levels(found).startswith(SEGMENTED) and has_large_cord(next(iter(found.maps.values())))
 
 
 def _mask_of_levels(found: LevelFolder) -> str:

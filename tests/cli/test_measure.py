@@ -74,15 +74,15 @@ def test_without_the_mask_the_labelled_part_is_measured_with_a_note(levels, phan
     np.testing.assert_allclose(first["MEAN(area)"][inner], second["MEAN(area)"][inner], rtol=0.01)
 
 
-def test_a_mask_of_our_model_is_not_compared_with_healthy_adults(levels, phantom_files, tmp_path, capsys):
+def test_a_mask_of_an_early_model_is_not_compared_with_healthy_adults(levels, phantom_files, tmp_path, capsys):
     """It is larger than masks of people (model card), and would make a healthy cord look thick."""
     mask = shutil.copy(phantom_files["cord"], tmp_path / "t2_seg.nii.gz")
-    sidecar = {"GeneratedBy": [{"Name": "sct_rootlets"}], "Model": {"Name": "sct_rootlets synthetic"}}
+    sidecar = {"GeneratedBy": [{"Name": "sct_rootlets"}], "Model": {"Name": "sct_rootlets synthetic", "Version": "2.1"}}
     (tmp_path / "t2_seg.json").write_text(json.dumps(sidecar))
     arguments = ["-levels", levels, "-s", mask, "-ofolder", tmp_path / "out", "-normalize-PAM50", 1]
     assert measure(*arguments) == 0
     printed = capsys.readouterr().out
-    assert "note: the cord mask was segmented by sct_rootlets" in printed
+    assert "note: the cord mask was segmented by an earlier version" in printed
     assert "SD from healthy adults" not in printed
     for ending in ("shape", "shape_PAM50"):
         table = pd.read_csv(tmp_path / "out" / f"{PREFIX}_{ending}.csv")
