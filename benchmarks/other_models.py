@@ -5,9 +5,10 @@
 
 Runs each model on each scan: around the cord, over the full field of view, the same in bfloat16, by nnU-Net itself (of
 an environment with ``nnunetv2``), and by SCT's own path (of an environment in which SCT can be imported). Prints how
-many voxels differ from the full field of view, the lowest Dice of a level within 15 mm of the cord between the first
-and the last of its rootlets, time from a cold start, and peak memory. By default, the bundled rootlets network runs as such a model, on a phantom on the grid of a 3T
-T2w scan (384×216×52 voxels of 1 mm); -large adds a network of 31 million parameters with random weights.
+many voxels differ from the full field of view; the lowest Dice of a level within 15 mm of the cord, between the first
+and the last rootlets; time from a cold start; and peak memory. By default, the bundled rootlets network runs as such a
+model, on a phantom on the grid of a 3T T2w scan (384×216×52 voxels of 1 mm); -large adds a network of 31 million
+parameters with random weights.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def lowest_dice(found: Volume, full: np.ndarray, mask: Volume) -> float:
     """Lowest Dice of a class, over voxels near the middle of the cord."""
     line = fit_centerline(mask.data > 0, mask.affine)
     ends = line.project(apply_affine(found.affine, np.argwhere(found.data > 0))).arc
-    first, last = np.percentile(ends, [1, 99]) + [-BEYOND_MM, BEYOND_MM]
+    first, last = np.percentile(ends, [1, 99]) + np.array([-BEYOND_MM, BEYOND_MM])
     ijk = np.argwhere((found.data > 0) | (full > 0))
     place = line.project(apply_affine(found.affine, ijk))
     near = tuple(ijk[(place.distance <= NEAR_MM) & (place.arc >= first) & (place.arc <= last)].T)
