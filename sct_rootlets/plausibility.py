@@ -5,6 +5,7 @@ The limits tell a reviewer where to look first. They are not validated as a test
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, Protocol

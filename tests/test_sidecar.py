@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from importlib.metadata import version as installed_version
@@ -5,7 +6,15 @@ from importlib.metadata import version as installed_version
 import pytest
 
 from sct_rootlets.distribution import version
-from sct_rootlets.sidecar import generated_by, is_segmented_by_us, read_name_sources, read_sidecar
+from sct_rootlets.sidecar import (
+    generated_by,
+    is_segmented_by_us,
+    read_name_confidence,
+    read_name_sources,
+    read_sidecar,
+    seal,
+    sha256_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +58,24 @@ def test_whether_discs_decided_the_names(tmp_path, content, sources):
 def test_whether_our_model_segmented_a_mask(tmp_path, content, ours):
     (tmp_path / "t2.json").write_text(content)
     assert is_segmented_by_us(tmp_path / "t2.nii.gz") == ours
+
+
+def test_probabilities_of_names_are_those_of_the_map_that_was_written(tmp_path):
+    labels, sidecar = tmp_path / "t2_rootlets.nii.gz", tmp_path / "t2_rootlets.json"
+    labels.write_bytes(b"a map")
+    levels = [{"Name": "C5", "Confidence": 0.7}, {"Name": "C6", "Confidence": None}]
+    content = seal({"Levels": levels}, {labels.name: sha256_of(labels)})
+    sidecar.write_text(json.dumps(content))
+    assert read_name_confidence(labels) == {"C5": 0.7}
+    renamed = labels.rename(tmp_path / "mine.nii.gz")
+    sidecar.rename(tmp_path / "mine.json")
+    assert read_name_confidence(renamed) == {"C5": 0.7}
+    (tmp_path / "mine.json").write_text(json.dumps({**content, "Levels": [{"Name": "C5", "Confidence": 1.0}]}))
+    assert read_name_confidence(renamed) == {}
+    (tmp_path / "mine.json").write_text(json.dumps(content))
+    renamed.write_bytes(b"an edited map")
+    assert read_name_confidence(renamed) == {}
+    assert read_name_confidence(None) == read_name_confidence(tmp_path / "missing.nii.gz") == {}
 
 
 def test_everything_is_generated_by_this_version():

@@ -18,6 +18,7 @@
   const THEME = "sct_rootlets.theme";
 
   let entries = [];
+  let hasDatasets = false; // several; the name of a single one is beside the title
   let shown = []; // in the order of the table
   let chosen = null; // always one of those shown, so that no verdict goes to a scan that the table does not list
   let sort = { key: "order-of-list", down: false };
@@ -170,7 +171,7 @@
     columns = COLUMNS.filter((column) =>
       column.flag ? !entries.length || entries.some((entry) => flagsOf(entry).includes(column.key))
         : column.key === "subject" ? entries.some((entry) => entry.subject && !namesSubject(entry))
-          : column.key !== "dataset" || entries.some((entry) => entry.dataset)
+          : column.key !== "dataset" || hasDatasets
     );
     for (const column of columns) {
       const known = column.flag && entries.find((entry) => (entry.flags || {})[column.key]);
@@ -380,7 +381,7 @@
 
   function drawTop(entry) {
     const subject = namesSubject({ subject: "", ...entry }) ? "" : entry.subject;
-    const where = [...new Set([entry.dataset, subject, entry.folder])].filter(Boolean).join(" · ");
+    const where = [...new Set([hasDatasets ? entry.dataset : "", subject, entry.folder])].filter(Boolean).join(" · ");
     const method = entry.method ? make("span", { id: "method" }, `spinal levels by method: ${entry.method}`) : null;
     const note = make("input", {
       type: "text", id: "note", placeholder: "Note ( m )", "aria-label": "Note",
@@ -1243,7 +1244,10 @@
   window.sctRootletsMissing = () => say("The list of scans (rootlets/entries.js) is missing: copy the whole folder, not the page alone.");
 
   window.sctRootletsEntries = (list) => {
-    entries = (list.entries || []).map((entry, place) => ({ ...entry, place }));
+    entries = (list.entries || []).map((entry, place) => ({ ...entry, dataset: entry.dataset || list.dataset || "", place }));
+    const datasets = [...new Set(entries.map((entry) => entry.dataset))];
+    by("dataset").textContent = datasets.length === 1 ? datasets[0] : "";
+    hasDatasets = datasets.length > 1;
     if (list.format > FORMAT) say("This list was made by a later version; some things may not be shown.");
     if ((list.damaged || []).length) say(`Entries that cannot be read were left out: ${list.damaged.join(", ")}`);
     drawMissing(list.missing);
