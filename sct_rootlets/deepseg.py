@@ -267,7 +267,7 @@ def compute_spinal_levels(
         subject,
         segmented=maps,
         sidecars=sidecars,
-        spinal=_with_confidence(subject.spinal, segmentation.spinal) if "rootlets" in maps else subject.spinal,
+        spinal=_with_confidence(subject.spinal, segmentation) if "rootlets" in maps else subject.spinal,
         settings={**subject.settings, "Model": _describe_model(segmenter)},
         name_sources=segmentation.name_sources if named else subject.name_sources,
         notes=tuple(dict.fromkeys((*kept_notes, *subject.notes))),
@@ -289,14 +289,14 @@ def _find_discs(
         return (), None, [f"no discs were found in {image.name}: {error}"]
 
 
-def _with_confidence(levels: Levels | None, named: Levels) -> Levels | None:
+def _with_confidence(levels: Levels | None, segmentation: Segmentation) -> Levels | None:
     """Set the confidence of the names that a segmentation gave."""
-    if levels is None:
-        return None
-    confidence = {level.value: level.confidence for level in named.levels}
-    return replace(
-        levels, levels=tuple(replace(level, confidence=confidence.get(level.value)) for level in levels.levels)
-    )
+    return None if levels is None else levels.with_confidence(_name_confidence(segmentation))
+
+
+def _name_confidence(segmentation: Segmentation) -> dict[str, float]:
+    """Return the probabilities of the names that a segmentation gave."""
+    return {level.name: level.confidence for level in segmentation.spinal.levels if level.confidence is not None}
 
 
 def _segment_missing(
@@ -396,12 +396,14 @@ def register_image(
     maps: dict[str, Volume] = {}
     sidecars: dict[str, dict[str, Any]] = {}
     doubt: tuple[str, ...] = ()
+    confidence: dict[str, float] = {}
     if missing:
         assert inputs.image is not None
         _check_image(inputs)
         settings = settings or SegmentationSettings()
         segmentation, maps, sidecars = _segment_missing(load_networks(settings), inputs, missing, settings)
         doubt = segmentation.notes if "discs" in missing else ()
+        confidence = _name_confidence(segmentation) if "rootlets" in missing else {}
         if "discs" in missing and "discs" not in maps:
             raise ImageError(f"no discs were found in {inputs.image.name}; give them (-ldisc), or use rootlets")
         if "rootlets" in missing and "rootlets" not in maps:
@@ -421,7 +423,14 @@ def register_image(
     )
     given = {name: volume for name, volume in registration.sources.items() if name not in maps}
     notes = tuple(dict.fromkeys((*header_notes(*given.values()), *doubt)))
-    return replace(registration, sources=given, segmented=maps, sidecars=sidecars, header_notes=notes)
+    return replace(
+        registration,
+        sources=given,
+        segmented=maps,
+        sidecars=sidecars,
+        header_notes=notes,
+        name_confidence=confidence or registration.name_confidence,
+    )
 
 
 def segment_files(

@@ -7,7 +7,8 @@ pontomedullary junction is 50.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -205,6 +206,11 @@ class Levels:
     method: str
     levels: tuple[Level, ...]
     notes: tuple[str, ...] = ()
+
+    def with_confidence(self, confidence: Mapping[str, float | None]) -> Levels:
+        """Return the same levels with the probabilities of their names, which are None where they are not known."""
+        levels = tuple(replace(level, confidence=confidence.get(level.name)) for level in self.levels)
+        return replace(self, levels=levels)
 
     def label(self, arc: np.ndarray) -> np.ndarray:
         """Return the value of the level at each arc length, 0 where there is none.

@@ -5,6 +5,7 @@ The limits tell a reviewer where to look first. They are not validated as a test
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, Protocol
@@ -119,7 +120,7 @@ def level_flags(subject: Judged) -> tuple[Flag, ...]:
     return (
         _levels_flag(subject),
         _order_flag(subject),
-        _confidence_flag(subject),
+        confidence_flag({level.name: level.confidence for level in _spinal(subject)}),
         _complete_flag(subject),
         _length_flag(subject),
         _contrast_flag(subject),
@@ -168,9 +169,10 @@ def _order_flag(subject: Judged) -> Flag:
     )
 
 
-def _confidence_flag(subject: Judged) -> Flag:
+def confidence_flag(confidence: Mapping[str, float | None]) -> Flag:
+    """Take the least probability of a name of spinal levels, by name; None where it is not known."""
     key, title, why = "confidence", "confidence", "lowest probability of a level's name"
-    named = [(level.confidence, level.name) for level in _spinal(subject) if level.confidence is not None]
+    named = [(value, name) for name, value in confidence.items() if value is not None]
     if not named:
         return Flag(key=key, title=title, why=f"{why}; not known for rootlets that were given")
     lowest, name = min(named, key=lambda pair: pair[0])

@@ -125,6 +125,30 @@ def read_name_sources(labels: Path | None) -> tuple[str, ...] | None:
     return ("discs",) if by_discs else ()
 
 
+def read_name_confidence(labels: Path | None) -> dict[str, float]:
+    """Read from the sidecar of a rootlet map the probabilities of the names of its levels.
+
+    Parameters
+    ----------
+    labels : Path, optional
+        The NIfTI file.
+
+    Returns
+    -------
+    dict of str to float
+        By name of the level. Empty if the map, or its sidecar, is not as this package wrote it: after an edit the
+        probabilities would be of other rootlets.
+    """
+    sidecar = {} if labels is None else read_sidecar(labels)
+    written, levels = sidecar.get(WRITTEN), sidecar.get("Levels")
+    if labels is None or not isinstance(written, dict) or not isinstance(levels, list) or not is_intact(sidecar):
+        return {}
+    if sha256_of(labels) not in written.values():
+        return {}
+    known = ((level.get("Name"), level.get("Confidence")) for level in levels if isinstance(level, dict))
+    return {name: value for name, value in known if isinstance(name, str) and isinstance(value, float)}
+
+
 def generated_by() -> list[dict[str, str]]:
     """Return the BIDS field ``GeneratedBy`` of everything that the package writes."""
     return [{"Name": PACKAGE, "Version": version()}]

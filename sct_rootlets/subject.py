@@ -52,7 +52,7 @@ from sct_rootlets.label_kinds import (
 from sct_rootlets.levels import Kind, Level, Levels, disc_name
 from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume, look_at_header
 from sct_rootlets.plausibility import level_flags
-from sct_rootlets.sidecar import read_name_sources
+from sct_rootlets.sidecar import read_name_confidence, read_name_sources
 from sct_rootlets.spinal import DISTANCE_MM, METHODS, Method, check_beside_cord_mask, redefine_levels, spinal_levels
 from sct_rootlets.vertebral import (
     Disc,
@@ -463,7 +463,7 @@ def levels_from_labels(
         extents = _spinal_extents(inputs.rootlets, cord, centerline, distance_mm, defects)
         if lacks_orientation(inputs.rootlets) or lacks_orientation(inputs.cord):
             extents = _without_sides(extents)
-        spinal = redefine_levels(extents, method)
+        spinal = redefine_levels(extents, method).with_confidence(read_name_confidence(inputs.rootlets.path))
     if inputs.discs is not None and vertebral is not None:
         notes += _kind_of_points_notes(points, centerline, extents, vertebral)
     name_sources = None if inputs.rootlets is None else read_name_sources(inputs.rootlets.path)

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from importlib.metadata import version as installed_version
@@ -6,7 +7,16 @@ import pytest
 
 from sct_rootlets.distribution import version
 from sct_rootlets.models.manifest import read_manifest
-from sct_rootlets.sidecar import FIRST_CALIBRATED, generated_by, has_large_cord, read_name_sources, read_sidecar
+from sct_rootlets.sidecar import (
+    FIRST_CALIBRATED,
+    generated_by,
+    has_large_cord,
+    read_name_confidence,
+    read_name_sources,
+    read_sidecar,
+    seal,
+    sha256_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +68,24 @@ def test_whether_an_early_model_segmented_a_cord(tmp_path, content, large):
 def test_the_bundled_model_is_not_early():
     version = tuple(map(int, read_manifest()["version"].split(".")))
     assert version >= FIRST_CALIBRATED
+
+
+def test_probabilities_of_names_are_those_of_the_map_that_was_written(tmp_path):
+    labels, sidecar = tmp_path / "t2_rootlets.nii.gz", tmp_path / "t2_rootlets.json"
+    labels.write_bytes(b"a map")
+    levels = [{"Name": "C5", "Confidence": 0.7}, {"Name": "C6", "Confidence": None}]
+    content = seal({"Levels": levels}, {labels.name: sha256_of(labels)})
+    sidecar.write_text(json.dumps(content))
+    assert read_name_confidence(labels) == {"C5": 0.7}
+    renamed = labels.rename(tmp_path / "mine.nii.gz")
+    sidecar.rename(tmp_path / "mine.json")
+    assert read_name_confidence(renamed) == {"C5": 0.7}
+    (tmp_path / "mine.json").write_text(json.dumps({**content, "Levels": [{"Name": "C5", "Confidence": 1.0}]}))
+    assert read_name_confidence(renamed) == {}
+    (tmp_path / "mine.json").write_text(json.dumps(content))
+    renamed.write_bytes(b"an edited map")
+    assert read_name_confidence(renamed) == {}
+    assert read_name_confidence(None) == read_name_confidence(tmp_path / "missing.nii.gz") == {}
 
 
 def test_everything_is_generated_by_this_version():

@@ -10,6 +10,9 @@ from sct_rootlets import compute_spinal_levels, save_levels
 from sct_rootlets.errors import ImageError, LabelError, SctRootletsError
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import level_name, level_value
+from sct_rootlets.nifti import load_volume, save_volume
+from sct_rootlets.registration.to_template import register
+from sct_rootlets.sidecar import seal, sha256_of
 
 
 @pytest.fixture
@@ -143,6 +146,7 @@ def test_files_hold_what_the_tables_hold(subject, tmp_path):
         "sub-01_T2w_levels.json",
         "sub-01_T2w_correspondence.csv",
         "sub-01_T2w_levels.png",
+        "sub-01_T2w_levels.svg",
         "sub-01_T2w_label-rootlets_dseg_pmj_distance.csv",
         "sub-01_T2w_pmj_distance_vertebral_disc.csv",
         *(f"sub-01_T2w_label-{kind}Levels_dseg.{ending}" for kind in ("spinal", "vertebral")
@@ -295,6 +299,28 @@ def test_whether_names_come_from_discs_is_handed_on(phantom_folder, tmp_path):
     sidecar = json.loads((tmp_path / "levels" / "t2_label-spinalLevels_dseg.json").read_text())
     assert sidecar["NamesFromDiscs"] is True
     assert any("come from the discs" in note for note in sidecar["Notes"])
+
+
+def test_the_confidence_of_names_survives_a_second_command(phantom_folder, template_folder, tmp_path):
+    """In levels, table and registration, as long as the map is the one that was written."""
+    labels = phantom_folder / "derivatives" / "labels" / "sub-phantom01" / "anat"
+    cord, rootlets = labels / "sub-phantom01_T2w_label-SC_seg.nii.gz", tmp_path / "t2_rootlets.nii.gz"
+    rootlets.write_bytes((labels / "sub-phantom01_T2w_label-rootlets_dseg.nii.gz").read_bytes())
+    known = {"Levels": [{"Name": "C5", "Confidence": 0.61}, {"Name": "C6", "Confidence": 0.98}]}
+    (tmp_path / "t2_rootlets.json").write_text(json.dumps(seal(known, {rootlets.name: sha256_of(rootlets)})))
+    subject = compute_spinal_levels(rootlets, cord=cord)
+    assert {level.name: level.confidence for level in subject.spinal.levels if level.confidence} == {
+        "C5": 0.61, "C6": 0.98,
+    }  # fmt: skip
+    table = subject.levels.set_index("name")
+    assert table.confidence["C5"] == 0.61
+    flag = next(flag for flag in subject.flags if flag.key == "confidence")
+    assert (flag.value, flag.level, flag.state) == (0.61, ("spinal", "C5"), "look")
+    registration = register(cord=cord, rootlets=rootlets, template=template_folder)
+    assert {row["name"]: row["confidence"] for row in registration.rows}["C5"] == 0.61
+    edited = load_volume(rootlets)
+    save_volume(rootlets, np.where(edited.data == 6, 7, edited.data), edited.affine)
+    assert not any(level.confidence for level in compute_spinal_levels(rootlets, cord=cord).spinal.levels)
 
 
 def test_it_shows_itself_as_small_tables(subject):

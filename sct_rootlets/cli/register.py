@@ -119,6 +119,7 @@ def main(argv: list[str] | None = None) -> int:
         from sct_rootlets.deepseg import SegmentationSettings, register_image
         from sct_rootlets.measure.registration_quality import registration_flags
         from sct_rootlets.output.registration import load_images_to_warp, save_registration
+        from sct_rootlets.output.viewing import fsleyes_command, registration_layers
 
         applied = load_images_to_warp(arguments.apply)  # before anything takes time
         to_warp = list(applied.values())
@@ -146,10 +147,13 @@ def main(argv: list[str] | None = None) -> int:
             figure=bool(arguments.figure),
             overwrite=bool(arguments.overwrite),
         )
-        page = None if arguments.qc is None else _add_to_page(arguments, registration)
+        viewing = fsleyes_command(registration_layers(registration, written))
+        page = None if arguments.qc is None else _add_to_page(arguments, registration, viewing)
         if arguments.v:
             everything = [*written, *([] if page is None else [page])]
             say(*summary(registration), "written:", *(f"  {path}" for path in everything))
+            if viewing:
+                say("to view:", f"  {viewing}")
             say(*look_at(page, *(path for path in written if path.suffix == ".png")))
         return strict_status(arguments, registration_flags(registration))
 
@@ -172,13 +176,15 @@ def _check_outputs(arguments: argparse.Namespace, applied: list[str]) -> None:
     guard.check([Path(arguments.ofolder) / name for name in names])
 
 
-def _add_to_page(arguments: argparse.Namespace, registration: Registration) -> Path:
+def _add_to_page(arguments: argparse.Namespace, registration: Registration, viewing: str) -> Path:
     """Add the registration to the page of quality control; returns the page."""
     from sct_rootlets.output.page import add_registration
     from sct_rootlets.report.page.entry import About
 
     shown = registration.image
-    about = About.of_file(shown.path, shown.name, "sct_rootlets register", arguments.qc_subject, arguments.qc_dataset)
+    about = About.of_file(
+        shown.path, shown.name, "sct_rootlets register", arguments.qc_subject, arguments.qc_dataset, viewing
+    )
     return add_registration(Path(arguments.qc), registration, about)
 
 

@@ -20,6 +20,7 @@ IGNORED = (
     "status.tsv",
     "**/*.csv",
     "**/*.png",
+    "**/*.svg",
     "**/*_levels.json",
     "**/*_provenance.json",
     "**/*_label-*",
@@ -51,7 +52,7 @@ def describe_dataset(root: Path, bids: Path) -> None:
         If the folder cannot be written to.
     """
     description = {
-        "Name": f"Spinal levels of {_dataset_name(bids)}",
+        "Name": f"Spinal levels of {dataset_name(bids)}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": generated_by(),
@@ -78,7 +79,8 @@ def _relative_path(bids: Path, root: Path) -> str:
         return bids.resolve().name
 
 
-def _dataset_name(bids: Path) -> str:
+def dataset_name(bids: Path) -> str:
+    """Return the name of a dataset, as its ``dataset_description.json`` says it, or that of its folder."""
     try:
         return str(json.loads((bids / "dataset_description.json").read_text(encoding="utf-8"))["Name"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
 from sct_rootlets.cohort.attempt import Attempt, Status
-from sct_rootlets.cohort.dataset import describe_dataset
+from sct_rootlets.cohort.dataset import dataset_name, describe_dataset
 from sct_rootlets.cohort.engine import Engine, Progress, run_workers
 from sct_rootlets.cohort.job import CohortSettings
 from sct_rootlets.cohort.plan import Plan, find_pending
@@ -94,7 +94,7 @@ def run_cohort(
     finally:  # also when the run is interrupted
         status_table.update(ended)
         status_table.write()
-        _update_page(out, status_table.failed)
+        _update_page(bids, out, status_table.failed)
     _remove_unfinished(plan, begin)
     failed |= {stem: attempt.reason for stem, attempt in ended.items() if attempt.status is Status.FAILED}
     n_done = sum(attempt.status is Status.DONE for attempt in ended.values())
@@ -164,11 +164,11 @@ def run_group(
     return groups, build_page(out / "qc")
 
 
-def _update_page(out: Path, failed: dict[str, str]) -> None:
-    """Complete the page's list, and show on the page which scans failed."""
+def _update_page(bids: Path, out: Path, failed: dict[str, str]) -> None:
+    """Complete the page's list, and show on the page which scans failed, and the name of the dataset."""
     if failed or (out / "qc").is_dir():
         with contextlib.suppress(SctRootletsError):  # if the page cannot be written, the scans have failed for it
-            build_page(out / "qc", failed)
+            build_page(out / "qc", failed, dataset_name(bids))
 
 
 def _remove_unfinished(plan: Plan, before: float) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sct_rootlets.flags import Flag, grade
-from sct_rootlets.plausibility import DEVIATION_LIMITS_MM
+from sct_rootlets.plausibility import DEVIATION_LIMITS_MM, confidence_flag
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
@@ -32,7 +32,8 @@ def registration_flags(registration: Registration) -> tuple[Flag, ...]:
     Returns
     -------
     tuple of Flag
-        Greatest error of a landmark that is left out, overlap of the cords, and least change of volume.
+        Greatest error of a landmark that is left out, overlap of the cords, least change of volume, and where the
+        names of the rootlets have probabilities, the lowest one.
     """
     quality = registration.quality
     jacobian = quality.least_jacobian
@@ -54,6 +55,7 @@ def registration_flags(registration: Registration) -> tuple[Flag, ...]:
             state="bad" if jacobian <= 0 else grade(jacobian, *JACOBIAN_LIMITS),
             why="least change of volume in the canal; at or below 0, space folds",
         ),
+        *([confidence_flag(registration.name_confidence)] if registration.name_confidence else []),
     )
 
 
@@ -71,6 +73,7 @@ def _left_out_flag(registration: Registration) -> Flag:
         title=title,
         value=round(error, 2),
         unit="mm",
+        level=("spinal", str(worst["name"])) if worst["kind"] == "rootlets" else None,
         text=f"{error:+.1f}  {worst['name']}",
         state=grade(abs(error), *LEFT_OUT_LIMITS_MM),
         why=why,

@@ -169,7 +169,7 @@ def _predict(
         save_labels(stage / f"{stem}.nii.gz", rootlets, volume)
         write_json(stage / f"{stem}.json", sidecar)
         predicted = Volume(rootlets, volume.affine, "rootlets")
-        save_labels_figure(volume, predicted, f"{image.stem}, predicted", stage / f"{stem}.png")
+        save_labels_figure(volume, predicted, f"{image.stem}, predicted", stage / stem)
         seal_sidecars(stage, label_folder)
     notes = [*header_notes(volume), *([] if rootlets.any() else ["no rootlets were found"])]
     return FirstLabel(scan, label, "; ".join(notes), flags)

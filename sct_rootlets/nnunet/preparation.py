@@ -55,7 +55,7 @@ def check_scans(
     scans = []
     with staged_outputs(folder / "checks") as stage:
         for name, scan in named:
-            labelled, scan_problems = read_labelled(name, scan, stage / f"{name}.png" if pictures else None)
+            labelled, scan_problems = read_labelled(name, scan, stage / name if pictures else None)
             problems += scan_problems
             scans += [labelled] if labelled is not None else []
     problems += compare_roots({labelled.case.name: labelled.roots for labelled in scans})

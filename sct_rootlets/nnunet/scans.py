@@ -160,7 +160,7 @@ def read_labelled(name: str, scan: Scan, picture: Path | None = None) -> tuple[L
         Name of the scan; see `find_labelled`.
     scan : Scan
     picture : Path, optional
-        A PNG file to write.
+        Files to write (`save_labels_figure`), without ending.
 
     Returns
     -------

@@ -84,6 +84,6 @@ def _escaped(table: pd.DataFrame) -> pd.DataFrame:
 
 def _save_figures(study: Study, folder: Path) -> list[str]:
     from sct_rootlets.output.figures import save_figures
-    from sct_rootlets.report.evaluation import FIGURES, PNG_DPI, SETTINGS
+    from sct_rootlets.report.evaluation import FIGURES
 
-    return save_figures(FIGURES[study.kind], study, folder, PNG_DPI, SETTINGS)
+    return save_figures(FIGURES[study.kind], study, folder)

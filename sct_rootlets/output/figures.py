@@ -1,15 +1,14 @@
-"""Figures of a result in SVG and PNG files; the same result gives the same bytes."""
+"""Figures of a result in PNG and SVG files; the same result gives the same bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from sct_rootlets.report.style import standard_settings
+from sct_rootlets.report.style import save_figure
 
 Result = TypeVar("Result")
 
@@ -18,8 +17,7 @@ def save_figures(
     figures: Mapping[str, Callable[[Result], Figure | None]],
     result: Result,
     folder: Path,
-    png_dpi: int,
-    settings: Mapping[str, Any] | None = None,
+    prefix: str = "",
     lay_out_once: bool = False,
 ) -> list[str]:
     """Draw the figures of a result that have something to show.
@@ -28,32 +26,28 @@ def save_figures(
     ----------
     figures : mapping of str to callable
         Functions that draw a figure of the result, or return None where there is nothing to draw, by the names of the
-        files.
+        files without ending.
     result : object
     folder : Path
         Existing folder.
-    png_dpi : int
-        Resolution of the PNG files.
-    settings : mapping, optional
-        Matplotlib settings beside its defaults.
+    prefix : str
+        What the names of the files begin with.
     lay_out_once : bool
         Compute the layout of a figure once instead of for each file, which is faster for figures of many subjects.
 
     Returns
     -------
     list of str
-        Names of the figures that were drawn, without ending.
+        Names of the figures that were drawn, with the prefix and without ending.
     """
     names = []
-    with standard_settings(), rc_context({"svg.hashsalt": "sct_rootlets", **(settings or {})}):
-        for name, draw in figures.items():
-            figure = draw(result)
-            if figure is None:
-                continue
-            if lay_out_once:
-                figure.draw_without_rendering()
-                figure.set_layout_engine("none")
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
-            figure.savefig(folder / f"{name}.png", dpi=png_dpi, metadata={"Software": None})
-            names.append(name)
+    for name, draw in figures.items():
+        figure = draw(result)
+        if figure is None:
+            continue
+        if lay_out_once:
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+        save_figure(figure, folder / f"{prefix}{name}")
+        names.append(f"{prefix}{name}")
     return names

@@ -27,9 +27,10 @@ RECORD = "group.json"
 def group_files(figures: bool = True) -> list[str]:
     """Names of the files that `save_group` may write."""
     from sct_rootlets.report.group import FIGURES
+    from sct_rootlets.report.style import FILE_TYPES
 
     names = [*(f"group_{name}.csv" for name in TABLES), "group_summary.md", RECORD]
-    return names + [f"{name}.{ending}" for name in (FIGURES if figures else ()) for ending in ("svg", "png")]
+    return names + [f"{name}.{ending}" for name in (FIGURES if figures else ()) for ending in FILE_TYPES]
 
 
 def group_guard(inputs: Iterable[Path], overwrite: bool = False) -> Guard:
@@ -90,9 +91,9 @@ def save_group(
 
 def _save_figures(group: GroupLevels, folder: Path) -> list[str]:
     from sct_rootlets.output.figures import save_figures
-    from sct_rootlets.report.group import FIGURES, PNG_DPI
+    from sct_rootlets.report.group import FIGURES
 
-    return save_figures(FIGURES, group, folder, PNG_DPI, lay_out_once=True)
+    return save_figures(FIGURES, group, folder, lay_out_once=True)
 
 
 def _subject_rows(group: GroupLevels) -> list[dict[str, object]]:

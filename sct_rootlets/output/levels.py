@@ -66,11 +66,16 @@ def level_files(
         endings += [DISC_TABLE_ENDING, *(() if given_discs else DISC_LABEL_ENDINGS)]
     year = published if isinstance(published, str) else "2025"
     endings += [PUBLISHED_ENDINGS[year][kind] for kind in kinds] if published else []
-    if figure:
-        from sct_rootlets.report.levels import FIGURES
-
-        endings += FIGURES
+    endings += _figure_endings() if figure else []
     return [f"{prefix}_{ending}" for ending in endings]
+
+
+def _figure_endings() -> list[str]:
+    """Return the endings of the files of all figures."""
+    from sct_rootlets.report.levels import FIGURES
+    from sct_rootlets.report.style import FILE_TYPES
+
+    return [f"{name}.{kind}" for name in FIGURES for kind in FILE_TYPES]
 
 
 def level_guard(prefix: str, inputs: Iterable[Path], overwrite: bool = False) -> Guard:
@@ -143,9 +148,10 @@ def save_levels(
             _save_discs(stage, prefix, subject)
         _save_tables(stage, prefix, subject, edition or None)
         if figure:
-            from sct_rootlets.report.levels import save_level_figures
+            from sct_rootlets.output.figures import save_figures
+            from sct_rootlets.report.levels import FIGURES
 
-            save_level_figures(subject, stage, prefix)
+            save_figures(FIGURES, subject, stage, f"{prefix}_")
         write_json(stage / _record_name(prefix), _table_sidecar(subject))
         seal_sidecars(stage, Path(folder), _record_name(prefix))
         names = sorted(path.name for path in stage.iterdir())
@@ -271,10 +277,8 @@ def stale_outputs(folder: str | os.PathLike[str], prefix: str, written: Sequence
     written : sequence of Path
         What the last run wrote.
     """
-    from sct_rootlets.report.levels import FIGURES
-
     published = dict.fromkeys(ending for endings in PUBLISHED_ENDINGS.values() for ending in endings.values())
-    endings = ["levels.csv", "levels.json", *FIGURES, "correspondence.csv", *published]
+    endings = ["levels.csv", "levels.json", *_figure_endings(), "correspondence.csv", *published]
     endings += [DISC_TABLE_ENDING, *DISC_LABEL_ENDINGS]
     endings += [f"{LABEL_ENDINGS[kind]}.{ending}" for kind in SEGMENTED_KINDS for ending in ("nii.gz", "json")]
     endings += [f"label-{name}_dseg.{ending}" for name in LABEL_NAMES.values() for ending in ("nii.gz", "json", "tsv")]

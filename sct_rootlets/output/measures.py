@@ -85,7 +85,7 @@ def measure_files(
 
 
 #: Endings of the figures (`sct_rootlets.report.measures.FIGURES`), known without loading Matplotlib.
-FIGURE_ENDINGS = ("shape.png",)
+FIGURE_ENDINGS = ("shape.png", "shape.svg")
 
 
 def measure_guard(prefix: str, inputs: Iterable[Path], overwrite: bool = False) -> Guard:
@@ -152,9 +152,10 @@ def save_measures(
         for ending, rows in tables.items():
             write_table(stage / f"{prefix}_{ending}", tuple(rows[0]) if rows else LESION_COLUMNS, rows)
         if figure:
-            from sct_rootlets.report.measures import save_measure_figures
+            from sct_rootlets.output.figures import save_figures
+            from sct_rootlets.report.measures import FIGURES
 
-            save_measure_figures(measures, stage, prefix)
+            save_figures(FIGURES, measures, stage, f"{prefix}_")
         write_json(stage / record, _record(measures))
         seal_sidecars(stage, Path(folder), record)
         names = sorted(path.name for path in stage.iterdir())

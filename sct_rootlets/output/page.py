@@ -5,7 +5,7 @@
     index.html          the page, unless another program's is there already (that of SCT's own quality control)
     rootlets.html       the page
     rootlets/           all that belongs to it
-        page.json       version of the folder
+        page.json       version of the folder, and the dataset of scans that name none
         missing.json    scans without an entry, and the reasons that commands gave
         entries.js      facts of all entries, which the page loads first
         entries/        <entry>.json with the facts of an entry, which names the folder of its pictures
@@ -33,7 +33,7 @@ from sct_rootlets.output.files import staged_outputs
 from sct_rootlets.registration.result import Registration
 from sct_rootlets.report.page.entry import FORMAT_VERSION, About, Entry, make_entry
 from sct_rootlets.report.page.registration import registration_entry
-from sct_rootlets.sidecar import version
+from sct_rootlets.sidecar import read_object, version
 from sct_rootlets.subject import SubjectLevels
 
 #: Text by which an ``index.html`` of ours differs from that of another program.
@@ -117,7 +117,7 @@ def add_entry(folder: Path, entry: Entry, at_most_every_s: float = 0.0) -> Path:
         return _write_page(folder, own)
 
 
-def build_page(folder: Path, missing: Mapping[str, str] | None = None) -> Path:
+def build_page(folder: Path, missing: Mapping[str, str] | None = None, dataset: str | None = None) -> Path:
     """Write the page of the entries that are there.
 
     Parameters
@@ -125,6 +125,8 @@ def build_page(folder: Path, missing: Mapping[str, str] | None = None) -> Path:
     folder : Path
     missing : dict of str to str, optional
         Scans without an entry, and the reasons, which the page shows; by default, those of the last call.
+    dataset : str, optional
+        Name of the dataset of all scans that name none; by default, that of the last call.
 
     Returns
     -------
@@ -141,7 +143,7 @@ def build_page(folder: Path, missing: Mapping[str, str] | None = None) -> Path:
             with staged_outputs(own) as stage:
                 text = json.dumps(dict(sorted(missing.items())), indent=1, ensure_ascii=False) + "\n"
                 (stage / "missing.json").write_text(text, encoding="utf-8")
-        return _write_page(folder, own)
+        return _write_page(folder, own, dataset)
 
 
 def has_entry(folder: Path, about: About) -> bool:
@@ -188,9 +190,10 @@ def _check_version(own: Path) -> None:
         )
 
 
-def _write_page(folder: Path, own: Path) -> Path:
+def _write_page(folder: Path, own: Path, dataset: str | None = None) -> Path:
     """Write the page, its scripts and its list of entries; return the page to open."""
     entries, damaged = read_entries(own)
+    dataset = str(read_object(own / "page.json").get("dataset", "")) if dataset is None else dataset
     _remove_unused(
         own / "entries", {str(facts["files"]) for facts in entries if facts.get("files")} if not damaged else None
     )
@@ -206,10 +209,12 @@ def _write_page(folder: Path, own: Path) -> Path:
                 "entries": entries,
                 "damaged": damaged,
                 "missing": _read_missing(own / "missing.json"),
+                "dataset": dataset,
             }
         )
         (stage / "entries.js").write_text(f"sctRootletsEntries({content});\n", encoding="utf-8")
-        (stage / "page.json").write_text(json.dumps({"format": FORMAT_VERSION}) + "\n", encoding="utf-8")
+        about_page = {"format": FORMAT_VERSION, **({"dataset": dataset} if dataset else {})}
+        (stage / "page.json").write_text(json.dumps(about_page, ensure_ascii=False) + "\n", encoding="utf-8")
     page = (assets / "index.html").read_text(encoding="utf-8")
     ours = _is_ours(folder / "index.html")
     with staged_outputs(folder) as stage:

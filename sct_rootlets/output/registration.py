@@ -45,6 +45,8 @@ ANAT2TEMPLATE, TEMPLATE2ANAT = "warp_anat2template.nii.gz", "warp_template2anat.
 
 #: The sidecar of a registration, which lists all files of the set.
 RECORD = "registration.json"
+#: Files of the figures (`sct_rootlets.report.registration.FIGURES`), known without loading Matplotlib.
+FIGURE_FILES = ("registration.png", "registration.svg")
 
 
 def registration_files(
@@ -64,7 +66,7 @@ def registration_files(
     names = [ANAT2TEMPLATE, TEMPLATE2ANAT, WARPED_SCAN, "template2anat.nii.gz", *applied]
     names += [f"{name}.nii.gz" for name in TEMPLATE_LABELS]
     names += [f"{prefix}_{LABEL_ENDINGS[name]}.{ending}" for name in segmented for ending in ("nii.gz", "json")]
-    return [*names, "registration.csv", RECORD, *(["registration.png"] if figure else [])]
+    return [*names, "registration.csv", RECORD, *(FIGURE_FILES if figure else [])]
 
 
 def registration_guard(inputs: Iterable[Path], overwrite: bool = False) -> Guard:
@@ -122,9 +124,10 @@ def save_registration(
         write_table(stage / "registration.csv", LANDMARK_COLUMNS, registration.rows)
         write_json(stage / RECORD, _sidecar(registration, notes))
         if figure:
-            from sct_rootlets.report.registration import save_registration_figure
+            from sct_rootlets.output.figures import save_figures
+            from sct_rootlets.report.registration import FIGURES
 
-            save_registration_figure(registration, stage / "registration.png")
+            save_figures(FIGURES, registration, stage)
         seal_sidecars(stage, Path(folder), RECORD)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]

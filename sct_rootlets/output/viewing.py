@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sct_rootlets.bids import LABEL_ENDINGS, LABEL_NAMES
+from sct_rootlets.registration.result import Registration
 from sct_rootlets.subject import SubjectLevels
 
 #: Options of each layer, from the lowest to the topmost: the colour maps are those that SCT gives for images, masks and
@@ -74,3 +75,27 @@ def level_layers(subject: SubjectLevels, written: Sequence[Path]) -> dict[str, P
     kinds = [levels.kind for levels in subject.kinds]
     layers["levels"] = find(f"label-{LABEL_NAMES[kinds[0]]}_dseg") if kinds else None
     return layers
+
+
+def registration_layers(registration: Registration, written: Sequence[Path]) -> dict[str, Path | None]:
+    """Find the files that show a registration in the space of the scan: labels of the template, rootlets of the scan.
+
+    Parameters
+    ----------
+    registration : Registration
+    written : sequence of Path
+        Files that `sct_rootlets.output.registration.save_registration` wrote.
+
+    Returns
+    -------
+    dict of str to Path or None
+    """
+    files = {path.name: path for path in written}
+    segmented = [path for path in written if path.name.endswith(f"_{LABEL_ENDINGS['rootlets']}.nii.gz")]
+    given = {name: volume.path for name, volume in registration.sources.items()}
+    return {
+        "image": given.get("image"),
+        "cord": files.get("cord2anat.nii.gz"),
+        "levels": files.get("spinal_levels2anat.nii.gz"),
+        "rootlets": segmented[0] if segmented else given.get("rootlets"),
+    }

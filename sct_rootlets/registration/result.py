@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 Contrast = Literal["t1", "t2", "t2s"]
 
 #: Columns of the table of landmarks.
-LANDMARK_COLUMNS = ("kind", "level", "name", "used", "template_mm", "subject_mm", "error_mm", "left_out_error_mm")
+LANDMARK_COLUMNS = (
+    "kind",
+    "level",
+    "name",
+    "used",
+    "template_mm",
+    "subject_mm",
+    "error_mm",
+    "left_out_error_mm",
+    "confidence",
+)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -48,6 +58,8 @@ class Registration:
         Settings, as the sidecar states them.
     header_notes : tuple of str
         Notes on the headers of the files.
+    name_confidence : dict of str to float
+        Probabilities of the names of the subject's levels, as far as this package named them.
     external_fields : (numpy.ndarray, numpy.ndarray), optional
         ``warp_anat2template`` and ``warp_template2anat`` of another program, in place of those of the alignment.
     """
@@ -61,6 +73,7 @@ class Registration:
     sidecars: dict[str, dict[str, Any]] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     header_notes: tuple[str, ...] = ()
+    name_confidence: dict[str, float] = field(default_factory=dict)
     external_fields: tuple[np.ndarray, np.ndarray] | None = None
 
     def __repr__(self) -> str:
@@ -126,8 +139,9 @@ class Registration:
         rows: list[dict[str, object]] = []
         for pair, errors in zip(self.alignment.pairs, landmark_errors(self.alignment.pairs), strict=True):
             template, subject = pair.template, pair.subject
+            confidence = self.name_confidence.get(subject.name) if subject.kind == "rootlets" else None
             positions = (template.arc_mm, subject.arc_mm)
-            values = (template.kind, template.value, template.name, pair.used, *positions, *errors)
+            values = (template.kind, template.value, template.name, pair.used, *positions, *errors, confidence)
             rows.append(dict(zip(LANDMARK_COLUMNS, values, strict=True)))
         return rows
 

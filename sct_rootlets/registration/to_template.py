@@ -14,6 +14,7 @@ from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
 from sct_rootlets.registration.landmarks import LandmarkKind
 from sct_rootlets.registration.result import Contrast, Registration
 from sct_rootlets.registration.template_folder import TemplateFolder, find_template
+from sct_rootlets.sidecar import read_name_confidence
 
 Landmarks = Literal["rootlets", "discs", "both"]
 
@@ -121,4 +122,5 @@ def register(
         sources=volumes,
         settings={"Engine": "sct_rootlets", "Landmarks": landmarks, "RefinedByShape": by_shape},
         header_notes=tuple(header_notes(*volumes.values())),
+        name_confidence={} if "rootlets" not in volumes else read_name_confidence(volumes["rootlets"].path),
     )

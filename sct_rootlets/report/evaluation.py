@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
@@ -16,19 +14,26 @@ from sct_rootlets.evaluation.study import Study, StudyKind
 from sct_rootlets.evaluation.tables import ALL_CONTRASTS, ALL_LEVELS, level_order
 from sct_rootlets.levels import level_color
 from sct_rootlets.report.evaluation_summary import METRIC_TITLES
-from sct_rootlets.report.style import GRID, INK, MIN_BOX_VALUES
+from sct_rootlets.report.style import (
+    INK,
+    MIN_BOX_VALUES,
+    PAGE_INCH,
+    SMALL_PT,
+    TEXT_PT,
+    group_colors,
+    in_style,
+    y_grid,
+)
 
 #: Metrics of the panels of the figure of scores.
 SCORE_PANELS = ("dice", "hd95_mm", "rostral_error_mm", "caudal_error_mm")
-#: Width of a journal page (180 mm), and height of a panel.
-WIDTH_INCH, PANEL_INCH = 7.1, 1.7
-#: Columns of bars that one figure shows.
-MAX_COLUMNS = 60
-#: Resolution of PNG files, and Matplotlib settings beside its defaults.
-PNG_DPI = 300
-SETTINGS: dict[str, Any] = {"svg.fonttype": "none", "font.size": 8}
+#: Height of a panel.
+PANEL_INCH = 1.7
+#: Columns of bars that one figure shows, and that fit side by side; width of one, and height of a row.
+MAX_COLUMNS, MAX_COLUMNS_PER_ROW, COLUMN_INCH, ROW_INCH = 60, 19, 0.32, 4.4
 
 
+@in_style
 def scores_figure(study: Study) -> Figure:
     """Draw Dice, HD95 and errors of the ends by level: boxes, and a point per scan, coloured by method or contrast."""
     levels = study.tables["levels"]
@@ -36,7 +41,7 @@ def scores_figure(study: Study) -> Figure:
     groups, by = _groups(study)
     names = level_order(levels)
     figure, axes = _rows(len(panels))
-    colors = _colors(len(groups))
+    colors = group_colors(len(groups))
     for line, metric in zip(axes, panels, strict=True):
         for index, group in enumerate(groups):
             part = levels[levels[by] == group]
@@ -64,6 +69,7 @@ def _groups(study: Study) -> tuple[list[str], str]:
     return sorted(study.tables["scans"].contrast.unique()), "contrast"
 
 
+@in_style
 def methods_figure(study: Study) -> Figure | None:
     """Draw mean differences of two methods, second minus first, with their intervals, for all levels and for each."""
     if "methods" not in study.tables:
@@ -88,17 +94,18 @@ def methods_figure(study: Study) -> Figure | None:
         line.set_ylabel("difference of\n" + METRIC_TITLES[metric].replace(" (", "\n("))
     axes[-1].set_xticks(range(len(scopes)), scopes)
     first, second = table["first"].iloc[0], table["second"].iloc[0]
-    figure.suptitle(f"{second} minus {first}: mean, 95 % interval over subjects; * p < 0.05 (Holm)", fontsize=8)
+    figure.suptitle(f"{second} minus {first}: mean, 95 % interval over subjects; * p < 0.05 (Holm)", fontsize=TEXT_PT)
     return figure
 
 
+@in_style
 def agreement_figure(study: Study) -> Figure:
     """Draw Dice of every pair of raters by level, with a point per scan."""
     table = study.tables["pairwise"]
     pairs = (table["first"] + " – " + table["second"]).rename("pair")
     groups, names = pairs.drop_duplicates().tolist(), level_order(table)
     figure, (line,) = _rows(1, 3.0)
-    colors = _colors(len(groups))
+    colors = group_colors(len(groups))
     for index, group in enumerate(groups):
         part = table[pairs == group]
         values = [part[part.name == name].dice.dropna().to_numpy() for name in names]
@@ -111,6 +118,7 @@ def agreement_figure(study: Study) -> Figure:
     return figure
 
 
+@in_style
 def positions_figure(study: Study) -> Figure | None:
     """Draw levels of each subject as bars, with a column per rater or repeat (as in Valošek 2024)."""
     if "positions" not in study.tables:
@@ -118,30 +126,35 @@ def positions_figure(study: Study) -> Figure | None:
     table = study.tables["positions"]
     all_groups, repeats = table.group.drop_duplicates().tolist(), sorted(table["repeat"].unique())
     groups = all_groups[: max(1, MAX_COLUMNS // (len(repeats) + 1))]
-    table = table[table.group.isin(groups)]
-    figure = Figure(figsize=(max(3.0, 0.9 + 0.32 * (len(repeats) + 1) * len(groups)), 5.0), layout="constrained")
-    axes = figure.subplots()
-    _clear_frame(axes)
+    per_row = max(1, MAX_COLUMNS_PER_ROW // (len(repeats) + 1))
+    rows = [groups[start : start + per_row] for start in range(0, len(groups), per_row)]
+    width = max(3.0, 0.9 + COLUMN_INCH * (len(repeats) + 1) * len(rows[0]))
+    figure = Figure(figsize=(width, ROW_INCH * len(rows)), layout="constrained")
+    for part, axes in zip(rows, figure.subplots(len(rows), 1, squeeze=False)[:, 0], strict=True):
+        _draw_positions(axes, table[table.group.isin(part)], part, repeats)
+        axes.set_xlim(-1, len(rows[0]) * (len(repeats) + 1) - 1)
+        axes.set_ylim(table.caudal_mm.max() + 3, table.rostral_mm.min() - 3)
+        axes.set_ylabel(f"mm along the cord, from: {study.about['reference']}")
+    if len(groups) < len(all_groups):
+        figure.axes[-1].set_xlabel(f"the first {len(groups)} of {len(all_groups)} subjects")
+    return figure
+
+
+def _draw_positions(axes: Axes, table: pd.DataFrame, groups: list[str], repeats: list[str]) -> None:
+    """Draw the levels of some subjects, a column for each rater or repeat."""
+    y_grid(axes)
     for row in table.itertuples():
         x = groups.index(row.group) * (len(repeats) + 1) + repeats.index(row.repeat)
         box = (x - 0.4, row.rostral_mm), 0.8, row.caudal_mm - row.rostral_mm
         axes.add_patch(Rectangle(*box, facecolor=level_color(row.name), edgecolor=INK, linewidth=0.4))
         white = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
-        axes.annotate(row.name, (x, row.midpoint_mm), ha="center", va="center", fontsize=6, bbox=white)
-    axes.set_xlim(-1, len(groups) * (len(repeats) + 1) - 1)
-    axes.set_ylim(table.caudal_mm.max() + 3, table.rostral_mm.min() - 3)
-    axes.set_xticks(
-        [group * (len(repeats) + 1) + index for group in range(len(groups)) for index in range(len(repeats))],
-        repeats * len(groups),
-        rotation=90,
-    )
+        axes.annotate(row.name, (x, row.midpoint_mm), ha="center", va="center", fontsize=SMALL_PT, bbox=white)
+    columns = [group * (len(repeats) + 1) + index for group in range(len(groups)) for index in range(len(repeats))]
+    axes.set_xticks(columns, repeats * len(groups), rotation=90)
     for index, group in enumerate(groups):
         middle = index * (len(repeats) + 1) + (len(repeats) - 1) / 2
-        axes.annotate(group, (middle, 1.01), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7)
-    axes.set_ylabel(f"mm along the cord, from: {study.about['reference']}")
-    if len(groups) < len(all_groups):
-        axes.set_xlabel(f"the first {len(groups)} of {len(all_groups)} subjects")
-    return figure
+        axes.annotate(group, (middle, 1.01), xycoords=("data", "axes fraction"), ha="center", va="bottom",
+                      fontsize=SMALL_PT)  # fmt: skip
 
 
 #: Functions that draw a figure, or return None where there is nothing to draw, by kind of study and name of the files.
@@ -154,24 +167,11 @@ FIGURES: dict[StudyKind, dict[str, Callable[[Study], Figure | None]]] = {
 
 def _rows(n: int, height: float = PANEL_INCH) -> tuple[Figure, list[Axes]]:
     """Make a figure of n panels below each other."""
-    figure = Figure(figsize=(WIDTH_INCH, height * n + 0.4), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(PAGE_INCH, height * n + 0.4), layout="constrained")
     axes = list(figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0])
     for panel in axes:
-        _clear_frame(panel)
+        y_grid(panel)
     return figure, axes
-
-
-def _clear_frame(axes: Axes) -> None:
-    """Leave grid lines and the left and lower side of the frame."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.yaxis.grid(True, color=GRID, linewidth=0.4)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=INK)
-
-
-def _colors(n: int) -> list[str]:
-    """Choose n colours of growing lightness, which differ in grey as well and for colour-blind readers."""
-    return [to_hex(color) for color in colormaps["viridis"](np.linspace(0.25, 0.95, n))]
 
 
 def _places(n_names: int, n_groups: int, index: int) -> np.ndarray:
@@ -219,4 +219,4 @@ def _legend(axes: Axes, groups: list[str], colors: list[str]) -> None:
         patches = zip(groups, colors, strict=True)
         handles = [Patch(facecolor=color, edgecolor=INK, label=group) for group, color in patches]
         columns = min(len(groups), 4)
-        axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
+        axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)

@@ -21,22 +21,31 @@ from sct_rootlets.group.agreement import POOLED, STATISTIC_COLUMNS
 from sct_rootlets.group.compare import GroupLevels
 from sct_rootlets.group.pairs import PairStatus
 from sct_rootlets.levels import level_color, level_value
-from sct_rootlets.report.style import GRID, INK, MIN_BOX_VALUES
+from sct_rootlets.report.style import (
+    BEHIND,
+    INK,
+    LIGHT_FRAME,
+    MIN_BOX_VALUES,
+    PAGE_INCH,
+    SMALL_PT,
+    TEXT_PT,
+    in_style,
+    y_grid,
+)
 
 #: Number of subjects up to which all are in one row, with the names of levels on their bars.
-MAX_NAMED_SUBJECTS = 40
-#: Number of subjects per row if there are more; their bars are narrower, and one subject in five is named.
-MAX_SUBJECTS_PER_ROW, NAMED_EVERY = 100, 5
+MAX_NAMED_SUBJECTS = 12
+#: Number of subjects per row if there are more; their bars are narrower, and every second subject is named.
+MAX_SUBJECTS_PER_ROW, NAMED_EVERY = 48, 2
 #: Width of a subject's pair of bars and height of a row, in inches: of few subjects, and of many.
-SUBJECT_INCH, ROW_INCH = (0.42, 0.17), (4.6, 2.8)
-#: Resolution of PNG files.
-PNG_DPI = 300
+SUBJECT_INCH, ROW_INCH = (0.44, 0.11), (4.6, 2.4)
 LIMIT_STYLE = {"linestyle": "--", "linewidth": 1.2}
 #: Points have an edge, and lines in the colour of a level a frame: some of the colours are light.
 POINTS: dict[str, Any] = {"s": 16, "alpha": 0.8, "edgecolor": INK, "linewidths": 0.3}
 FRAME = [Stroke(linewidth=2.8, foreground=INK), Normal()]
 
 
+@in_style
 def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure | None:
     """Draw differences against means with bias and limits, and those of each pair with their confidence intervals.
 
@@ -56,7 +65,7 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure | None:
     points = points[(points["pairing"] == pairing) & (points["status"] == PairStatus.COMPARED.value)]
     table = group.agreement
     table = table[(table["pairing"] == pairing) & (table["n"] > 0)]
-    figure = Figure(figsize=(11.5, 5.2), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(PAGE_INCH, 4.4), layout="constrained")
     scatter, forest = figure.subplots(1, 2, width_ratios=(1.75, 1), sharey=True)
     for row in table.to_dict("records"):
         if row["vertebral_level"] == POOLED:
@@ -76,21 +85,19 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure | None:
             textcoords="offset points",
             ha="center",
             va="bottom",
-            fontsize=7.5,
-            color=INK,
-            path_effects=[Stroke(linewidth=2, foreground="white"), Normal()],
+            fontsize=SMALL_PT,
+            path_effects=LIGHT_FRAME,
         )
-    scatter.set_xlabel(f"mean of the two midpoints: mm along the cord from {_reference(group)}", color=INK)
-    scatter.set_ylabel("vertebral − spinal midpoint (mm)", color=INK)
+    scatter.set_xlabel(f"mean of the two midpoints: mm along the cord from {_reference(group)}")
+    scatter.set_ylabel("vertebral − spinal midpoint (mm)")
     scatter.set_title(
         f"Bland–Altman, {pairing} pairs, {len(group.cohort.scans)} subjects\n"
-        "short lines: median (black), 2.5th and 97.5th percentile of a pair; long ones: of all",
-        color=INK,
-        fontsize=10,
+        "short lines: median (black), 2.5th and 97.5th percentile\nof a pair; long lines: of all",
+        fontsize=TEXT_PT,
     )
     _forest(forest, table)
     for axes in (scatter, forest):
-        _clear_frame(axes)
+        y_grid(axes)
         axes.axhline(0, color=INK, linewidth=0.6)
     return figure
 
@@ -102,7 +109,7 @@ def _pooled_lines(axes: Axes, row: dict[str, float]) -> None:
         if math.isnan(value):  # limits of a single difference
             continue
         style = {"linestyle": "-", "linewidth": 1.2} if name == "median" else LIMIT_STYLE
-        axes.axhline(value, color="#777777", **style)  # type: ignore[arg-type]
+        axes.axhline(value, color=BEHIND, **style)  # type: ignore[arg-type]
         axes.annotate(
             f"{label}\n{value:.2f}".replace("-", "−"),
             (1, value),
@@ -110,8 +117,7 @@ def _pooled_lines(axes: Axes, row: dict[str, float]) -> None:
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
-            fontsize=7.5,
-            color=INK,
+            fontsize=SMALL_PT,
         )
 
 
@@ -123,7 +129,7 @@ def _forest(axes: Axes, table: pd.DataFrame) -> None:
     for x, row in enumerate(rows):
         pooled = row["vertebral_level"] == POOLED
         names.append("all" if pooled else f"{row['vertebral_level']}\n{row['spinal_level']}")
-        color = "#777777" if pooled else level_color(row["spinal_level"])
+        color = BEHIND if pooled else level_color(row["spinal_level"])
         filled, opened = (-0.17, ("median", "p2.5", "p97.5"), color), (0.17, ("mean", "lower", "upper"), "white")
         for shift, statistics, face in (filled, opened):
             for name, aside in zip(statistics, (0.0, -0.07, 0.07), strict=True):  # intervals may overlap
@@ -133,9 +139,9 @@ def _forest(axes: Axes, table: pd.DataFrame) -> None:
                 marker = "o" if name in ("median", "mean") else "_" if face == "white" else "D"
                 axes.plot(place, value, marker, color=INK, markerfacecolor=face, markersize=5, markeredgewidth=0.8)
     axes.set_xticks(range(len(rows)), names)
-    axes.set_xlabel("vertebra, spinal level", color=INK)
+    axes.set_xlabel("vertebra, spinal level")
     has_intervals = any(math.isfinite(row[f"{STATISTIC_COLUMNS['median']}_low"]) for row in rows)
-    axes.set_title(f"bias and limits{', with 95 % intervals' if has_intervals else ''}", color=INK, fontsize=11)
+    axes.set_title("bias and limits,\nwith 95 % intervals" if has_intervals else "bias and limits", fontsize=TEXT_PT)
     axes.legend(
         handles=[
             Line2D([], [], linestyle="", marker=marker, color=INK, markerfacecolor=face, markersize=5, label=label)
@@ -147,13 +153,11 @@ def _forest(axes: Axes, table: pd.DataFrame) -> None:
             )
         ]
         + known,
-        fontsize=8,
-        ncols=3 if known else 4,
+        ncols=2,
         columnspacing=1.2,
         handletextpad=0.2,
-        frameon=False,
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.17),
+        bbox_to_anchor=(0.5, -0.2),
     )
 
 
@@ -179,6 +183,7 @@ def _draw_known_bias(axes: Axes, rows: list[dict[str, Any]]) -> list[Line2D]:
     return list(legend.values())
 
 
+@in_style
 def subjects_figure(group: GroupLevels) -> Figure:
     """Draw the spinal (left) and vertebral (right) levels of each subject as bars, as in the RootletSeg paper.
 
@@ -195,22 +200,21 @@ def subjects_figure(group: GroupLevels) -> Figure:
     is_large = len(subjects) > MAX_NAMED_SUBJECTS
     rows = [subjects[start : start + MAX_SUBJECTS_PER_ROW] for start in range(0, len(subjects), MAX_SUBJECTS_PER_ROW)]
     size = (max(5.0, 1.6 + SUBJECT_INCH[is_large] * len(rows[0])), 0.6 + ROW_INCH[is_large] * len(rows))
-    figure = Figure(figsize=size, facecolor="white", layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     limits = (float(table["caudal_mm"].max()) + 5, float(table["rostral_mm"].min()) - 5)
     for part, axes in zip(rows, np.atleast_1d(figure.subplots(len(rows), 1)), strict=True):
         _bars(axes, table[table["subject"].isin(part)], part, named=not is_large)
         axes.set_ylim(limits)
         axes.set_xlim(-0.6, len(rows[0]) - 0.4)
-        axes.set_ylabel(f"mm from {_reference(group)}", color=INK, fontsize=7 if is_large else 10)
-        _clear_frame(axes)
-        axes.tick_params(axis="x", labelsize=7)
+        axes.set_ylabel(f"mm from {_reference(group)}", fontsize=SMALL_PT if is_large else TEXT_PT)
+        y_grid(axes)
     names = sorted(set(table["name"]), key=lambda name: level_value(name, "spinal"))
     handles = [Patch(facecolor=level_color(name), label=name) for name in names]
     if not table["complete"].all():
         handles.append(Patch(facecolor="white", edgecolor=INK, hatch="////", label="may be longer"))
-    figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="outside right upper")
     title = "left bars: spinal levels\nright bars, framed: vertebral levels"  # narrow: the legend stands beside it
-    figure.axes[0].set_title(title, loc="left", color=INK, fontsize=10)
+    figure.axes[0].set_title(title, loc="left")
     return figure
 
 
@@ -237,16 +241,16 @@ def _bars(axes: Axes, table: pd.DataFrame, subjects: list[str], named: bool) -> 
                     place[row.subject] + offset + 0.19,
                     row.midpoint_mm,
                     row.name,
-                    fontsize=6,
+                    fontsize=SMALL_PT,
                     ha="center",
                     va="center",
-                    color=INK,
                     bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
                 )
     step = 1 if named else NAMED_EVERY
     axes.set_xticks(range(0, len(subjects), step), subjects[::step], rotation=90)
 
 
+@in_style
 def lengths_figure(group: GroupLevels) -> Figure | None:
     """Draw lengths of spinal and vertebral levels over the cohort: every subject, median, and quartiles.
 
@@ -263,7 +267,7 @@ def lengths_figure(group: GroupLevels) -> Figure | None:
     if table.empty:
         return None
     kinds = [kind for kind in ("spinal", "vertebral") if (table["kind"] == kind).any()]
-    figure = Figure(figsize=(5.4 * len(kinds), 4), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(PAGE_INCH / 2 * len(kinds), 3.2), layout="constrained")
     shift = np.random.default_rng(0)  # sideways, so that points do not hide each other
     for kind, axes in zip(kinds, np.atleast_1d(figure.subplots(1, len(kinds), sharey=True)), strict=True):
         of_kind = group.lengths[group.lengths["kind"] == kind]
@@ -280,10 +284,10 @@ def lengths_figure(group: GroupLevels) -> Figure | None:
         axes.set_xticks(range(len(of_kind)), [f"{row.name}\n{row.n}" for row in of_kind.itertuples(index=False)])
         axes.set_xlim(-0.6, len(of_kind) - 0.4)
         method = f" ({group.method})" if kind == "spinal" else ""
-        axes.set_title(f"{kind} levels{method}", color=INK, fontsize=11)
-        axes.set_xlabel("level, number of subjects", color=INK)
-        _clear_frame(axes)
-    figure.axes[0].set_ylabel("length along the cord (mm)", color=INK)
+        axes.set_title(f"{kind} levels{method}")
+        axes.set_xlabel("level, number of subjects")
+        y_grid(axes)
+    figure.axes[0].set_ylabel("length along the cord (mm)")
     return figure
 
 
@@ -301,12 +305,3 @@ def _reference(group: GroupLevels) -> str:
     names = {"PMJ": "the PMJ", "cord top": "the top of the cord mask"}
     scaled = "" if group.height_cm is None else f", at {group.height_cm:g} cm of height"
     return names.get(group.reference, group.reference) + scaled
-
-
-def _clear_frame(axes: Axes) -> None:
-    """Leave grid lines and the left and lower side of the frame."""
-    axes.tick_params(colors=INK, labelsize=8)
-    axes.yaxis.grid(True, color=GRID, linewidth=0.5)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from functools import partial
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -14,17 +13,18 @@ from nibabel.orientations import aff2axcodes
 
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, level_color, level_name
-from sct_rootlets.report.style import INK, save_png
+from sct_rootlets.report.style import INK, PAGE_INCH, in_style, save_figure
 
 #: Width of the surroundings that are shown around the labels.
 MARGIN_MM = 15.0
 
 
-def save_labels_figure(image: Volume, labels: Volume, title: str, path: str | os.PathLike[str]) -> None:
-    """Draw `labels_figure` into a PNG file; same input, same bytes."""
-    save_png(partial(labels_figure, image, labels, title), path)
+def save_labels_figure(image: Volume, labels: Volume, title: str, path: Path) -> None:
+    """Draw `labels_figure` into files of a path without ending; same input, same bytes."""
+    save_figure(labels_figure(image, labels, title), path)
 
 
+@in_style
 def labels_figure(image: Volume, labels: Volume, title: str) -> Figure:
     """Draw the image from the left and from behind, without and with the labels projected onto it.
 
@@ -49,9 +49,9 @@ def labels_figure(image: Volume, labels: Volume, title: str) -> Figure:
     data, values = data[box], values[box]
     low, high = np.percentile(data, (1, 99.5))
     data = np.clip((data - low) / max(float(high - low), 1e-6), 0, 1)
-    figure = Figure(figsize=(11, 5.5), facecolor="white")
+    figure = Figure(figsize=(PAGE_INCH, 0.5 * PAGE_INCH))
     panels = figure.subplots(1, 4)
-    figure.subplots_adjust(left=0.01, right=0.99, top=0.92, bottom=0.09, wspace=0.02)
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.91, bottom=0.1, wspace=0.02)
     for pair, axis in ((panels[:2], 0), (panels[2:], 1)):
         plain = np.repeat(np.take(data, center[axis], axis=axis).T[..., None], 3, axis=2)
         colored = plain.copy()
@@ -62,13 +62,11 @@ def labels_figure(image: Volume, labels: Volume, title: str) -> Figure:
         for panel, picture in zip(pair, (plain, colored), strict=True):
             panel.imshow(picture, origin="lower", interpolation="nearest", aspect=spacing[up] / spacing[across])
             panel.axis("off")
-    figure.suptitle(
-        f"{title} ({''.join(aff2axcodes(image.affine))}): from the left, and from behind", fontsize=10, color=INK
-    )
+    figure.suptitle(f"{title} ({''.join(aff2axcodes(image.affine))}): from the left, and from behind")
     present = [int(value) for value in np.unique(values[values != 0])][:12]
     handles = [Patch(facecolor=_color(value), edgecolor=INK, label=_name(value)) for value in present]
     if handles:
-        figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=8, frameon=False)
+        figure.legend(handles=handles, loc="lower center", ncols=len(handles), columnspacing=1.0, handlelength=1.2)
     return figure
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import Normal, Stroke
 
 from sct_rootlets.levels import Kind, Level, Levels, disc_name, level_color, level_name
-from sct_rootlets.report.style import GRID, INK, InlineFigure, save_png
+from sct_rootlets.report.style import (
+    DARK_FRAME,
+    INK,
+    PAGE_INCH,
+    SMALL_PT,
+    TEXT_PT,
+    TITLE_PT,
+    InlineFigure,
+    in_style,
+    y_grid,
+)
 from sct_rootlets.straighten import Plane, arc_around, project_labels, sample_plane
 from sct_rootlets.subject import SubjectLevels
 
@@ -29,25 +36,24 @@ ROOTLET_DEPTH_MM = 8.0
 ROOTLET_ALPHA = 0.35
 #: Length of cord that is shown above the first and below the last level.
 MARGIN_MM = 8.0
-#: Width of the rulers of two kinds of levels, and of one, in mm at the scale of the views beside them; and as far as
-#: their axes reach.
-RULERS_MM, RULERS_REACH = {1: 32.0, 2: 75.0}, {1: 4.0, 2: 10.0}
-INCH_PER_MM = 0.06
-MARGINS_INCH = (0.75, 0.15, 0.65, 0.55, 0.3)  # left, right, top, bottom, between panels
+#: Width of the rulers of one kind of levels, and of two, and as far as their axes reach.
+RULERS_INCH, RULERS_REACH = {1: 1.35, 2: 2.4}, {1: 4.0, 2: 10.0}
+#: Left edges of the rulers, and their width, on these axes.
+RULER_PLACES, RULER_WIDTH = (0.6, 6.6), 2.8
+MARGINS_INCH = (0.55, 0.08, 0.62, 0.5, 0.15)  # left, right, top, bottom, between panels
+#: Scale of the views: with the rulers of two kinds of levels they fill the width of a page.
+INCH_PER_MM = (PAGE_INCH - MARGINS_INCH[0] - MARGINS_INCH[1] - 2 * MARGINS_INCH[4] - RULERS_INCH[2]) / (
+    SAGITTAL_MM[1] - SAGITTAL_MM[0] + CORONAL_MM[1] - CORONAL_MM[0]
+)
 #: Place of the scan's name below the upper edge of the figure.
-NAME_INCH = 0.25
+NAME_INCH = 0.15
 
 
 #: Letters of the patient's directions at the left and the right edge of each view.
 DIRECTIONS: dict[Plane, str] = {"sagittal": "PA", "coronal": "LR"}
 
 
-def save_level_figures(subject: SubjectLevels, folder: Path, prefix: str) -> None:
-    """Draw every figure of `FIGURES` into a PNG file named by a prefix and the figure's ending."""
-    for ending, draw in FIGURES.items():
-        save_png(partial(draw, subject), folder / f"{prefix}_{ending}")
-
-
+@in_style
 def levels_figure(subject: SubjectLevels) -> Figure:
     """Draw straightened views of the cord beside rulers of its spinal and vertebral levels.
 
@@ -63,30 +69,28 @@ def levels_figure(subject: SubjectLevels) -> Figure:
     matplotlib.figure.Figure
     """
     arc = _shown_arc(subject)
-    figure, (sagittal, coronal, rulers) = _panels(float(arc[-1] - arc[0]), RULERS_MM[len(subject.kinds)])
+    figure, (sagittal, coronal, rulers) = _panels(float(arc[-1] - arc[0]), RULERS_INCH[len(subject.kinds)])
     width, height = figure.get_size_inches()
     name = (subject.image or subject.cord).name
-    figure.text(MARGINS_INCH[0] / width, 1 - NAME_INCH / height, name, fontsize=10, color=INK, va="center")
+    figure.text(MARGINS_INCH[0] / width, 1 - NAME_INCH / height, name, fontsize=TITLE_PT, va="center")
     start = arc[0] - subject.reference.arc_mm
     sagittal.set_ylim(arc[-1] - subject.reference.arc_mm, start)
-    sagittal.set_ylabel(f"mm along the cord, from {_reference_text(subject.reference.name)}", color=INK)
+    sagittal.set_ylabel(f"mm along the cord, from {_reference_text(subject.reference.name)}")
     _draw_sagittal(sagittal, subject, arc)
     _draw_coronal(coronal, subject, arc)
     _draw_rulers(rulers, subject)
     for axes in (sagittal, coronal, rulers):
-        axes.tick_params(colors=INK, labelsize=8)
-        for side in ("top", "right", "bottom", "left"):
-            axes.spines[side].set_visible(False)
+        axes.spines[:].set_visible(False)
     return figure
 
 
-def _panels(length_mm: float, rulers_mm: float) -> tuple[Figure, list[Axes]]:
-    """Make a figure with three panels side by side, at one scale along and across the cord."""
-    widths = np.array([np.ptp(SAGITTAL_MM), np.ptp(CORONAL_MM), rulers_mm]) * INCH_PER_MM
+def _panels(length_mm: float, rulers_inch: float) -> tuple[Figure, list[Axes]]:
+    """Make a figure with three panels side by side; views have one scale along and across the cord."""
+    widths = np.array([np.ptp(SAGITTAL_MM) * INCH_PER_MM, np.ptp(CORONAL_MM) * INCH_PER_MM, rulers_inch])
     height = length_mm * INCH_PER_MM
     left, right, top, bottom, gap = MARGINS_INCH
     size = np.array([left + widths.sum() + 2 * gap + right, top + height + bottom])
-    figure = InlineFigure(figsize=tuple(size), facecolor="white")
+    figure = InlineFigure(figsize=tuple(size))
     panels: list[Axes] = []
     for width in widths:
         box = np.array([left, bottom, width, height]) / np.tile(size, 2)
@@ -124,21 +128,20 @@ def _draw_view(axes: Axes, subject: SubjectLevels, arc: np.ndarray, across: np.n
         axes.set_facecolor("#EEEEEE")
     cord = sample_plane(subject.cord, line, arc, across, plane)
     if cord.max() >= 0.5 > cord.min():
-        axes.contour(across, rows, cord, levels=[0.5], colors=[INK], linewidths=1.4)
+        axes.contour(across, rows, cord, levels=[0.5], colors=[INK], linewidths=1.2)
         if subject.image is not None:  # a light line on a dark one is seen on any ground
-            axes.contour(across, rows, cord, levels=[0.5], colors=["white"], linewidths=0.6)
+            axes.contour(across, rows, cord, levels=[0.5], colors=["white"], linewidths=0.5)
     for letter, x in zip(DIRECTIONS[plane], (0.03, 0.97), strict=True):
         axes.text(
             x,
             0.99,
             letter,
             transform=axes.transAxes,
-            fontsize=8,
             fontweight="bold",
             color="white" if subject.image is not None else INK,
             ha="left" if x < 0.5 else "right",
             va="top",
-            path_effects=[Stroke(linewidth=1.5, foreground=INK), Normal()] if subject.image is not None else None,
+            path_effects=DARK_FRAME if subject.image is not None else None,
         )
     axes.set_xlim(across[0], across[-1])
     return box
@@ -163,11 +166,12 @@ def _draw_sagittal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
                 f"{disc_name(disc.value)} ± {disc.sd_mm:.1f}" if found else disc_name(disc.value),
                 (14, row),
                 color="white" if subject.image is not None else INK,
-                fontsize=7,
+                fontsize=SMALL_PT,
                 va="center",
+                path_effects=DARK_FRAME if subject.image is not None else None,
             )
-    axes.set_title("midsagittal, straightened", fontsize=9, color=INK)
-    axes.set_xlabel("posterior – anterior (mm)", fontsize=8, color=INK)
+    axes.set_title("midsagittal", fontsize=TEXT_PT)
+    axes.set_xlabel("posterior – anterior (mm)")
 
 
 def _draw_coronal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
@@ -183,9 +187,8 @@ def _draw_coronal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
             color = level_color(level_name(int(value), "spinal"))
             rows = arc - subject.reference.arc_mm
             axes.contour(across, rows, labels == value, levels=[0.5], colors=[color], linewidths=0.8)
-    title = "coronal, straightened, with rootlets" if subject.rootlets is not None else "coronal, straightened"
-    axes.set_title(title, fontsize=9, color=INK)
-    axes.set_xlabel("left – right (mm)", fontsize=8, color=INK)
+    axes.set_title("coronal, with rootlets" if subject.rootlets is not None else "coronal", fontsize=TEXT_PT)
+    axes.set_xlabel("left – right (mm)")
 
 
 def _overlay(axes: Axes, labels: np.ndarray, kind: Kind, box: dict[str, Any], alpha: float) -> None:
@@ -202,36 +205,40 @@ def _draw_rulers(axes: Axes, subject: SubjectLevels) -> None:
     """Draw spinal levels left, vertebral levels right, and between them the differences of shifted pairs."""
     axes.set_xlim(0, RULERS_REACH[len(subject.kinds)])
     axes.set_xticks([])
-    axes.yaxis.grid(True, color=GRID, linewidth=0.5)
-    axes.set_axisbelow(True)
+    y_grid(axes)
     offset = subject.reference.arc_mm
-    for levels, x in zip(subject.kinds, (0.6, 6.6), strict=False):
+    for levels, x in zip(subject.kinds, RULER_PLACES, strict=False):
         _draw_ruler(axes, levels, x, offset)
     for pair in subject.shifted_pairs:
         ends = [pair.spinal.midpoint_mm - offset, pair.vertebral.midpoint_mm - offset]
-        axes.plot([3.4, 6.6], ends, color=INK, linewidth=0.9, linestyle=":")
+        axes.plot([RULER_PLACES[0] + RULER_WIDTH, RULER_PLACES[1]], ends, color=INK, linewidth=0.9, linestyle=":")
         axes.annotate(
             f"{pair.difference_mm:+.1f}",
             (5, sum(ends) / 2),
-            fontsize=7.5,
+            fontsize=SMALL_PT,
             ha="center",
             va="center",
-            color=INK,
             bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
         )
-    axes.set_title(_rulers_title(subject), fontsize=9, color=INK)
-    axes.set_xlabel("whiskers: ± 2 SD of an end\nhatched: may be longer", fontsize=8, color=INK)
+    _write_ruler_titles(axes, subject)
+    axes.set_xlabel("whiskers: ± 2 SD of an end\nhatched: may be longer", fontsize=SMALL_PT)
 
 
-def _rulers_title(subject: SubjectLevels) -> str:
-    parts = []
-    if subject.spinal is not None:
-        parts.append(f"spinal levels ({subject.spinal.method})")
+def _write_ruler_titles(axes: Axes, subject: SubjectLevels) -> None:
+    """Write above each ruler what it shows, and above the differences between them that they are in mm."""
+    titles = {
+        levels.kind: f"spinal levels\n({levels.method})" if levels.kind == "spinal" else "vertebral\nlevels"
+        for levels in subject.kinds
+    }
+    places = [x + RULER_WIDTH / 2 for x in RULER_PLACES]
+    texts = list(zip(places, titles.values(), strict=False))
     if subject.pairs:
-        parts.append("difference (mm)")
-    if subject.vertebral is not None:
-        parts.append("vertebral levels")
-    return "  |  ".join(parts)
+        texts.append((sum(places) / 2, "difference\n(mm)"))
+    for x, text in texts:
+        axes.annotate(
+            text, (x, 1), xycoords=("data", "axes fraction"), xytext=(0, 3), textcoords="offset points",
+            fontsize=SMALL_PT, ha="center", va="bottom", annotation_clip=False,
+        )  # fmt: skip
 
 
 def _draw_ruler(axes: Axes, levels: Levels, x: float, offset: float) -> None:
@@ -241,7 +248,7 @@ def _draw_ruler(axes: Axes, levels: Levels, x: float, offset: float) -> None:
         axes.add_patch(
             Rectangle(
                 (x, top),
-                2.8,
+                RULER_WIDTH,
                 level.length_mm,
                 facecolor=color,
                 edgecolor=INK,
@@ -252,12 +259,10 @@ def _draw_ruler(axes: Axes, levels: Levels, x: float, offset: float) -> None:
         )
         axes.annotate(
             level.name,
-            (x + 1.4, level.midpoint_mm - offset),
+            (x + RULER_WIDTH / 2, level.midpoint_mm - offset),
             ha="center",
             va="center",
-            fontsize=9,
             fontweight="bold",
-            color=INK,
             bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
         )
         _draw_uncertainty(axes, level, x, offset)
@@ -267,12 +272,12 @@ def _draw_uncertainty(axes: Axes, level: Level, x: float, offset: float) -> None
     """Draw whiskers of two standard deviations at both ends, on the two sides of the ruler."""
     for end, sd, at in (
         (level.rostral_mm, level.rostral_sd_mm, x + 0.35),
-        (level.caudal_mm, level.caudal_sd_mm, x + 2.45),
+        (level.caudal_mm, level.caudal_sd_mm, x + RULER_WIDTH - 0.35),
     ):
         axes.plot(
             [at, at], [end - offset - 2 * sd, end - offset + 2 * sd], color=INK, linewidth=1.1, solid_capstyle="butt"
         )
 
 
-#: Figures that are drawn of a subject, by the ending of their file names.
-FIGURES: dict[str, Callable[[SubjectLevels], Figure]] = {"levels.png": levels_figure}
+#: Figures that are drawn of a subject, by the ending of their files' names.
+FIGURES: dict[str, Callable[[SubjectLevels], Figure]] = {"levels": levels_figure}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,18 +11,13 @@ from matplotlib.figure import Figure
 from sct_rootlets.levels import level_color
 from sct_rootlets.measure.norms import SOURCE
 from sct_rootlets.measure.scan import Measures
-from sct_rootlets.report.style import GRID, INK, save_png
+from sct_rootlets.report.style import BEHIND_LIGHT, INK, PAGE_INCH, SMALL_PT, in_style, y_grid
 
 #: Measures that are drawn, and their axes.
 DRAWN = (("area", "area (mm²)"), ("diameter_AP_ellipse", "AP diameter (mm)"), ("diameter_RL", "RL diameter (mm)"))
 
 
-def save_measure_figures(measures: Measures, folder: Path, prefix: str) -> None:
-    """Draw every figure of `FIGURES` into a PNG file named by a prefix and the figure's ending."""
-    for ending, draw in FIGURES.items():
-        save_png(partial(draw, measures), folder / f"{prefix}_{ending}")
-
-
+@in_style
 def shape_figure(measures: Measures) -> Figure:
     """Draw area and diameters against the position along the cord.
 
@@ -42,7 +35,7 @@ def shape_figure(measures: Measures) -> Figure:
     cord = measures.cord
     arc = cord.slice_arc_mm[measures.slices.slices]
     position = arc - cord.reference_mm
-    figure = Figure(figsize=(8, 7), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(PAGE_INCH, 6.2), layout="constrained")
     panels = figure.subplots(len(DRAWN), 1, sharex=True)
     kind = next(iter(cord.levels))
     norms = [cord.norm(np.array([place])) for place in cord.vertebral_coordinate(arc)]
@@ -53,22 +46,18 @@ def shape_figure(measures: Measures) -> Figure:
         finite = values[np.isfinite(values)]
         if len(finite):
             axes.set_ylim(0, 1.25 * float(finite.max()))
-        axes.set_ylabel(label, color=INK)
-        axes.grid(axis="y", color=GRID, linewidth=0.4)
-        axes.tick_params(colors=INK, labelsize=8)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
+        axes.set_ylabel(label)
+        y_grid(axes)
         for level in cord.levels[kind]:
             ends = level.rostral_mm - cord.reference_mm, level.caudal_mm - cord.reference_mm
             axes.axvspan(*ends, ymax=0.06, color=level_color(level.name), linewidth=0)
             if axes is panels[0]:
-                axes.annotate(level.name, (sum(ends) / 2, 0.08), xycoords=("data", "axes fraction"), ha="center",
-                              fontsize=8, color=INK)  # fmt: skip
+                axes.annotate(level.name, (sum(ends) / 2, 0.08), xycoords=("data", "axes fraction"), ha="center")
         _draw_means(axes, measures, name)
-    panels[0].set_title(f"{cord.cord.name}: bands are {kind} levels", fontsize=9, color=INK)
-    panels[-1].set_xlabel(f"mm along the cord, from: {cord.reference}", color=INK)
+    panels[0].set_title(f"{cord.cord.name}: bands are {kind} levels")
+    panels[-1].set_xlabel(f"mm along the cord, from: {cord.reference}")
     if any(mean for mean, _ in norms):
-        figure.supxlabel(f"grey: mean ± 2 SD of {SOURCE}", fontsize=7, color=INK)
+        figure.supxlabel(f"grey: mean ± 2 SD of {SOURCE}", fontsize=SMALL_PT)
     return figure
 
 
@@ -77,7 +66,7 @@ def _draw_norm(
 ) -> None:
     """Draw the range of healthy adults at each slice whose norm is known."""
     mean, sd = (np.array([norm[part].get(name, np.nan) for norm in norms]) for part in (0, 1))
-    axes.fill_between(position, mean - 2 * sd, mean + 2 * sd, color="#E4E4E4", linewidth=0)
+    axes.fill_between(position, mean - 2 * sd, mean + 2 * sd, color=BEHIND_LIGHT, linewidth=0)
     axes.plot(position, mean, color="#8C8C8C", linewidth=0.8)
 
 
@@ -91,5 +80,5 @@ def _draw_means(axes: Axes, measures: Measures, name: str) -> None:
             axes.plot(ends, [shape.mean[name]] * 2, color=level_color(shape.level.name), linewidth=2.5, alpha=0.8)
 
 
-#: Figures of the measures of one scan, by the ending of their file.
-FIGURES: dict[str, Callable[[Measures], Figure]] = {"shape.png": shape_figure}
+#: Figures of the measures of one scan, by the ending of their files' names.
+FIGURES: dict[str, Callable[[Measures], Figure]] = {"shape": shape_figure}

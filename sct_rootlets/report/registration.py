@@ -1,44 +1,45 @@
-"""The picture of a registration: the subject as scanned and in template space, with its rootlets."""
+"""The picture of a registration: the subject as scanned and in template space, straightened, with its rootlets."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import level_color, level_name
-from sct_rootlets.report.style import INK, InlineFigure, standard_settings
+from sct_rootlets.report.registered import RegisteredCords, registered_cords
+from sct_rootlets.report.style import DARK_FRAME, INK, PAGE_INCH, SMALL_PT, TEXT_PT, InlineFigure, in_style
+from sct_rootlets.straighten import Plane, project_labels, sample_plane
+from sct_rootlets.subject import SubjectLevels
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
 
-PointMap = Callable[[np.ndarray], np.ndarray]
-
-#: Size of the pixels, half of the width of a view, and its margin beyond the outermost landmarks.
-PIXEL_MM, VIEW_HALF_WIDTH_MM, VIEW_MARGIN_MM = 0.5, 22.0, 15.0
+#: Size of the pixels, and reach of the views from the centerline: posterior to anterior, and left to right.
+PIXEL_MM = 0.5
+REACH_MM: dict[Plane, tuple[float, float]] = {"sagittal": (-12.0, 20.0), "coronal": (-15.0, 15.0)}
+#: Letters of the patient's directions at the left and the right edge of each view.
+DIRECTIONS: dict[Plane, str] = {"sagittal": "PA", "coronal": "LR"}
 #: Rootlets within this distance in front of and behind the cord are projected onto coronal views.
 PROJECTION_DEPTH_MM = 8.0
-#: Scale of the views.
-INCH_PER_MM = 0.042
+#: Opacity of rootlets.
+ROOTLET_ALPHA = 0.6
+#: Margins of the figure: left, right, top, bottom, and between the views, in inches.
+MARGINS_INCH = (0.55, 0.08, 0.55, 0.1, 0.1)
 
 
-def save_registration_figure(registration: Registration, path: str | os.PathLike[str] | IO[bytes]) -> None:
-    """Draw `registration_figure` into a PNG file or stream; the same input gives the same bytes."""
-    with standard_settings():
-        registration_figure(registration).savefig(path, dpi=110, format="png", metadata={"Software": None})
-
-
+@in_style
 def registration_figure(registration: Registration) -> Figure:
     """Draw four views: the subject as scanned, and in template space, from the side and from the front.
 
-    In template space the outline is that of the template's cord, and lines mark the middle of each level of the
-    template: the subject's rootlets, in colours, should lie around the lines.
+    Views are straightened along the cord and share one axis, mm along the template's cord. In template space the
+    outline is that of the template's cord, and lines mark the middle of each level of the template: the subject's
+    rootlets, in colours, should lie around the lines. As scanned, the subject's cord is moved along the axis by one
+    distance, and lines mark the middles of the subject's levels.
 
     Parameters
     ----------
@@ -48,95 +49,93 @@ def registration_figure(registration: Registration) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    template_cord, subject_cord = registration.alignment.template_cord, registration.alignment.subject_cord
-    used = [pair for pair in registration.alignment.pairs if pair.used]
-    before = _view(subject_cord.space.points, [pair.subject.arc_mm for pair in used])
-    after = _view(template_cord.space.points, [pair.template.arc_mm for pair in used])
-    height = max(np.ptp(before[2]), np.ptp(after[2])) * INCH_PER_MM
-    width = (2 * VIEW_HALF_WIDTH_MM + 1) * INCH_PER_MM
-    figure = InlineFigure(figsize=(4 * width + 2.0, height + 0.8), facecolor="white")
-    axes = figure.subplots(1, 4)
-    figure.subplots_adjust(left=0.05, right=0.99, top=1 - 0.4 / (height + 0.8), bottom=0.03, wspace=0.24)
-    rootlets = {**registration.sources, **registration.segmented}.get("rootlets")
-    for panels, name, view, outline, warp in (
-        (axes[:2], "as scanned", before, subject_cord.mask, None),
-        (axes[2:], "in template space", after, template_cord.mask, registration.map_to_subject),
+    cords = registered_cords(registration)
+    first, last = cords.ends
+    left, right, top, bottom, gap = MARGINS_INCH
+    widths = 2 * [float(np.ptp(REACH_MM[plane])) for plane in REACH_MM]
+    inch_per_mm = (PAGE_INCH - left - right - 3 * gap) / sum(widths)
+    height = (last - first) * inch_per_mm
+    figure = InlineFigure(figsize=(PAGE_INCH, top + height + bottom))
+    rows = np.arange(first, last, PIXEL_MM)
+    panels: list[Axes] = []
+    for subject, shift_mm, title in (
+        (cords.scanned, cords.shift_mm, "as scanned"),
+        (cords.registered, 0.0, "in template space"),
     ):
-        for panel, plane in zip(panels, ("sagittal", "coronal"), strict=True):
-            _draw(panel, plane, view, (registration.image, outline, rootlets), warp)
-            panel.set_title(f"{plane}, {name}", fontsize=8, color=INK)
-    for panel in axes[1::2]:
-        panel.tick_params(labelleft=False)
-    for panel in axes[2:]:
-        for pair in used:
-            z = template_cord.space.points(np.array([[pair.template.arc_mm, 0, 0]]))[0, 2]
-            colour = level_color(pair.template.name) if pair.template.kind == "rootlets" else INK
-            panel.axhline(z, color=colour, linewidth=0.8, linestyle=":")
-            panel.annotate(pair.template.name, (0.01, z), xycoords=("axes fraction", "data"), fontsize=6.5,
-                           color="white", va="bottom")  # fmt: skip
+        for plane in REACH_MM:
+            width = widths[len(panels)] * inch_per_mm
+            box = (left / PAGE_INCH, bottom / (top + height + bottom), width / PAGE_INCH,
+                   height / (top + height + bottom))  # fmt: skip
+            axes = figure.add_axes(box, sharey=panels[0] if panels else None)
+            left += width + gap
+            panels.append(axes)
+            _draw(axes, plane, subject, rows, shift_mm)
+            _mark(axes, registration, None if subject is cords.registered else cords)
+            axes.set_title(f"{plane},\n{title}", fontsize=TEXT_PT)
+    panels[0].set_ylim(last, first)
+    panels[0].set_ylabel("mm along the template's cord, from its top")
+    for axes in panels[1:]:
+        axes.tick_params(labelleft=False)
     return figure
 
 
-def _view(points: PointMap, arcs: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Place a view over the landmarks; returns its middle (RAS+ mm), and pixel positions across and along z."""
-    line = points(np.array([[arc, 0.0, 0.0] for arc in (min(arcs), np.mean(arcs), max(arcs))]))
-    z = np.arange(line[:, 2].min() - VIEW_MARGIN_MM, line[:, 2].max() + VIEW_MARGIN_MM, PIXEL_MM)
-    return line[1], np.arange(-VIEW_HALF_WIDTH_MM, VIEW_HALF_WIDTH_MM + PIXEL_MM, PIXEL_MM), z
-
-
-def _draw(
-    axes: Axes,
-    plane: str,
-    view: tuple[np.ndarray, np.ndarray, np.ndarray],
-    volumes: tuple[Volume, Volume, Volume | None],
-    warp: PointMap | None,
-) -> None:
-    """Draw the image, the outline of a cord, and rootlets.
+def _draw(axes: Axes, plane: Plane, subject: SubjectLevels, rows: np.ndarray, shift_mm: float) -> None:
+    """Draw the image, the outline of the cord, and on coronal views the rootlets.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
     plane : {"sagittal", "coronal"}
-    view : (numpy.ndarray, numpy.ndarray, numpy.ndarray)
-        See `_view`.
-    volumes : (Volume, Volume, Volume or None)
-        Image, outline and rootlets. The outline lies in the space that is shown, the others in the subject.
-    warp : callable, optional
-        Map from that space to the subject.
+    subject : SubjectLevels
+    rows : numpy.ndarray, shape (N,)
+        Arc length along the template's cord, mm.
+    shift_mm : float
+        Distance from there to the arc length along the cord that is drawn.
     """
-    centre, across, z = view
-    image, outline, rootlets = volumes
-    points = np.empty((len(z), len(across), 3))
-    points[...] = centre
-    within, normal = (1, 0) if plane == "sagittal" else (0, 1)
-    points[..., within] += across
-    points[..., 2] = z[:, None]
-    box: dict[str, Any] = {"extent": (across[0], across[-1], z[0], z[-1]), "origin": "lower", "aspect": "equal"}
-    values = _sample(image, points, 1, warp)
-    low, high = np.percentile(values, (1, 99.5))
-    axes.imshow(values, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), **box)
-    edge = _sample(outline, points, 1, None)
+    line, arc = subject.centerline, rows + shift_mm
+    across = np.arange(*REACH_MM[plane], PIXEL_MM)
+    box: dict[str, Any] = {
+        "extent": (across[0], across[-1], rows[-1], rows[0]),
+        "aspect": "auto",
+        "interpolation": "nearest",
+    }
+    if subject.image is None:
+        axes.set_facecolor("#EEEEEE")
+    else:
+        values = np.nan_to_num(sample_plane(subject.image, line, arc, across, plane))
+        low, high = np.percentile(values, (1, 99.5))
+        axes.imshow(values, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), **box)
+    edge = sample_plane(subject.cord, line, arc, across, plane)
     if edge.max() >= 0.5 > edge.min():
-        axes.contour(across, z, edge, levels=[0.5], colors=["#FFFFFF"], linewidths=0.7)
-    if rootlets is not None and plane == "coronal":
-        depth = np.zeros(3)
-        layers = []
-        for offset in np.arange(-PROJECTION_DEPTH_MM, PROJECTION_DEPTH_MM + 1, 1.0):
-            depth[normal] = offset
-            layers.append(_sample(rootlets, points + depth, 0, warp))
-        labels = np.rint(np.max(layers, axis=0)).astype(int)
+        axes.contour(across, rows, edge, levels=[0.5], colors=[INK], linewidths=1.2)
+        axes.contour(across, rows, edge, levels=[0.5], colors=["white"], linewidths=0.6)
+    if subject.rootlets is not None and plane == "coronal":
+        depths = np.arange(-PROJECTION_DEPTH_MM, PROJECTION_DEPTH_MM + 0.5, min(1.0, *subject.rootlets.spacing))
+        labels = project_labels(subject.rootlets, line, arc, across, plane, depths)
         present = np.unique(labels[labels > 0])
         if len(present):
-            colours = ListedColormap([level_color(level_name(int(value), "spinal")) for value in present])
+            colors = ListedColormap([level_color(level_name(int(value), "spinal")) for value in present])
             ranks = np.ma.masked_where(labels == 0, np.searchsorted(present, labels) + 1)
-            box["interpolation"] = "nearest"
-            axes.imshow(ranks, cmap=colours, vmin=0.5, vmax=len(present) + 0.5, alpha=0.85, **box)
+            axes.imshow(ranks, cmap=colors, vmin=0.5, vmax=len(present) + 0.5, alpha=ROOTLET_ALPHA, **box)
+    for letter, x in zip(DIRECTIONS[plane], (0.03, 0.97), strict=True):
+        axes.text(x, 0.99, letter, transform=axes.transAxes, fontsize=SMALL_PT, fontweight="bold", color="white",
+                  ha="left" if x < 0.5 else "right", va="top", path_effects=DARK_FRAME)  # fmt: skip
     axes.set_xticks([])
-    axes.tick_params(labelsize=6, colors=INK)
+    axes.spines[:].set_visible(False)
 
 
-def _sample(volume: Volume, points: np.ndarray, order: int, warp: PointMap | None) -> np.ndarray:
-    """Sample a volume at points of shape (..., 3) in RAS+ mm, mapped by a warp if there is one."""
-    if warp is not None:
-        points = warp(points.reshape(-1, 3)).reshape(points.shape)
-    return values_at(volume.data, volume.affine, points, order)
+def _mark(axes: Axes, registration: Registration, scanned: RegisteredCords | None) -> None:
+    """Mark the landmarks that are used: those of the template, or those of the subject as scanned."""
+    for pair in registration.alignment.pairs:
+        if not pair.used:
+            continue
+        row = pair.template.arc_mm if scanned is None else pair.subject.arc_mm - scanned.shift_mm
+        color = level_color(pair.template.name) if pair.template.kind == "rootlets" else "white"
+        axes.axhline(row, color=color, linewidth=0.8, linestyle=":")
+        axes.annotate(pair.template.name, (0.02, row), xycoords=("axes fraction", "data"), xytext=(0, 1),
+                      textcoords="offset points", fontsize=SMALL_PT, color="white", va="bottom",
+                      path_effects=DARK_FRAME)  # fmt: skip
+
+
+#: Figures that are drawn of a registration, by the names of their files.
+FIGURES: dict[str, Callable[[Registration], Figure]] = {"registration": registration_figure}

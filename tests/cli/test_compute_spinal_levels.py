@@ -90,6 +90,7 @@ def test_all_files_are_written_and_named(inputs, tmp_path, capsys):
         f"{STEM}_levels.csv",
         f"{STEM}_levels.json",
         f"{STEM}_levels.png",
+        f"{STEM}_levels.svg",
         f"{STEM}_pmj_distance_vertebral_disc.csv",
     ]
     printed = capsys.readouterr().out

@@ -41,9 +41,9 @@ def refused(capsys, arguments, *fragments):
 
 def test_shape_per_level_and_per_slice(levels, phantom_files, tmp_path, capsys):
     assert measure("-levels", levels, "-s", phantom_files["cord"], "-ofolder", tmp_path) == 0
-    names = [f"{PREFIX}_{ending}" for ending in ("measures.json", "shape.csv", "shape.png", "shape_perslice.csv")]
-    assert sorted(path.name for path in tmp_path.iterdir()) == names
-    table, slices = pd.read_csv(tmp_path / names[1]), pd.read_csv(tmp_path / names[3])
+    endings = ("measures.json", "shape.csv", "shape.png", "shape.svg", "shape_perslice.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{PREFIX}_{ending}" for ending in endings]
+    table, slices = (pd.read_csv(tmp_path / f"{PREFIX}_{name}.csv") for name in ("shape", "shape_perslice"))
     assert set(table["SpinalLevel"].dropna()) >= {3, 4, 5, 6, 7, 8}
     assert set(table["VertLevel"].dropna()) >= {3, 4, 5, 6, 7}
     cord = nib.load(phantom_files["cord"])

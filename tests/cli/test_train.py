@@ -33,7 +33,8 @@ def test_check_writes_pictures_tables_and_the_split(bids, tmp_path, capsys):
     assert "fold 1: trained on 1 subjects (1 scans), validated on 1 subjects (1 scans)" in out
     names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert names == {
-        "checks.tsv", "splits.tsv", "splits_final.json", "checks/sub-phantom01_T2w.png", "checks/sub-phantom02_T2w.png",
+        "checks.tsv", "splits.tsv", "splits_final.json",
+        *(f"checks/sub-phantom0{number}_T2w.{kind}" for number in (1, 2) for kind in ("png", "svg")),
     }  # fmt: skip
 
 

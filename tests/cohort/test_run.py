@@ -48,10 +48,10 @@ def here(monkeypatch):
 def unseen(here, monkeypatch):
     """No pictures: they take most of the time."""
 
-    def save_without_drawing(_, folder, prefix):
-        (folder / f"{prefix}_levels.png").write_text("figure")
+    def save_without_drawing(_, __, folder, prefix):
+        (folder / f"{prefix}levels.png").write_text("figure")
 
-    monkeypatch.setattr("sct_rootlets.report.levels.save_level_figures", save_without_drawing)
+    monkeypatch.setattr("sct_rootlets.output.figures.save_figures", save_without_drawing)
     monkeypatch.setattr("sct_rootlets.cohort.process.add_levels", lambda *_: None)
     monkeypatch.setattr("sct_rootlets.cohort.job.has_entry", lambda *_: True)
 

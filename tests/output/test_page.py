@@ -84,6 +84,14 @@ def test_an_entry_that_is_damaged_or_has_lost_its_pictures_is_none(tmp_path):
     assert not has_entry(tmp_path, about)
 
 
+def test_the_name_of_the_dataset_stays(tmp_path):
+    build_page(tmp_path, dataset="Köln")
+    add_entry(tmp_path, entry())
+    assert listed(tmp_path)["dataset"] == "Köln"
+    build_page(tmp_path, dataset="")
+    assert listed(tmp_path)["dataset"] == ""
+
+
 def test_scans_without_an_entry_are_named_until_it_is_said_otherwise(tmp_path):
     build_page(tmp_path, {"sub-02_T2w": "truncated", "sub-01_T2w": "größer"})
     add_entry(tmp_path, entry())

@@ -63,7 +63,7 @@ def test_bars_lie_where_the_levels_do(group):
 def test_many_subjects_go_into_rows(tmp_path):
     write_cohort(tmp_path, 101)
     figure = subjects_figure(compare(collect([tmp_path]), n_resamples=0))
-    assert [len(axes.get_xticks()) for axes in figure.axes] == [20, 1]
+    assert [len(axes.get_xticks()) for axes in figure.axes] == [24, 24, 3]
 
 
 def test_every_complete_length_is_a_point(group):

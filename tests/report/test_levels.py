@@ -5,8 +5,9 @@ from matplotlib.figure import Figure
 
 from sct_rootlets import compute_spinal_levels
 from sct_rootlets.levels import level_color
+from sct_rootlets.output.figures import save_figures
 from sct_rootlets.output.levels import stale_outputs
-from sct_rootlets.report.levels import FIGURES, levels_figure, save_level_figures
+from sct_rootlets.report.levels import FIGURES, levels_figure
 from sct_rootlets.report.style import SCREEN_DPI
 from sct_rootlets.subject import Inputs, levels_from_labels
 
@@ -63,16 +64,17 @@ def test_draws_what_there_is(phantom):
 def test_the_user_s_settings_do_not_matter(subject, tmp_path):
     import matplotlib
 
-    save_level_figures(subject, tmp_path, "ours")
+    save_figures(FIGURES, subject, tmp_path, "ours_")
     with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "black", "font.size": 30}):
-        save_level_figures(subject, tmp_path, "theirs")
-    assert (tmp_path / "ours_levels.png").read_bytes() == (tmp_path / "theirs_levels.png").read_bytes()
+        save_figures(FIGURES, subject, tmp_path, "theirs_")
+    for ending in ("levels.png", "levels.svg"):
+        assert (tmp_path / f"ours_{ending}").read_bytes() == (tmp_path / f"theirs_{ending}").read_bytes()
 
 
 def test_a_new_figure_is_one_entry_of_the_table(subject, tmp_path, monkeypatch):
-    monkeypatch.setitem(FIGURES, "new.png", lambda _: Figure())
-    save_level_figures(subject, tmp_path, "t2")
-    drawn = [tmp_path / "t2_levels.png", tmp_path / "t2_new.png"]
+    monkeypatch.setitem(FIGURES, "new", lambda _: Figure())
+    save_figures(FIGURES, subject, tmp_path, "t2_")
+    drawn = [tmp_path / f"t2_{name}.{kind}" for name in ("levels", "new") for kind in ("png", "svg")]
     assert sorted(tmp_path.iterdir()) == drawn
     assert stale_outputs(tmp_path, "t2", []) == drawn  # where a later run does not draw them
 
@@ -101,7 +103,7 @@ def test_one_kind_of_levels_has_no_empty_half(phantom):
         rulers = figure.axes[2]
         right = max(bar.get_x() + bar.get_width() for bar in rulers.patches)
         assert right > 0.6 * rulers.get_xlim()[1]
-        assert figure.get_size_inches()[0] < both.get_size_inches()[0] - 1.5
+        assert figure.get_size_inches()[0] < both.get_size_inches()[0] - 1
 
 
 def test_a_notebook_shows_the_figure_and_the_tables_as_they_are(subject):

@@ -18,6 +18,7 @@
   const THEME = "sct_rootlets.theme";
 
   let entries = [];
+  let hasDatasets = false; // several; the name of a single one is beside the title
   let shown = []; // in the order of the table
   let chosen = null; // always one of those shown, so that no verdict goes to a scan that the table does not list
   let sort = { key: "order-of-list", down: false };
@@ -168,9 +169,9 @@
 
   function drawHead() {
     columns = COLUMNS.filter((column) =>
-      column.flag ? !entries.length || entries.some((entry) => columnsOf(entry).includes(column.key))
+      column.flag ? !entries.length || entries.some((entry) => flagsOf(entry).includes(column.key))
         : column.key === "subject" ? entries.some((entry) => entry.subject && !namesSubject(entry))
-          : column.key !== "dataset" || entries.some((entry) => entry.dataset)
+          : column.key !== "dataset" || hasDatasets
     );
     for (const column of columns) {
       const known = column.flag && entries.find((entry) => (entry.flags || {})[column.key]);
@@ -337,9 +338,7 @@
   /** What stays in view of each scan, and below it a stage for the pictures, which take the room that is left. */
   function drawScan(entry) {
     const facts = make("div", { class: "facts" }, drawFlags(entry), drawNotes(entry));
-    const legend = (entry.views || {}).registration ? null : drawLegend(entry);
-    const parts = [drawTop(entry), facts, legend, make("div", { id: "stage" })];
-    by("scan").replaceChildren(...parts.filter(Boolean));
+    by("scan").replaceChildren(drawTop(entry), facts, drawLegend(entry), make("div", { id: "stage" }));
     drawVerdict();
     drawStage(entry);
   }
@@ -366,7 +365,7 @@
     drawnSize = stageSize();
     const height = Math.max(stage.clientHeight - 46, 240); // without the lines above and below the pictures
     drawPictures(entry, { stage, height, width: stage.clientWidth, isWide: WIDE.matches, isPaper: false });
-    if (!(entry.views || {}).registration) stage.append(make("div", { id: "viewer-box", hidden: "" }));
+    if (hasViewer(entry)) stage.append(make("div", { id: "viewer-box", hidden: "" }));
     const level = worstLevel(entry) || (entry.levels || [])[0];
     const first = level && (entry.levels || []).find((one) => one.kind === level.kind && one.name === level.name);
     const cut = cutsOf(entry).find((one) => first && one.level === first.value) || cutsOf(entry)[0];
@@ -382,7 +381,7 @@
 
   function drawTop(entry) {
     const subject = namesSubject({ subject: "", ...entry }) ? "" : entry.subject;
-    const where = [...new Set([entry.dataset, subject, entry.folder])].filter(Boolean).join(" · ");
+    const where = [...new Set([hasDatasets ? entry.dataset : "", subject, entry.folder])].filter(Boolean).join(" · ");
     const method = entry.method ? make("span", { id: "method" }, `spinal levels by method: ${entry.method}`) : null;
     const note = make("input", {
       type: "text", id: "note", placeholder: "Note ( m )", "aria-label": "Note",
@@ -442,7 +441,7 @@
       onpointerdown: hide, onpointerup: show, onpointerleave: show, onblur: show,
       onkeydown: (event) => [" ", "Enter"].includes(event.key) && hide(), onkeyup: show,
     }, "hold to blink ( b )");
-    const open = make("button", { id: "open-viewer", onclick: () => openViewer() }, "viewer ( v )");
+    const open = hasViewer(entry) ? make("button", { id: "open-viewer", onclick: () => openViewer() }, "viewer ( v )") : null;
     return make("div", { class: "legend" }, ...items, toggle, hold, open, drawFiles(entry));
   }
 
@@ -466,6 +465,8 @@
     const where = entry.command === "sct_rootlets bids" ? "Run it in the folder of the results, which holds qc. " : "";
     const how = {
       "sct_rootlets bids": "To correct labels, edit and save them there, and run sct_rootlets bids again: a corrected file takes precedence.",
+      "sct_rootlets register": "It shows the template's cord and levels on the scan, with the rootlets of the scan. To correct rootlets or cord, edit them, " +
+        "save them under another name, and register again with -rootlets and -s.",
       sct_deepseg: "To correct the rootlets, edit them and compute the levels with sct_compute_spinal_levels -rootlets; a corrected cord mask goes into the same command with -s.",
     }[entry.command] || "To correct labels, save them under another name, and run the same command with them: -rootlets, -s (cord), -ldisc (discs).";
     return make("details", { class: "menu files" }, make("summary", {}, "fsleyes"),
@@ -478,12 +479,15 @@
 
   function picture(entry, name, width, height, labels = true) {
     const size = `width:${width};height:${height}`;
-    const images = [make("img", { src: file(entry, `${name}.webp`), alt: name })];
+    const images = [make("img", { src: file(entry, `${name}.webp`), alt: name.replace("_", " ") })];
     if (labels) images.push(make("img", { src: file(entry, `${name}_labels.webp`), alt: "", class: "overlay" }));
     return make("div", { class: "picture", style: size, "data-view": name }, ...images);
   }
 
-  /** In template space the outline is the template's cord, and lines mark the middles of its levels. */
+  // Registrations of earlier versions are a single picture.
+  const hasViewer = (entry) => !(entry.views || {}).registration;
+
+  /** A registration as earlier versions drew it. */
   function drawRegistration(entry, { width, height, isWide }) {
     const view = entry.views.registration;
     const across = Math.min(view.width, width, isWide ? (height * view.width) / view.height : width);
@@ -652,7 +656,8 @@
       const across = view.unit === "deg" ? unrolled : (to - from) * pxPerMm;
       const box = picture(entry, name, `${across}px`, `${y(last)}px`, labels);
       if (view.showsDiscs) box.append(drawDiscs(entry, view, across, y(last), y));
-      if (view.unit === "deg" && labels) box.append(drawNames(entry, across, y, first, last));
+      if (view.unit === "deg" && labels) box.append(drawNames(entry, view, across, y, first, last));
+      else if (labels) box.append(drawMarks(view, across, y, first, last));
       view.ends.forEach((end, at) => {
         const share = at / (view.ends.length - 1);
         const letter = LETTERS[end];
@@ -671,10 +676,22 @@
     stage.append(along);
   }
 
-  /** Names of spinal levels along the unrolled surface, between their ends. */
-  function drawNames(entry, width, y, first, last) {
+  /** Landmarks of a registration: a dotted line at each of them, in the colour of its level, and its name. */
+  function drawMarks(view, width, y, first, last) {
     const svg = make("svg", { width, height: y(last), class: "overlay" });
-    for (const level of (entry.levels || []).filter((one) => one.kind === "spinal")) {
+    for (const mark of (view.marks || []).filter((one) => one.arc > first && one.arc < last)) {
+      svg.append(
+        make("line", { x1: 0, x2: width, y1: y(mark.arc), y2: y(mark.arc), stroke: mark.color, "stroke-dasharray": "2 4", "data-mark": mark.name }),
+        make("text", { x: 3, y: y(mark.arc) - 3, fill: "#fff", stroke: "#000", "stroke-width": 3, "paint-order": "stroke" }, mark.name)
+      );
+    }
+    return svg;
+  }
+
+  /** Names of levels along the unrolled surface, between their ends. */
+  function drawNames(entry, view, width, y, first, last) {
+    const svg = make("svg", { width, height: y(last), class: "overlay" });
+    for (const level of (entry.levels || []).filter((one) => one.kind === (view.levels || "spinal"))) {
       for (const end of [level.rostral, level.caudal].filter((arc) => arc > first && arc < last)) {
         for (const x of [0, width - 14]) svg.append(make("line", { x1: x, x2: x + 14, y1: y(end), y2: y(end), stroke: "#fff", "stroke-width": 1.5 }));
       }
@@ -695,7 +712,7 @@
       const found = disc.source === "image";
       svg.append(make("line", { x1: x(8), x2: x(13), y1: y(disc.arc), y2: y(disc.arc), stroke: "#fff", "stroke-width": 2, "stroke-dasharray": found ? "3 2" : null }));
       if (found) svg.append(make("line", { x1: x(10.5), x2: x(10.5), y1: y(disc.arc - disc.sd), y2: y(disc.arc + disc.sd), stroke: "#fff", "stroke-width": 1.5 }));
-      const label = found ? `${disc.name} ± ${disc.sd.toFixed(1)}` : disc.name;
+      const label = found && width - x(14) > 66 ? `${disc.name} ± ${disc.sd.toFixed(1)}` : disc.name; // as there is room
       svg.append(make("text", { x: x(14), y: y(disc.arc) + 4, fill: "#fff", stroke: "#000", "stroke-width": 1.5, "paint-order": "stroke" }, label));
     }
     return svg;
@@ -710,7 +727,9 @@
   const RULER = { bar: 40, gap: 54, axis: 34, ghosts: 52 };
   const hasGhosts = (entry) => (entry.expected || []).length > 0;
   const axisOf = (entry) => RULER.axis + (hasGhosts(entry) ? RULER.ghosts : 0); // where the bars begin
-  const kindsOf = (entry) => ["spinal", "vertebral"].filter((kind) => (entry.levels || []).some((level) => level.kind === kind));
+  // Columns of the ruler: kinds of levels, and their titles.
+  const rulersOf = (entry) => entry.rulers || { spinal: "spinal", vertebral: "vertebral" };
+  const kindsOf = (entry) => Object.keys(rulersOf(entry)).filter((kind) => (entry.levels || []).some((level) => level.kind === kind));
   const rulerWidth = (entry) => axisOf(entry) + kindsOf(entry).length * RULER.bar + Math.max(kindsOf(entry).length - 1, 0) * RULER.gap + 18;
 
   function drawRulers(entry, first, last, height, y) {
@@ -743,12 +762,12 @@
     }
     for (const pair of kinds.length > 1 ? entry.pairs || [] : []) {
       const [x1, x2] = [axis + bar, axis + bar + gap];
-      const middle = (y(pair.spinal) + y(pair.vertebral)) / 2;
-      svg.append(make("line", { x1, x2, y1: y(pair.spinal), y2: y(pair.vertebral), stroke: "var(--soft)", "stroke-dasharray": "2 3" }));
-      const text = (pair.difference > 0 ? "+" : "") + pair.difference.toFixed(1);
-      svg.append(make("text", { x: (x1 + x2) / 2, y: middle + 4, "text-anchor": "middle", fill: "var(--ink)", stroke: "var(--ground)", "stroke-width": 5, "paint-order": "stroke" }, text));
+      const [from, to] = (pair.ends || [pair.spinal, pair.vertebral]).map(y);
+      const middle = (from + to) / 2;
+      svg.append(make("line", { x1, x2, y1: from, y2: to, stroke: "var(--soft)", "stroke-dasharray": "2 3" }));
+      svg.append(make("text", { x: (x1 + x2) / 2, y: middle + 4, "text-anchor": "middle", fill: "var(--ink)", stroke: "var(--ground)", "stroke-width": 5, "paint-order": "stroke" }, signed(pair.difference)));
     }
-    const columns = [...(hasGhosts(entry) ? ["expected"] : []), ...kinds].join(" | ");
+    const columns = [...(hasGhosts(entry) ? ["expected"] : []), ...kinds.map((kind) => rulersOf(entry)[kind])].join(" | ");
     const caption = columns ? `${columns} (mm)` : "mm";
     const from = make("div", { class: "ends" }, make("span", {}, `from ${entry.reference || "the top"}`));
     if (hasGhosts(entry)) from.append(make("span", { title: GHOST_TEXT }, "○ expected ● measured"));
@@ -816,7 +835,7 @@
       if (!isIn) return;
       showNear(entry, arc);
       const here = (entry.levels || []).filter((level) => arc >= level.rostral && arc < level.caudal);
-      const names = here.map((level) => `${level.kind} ${level.name}`);
+      const names = here.map((level) => `${rulersOf(entry)[level.kind]} ${level.name}`);
       lines()[0].replaceChildren(make("span", {}, [`${signed(arc - (entry.referenceArc || 0))} mm`, ...names].join(" · ")));
     });
     along.addEventListener("mouseleave", () => { for (const line of lines()) line.style.display = "none"; });
@@ -841,11 +860,11 @@
   let volumes = null;
   window.sctRootletsVolume = (id, content) => { volumes = { id, content }; };
 
-  function colormap(entry, kind) {
+  function colormap(entry, kind, color = null) {
     const levels = (entry.levels || []).filter((level) => level.kind === kind);
     const map = { R: [0], G: [0], B: [0], A: [0], I: [0], labels: [""] };
     for (const level of levels) {
-      const [r, g, b] = [1, 3, 5].map((at) => parseInt(level.color.slice(at, at + 2), 16));
+      const [r, g, b] = [1, 3, 5].map((at) => parseInt((color || level.color).slice(at, at + 2), 16));
       map.R.push(r); map.G.push(g); map.B.push(b); map.A.push(255); map.I.push(level.value); map.labels.push(level.name);
     }
     return map;
@@ -876,8 +895,24 @@
     }
   }
 
-  const RENDER = 4; // of the viewer's kinds of view
-  const IN_3D = { image: 0, levels: 0.25, rootlets: 1 };
+  const [AXIAL, CORONAL, SAGITTAL, SLICES, RENDER] = [0, 1, 2, 3, 4]; // NiiVue's kinds of view
+  const ROOTLETS_MM = 6; // from the middle of the cord, within which its rootlets lie
+  const IN_3D = { image: 0, levels: 0.08, rootlets: 1 }; // opacities; those of all voxels on a ray add up
+  const CAMERA = { azimuth: 150, elevation: 10, scale: 1.15 }; // from behind, a little from the left
+
+  /** A cord is long and its surroundings are narrow: as many sagittal or coronal slices through it as fill the canvas. */
+  function parallelSlices(entry, nv, kind) {
+    const plane = { [CORONAL]: { letter: "C", axis: 1, across: 0 }, [SAGITTAL]: { letter: "S", axis: 0, across: 1 } }[kind];
+    const points = cutsOf(entry).map((one) => one.point).filter(Boolean);
+    if (!plane || !points.length) return "";
+    const size = [0, 1, 2].map((axis) => nv.volumes[0].dims[axis + 1] * nv.volumes[0].pixDims[axis + 1]);
+    const { clientWidth, clientHeight } = by("canvas");
+    const n = Math.round(clientWidth / (clientHeight * (size[plane.across] / size[2])));
+    const places = points.map((point) => point[plane.axis]);
+    const [from, to] = [Math.min(...places) - ROOTLETS_MM, Math.max(...places) + ROOTLETS_MM];
+    const middles = Array.from({ length: n }, (_, at) => (from + ((at + 0.5) / n) * (to - from)).toFixed(1));
+    return n > 1 ? `${plane.letter} ${middles.join(" ")}` : "";
+  }
 
   /** The level whose rootlets or cord lie under the crosshair, and the place in scanner space. */
   function placeText(entry, location) {
@@ -921,7 +956,8 @@
       nv.addVolume(volume);
     }
     if (viewer !== nv) return;
-    nv.updateGLVolume();
+    nv.setRenderAzimuthElevation(CAMERA.azimuth, CAMERA.elevation);
+    nv.setScale(CAMERA.scale);
     const opacities = Object.fromEntries(layers);
     layers.forEach(([name, opacity], at) => {
       const slide = make("input", {
@@ -930,11 +966,19 @@
       });
       controls.append(make("label", {}, name + " ", slide));
     });
-    const kinds = [["slices", 3], ["sagittal", 2], ["coronal", 1], ["axial", 0], ["3D", 4]];
-    // In 3D, the image would lie before the cord as a haze: there, cord and rootlets are alone.
+    const kinds = [["slices", SLICES], ["sagittal", SAGITTAL], ["coronal", CORONAL], ["axial", AXIAL], ["3D", RENDER]];
+    // In 3D, the image would lie before the cord as a haze: there, rootlets stand in colour around a colourless cord.
     const setKind = (value) => {
-      layers.forEach(([name], at) => nv.setOpacity(at, value === RENDER ? IN_3D[name] : opacities[name]));
+      layers.forEach(([name], at) => {
+        if (name === "levels") nv.volumes[at].setColormapLabel(colormap(entry, kind, value === RENDER ? "#ffffff" : null));
+        nv.setOpacity(at, value === RENDER ? IN_3D[name] : opacities[name]);
+      });
+      nv.setSliceMosaicString(""); // a kind of view of its own in NiiVue
       nv.setSliceType(value);
+      const tiles = parallelSlices(entry, nv, value);
+      if (tiles) nv.setSliceMosaicString(tiles);
+      for (const letter of holder.querySelectorAll(".letter")) letter.remove();
+      if (tiles) holder.append(...letters("", value === CORONAL ? "LR" : "PA")); // NiiVue writes none on these
       for (const button of controls.querySelectorAll("[data-kind]")) button.setAttribute("aria-pressed", button.dataset.kind === String(value));
     };
     for (const [name, value] of kinds) controls.append(make("button", { "data-kind": value, onclick: () => setKind(value) }, name));
@@ -942,7 +986,7 @@
     nv.onLocationChange = (location) => { place.textContent = placeText(entry, location); };
     controls.append(make("button", { onclick: () => { closeViewer(); box.replaceChildren(); box.hidden = true; } }, "close"));
     controls.append(place);
-    setKind(3);
+    setKind(SLICES);
     holder.dataset.ready = "true";
     if (!WIDE.matches) holder.scrollIntoView({ block: "nearest" });
   }
@@ -1200,7 +1244,10 @@
   window.sctRootletsMissing = () => say("The list of scans (rootlets/entries.js) is missing: copy the whole folder, not the page alone.");
 
   window.sctRootletsEntries = (list) => {
-    entries = (list.entries || []).map((entry, place) => ({ ...entry, place }));
+    entries = (list.entries || []).map((entry, place) => ({ ...entry, dataset: entry.dataset || list.dataset || "", place }));
+    const datasets = [...new Set(entries.map((entry) => entry.dataset))];
+    by("dataset").textContent = datasets.length === 1 ? datasets[0] : "";
+    hasDatasets = datasets.length > 1;
     if (list.format > FORMAT) say("This list was made by a later version; some things may not be shown.");
     if ((list.damaged || []).length) say(`Entries that cannot be read were left out: ${list.damaged.join(", ")}`);
     drawMissing(list.missing);

@@ -19,7 +19,7 @@ from sct_rootlets.levels import Level, disc_name, level_color
 from sct_rootlets.plausibility import DEVIATION_LIMITS_MM, Expectation, expectations
 from sct_rootlets.report.page.mosaic import TITLE, Cut, mosaic
 from sct_rootlets.report.page.picture import View
-from sct_rootlets.report.page.views import VIEWS, views_along
+from sct_rootlets.report.page.views import VIEWS, ViewAlong, views_along
 from sct_rootlets.report.page.volume import viewer_volumes
 from sct_rootlets.subject import SubjectLevels
 from sct_rootlets.vertebral import Disc
@@ -133,11 +133,11 @@ def make_entry(subject: SubjectLevels, about: About) -> Entry:
     files: dict[str, bytes] = {}
     views: dict[str, object] = {}
     for name, view in views_along(subject).items():
-        files |= _pictures(name, view)
-        views[name] = {**_view_facts(view), **_along_facts(name)}
+        files |= pictures(name, view)
+        views[name] = along_facts(view, VIEWS[name])
     view, cuts = mosaic(subject)
-    files |= _pictures("axial", view)
-    views["axial"] = {**_view_facts(view), "title": TITLE, "cuts": [_cut_facts(subject, cut) for cut in cuts]}
+    files |= pictures("axial", view)
+    views["axial"] = axial_facts(subject, view, cuts)
     files["volume.js"] = volume_script(about.identifier, viewer_volumes(subject))
     facts = {
         "format": FORMAT_VERSION,
@@ -145,16 +145,16 @@ def make_entry(subject: SubjectLevels, about: About) -> Entry:
         "flags": {flag.key: flag.as_facts() for flag in subject.flags},
         "method": None if subject.spinal is None else subject.spinal.method,
         "reference": subject.reference.name,
-        "referenceArc": _round_mm(subject.reference.arc_mm),
-        "levels": [_level_facts(subject, level) for levels in subject.kinds for level in levels.levels],
+        "referenceArc": round_mm(subject.reference.arc_mm),
+        "levels": [level_facts(subject, level) for levels in subject.kinds for level in levels.levels],
         "discs": [_disc_facts(disc) for disc in subject.discs],
         "expected": [_expectation_facts(one) for one in expectations(subject)],
         "numbering": None if subject.numbering is None else round(subject.numbering.probability, 3),
         "pairs": [
             {
-                "spinal": _round_mm(pair.spinal.midpoint_mm),
-                "vertebral": _round_mm(pair.vertebral.midpoint_mm),
-                "difference": _round_mm(pair.difference_mm),
+                "spinal": round_mm(pair.spinal.midpoint_mm),
+                "vertebral": round_mm(pair.vertebral.midpoint_mm),
+                "difference": round_mm(pair.difference_mm),
             }
             for pair in subject.shifted_pairs
         ],
@@ -166,8 +166,8 @@ def make_entry(subject: SubjectLevels, about: About) -> Entry:
 
 def _disc_facts(disc: Disc) -> dict[str, object]:
     """Describe a disc; one that was found in the image is not as sure as one that was given."""
-    facts: dict[str, object] = {"name": disc_name(disc.value), "arc": _round_mm(disc.arc_mm)}
-    return facts if disc.source == "given" else {**facts, "sd": _round_mm(disc.sd_mm), "source": disc.source}
+    facts: dict[str, object] = {"name": disc_name(disc.value), "arc": round_mm(disc.arc_mm)}
+    return facts if disc.source == "given" else {**facts, "sd": round_mm(disc.sd_mm), "source": disc.source}
 
 
 def _expectation_facts(one: Expectation) -> dict[str, object]:
@@ -175,17 +175,23 @@ def _expectation_facts(one: Expectation) -> dict[str, object]:
     return {
         "name": one.name,
         "label": one.label,
-        "expected": _round_mm(one.expected_mm),
-        "measured": _round_mm(one.measured_mm),
-        "sd": _round_mm(one.measured_sd_mm),
-        "deviation": _round_mm(one.deviation_mm),
+        "expected": round_mm(one.expected_mm),
+        "measured": round_mm(one.measured_mm),
+        "sd": round_mm(one.measured_sd_mm),
+        "deviation": round_mm(one.deviation_mm),
         "limit": DEVIATION_LIMITS_MM[0],
         "source": one.source,
     }
 
 
-def _round_mm(value: float) -> float:
+def round_mm(value: float) -> float:
+    """Round a position as facts hold it."""
     return round(float(value), 2)
+
+
+def axial_facts(subject: SubjectLevels, view: View, cuts: list[Cut]) -> dict[str, object]:
+    """Describe the mosaic of cuts."""
+    return {**_view_facts(view), "title": TITLE, "cuts": [_cut_facts(subject, cut) for cut in cuts]}
 
 
 def _cut_facts(subject: SubjectLevels, cut: Cut) -> dict[str, object]:
@@ -196,26 +202,27 @@ def _cut_facts(subject: SubjectLevels, cut: Cut) -> dict[str, object]:
         "column": cut.column,
         "row": cut.row,
         "mm": position,
-        "arc": _round_mm(cut.arc_mm),
+        "arc": round_mm(cut.arc_mm),
         "point": _point_facts(subject, cut.arc_mm),
     }
 
 
 def _point_facts(subject: SubjectLevels, arc_mm: float) -> list[float]:
     """Return the place of the centerline at an arc length, RAS+ mm."""
-    return [_round_mm(value) for value in subject.centerline.position(np.array([arc_mm]))[0]]
+    return [round_mm(value) for value in subject.centerline.position(np.array([arc_mm]))[0]]
 
 
-def _level_facts(subject: SubjectLevels, level: Level) -> dict[str, object]:
+def level_facts(subject: SubjectLevels, level: Level) -> dict[str, object]:
+    """Describe a level, with the place of its middle."""
     return {
         "value": level.value,
         "name": level.name,
         "kind": level.kind,
         "color": level_color(level.name),
-        "rostral": _round_mm(level.rostral_mm),
-        "caudal": _round_mm(level.caudal_mm),
-        "rostralSD": _round_mm(level.rostral_sd_mm),
-        "caudalSD": _round_mm(level.caudal_sd_mm),
+        "rostral": round_mm(level.rostral_mm),
+        "caudal": round_mm(level.caudal_mm),
+        "rostralSD": round_mm(level.rostral_sd_mm),
+        "caudalSD": round_mm(level.caudal_sd_mm),
         "incomplete": list(level.incomplete),
         "confidence": None if level.confidence is None else round(level.confidence, 3),
         "point": _point_facts(subject, level.midpoint_mm),
@@ -228,24 +235,24 @@ def _view_facts(view: View) -> dict[str, object]:
     return {
         "width": width,
         "height": height,
-        "rows": [_round_mm(end) for end in view.rows],
-        "columns": [_round_mm(end) for end in view.columns],
+        "rows": [round_mm(end) for end in view.rows],
+        "columns": [round_mm(end) for end in view.columns],
     }
 
 
-def _along_facts(name: str) -> dict[str, object]:
-    """Describe how the page shows a view along the cord."""
-    view = VIEWS[name]
+def along_facts(view: View, described: ViewAlong) -> dict[str, object]:
+    """Describe the pixels of a view along the cord, and how the page shows it."""
     return {
-        "title": view.title,
-        "titleWithoutLabels": view.title_without_labels,
-        "ends": list(view.ends),
-        "unit": view.unit,
-        "showsDiscs": view.shows_discs,
+        **_view_facts(view),
+        "title": described.title,
+        "titleWithoutLabels": described.title_without_labels,
+        "ends": list(described.ends),
+        "unit": described.unit,
+        "showsDiscs": described.shows_discs,
     }
 
 
-def _pictures(name: str, view: View) -> dict[str, bytes]:
+def pictures(name: str, view: View) -> dict[str, bytes]:
     """Compress a view into two files: grey values, and labels above them."""
     return {f"{name}.webp": _picture(view.gray), f"{name}_labels.webp": _picture(view.overlay())}
 

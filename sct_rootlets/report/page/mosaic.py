@@ -46,8 +46,14 @@ class Cut:
     row: int
 
 
-def mosaic(subject: SubjectLevels) -> tuple[View, list[Cut]]:
+def mosaic(subject: SubjectLevels, ends: tuple[float, float] | None = None) -> tuple[View, list[Cut]]:
     """Draw cuts across the cord, a row of them for each spinal level, in a window of its own from cord to fluid.
+
+    Parameters
+    ----------
+    subject : SubjectLevels
+    ends : (float, float), optional
+        Arc length in mm between which cuts lie if there are no levels; by default, those of the views along the cord.
 
     Returns
     -------
@@ -55,7 +61,7 @@ def mosaic(subject: SubjectLevels) -> tuple[View, list[Cut]]:
         Anterior is up, the patient's right is on the right.
     cuts : list of Cut
     """
-    cuts = _cuts(subject)
+    cuts = _cuts(subject, ends or shown_arc(subject))
     right, behind = (pixel_centers(-half, half, PIXEL_MM) for half in HALF_SIZE_MM)
     shape = (len(behind), len(right))
     size = (shape[0] * (1 + max(cut.row for cut in cuts)), shape[1] * (1 + max(cut.column for cut in cuts)))
@@ -104,15 +110,15 @@ def level_window(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return contrast_window(values, cord, float(np.quantile(values[around], FLUID_QUANTILES[0 if is_brighter else 1])))
 
 
-def _cuts(subject: SubjectLevels) -> list[Cut]:
+def _cuts(subject: SubjectLevels, ends: tuple[float, float]) -> list[Cut]:
     """Place the cuts of each level where its own rootlets lie, which may be a part of it; else between its ends."""
     if subject.spinal is None or not subject.spinal.levels:
-        places = np.linspace(*shown_arc(subject), N_CUTS_WITHOUT_LEVELS + 2)[1:-1]
+        places = np.linspace(*ends, N_CUTS_WITHOUT_LEVELS + 2)[1:-1]
         return [Cut(float(arc), 0, 0, row) for row, arc in enumerate(places)]
     cuts = []
     for row, level in enumerate(subject.spinal.levels):
-        ends = np.array([level.rostral_mm, level.caudal_mm])
-        own = subject.rootlet_arcs.get(level.value, ends)
+        of_level = np.array([level.rostral_mm, level.caudal_mm])
+        own = subject.rootlet_arcs.get(level.value, of_level)
         for column, arc in enumerate(np.quantile(own, CUT_QUANTILES)):
-            cuts.append(Cut(float(np.clip(arc, *ends)), level.value, column, row))
+            cuts.append(Cut(float(np.clip(arc, *of_level)), level.value, column, row))
     return cuts

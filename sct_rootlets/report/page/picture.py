@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import ImageColor
@@ -67,6 +67,15 @@ class View:
                 picture[self.labels == value] = (*color, AREA_OPACITY)
             picture[edge & (self.labels == value)] = (*color, OUTLINE_OPACITY)
         return picture
+
+
+def crop(view: View, columns: tuple[float, float]) -> View:
+    """Leave the part of a view between two positions of its columns."""
+    first, last = view.columns
+    pixel = (last - first) / view.gray.shape[1]
+    low, high = (round((position - first) / pixel) for position in columns)
+    kept = {name: getattr(view, name)[:, low:high] for name in ("gray", "labels", "cord_edge")}
+    return replace(view, **kept, columns=(first + low * pixel, first + high * pixel))
 
 
 def pixel_centers(first: float, last: float, pixel: float) -> np.ndarray:

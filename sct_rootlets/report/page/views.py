@@ -49,6 +49,12 @@ class Rows:
     arc: np.ndarray
     ends: tuple[float, float]
 
+    @classmethod
+    def between(cls, first: float, last: float) -> Rows:
+        """Make rows of `PIXEL_MM` from one arc length to another."""
+        arc = pixel_centers(first, last, PIXEL_MM)
+        return cls(arc, (first, first + len(arc) * PIXEL_MM))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ViewAlong:
@@ -80,9 +86,7 @@ class ViewAlong:
 
 def views_along(subject: SubjectLevels) -> dict[str, View]:
     """Draw the views of `VIEWS` that show anything of a subject, by name."""
-    first, last = shown_arc(subject)
-    arc = pixel_centers(first, last, PIXEL_MM)
-    rows = Rows(arc, (first, first + len(arc) * PIXEL_MM))
+    rows = Rows.between(*shown_arc(subject))
     drawn = {name: described.draw(subject, rows) for name, described in VIEWS.items()}
     return {name: view for name, view in drawn.items() if view is not None}
 
@@ -192,13 +196,13 @@ def normalize_local_intensity(values: np.ndarray) -> np.ndarray:
 #: Views along the cord by name, in the order of the page.
 VIEWS: dict[str, ViewAlong] = {
     "sagittal": ViewAlong(
-        title="midsagittal, straightened",
+        title="midsagittal",
         ends=("posterior", "anterior"),
         draw=_sagittal,
         shows_discs=True,
     ),
     "coronal": ViewAlong(
-        title="coronal, with rootlets",
+        title="coronal",
         ends=("left", "right"),
         draw=_coronal,
     ),

@@ -147,9 +147,9 @@ def test_the_method_of_the_levels_is_told(page):
 def test_views_bear_the_titles_of_their_entry(page):
     titles = page.eval_on_selector_all("#scan .along figcaption", "nodes => nodes.map(node => node.textContent)")
     assert titles == [
-        "midsagittal, straightened",
+        "midsagittal",
         "expected | spinal | vertebral (mm)",
-        "coronal, with rootlets",
+        "coronal",
         "surface of the cord, unrolled",
     ]
     assert page.inner_text("#stage > figure:first-child figcaption") == TITLE
@@ -793,6 +793,26 @@ def test_the_cut_under_the_pointer_is_shown_and_opens_large_and_in_the_viewer(pa
     assert page.get_attribute("#viewer", "data-at") == ",".join(f"{value:.1f}" for value in wanted)
 
 
+def test_coronal_slices_fill_the_viewer(page):
+    """Nothing is seen beside a single slice of a long neck; slices side by side fill it, and tell where they are."""
+    page.keyboard.press("v")
+    page.wait_for_selector("#viewer[data-ready]", timeout=60_000)
+    page.click("button:text-is('coronal')")
+    box = page.locator("#canvas").bounding_box()
+    assert page.locator("#viewer .letter").all_text_contents() == ["L", "R"]
+    picture = np.asarray(Image.open(io.BytesIO(page.locator("#canvas").screenshot())).convert("RGB"))
+    bright = (picture.max(axis=2) > 8).any(axis=0)
+    assert bright.mean() > 0.85
+    places = set()
+    for share in (0.1, 0.9):
+        page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        page.wait_for_timeout(200)
+        places.add(page.inner_text("#crosshair-text"))
+    assert len(places) == 2
+    page.click("button:text-is('axial')")
+    assert page.locator("#viewer .letter").count() == 0
+
+
 def test_the_command_for_fsleyes_is_copied(browser, phantom_levels, tmp_path):
     command = "fsleyes '/a b/t2.nii.gz' -cm greyscale /out/t2_rootlets.nii.gz -cm subcortical -a 100 &"
     about = About("t2.nii.gz", "/a b", "sct_deepseg", viewer_command=command)
@@ -967,14 +987,20 @@ def test_a_registration_shows_before_and_after_with_flags_of_its_own(browser, ph
     page.on("requestfailed", lambda request: problems.append(request.url))
     page.goto(shown.as_uri())
     page.click("#list td.name:has-text('(registration)')")
-    picture = page.wait_for_selector("#scan [data-view='registration'] img")
-    page.wait_for_function("image => image.naturalWidth > 0", arg=picture)
+    page.wait_for_function(PICTURES_ARE_THERE)
+    assert page.locator("[data-view=scanned_coronal], [data-view=coronal]").count() == 2
+    assert page.locator("[data-view=coronal] [data-mark=C5]").is_visible()
+    page.keyboard.press("l")
+    assert not page.locator("[data-view=coronal] [data-mark=C5]").is_visible()
+    page.keyboard.press("l")
+    titles = page.eval_on_selector_all("#scan .along figcaption", "nodes => nodes.map(node => node.textContent)")
+    assert titles[:3] == ["as scanned", "as scanned | template (mm)", "as scanned"]
     flags = page.inner_text("#scan .flags")
     assert "cord Dice" in flags
     assert "confidence" not in flags
-    assert page.query_selector("#open-viewer") is None
     assert page.query_selector("#list th[data-key='jacobian']") is not None
     page.keyboard.press("v")
+    page.wait_for_selector("#viewer[data-ready]", timeout=60_000)
     page.keyboard.press("p")
     assert "1 pass," in page.inner_text("#counts")
     page.click("#list td.name >> nth=0")

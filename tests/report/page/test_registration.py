@@ -31,10 +31,19 @@ def test_it_stands_beside_the_entry_of_the_scan_and_replaces_an_earlier_one(regi
     assert len({entry["id"] for entry in entries}) == 2
 
 
-def test_its_picture_has_its_size_and_the_same_bytes_every_time(registered):
+def test_it_is_drawn_like_a_scan_before_and_after(registered):
     entry = registration_entry(registered, ABOUT)
-    view = entry.facts["views"]["registration"]
-    with Image.open(io.BytesIO(entry.files["registration.webp"])) as picture:
-        assert picture.size == (view["width"], view["height"])
+    views = entry.facts["views"]
+    along = ["scanned_sagittal", "scanned_coronal", "sagittal", "coronal", "unrolled"]
+    assert list(views) == [*along, "axial"]
+    assert len({tuple(views[name]["rows"]) for name in along}) == 1  # things side by side lie at the same place
+    for name, view in views.items():
+        with Image.open(io.BytesIO(entry.files[f"{name}.webp"])) as picture:
+            assert picture.size == (view["width"], view["height"])
+    pairs = registered.alignment.pairs
+    assert [mark["arc"] for mark in views["coronal"]["marks"]] == [round(pair.template.arc_mm, 2) for pair in pairs]
+    kinds = [level["kind"] for level in entry.facts["levels"]]
+    assert kinds == ["spinal"] * len(pairs) + ["template"] * len(pairs)
+    assert sum(pair["difference"] for pair in entry.facts["pairs"]) == pytest.approx(0, abs=0.05)
     assert registration_entry(registered, ABOUT).fingerprint == entry.fingerprint
     assert sum(map(len, entry.files.values())) < 2_000_000
