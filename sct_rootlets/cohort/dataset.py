@@ -21,6 +21,7 @@ IGNORED = (
     "**/*.csv",
     "**/*.png",
     "**/*_levels.json",
+    "**/*_measures.json",
     "**/*_provenance.json",
     "**/*_label-*",
 )

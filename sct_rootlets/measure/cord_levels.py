@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -96,6 +96,8 @@ class CordLevels:
         The cord mask, or a level map, in the order of its file.
     has_norms : bool
         Whether the mask is as large as those of the healthy adults, so that sizes can be compared with theirs.
+    facts : dict
+        What the record of measures says of the levels (`sct_rootlets.measure.level_folder.describe_levels`).
     notes : tuple of str
     """
 
@@ -107,6 +109,7 @@ class CordLevels:
     reference_mm: float
     grid: Volume
     has_norms: bool = True
+    facts: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property

@@ -110,8 +110,8 @@ class MeasuredFiles:
     ----------
     images : tuple of Path
         3D or 4D.
-    image_cords : tuple of Path
-        Cord mask of each image, or none.
+    image_cords : tuple of (Path or None)
+        Cord mask of each image, None where it is not known; or empty.
     masks : tuple of Path
         Masks within which the images are measured, each by itself.
     lesions : Path, optional
@@ -121,7 +121,7 @@ class MeasuredFiles:
     """
 
     images: tuple[Path, ...] = ()
-    image_cords: tuple[Path, ...] = ()
+    image_cords: tuple[Path | None, ...] = ()
     masks: tuple[Path, ...] = ()
     lesions: Path | None = None
     warp: Path | None = None
@@ -130,13 +130,15 @@ class MeasuredFiles:
     @property
     def paths(self) -> list[Path]:
         """All files."""
-        single = [path for path in (self.lesions, self.warp) if path is not None]
-        return [*self.images, *self.image_cords, *self.masks, *single]
+        others = [path for path in (*self.image_cords, self.lesions, self.warp) if path is not None]
+        return [*self.images, *self.masks, *others]
 
     def describe(self) -> dict[str, object]:
         """Names of the files by what they are, for the record; what was not given is left out."""
         lists = {"Images": self.images, "ImageCords": self.image_cords, "Masks": self.masks}
-        facts: dict[str, object] = {what: [path.name for path in paths] for what, paths in lists.items() if paths}
+        facts: dict[str, object] = {
+            what: [None if path is None else path.name for path in paths] for what, paths in lists.items() if paths
+        }
         single = {"Lesions": self.lesions, "Warp": self.warp}
         facts |= {what: path.name for what, path in single.items() if path is not None}
         return facts | ({"Division": self.division} if self.images else {})
@@ -164,8 +166,9 @@ class MeasuredFiles:
             )
         for path in self.images:
             load_series(path)
-        for path in (*self.image_cords, *self.masks, *([] if self.lesions is None else [self.lesions])):
-            look_at_header(path)
+        for mask in (*self.image_cords, *self.masks, self.lesions):
+            if mask is not None:
+                look_at_header(mask)
         if self.warp is not None:
             load_warp_header(self.warp)
 
@@ -223,13 +226,14 @@ def measure_scan(cord: CordLevels, files: MeasuredFiles | None = None) -> Measur
         check_sides([cord.cord], "levels are divided")
     slices = measure_slices(cord.cord)
     notes += slices.notes
-    mask = cord.cord.data >= 0.5
-    sections = measure_sections(mask, cord.cord.affine, cord.centerline)
-    notes += implausible_sections(mask, cord.cord.affine, cord.centerline, sections)
+    inside = cord.cord.data >= 0.5
+    sections = measure_sections(inside, cord.cord.affine, cord.centerline)
+    notes += implausible_sections(inside, cord.cord.affine, cord.centerline, sections)
     warp = None if files.warp is None else load_warp(files.warp)
     images = []
     for number, path in enumerate(files.images):
-        own_cord = load_volume(files.image_cords[number]) if files.image_cords else None
+        mask = files.image_cords[number] if files.image_cords else None
+        own_cord = None if mask is None else load_volume(mask)
         image, image_notes = _measure_image(cord, path, own_cord, files, warp)
         images.append(image)
         notes += image_notes
