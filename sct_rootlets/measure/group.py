@@ -360,6 +360,12 @@ def _notes(
             f"no record (*_{MEASURE_RECORD_ENDING}) says how sure the numbers of levels of {len(unknown)} of "
             f"{len(scans)} scans are ({abbreviate(unknown)})"
         )
+    by_header = [scan.prefix for scan in scans if scan.record.get("PlacedByHeader")]
+    if by_header:
+        yield (
+            f"images of {len(by_header)} of {len(scans)} scans are placed by their headers alone, and the person may "
+            f"have moved: give their cord masks ({abbreviate(by_header)})"
+        )
     sessions = Counter(scan.subject for scan in scans if scan.path not in left_out)
     several = [subject for subject, count in sessions.items() if count > 1]
     if several:

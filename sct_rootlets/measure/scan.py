@@ -59,6 +59,8 @@ class MeasuredImage:
         Time between volumes; NaN where the header does not tell.
     overlap : CordOverlap or None
         How the cord of the image lies to that of the levels, if its mask was given.
+    is_placed_by_header : bool
+        Whether headers alone say how an image on another grid lies to the levels.
     """
 
     name: str
@@ -67,6 +69,7 @@ class MeasuredImage:
     series: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: float = np.nan
     overlap: CordOverlap | None = None
+    is_placed_by_header: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +276,7 @@ def _measure_image(
 
     whole = weights_of(cord)
     overlap = None
+    is_placed_by_header = own_cord is None and warp is None and not _is_same_grid(cord.cord, grid)
     within: np.ndarray | float = 1.0
     if own_cord is not None:
         check_same_grid(grid, own_cord)
@@ -293,7 +297,7 @@ def _measure_image(
             f"{abs(overlap.anterior_mm):.1f} mm to {'anterior' if overlap.anterior_mm >= 0 else 'posterior'} "
             "of that of the levels; this shift is taken back"
         )
-    elif not _is_same_grid(cord.cord, grid):
+    elif is_placed_by_header:
         seen = float(np.mean(whole.covered > 0))
         notes.append(
             f"{series.name}: {seen:.0%} of the levels are in view by the headers; whether the person moved between the "
@@ -311,7 +315,8 @@ def _measure_image(
                 f"{label} and the levels do not overlap in {series.name}: nothing is left to measure; check that the "
                 "mask shows the cord"
             )
-    return _signal(series, masks, overlap), notes
+    measured = _signal(series, masks)
+    return replace(measured, overlap=overlap, is_placed_by_header=is_placed_by_header), notes
 
 
 def _masked(
@@ -341,7 +346,7 @@ def _is_same_grid(reference: Volume, other: Volume) -> bool:
     return True
 
 
-def _signal(series: Series, masks: dict[str, SignalWeights], overlap: CordOverlap | None) -> MeasuredImage:
+def _signal(series: Series, masks: dict[str, SignalWeights]) -> MeasuredImage:
     """Read the volumes of an image, one at a time, and measure them."""
     statistics: dict[str, list[SignalStatistics]] = {}
     rows: dict[str, list[np.ndarray]] = {label: [] for label in masks}
@@ -358,7 +363,6 @@ def _signal(series: Series, masks: dict[str, SignalWeights], overlap: CordOverla
         regions={label: weights.regions for label, weights in masks.items()},
         series={} if series.length is None else {label: np.array(values) for label, values in rows.items()},
         seconds=_seconds_between(series),
-        overlap=overlap,
     )
 
 

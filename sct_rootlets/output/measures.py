@@ -178,6 +178,7 @@ def _record(measures: Measures, facts: Mapping[str, object]) -> dict[str, object
         "GeneratedBy": generated_by(),
         "Sources": [measures.cord.cord.name, *(volume.name for volume in measures.cord.maps.values())],
         "Inputs": measures.sources,
+        "PlacedByHeader": [image.name for image in measures.images if image.is_placed_by_header],
         "Reference": measures.cord.reference,
         "Levels": dict(measures.cord.facts),
         "Norms": SOURCE,

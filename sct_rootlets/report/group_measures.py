@@ -52,15 +52,14 @@ def measures_figure(group: GroupMeasures, table: str) -> Figure | None:
     values = group.values[group.values["left_out_because"].isna()]
     kinds = list(dict.fromkeys(statistics["kind"]))
     has_sd = table not in WITHOUT_SD
-    panels = list(
-        dict.fromkeys(statistics[["image", "label", "measure"]].fillna("").itertuples(index=False, name=None))
-    )
+    columns = statistics[["image", "label", "measure"]].fillna("")
+    panels = list(dict.fromkeys(columns.itertuples(index=False, name=None)))
     figure = Figure(figsize=(1 + 4.6 * len(kinds), 0.9 + 2.6 * len(panels)), facecolor="white", layout="constrained")
     grid = figure.subplots(len(panels), len(kinds), squeeze=False, sharey="row")
     for row, (image, label, measure) in zip(grid, panels, strict=True):
         for axes, kind in zip(row, kinds, strict=True):
-            chosen = (_choose(frame, table, image, label, measure, kind) for frame in (values, statistics))
-            _draw_panel(axes, *chosen, has_sd)
+            people, means = (_choose(frame, table, image, label, measure, kind) for frame in (values, statistics))
+            _draw_panel(axes, people, means, has_sd)
         where = "" if not image else f"{image}\n" if label == "cord" else f"{image}, {label}\n"
         row[0].set_ylabel(f"{where}{DRAWN[table][measure]}", color=INK)
     for axes, kind in zip(grid[0], kinds, strict=True):
