@@ -24,7 +24,13 @@ EXAMPLES = """\
   sct_rootlets group -measures -i metrics -ofolder group"""
 
 #: Values of -reference, and the names of these references in level tables.
-REFERENCES = {"PMJ": "PMJ", "disc": "disc C2/C3", "top": "cord top"}
+REFERENCES = {
+    "PMJ": "PMJ",
+    "disc": "disc C2/C3",
+    "top": "cord top",
+    "conus": "conus",
+    "disc-T12-L1": "disc T12/L1",
+}
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -58,8 +64,8 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-reference",
         choices=tuple(REFERENCES),
-        help="only tables with positions from the PMJ, from disc C2/C3, or from the top of the cord mask "
-        "(default: all, which must be the same)",
+        help="only tables with positions from the PMJ, from disc C2/C3, from the top of the cord mask, from the tip of "
+        "the conus, or from disc T12/L1 (default: all, which must be the same)",
     )
     optional.add_argument(
         "-keep-disc-names", action="store_true", help="do not leave out scans whose levels were named by discs"

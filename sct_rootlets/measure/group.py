@@ -193,8 +193,7 @@ def _reason_to_leave_out(scan: ScanMeasures, keep_uncertain: bool) -> str:
     """Say why a scan does not count; empty if it does."""
     levels = scan.record.get("Levels")
     facts = levels if isinstance(levels, dict) else {}
-    table = scan.path.with_name(str(facts.get("Table") or ""))
-    if facts.get("SHA256") and table.is_file() and sha256_of(table) != facts["SHA256"]:
+    if _are_levels_newer(scan, facts):
         return "its levels were computed again since it was measured; measure it again"
     if keep_uncertain:
         return ""
@@ -202,6 +201,15 @@ def _reason_to_leave_out(scan: ScanMeasures, keep_uncertain: bool) -> str:
     if isinstance(numbering, float) and numbering < SURE_NUMBERING:
         return "the numbers of its vertebrae are uncertain"
     return f"its levels are implausible ({'; '.join(map(str, flags))})" if flags and isinstance(flags, list) else ""
+
+
+def _are_levels_newer(scan: ScanMeasures, facts: Mapping[str, object]) -> bool:
+    """Whether the level table that lies beside the measures is another one than that they were made from."""
+    name, digest = facts.get("Table"), facts.get("SHA256")
+    if not isinstance(name, str) or not name or not digest:
+        return False
+    table = scan.path.with_name(name)
+    return table.is_file() and sha256_of(table) != digest
 
 
 def _scan_rows(

@@ -15,7 +15,8 @@ from sct_rootlets.cord_mask import implausible_sections, measure_sections
 from sct_rootlets.errors import DatasetError, ImageError, LabelError
 from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, as_axial, binary_mask, check_same_grid
-from sct_rootlets.measure.cord_levels import CordLevels, read_cord, read_weights
+from sct_rootlets.label_kinds import check_no_scan
+from sct_rootlets.measure.cord_levels import CordLevels, is_soft, read_cord, read_weights
 from sct_rootlets.measure.lesions import Lesion, LevelLesions, measure_lesions
 from sct_rootlets.measure.shape import LevelShape, SliceShapes, measure_slices, shape_by_level
 from sct_rootlets.measure.signal import (
@@ -316,6 +317,12 @@ def _measure_image(
                 "mask shows the cord"
             )
     measured = _signal(series, masks)
+    regions = [found for of_mask in measured.statistics.values() for found in of_mask]
+    if regions and not any(found.n_voxels for found in regions):
+        raise ImageError(
+            f"{series.name} holds no finite value in the levels (NaN or infinite): nothing is left to measure; create "
+            "the image again"
+        )
     return replace(measured, overlap=overlap, is_placed_by_header=is_placed_by_header), notes
 
 
@@ -377,7 +384,9 @@ def _seconds_between(series: Series) -> float:
 
 def _measure_lesions(cord: CordLevels, path: Path) -> tuple[list[Lesion], list[LevelLesions], list[str]]:
     volume = load_volume(path)
-    if not np.any(volume.data >= 0.5):  # a soft mask is thresholded there
+    if not is_soft(volume):
+        check_no_scan(volume, "give a mask of the lesions, 1 in lesions and 0 elsewhere")
+    if np.all(np.abs(volume.data) < 0.5):  # a soft mask is thresholded there
         return [], measure_no_lesions(cord), [f"{volume.name} is empty: there are no lesions"]
     mask, notes = binary_mask(volume)
     lesions, by_level = measure_lesions(mask, volume.affine, cord)
