@@ -67,8 +67,8 @@ def shape_figure(measures: Measures) -> Figure:
         _draw_means(axes, measures, name)
     panels[0].set_title(f"{cord.cord.name}: bands are {kind} levels", fontsize=9, color=INK)
     panels[-1].set_xlabel(f"mm along the cord, from: {cord.reference}", color=INK)
-    if any(mean for mean, _ in norms):
-        figure.supxlabel(f"grey: mean ± 2 SD of {SOURCE}", fontsize=7, color=INK)
+    legend = f"; grey: mean ± 2 SD of {SOURCE}" if any(mean for mean, _ in norms) else ""
+    figure.supxlabel(f"black: slices; coloured: means of levels{legend}", fontsize=7, color=INK)
     return figure
 
 
