@@ -43,6 +43,9 @@ SEGMENTED_KINDS = ("cord", "rootlets")
 LABEL_NAMES = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
 #: Ending of a level table.
 TABLE_ENDING = "_levels.csv"
+#: Endings of the tables of measures per level, by what is measured, and of their record.
+MEASURE_ENDINGS = {"shape": "shape.csv", "signal": "signal.csv", "lesions": "lesions_perlevel.csv"}
+MEASURE_RECORD_ENDING = "measures.json"
 #: Endings of the tables in the columns of the published scripts, by year of the scripts. Their globs look for
 #: ``label-rootlet*_pmj_distance.csv``, the rootlet file's stem and what the script adds.
 PUBLISHED_ENDINGS = {

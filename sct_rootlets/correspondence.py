@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sct_rootlets.flags import Flag
-from sct_rootlets.levels import DISC_C2_C3, ROOTS, Level, Levels, disc_name, level_value, paired_levels
+from sct_rootlets.levels import DISC_C2_C3, DISC_T12_L1, ROOTS, Level, Levels, disc_name, level_value, paired_levels
 from sct_rootlets.vertebral import Disc
 
 #: Vertebral minus spinal midpoint of the shifted pairs C2-C3 ... C7-C8, T1-T1: the published ends (arXiv
@@ -27,7 +27,7 @@ class Reference:
     Attributes
     ----------
     name : str
-        ``"PMJ"``, ``"disc C2/C3"`` or ``"cord top"``.
+        ``"PMJ"``, ``"disc C2/C3"``, ``"conus"``, ``"disc T12/L1"`` or ``"cord top"``.
     arc_mm : float
         Arc length of the reference in mm; positions above it are negative.
     """
@@ -36,20 +36,28 @@ class Reference:
     arc_mm: float
 
 
-def choose_reference(pmj_arc_mm: float | None, discs: Sequence[Disc] = ()) -> Reference:
-    """Choose the PMJ if it is known, else disc C2/C3, else the rostral end of the cord mask.
+def choose_reference(
+    pmj_arc_mm: float | None, discs: Sequence[Disc] = (), conus_arc_mm: float | None = None
+) -> Reference:
+    """Choose the PMJ if it is known, else disc C2/C3, the conus, disc T12/L1, or the rostral end of the cord mask.
 
     Parameters
     ----------
     pmj_arc_mm : float, optional
         Arc length of the PMJ in mm.
     discs : sequence of Disc
+    conus_arc_mm : float, optional
+        Arc length of the tip of the conus medullaris in mm.
     """
     if pmj_arc_mm is not None:
         return Reference("PMJ", pmj_arc_mm)
-    for disc in discs:
-        if disc.value == DISC_C2_C3:
-            return Reference(f"disc {disc_name(DISC_C2_C3)}", disc.arc_mm)
+    places = {disc.value: disc.arc_mm for disc in discs}
+    if DISC_C2_C3 in places:
+        return Reference(f"disc {disc_name(DISC_C2_C3)}", places[DISC_C2_C3])
+    if conus_arc_mm is not None:
+        return Reference("conus", conus_arc_mm)
+    if DISC_T12_L1 in places:
+        return Reference(f"disc {disc_name(DISC_T12_L1)}", places[DISC_T12_L1])
     return Reference("cord top", 0.0)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels, superior_axis
-from sct_rootlets.levels import LAST_DISC, PMJ_VALUE
+from sct_rootlets.levels import CONUS_VALUE, LAST_DISC, PMJ_VALUE
 
 #: A label whose voxels lie further apart than this is a region: points are one voxel, or a ball around one, and a
 #: vertebra is 12 mm and more in every direction.
@@ -103,7 +103,7 @@ def check_disc_points(volume: Volume) -> None:
                 "at the posterior tip of each disc, or the map to -vertfile of sct_compute_spinal_levels if it is a "
                 "cord coloured by vertebral level"
             )
-    if min(sizes) > LAST_DISC:
+    if min(sizes) > LAST_DISC and CONUS_VALUE not in sizes:
         raise LabelError(
             f"{volume.name} holds no number of a disc, but {', '.join(map(str, sizes))}; discs are 1 (above C1), "
             f"3 (C2/C3) to {LAST_DISC}" + ("; give the PMJ with -pmj" if PMJ_VALUE in sizes else "")
@@ -165,11 +165,27 @@ def check_cord_mask(cord: Volume, image: Volume | None = None) -> None:
     if image is not None and data.shape == image.data.shape and np.array_equal(data, image.data):
         raise LabelError(f"{cord.name} is the scan itself ({image.name}), not a mask; give the mask of the cord")
     advice = "give the mask of the cord, 1 in the cord and 0 elsewhere"
-    reason = _reason_for_scan(data)
-    if reason:
-        raise LabelError(f"{cord.name} {reason}; {advice}")
+    check_no_scan(cord, advice)
     values = set() if _has_fractions(data) else {int(value) for value in np.unique(data) if value > 0}
     _check_totalspineseg(cord, values, "no mask of the cord", "its cord (…_cord)")
+
+
+def check_no_scan(mask: Volume, advice: str) -> None:
+    """Check that a volume has the values of a mask, or of labels, and not those of a scan.
+
+    Parameters
+    ----------
+    mask : Volume
+    advice : str
+        What the message says to give.
+
+    Raises
+    ------
+    LabelError
+    """
+    reason = _reason_for_scan(np.asarray(mask.data))
+    if reason:
+        raise LabelError(f"{mask.name} {reason}; {advice}")
 
 
 def check_pmj_label(volume: Volume) -> None:

@@ -19,6 +19,10 @@ Kind = Literal["spinal", "vertebral"]
 PMJ_VALUE = 50
 #: Value of the disc between vertebrae C2 and C3, the reference where no PMJ is given.
 DISC_C2_C3 = 3
+#: Value of the tip of the conus medullaris in disc labels, as SCT has it; a reference in scans without C2/C3.
+CONUS_VALUE = 60
+#: The disc between vertebrae T12 and L1, the reference of scans of the lower cord without a label of the conus.
+DISC_T12_L1 = 20
 #: Values that label files of discs may hold beside discs (49 and 50 at the brainstem, 60 the conus in PAM50, ...)
 #: start above this one; 26 is the disc below S1.
 LAST_DISC = 26
@@ -125,13 +129,12 @@ def paired_levels() -> list[tuple[str, str, str]]:
     """List the pairs of vertebral and spinal levels to compare: ``(pairing, vertebral name, spinal name)``.
 
     ``same-name`` pairs the levels that share a name. ``shifted`` follows the anatomical shift of the cervical
-    cord: vertebra C2 with spinal level C3 and so on to C7 with C8, then T1 with T1 and so on, as in the RootletSeg
-    paper (arXiv 2509.16255).
+    cord: vertebra C2 with spinal level C3 and so on to C7 with C8, and T1 with T1, as in the RootletSeg paper (arXiv
+    2509.16255). Further down the shift grows level by level, and no such pairs would belong together.
     """
     same = [("same-name", name, name) for name in _VERTEBRAL[1:]]
     shifted = [
-        ("shifted", level_name(value, "vertebral"), level_name(value + 1, "spinal"))
-        for value in range(2, len(_VERTEBRAL) + 1)
+        ("shifted", level_name(value, "vertebral"), level_name(value + 1, "spinal")) for value in range(2, LAST_NAMED)
     ]
     return same + shifted
 

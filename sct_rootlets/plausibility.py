@@ -18,7 +18,7 @@ from sct_rootlets.cord_profile import compare_numberings, even_likelihood, measu
 from sct_rootlets.correspondence import LEVEL_PITCH_MM, Pair, correspond, published_bias
 from sct_rootlets.flags import Flag, State, grade
 from sct_rootlets.image import Volume
-from sct_rootlets.levels import Level, Levels, level_name
+from sct_rootlets.levels import DISC_T12_L1, LAST_NAMED, Level, Levels, level_name
 from sct_rootlets.straighten import surface_radius, unroll
 from sct_rootlets.vertebral import SURE_NUMBERING, Disc, VertebralNumbering
 
@@ -35,6 +35,9 @@ DEVIATION_LIMITS_MM = (LEVEL_PITCH_MM / 2, 0.75 * LEVEL_PITCH_MM)
 SPINAL_LENGTH_LIMITS_MM = {"short": (4.0, 2.0), "long": (18.0, 24.0)}
 #: Length of a vertebra with its disc: 13-23 mm in PAM50 and six healthy adults (C3 to T2), down to 8 mm in children.
 VERTEBRAL_LENGTH_LIMITS_MM = {"short": (9.0, 6.0), "long": (30.0, 40.0)}
+#: Last level whose length is judged: segments of the chest are longer and those below shorter, and so are vertebrae of
+#: the loins longer, than the necks that the limits come from.
+LAST_JUDGED = {"spinal": LAST_NAMED, "vertebral": DISC_T12_L1 - 2}
 #: Probability of the numbers of vertebrae that were found in the image.
 NUMBERING_LIMITS = (SURE_NUMBERING, 0.5)
 #: By how much (log-likelihood) the thickness of the cord may speak for other numbers. In windows of 130 mm of six
@@ -431,7 +434,8 @@ def expectations(subject: Judged) -> list[Expectation]:
 
     With vertebrae, a level is expected at the published distance from the vertebra that it is compared with
     (`sct_rootlets.correspondence.published_bias`, arXiv 2509.16255, whose medians are known of the first and the last
-    pair; those between are of PAM50); without them, at `LEVEL_PITCH_MM` a level from the level above it.
+    pair; those between are of PAM50); without them, at `LEVEL_PITCH_MM` a level from the level above it. Nothing is
+    expected of levels below T1.
 
     Parameters
     ----------
@@ -467,6 +471,7 @@ def expectations(subject: Judged) -> list[Expectation]:
             "level above",
         )
         for above, below in pairwise(() if extents is None else extents.levels)
+        if below.value <= LAST_NAMED
     ]
 
 
@@ -515,6 +520,8 @@ def _level_length_flag(subject: Judged) -> Flag:
     )
     for levels, limits in kinds:
         for level in () if levels is None else levels.levels:
+            if level.value > LAST_JUDGED[level.kind]:
+                continue
             state = grade(level.length_mm, *limits["long"])
             if state == "ok" and not level.incomplete:
                 state = grade(level.length_mm, *limits["short"])

@@ -49,7 +49,7 @@ from sct_rootlets.label_kinds import (
     check_rootlet_map,
     check_vertebral_map,
 )
-from sct_rootlets.levels import Kind, Level, Levels, disc_name
+from sct_rootlets.levels import CONUS_VALUE, Kind, Level, Levels, disc_name
 from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume, look_at_header
 from sct_rootlets.plausibility import level_flags
 from sct_rootlets.sidecar import read_name_confidence, read_name_sources
@@ -61,6 +61,7 @@ from sct_rootlets.vertebral import (
     disc_points,
     kind_of_points_notes,
     median_distance_mm,
+    place_conus,
     place_discs,
     pmj_point,
     read_borders,
@@ -441,7 +442,7 @@ def levels_from_labels(
     sections = measure_sections(cord.data, cord.affine, centerline)
     problems = _nested_label_problems(inputs.cord)
     problems += implausible_sections(cord.data, cord.affine, centerline, sections)
-    pmj_arc = None
+    pmj_arc = conus_arc = None
     if inputs.pmj is not None:
         centerline, pmj_arc = _extend_to_pmj(centerline, inputs.pmj)
     discs: list[Disc] = []
@@ -450,10 +451,21 @@ def levels_from_labels(
     disc_notes: list[str] = []
     if inputs.has_discs:
         points = inputs.disc_points()
-        discs, disc_notes = place_discs(points, centerline, cord.affine, least=1 if found_discs else 2)
+        conus_arc = place_conus(points, centerline)
+        points.pop(CONUS_VALUE, None)
+        # Beside a conus, which is a reference for the rootlets, discs need not bound a vertebra.
+        are_optional = conus_arc is not None and inputs.rootlets is not None
+        least = 0 if are_optional else 1 if found_discs else 2
+        discs, disc_notes = place_discs(points, centerline, cord.affine, least=least)
         if inputs.vertebrae is not None:
             disc_notes = read_borders(inputs.vertebrae)[1] + disc_notes
-        vertebral = None if found_discs else vertebral_levels(discs, centerline.cord_length, disc_notes)
+        if not found_discs:
+            try:
+                vertebral = vertebral_levels(discs, centerline.cord_length, disc_notes)
+            except LabelError:
+                if not are_optional:
+                    raise
+                notes += [*disc_notes, "no two neighbouring discs are labelled: vertebral levels are left out"]
     if found_discs:
         discs, fill_notes = _fill_discs(discs, found_discs, centerline)
         notes += fill_notes
@@ -481,7 +493,7 @@ def levels_from_labels(
     return SubjectLevels(
         cord=cord,
         centerline=centerline,
-        reference=choose_reference(pmj_arc, discs),
+        reference=choose_reference(pmj_arc, discs, conus_arc),
         spinal=spinal,
         vertebral=vertebral,
         discs=discs,

@@ -15,7 +15,7 @@ from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels, superior_axis, voxel_length
 from sct_rootlets.label_kinds import check_disc_points, check_vertebral_map
-from sct_rootlets.levels import LAST_DISC, PMJ_VALUE, Level, Levels, disc_name
+from sct_rootlets.levels import CONUS_VALUE, LAST_DISC, PMJ_VALUE, Level, Levels, disc_name
 
 #: A label that lies further sideways from the centerline is an error: no spinal canal is that wide, and posterior
 #: disc tips lie about 10 mm from the centerline.
@@ -359,7 +359,7 @@ def place_discs(
         If a value is no disc, a disc lies more than 40 mm sideways from the cord, discs are out of order along
         the cord, or too few remain.
     """
-    if min(points) < 1:
+    if min(points, default=1) < 1:
         raise LabelError(f"the disc labels hold the value {min(points)}; disc n lies above vertebra n, from 1 on")
     special = [value for value in points if value > LAST_DISC]
     notes = [
@@ -391,6 +391,32 @@ def place_discs(
         advice = "a vertebral level needs the discs above and below it" if least > 1 else "do both belong to one scan?"
         raise LabelError(f"{len(discs)} disc label{'s' if len(discs) != 1 else ''} beside the cord mask; {advice}")
     return discs, notes
+
+
+def place_conus(points: dict[int, np.ndarray], centerline: Centerline) -> float | None:
+    """Project the tip of the conus medullaris, if disc labels hold it, to the centerline.
+
+    Parameters
+    ----------
+    points : dict of int to numpy.ndarray, shape (3,)
+        Disc labels by value, RAS+ mm; `sct_rootlets.levels.CONUS_VALUE` is the conus.
+    centerline : Centerline
+
+    Returns
+    -------
+    float or None
+        Arc length in mm.
+
+    Raises
+    ------
+    LabelError
+        If it lies more than 40 mm sideways from the cord.
+    """
+    if CONUS_VALUE not in points:
+        return None
+    projection = centerline.project(points[CONUS_VALUE])
+    check_beside_cord(float(projection.distance[0]), "the label of the conus (60)")
+    return float(projection.arc[0])
 
 
 def disc_labels(discs: Sequence[Disc], grid: Volume) -> np.ndarray:

@@ -38,6 +38,13 @@ def test_reference_is_the_pmj_else_disc_c2_c3_else_the_top():
     assert choose_reference(None, discs[:1]) == Reference("cord top", 0.0)
 
 
+def test_reference_of_the_lower_cord_is_the_conus_else_disc_t12_l1():
+    discs = [Disc(19, 5.0, 0.3), Disc(20, 30.0, 0.3)]
+    assert choose_reference(None, discs, 42.0) == Reference("conus", 42.0)
+    assert choose_reference(None, discs) == Reference("disc T12/L1", 30.0)
+    assert choose_reference(None, [Disc(3, 1.0, 0.3), *discs], 42.0) == Reference("disc C2/C3", 1.0)
+
+
 def test_published_columns():
     row = {"level": 3, "slice_start": 40, "slice_end": 52, "rostral_mm": 20.0, "caudal_mm": 33.0, "length_mm": 13.0}
     assert published_rows([row], "t2_rootlets.nii.gz") == [

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sct_rootlets.bids import SEGMENTED_CONTRASTS
+from sct_rootlets.bids import SEGMENTED_CONTRASTS, stem
 from sct_rootlets.cli.parsers import (
     EXIT_IMPLAUSIBLE,
     MANDATORY,
@@ -26,6 +26,7 @@ from sct_rootlets.cli.run import check_models, check_paths, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.cohort.engine import Engine, Progress
+    from sct_rootlets.cohort.measures import MeasureRequest
     from sct_rootlets.cohort.plan import Plan
 
 DESCRIPTION = """\
@@ -35,12 +36,14 @@ participant: each scan that is not done yet; what was made of the same scan and 
 Labels in derivatives/labels (rootlets, cord, discs, PMJ) are used where they are; a file that was corrected by hand in
 the output folder counts before all. Run the command again after an interruption, or a correction.
 
-group: the agreement of spinal and vertebral levels over the scans that are done, and the page of quality control."""
+group: the agreement of spinal and vertebral levels over the scans that are done, their measures per level (of
+participant -measure 1), and the page of quality control."""
 
 EXAMPLES = """\
   sct_rootlets bids bids derivatives/sct_rootlets participant -jobs 4
   sct_rootlets bids bids derivatives/sct_rootlets participant -dry-run
   sct_rootlets bids bids derivatives/sct_rootlets participant -engine slurm -partition short -time 60 -jobs 50
+  sct_rootlets bids bids derivatives/sct_rootlets participant -measure 1 -measure-images MTR
   sct_rootlets bids bids derivatives/sct_rootlets group"""
 
 
@@ -74,6 +77,19 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument("-participants", metavar="<file>",
                           help="group: participants.tsv (default: that of the BIDS folder)")  # fmt: skip
     add_strict(optional)
+    measures = parser.add_argument_group("OPTIONAL ARGUMENTS: MEASURES")
+    measures.add_argument("-measure", type=int, choices=(0, 1), default=0, metavar="<0|1>",
+                          help="participant: also measure the shape of the cord per level, beside the levels; group "
+                          "averages what was measured (default: 0)")  # fmt: skip
+    measures.add_argument("-measure-images", nargs="+", default=[], type=_name_ending, metavar="<ending>",
+                          help="and the signal of the images of the session whose names end so: MTR finds "
+                          "sub-01_MTR.nii.gz, in the session's folder or in derivatives. A cord mask that is called "
+                          "like the image (sub-01_MTR_label-SC_seg) is used")  # fmt: skip
+    measures.add_argument("-measure-lesions", type=_name_ending, metavar="<ending>",
+                          help="and the lesions in the mask whose name ends so, such as label-lesion_seg")  # fmt: skip
+    measures.add_argument("-measure-by", choices=("level", "side", "half", "quarter"), default="level",
+                          help="measure images in these parts of levels: see sct_rootlets measure -h "
+                          "(default: level)")  # fmt: skip
     engine = parser.add_argument_group("OPTIONAL ARGUMENTS: ON WHAT")
     engine.add_argument("-engine", choices=("local", "slurm"), default="local", help="default: local")
     engine.add_argument("-jobs", type=thread_count, metavar="<n>", help="scans at once (default: one for each core)")
@@ -86,6 +102,14 @@ def get_parser() -> argparse.ArgumentParser:
                         help="further options of sbatch, such as account=def-lab")  # fmt: skip
     add_misc(parser)
     return parser
+
+
+def _name_ending(text: str) -> str:
+    """Parse the end of the name of an image, with or without what stands around it."""
+    ending = stem(text).strip("_")
+    if not ending or "/" in ending:
+        raise argparse.ArgumentTypeError(f"{text!r} is no end of the name of an image; give MTR, label-lesion_seg, ...")
+    return ending
 
 
 def _pattern(text: str) -> str:
@@ -104,6 +128,10 @@ def main(argv: list[str] | None = None) -> int:
     def command(arguments: argparse.Namespace) -> int:
         if any("=" not in option for option in arguments.slurm):
             parser.error("-slurm takes key=value, such as account=def-lab")
+        if not arguments.measure and (arguments.measure_images or arguments.measure_lesions):
+            parser.error("-measure-images and -measure-lesions go with -measure 1")
+        if arguments.measure_by != "level" and not arguments.measure_images:
+            parser.error("-measure-by goes with -measure-images: it divides the levels within which they are measured")
         arguments.how = model_settings(parser, arguments)
         _check_inputs(arguments)
         if arguments.level == "group":
@@ -139,6 +167,7 @@ def _participant(arguments: argparse.Namespace) -> int:
         arguments.method,
         find_discs=arguments.discs == "image",
         omit_uncertain=arguments.uncertain_names == "omit",
+        measures=_measure_request(arguments, plan),
         **arguments.how,
     )
     if arguments.v:
@@ -160,8 +189,23 @@ def _participant(arguments: argparse.Namespace) -> int:
     return EXIT_IMPLAUSIBLE if arguments.strict and flagged else 0
 
 
+def _measure_request(arguments: argparse.Namespace, plan: Plan) -> MeasureRequest | None:
+    from sct_rootlets.cohort.measures import MeasureRequest, check_endings
+
+    if not arguments.measure:
+        return None
+    request = MeasureRequest(
+        images=tuple(dict.fromkeys(arguments.measure_images)),
+        lesions=arguments.measure_lesions,
+        division=arguments.measure_by,
+    )
+    check_endings(plan.jobs, request)
+    return request
+
+
 def _group(arguments: argparse.Namespace) -> None:
     from sct_rootlets.cohort.run import run_group
+    from sct_rootlets.output.group_measures import summary
     from sct_rootlets.report.group_summary import text_summary
 
     bids, out = Path(arguments.bids), Path(arguments.out)
@@ -169,7 +213,10 @@ def _group(arguments: argparse.Namespace) -> None:
     groups, page = run_group(bids, out, _plan(arguments), participants)
     if arguments.v:
         for contrast, group in groups.items():
-            say(f"{contrast}:", text_summary(group), f"  {out / 'group' / contrast}")
+            say(f"{contrast}:")
+            say(*([] if group.levels is None else [text_summary(group.levels)]))
+            say(*([] if group.measures is None else summary(group.measures)))
+            say(*(f"note: {note}" for note in group.notes), f"  {out / 'group' / contrast}")
         say(f"  {page}")
 
 

@@ -56,7 +56,9 @@ def get_parser() -> argparse.ArgumentParser:
         "-rootlets", metavar="<file>", help="rootlet map: 2 for C2 ... 8 for C8, 9 for T1, ... (this, -ldisc, or both)"
     )
     mandatory.add_argument(
-        "-ldisc", metavar="<file>", help="disc labels at the posterior tips: 3 for C2/C3, 4 for C3/C4, ..."
+        "-ldisc",
+        metavar="<file>",
+        help="disc labels at the posterior tips: 3 for C2/C3, 4 for C3/C4, ...; 60 for the tip of the conus",
     )
     mandatory.add_argument(
         "-vertfile",
@@ -76,7 +78,7 @@ def get_parser() -> argparse.ArgumentParser:
         "-pmj",
         metavar="<file>",
         help="label of the pontomedullary junction (50); positions are counted from it. "
-        "Otherwise from disc C2/C3, or else from the top of the cord mask",
+        "Otherwise from disc C2/C3, or else from the conus, disc T12/L1, or the top of the cord mask",
     )
     optional.add_argument(
         "-centerline",

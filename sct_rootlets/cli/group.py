@@ -13,15 +13,24 @@ Collect the level tables of many subjects (as sct_compute_spinal_levels writes t
 vertebral levels agree: bias and limits of agreement for each pair of levels and for all, with confidence intervals.
 
 Scans whose spinal levels were named by the discs that they would be compared with are left out, with a note.
+With -measures, what sct_rootlets measure wrote of many scans is averaged per level instead.
+
 Written to the output folder: tables (CSV), a summary (Markdown), figures (SVG and PNG)."""
 
 EXAMPLES = """\
   sct_rootlets group -i derivatives/levels -ofolder group
   sct_rootlets group -i derivatives/levels -ofolder group -participants participants.tsv -normalize-height
-  sct_rootlets group -i site1/levels site2/levels -ofolder group -match _T2w -reference PMJ"""
+  sct_rootlets group -i site1/levels site2/levels -ofolder group -match _T2w -reference PMJ
+  sct_rootlets group -measures -i metrics -ofolder group"""
 
 #: Values of -reference, and the names of these references in level tables.
-REFERENCES = {"PMJ": "PMJ", "disc": "disc C2/C3", "top": "cord top"}
+REFERENCES = {
+    "PMJ": "PMJ",
+    "disc": "disc C2/C3",
+    "top": "cord top",
+    "conus": "conus",
+    "disc-T12-L1": "disc T12/L1",
+}
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -33,6 +42,12 @@ def get_parser() -> argparse.ArgumentParser:
     )
     mandatory.add_argument("-ofolder", required=True, metavar="<folder>", help="output folder")
     optional = parser.add_argument_group(OPTIONAL)
+    optional.add_argument(
+        "-measures",
+        action="store_true",
+        help="read measures per level (*_shape.csv and the tables beside it) in place of levels; several sessions of "
+        "a person are averaged",
+    )
     optional.add_argument(
         "-participants",
         metavar="<file>",
@@ -49,8 +64,8 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-reference",
         choices=tuple(REFERENCES),
-        help="only tables with positions from the PMJ, from disc C2/C3, or from the top of the cord mask "
-        "(default: all, which must be the same)",
+        help="only tables with positions from the PMJ, from disc C2/C3, from the top of the cord mask, from the tip of "
+        "the conus, or from disc T12/L1 (default: all, which must be the same)",
     )
     optional.add_argument(
         "-keep-disc-names", action="store_true", help="do not leave out scans whose levels were named by discs"
@@ -58,7 +73,8 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-keep-uncertain",
         action="store_true",
-        help="do not leave out scans whose vertebrae were numbered by the image with a probability below 0.8",
+        help="do not leave out scans whose vertebrae were numbered by the image with a probability below 0.8 (with "
+        "-measures: nor those whose levels are implausible)",
     )
     optional.add_argument(
         "-keep-incomplete", action="store_true", help="do not leave out levels that may be longer than stated"
@@ -84,10 +100,47 @@ def resamples(text: str) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    return run(get_parser(), argv, _command)
+    parser = get_parser()
+
+    def command(arguments: argparse.Namespace) -> None:
+        if not arguments.measures:
+            _compare_levels(arguments)
+            return
+        for option in ("normalize_height", "reference", "keep_disc_names"):
+            if getattr(arguments, option):
+                parser.error(f"-{option.replace('_', '-')} is about positions of levels: it does not go with -measures")
+        _average_measures(arguments)
+
+    return run(parser, argv, command)
 
 
-def _command(arguments: argparse.Namespace) -> None:
+def _average_measures(arguments: argparse.Namespace) -> None:
+    check_paths(*arguments.i, arguments.participants)
+    from sct_rootlets.measure.group import group_measures
+    from sct_rootlets.output.group_measures import (
+        group_measure_files,
+        group_measure_guard,
+        save_group_measures,
+        summary,
+    )
+
+    given = [*arguments.i, *([] if arguments.participants is None else [arguments.participants])]
+    guard = group_measure_guard(map(Path, given), bool(arguments.overwrite))
+    guard.check([Path(arguments.ofolder) / name for name in group_measure_files(bool(arguments.figure))])
+
+    group = group_measures(
+        arguments.i,
+        arguments.participants,
+        match=arguments.match,
+        keep_uncertain=arguments.keep_uncertain,
+        keep_incomplete=arguments.keep_incomplete,
+    )
+    written = save_group_measures(group, arguments.ofolder, bool(arguments.figure), bool(arguments.overwrite))
+    if arguments.v:
+        say(*summary(group), "written:", *(f"  {path}" for path in written))
+
+
+def _compare_levels(arguments: argparse.Namespace) -> None:
     check_paths(*arguments.i, arguments.participants)
     from sct_rootlets.group.compare import group_levels
     from sct_rootlets.output.group import group_files, group_guard, save_group

@@ -22,6 +22,7 @@ IGNORED = (
     "**/*.png",
     "**/*.svg",
     "**/*_levels.json",
+    "**/*_measures.json",
     "**/*_provenance.json",
     "**/*_label-*",
 )

@@ -21,6 +21,7 @@ from sct_rootlets.sidecar import sha256_of
 from sct_rootlets.spinal import DISTANCE_MM, Method
 
 if TYPE_CHECKING:
+    from sct_rootlets.cohort.measures import MeasureRequest
     from sct_rootlets.segmentation.tiles import Precision
 
 #: Kinds of labels that are used as inputs where they exist.
@@ -29,7 +30,7 @@ LABEL_KINDS = ("cord", "rootlets", "discs", "pmj")
 
 @dataclass(frozen=True)
 class CohortSettings:
-    """Settings that results depend on.
+    """Settings of a cohort.
 
     Attributes
     ----------
@@ -42,6 +43,8 @@ class CohortSettings:
         Find discs that are not given in the image.
     omit_uncertain, names, field_of_view, precision
         See `sct_rootlets.deepseg.SegmentationSettings`.
+    measures : MeasureRequest, optional
+        What is measured of the scans once their levels are known; the levels do not depend on it.
     """
 
     model: str | None = None
@@ -53,6 +56,7 @@ class CohortSettings:
     names: NamedBy = "model"
     field_of_view: FieldOfView = "cord"
     precision: Precision = "float32"
+    measures: MeasureRequest | None = None
 
     @property
     def segmentation(self) -> SegmentationSettings:

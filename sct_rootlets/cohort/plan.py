@@ -9,6 +9,7 @@ from pathlib import Path
 from sct_rootlets.bids import parse_name
 from sct_rootlets.bids_folder import Scan, find_scans, places_without_scan
 from sct_rootlets.cohort.job import CohortSettings, Job
+from sct_rootlets.cohort.measures import is_measured
 from sct_rootlets.cohort.selection import Filter, is_listed
 from sct_rootlets.errors import DatasetError
 
@@ -116,7 +117,7 @@ def find_pending(plan: Plan, settings: CohortSettings) -> tuple[list[Job], dict[
     pending, unreadable = [], {}
     for job in plan.jobs:
         try:
-            if not job.is_done(provenance):
+            if not job.is_done(provenance) or not is_measured(job, settings.measures):
                 pending.append(job)
         except OSError as error:
             unreadable[job.stem] = f"{error.filename}: {error.strerror or error}"

@@ -5,27 +5,48 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
+from sct_rootlets.bids import LABEL_NAMES, MEASURE_ENDINGS, MEASURE_RECORD_ENDING, TABLE_ENDING
 from sct_rootlets.cohort.attempt import Attempt, Status
 from sct_rootlets.cohort.dataset import dataset_name, describe_dataset
 from sct_rootlets.cohort.engine import Engine, Progress, run_workers
-from sct_rootlets.cohort.job import CohortSettings
+from sct_rootlets.cohort.job import CohortSettings, Job
 from sct_rootlets.cohort.plan import Plan, find_pending
 from sct_rootlets.cohort.status import StatusTable
 from sct_rootlets.errors import DatasetError, SctRootletsError
+from sct_rootlets.flags import read_flags
 from sct_rootlets.output.files import STAGE_PREFIX
 from sct_rootlets.output.page import build_page
-from sct_rootlets.sidecar import read_sidecar
+from sct_rootlets.sidecar import read_object, read_sidecar
 
 if TYPE_CHECKING:
     from sct_rootlets.group.compare import GroupLevels
+    from sct_rootlets.measure.group import GroupMeasures
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupResult:
+    """The group of one contrast.
+
+    Attributes
+    ----------
+    levels : GroupLevels or None
+        None if levels cannot be compared.
+    measures : GroupMeasures or None
+        None if no scan was measured, or none of those that were counts.
+    notes : tuple of str
+        Why one of them is missing.
+    """
+
+    levels: GroupLevels | None
+    measures: GroupMeasures | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -111,20 +132,24 @@ def implausible_scans(plan: Plan) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for job in plan.jobs:
-        for name in LABEL_NAMES.values():
-            flags = read_sidecar(job.folder / f"{job.stem}_label-{name}_dseg.nii.gz").get("Flags")
-            if isinstance(flags, dict):
-                texts = [f"{key} {flag.get('Text', '')}" for key, flag in flags.items() if flag.get("State") == "bad"]
-                if texts:
-                    found[job.stem] = texts
-                break
+        maps = [job.folder / f"{job.stem}_label-{name}_dseg.nii.gz" for name in LABEL_NAMES.values()]
+        levels = next((facts for path in maps if (facts := read_sidecar(path).get("Flags"))), None)
+        measures = read_object(job.folder / f"{job.stem}_{MEASURE_RECORD_ENDING}").get("Flags")
+        texts = [
+            f"{flag.key} {flag.text}"
+            for stored in (levels, measures)
+            for flag in read_flags(stored)
+            if flag.state == "bad"
+        ]
+        if texts:
+            found[job.stem] = texts
     return found
 
 
 def run_group(
     bids: Path, out: Path, plan: Plan, participants: Path | None = None
-) -> tuple[dict[str, GroupLevels], Path]:
-    """Compare spinal with vertebral levels over the scans of a plan that are done, and write tables and the page.
+) -> tuple[dict[str, GroupResult], Path]:
+    """Compare spinal with vertebral levels over the scans of a plan that are done, and average their measures.
 
     Parameters
     ----------
@@ -136,8 +161,9 @@ def run_group(
 
     Returns
     -------
-    groups : dict of str to GroupLevels
-        By contrast, each with one scan per subject. Their tables are in ``group/CONTRAST`` of `out`.
+    groups : dict of str to GroupResult
+        By contrast. Their tables are in ``group/CONTRAST`` of `out`. Levels are compared of one scan per subject;
+        measures may be of several sessions.
     page : Path
 
     Raises
@@ -145,23 +171,52 @@ def run_group(
     DatasetError
         If no scan is done, or scans do not belong together.
     """
-    from sct_rootlets.group.compare import group_levels
     from sct_rootlets.output.group import save_group
+    from sct_rootlets.output.group_measures import save_group_measures
 
     if participants is None and (bids / "participants.tsv").is_file():
         participants = bids / "participants.tsv"
-    tables: dict[str, list[Path]] = {}
+    jobs: dict[str, list[Job]] = {}
     for job in plan.jobs:
-        table = job.folder / f"{job.stem}{TABLE_ENDING}"
-        if table.is_file():
-            tables.setdefault(job.scan.image.contrast, []).append(table)
-    if not tables:
+        if (job.folder / f"{job.stem}{TABLE_ENDING}").is_file():
+            jobs.setdefault(job.scan.image.contrast, []).append(job)
+    if not jobs:
         raise DatasetError(f"no scan is done in {out}; run first: sct_rootlets bids {bids} {out} participant")
-    groups = {}
-    for contrast, paths in tables.items():
-        groups[contrast] = group_levels(paths, participants)
-        save_group(groups[contrast], out / "group" / contrast, may_overwrite=False)
+    groups = {contrast: _group_of(of_contrast, participants) for contrast, of_contrast in jobs.items()}
+    for contrast, group in groups.items():
+        if group.levels is not None:
+            save_group(group.levels, out / "group" / contrast, may_overwrite=False)
+        if group.measures is not None:
+            save_group_measures(group.measures, out / "group" / contrast, may_overwrite=False)
     return groups, build_page(out / "qc")
+
+
+def _group_of(jobs: Sequence[Job], participants: Path | None) -> GroupResult:
+    """Compare the levels of scans, and average the measures of those that were measured.
+
+    Raises
+    ------
+    DatasetError
+        If levels cannot be compared, and there are no measures.
+    """
+    from sct_rootlets.group.compare import group_levels
+    from sct_rootlets.measure.group import group_measures
+
+    notes = []
+    levels = measures = None
+    measured = [path for job in jobs if (path := job.folder / f"{job.stem}_{MEASURE_ENDINGS['shape']}").is_file()]
+    if measured:
+        try:
+            measures = group_measures(measured, participants)
+        except DatasetError as error:
+            notes.append(f"no measures: {error}")
+    try:
+        levels = group_levels([job.folder / f"{job.stem}{TABLE_ENDING}" for job in jobs], participants)
+    except DatasetError as error:
+        if measures is None:
+            raise
+        notes.append(f"levels are not compared: {error}")
+    return GroupResult(levels=levels, measures=measures, notes=tuple(notes))
 
 
 def _update_page(bids: Path, out: Path, failed: dict[str, str]) -> None:

@@ -25,6 +25,7 @@ from sct_rootlets.cohort.attempt import (
     write_attempt,
 )
 from sct_rootlets.cohort.job import CohortSettings, Job
+from sct_rootlets.cohort.measures import is_measured, measure_job
 from sct_rootlets.cohort.slurm import own_job
 from sct_rootlets.deepseg import load_networks
 from sct_rootlets.errors import SctRootletsError
@@ -123,6 +124,8 @@ class Worker:
                 from sct_rootlets.cohort.process import process_scan
 
                 process_scan(job, self.settings, self.provenance, self._load)
+            if self.settings.measures is not None and not is_measured(job, self.settings.measures):
+                measure_job(job, self.settings.measures)
         except SctRootletsError as error:
             reason = " ".join(str(error).split())
         except MemoryError:

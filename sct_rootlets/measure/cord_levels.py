@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ from nibabel.affines import apply_affine
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, as_axial, binary_mask, check_same_grid, labelled_voxels
-from sct_rootlets.label_kinds import check_cord_mask
+from sct_rootlets.label_kinds import check_cord_mask, check_no_scan
 from sct_rootlets.levels import Kind, level_name
 from sct_rootlets.measure.norms import published_norm
 
@@ -96,6 +96,8 @@ class CordLevels:
         The cord mask, or a level map, in the order of its file.
     has_norms : bool
         Whether the mask is as large as those of the healthy adults, so that sizes can be compared with theirs.
+    facts : dict
+        What the record of measures says of the levels (`sct_rootlets.measure.level_folder.describe_levels`).
     notes : tuple of str
     """
 
@@ -107,6 +109,7 @@ class CordLevels:
     reference_mm: float
     grid: Volume
     has_norms: bool = True
+    facts: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -238,12 +241,12 @@ def read_cord(cord: Volume) -> tuple[Volume, list[str]]:
     LabelError
         As `read_weights`, and if the values are those of a scan, or of TotalSpineSeg.
     """
-    if not _is_soft(cord):  # a soft mask in a small field of view has as many values as a scan
+    if not is_soft(cord):
         check_cord_mask(cord)
     return read_weights(cord)
 
 
-def _is_soft(mask: Volume) -> bool:
+def is_soft(mask: Volume) -> bool:
     """Whether the values of a mask can be shares of its voxels."""
     return mask.data.dtype.kind == "f" and float(mask.data.max()) <= MAX_WEIGHT
 
@@ -266,12 +269,14 @@ def read_weights(mask: Volume) -> tuple[Volume, list[str]]:
     Raises
     ------
     LabelError
-        If the mask is empty, or holds other values.
+        If the mask is empty, or holds other values, such as those of a scan.
     """
+    if not is_soft(mask):  # a soft mask in a small field of view has as many values as a scan
+        check_no_scan(mask, "give a mask, 1 inside and 0 elsewhere")
     chosen, notes = binary_mask(mask)  # checks the values
-    data = np.clip(mask.data, 0, 1) if _is_soft(mask) else chosen
+    data = np.clip(mask.data, 0, 1) if is_soft(mask) else chosen
     weights = as_axial(replace(mask, data=np.asarray(data, dtype=np.float32)))
-    return weights, [] if _is_soft(mask) else notes
+    return weights, [] if is_soft(mask) else notes
 
 
 def _levels_of_map(volume: Volume, kind: Kind, centerline: Centerline) -> tuple[MeasuredLevel, ...]:

@@ -10,15 +10,18 @@ from pathlib import Path
 
 from sct_rootlets.bids import LABEL_ENDINGS, LABEL_NAMES, TABLE_ENDING
 from sct_rootlets.errors import DatasetError
+from sct_rootlets.flags import read_flags
 from sct_rootlets.group.level_table import read_level_table
 from sct_rootlets.levels import Kind
 from sct_rootlets.measure.cord_levels import CordLevels, TableLevel, read_cord_levels
 from sct_rootlets.nifti import header_notes, load_volume
-from sct_rootlets.sidecar import has_large_cord, read_sidecar
+from sct_rootlets.sidecar import has_large_cord, read_sidecar, sha256_of
 
 KINDS: tuple[Kind, ...] = ("spinal", "vertebral")
 #: How the name of a cord begins that was segmented on the way, in the inputs of a level map.
 SEGMENTED = "cord of "
+#: Flags of levels (`sct_rootlets.plausibility.level_flags`) that say that levels bear wrong names.
+NAMING_FLAGS = ("order", "confidence", "deviation", "numbering")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +147,32 @@ def load_levels(found: LevelFolder, cord: str | os.PathLike[str] | None = None) 
             "the cord mask was segmented by an earlier version of the bundled model, which draws cords larger than the "
             "masks of the healthy adults are (docs/measures.md): sizes are not compared with theirs; segment it again"
         )
-    return replace(levels, has_norms=has_norms, notes=tuple(notes))
+    return replace(levels, has_norms=has_norms, facts=describe_levels(found, table.numbering), notes=tuple(notes))
+
+
+def describe_levels(found: LevelFolder, numbering: float | None) -> dict[str, object]:
+    """Describe the levels for the record of measures, from which a group learns whether their names are doubtful.
+
+    Parameters
+    ----------
+    found : LevelFolder
+    numbering : float or None
+        Least probability of the number of a vertebra (`sct_rootlets.group.level_table.LevelTable.numbering`).
+
+    Returns
+    -------
+    dict
+        Name and hash of the level table, ``Numbering``, and under ``Implausible`` the flags of names of levels that
+        say so.
+    """
+    flags = read_flags(read_sidecar(next(iter(found.maps.values()))).get("Flags"))
+    wrong_names = [flag for flag in flags if flag.key in NAMING_FLAGS and flag.state == "bad"]
+    return {
+        "Table": found.table.name,
+        "SHA256": sha256_of(found.table),
+        "Numbering": numbering,
+        "Implausible": [f"{flag.key} {flag.text}" for flag in wrong_names],
+    }
 
 
 def _has_large_cord(found: LevelFolder, mask: Path | None) -> bool:

@@ -15,7 +15,8 @@ from sct_rootlets.cord_mask import implausible_sections, measure_sections
 from sct_rootlets.errors import DatasetError, ImageError, LabelError
 from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, as_axial, binary_mask, check_same_grid
-from sct_rootlets.measure.cord_levels import CordLevels, read_cord, read_weights
+from sct_rootlets.label_kinds import check_no_scan
+from sct_rootlets.measure.cord_levels import CordLevels, is_soft, read_cord, read_weights
 from sct_rootlets.measure.lesions import Lesion, LevelLesions, measure_lesions
 from sct_rootlets.measure.shape import LevelShape, SliceShapes, measure_slices, shape_by_level
 from sct_rootlets.measure.signal import (
@@ -59,6 +60,8 @@ class MeasuredImage:
         Time between volumes; NaN where the header does not tell.
     overlap : CordOverlap or None
         How the cord of the image lies to that of the levels, if its mask was given.
+    is_placed_by_header : bool
+        Whether headers alone say how an image on another grid lies to the levels.
     """
 
     name: str
@@ -67,6 +70,7 @@ class MeasuredImage:
     series: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: float = np.nan
     overlap: CordOverlap | None = None
+    is_placed_by_header: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +114,8 @@ class MeasuredFiles:
     ----------
     images : tuple of Path
         3D or 4D.
-    image_cords : tuple of Path
-        Cord mask of each image, or none.
+    image_cords : tuple of (Path or None)
+        Cord mask of each image, None where it is not known; or empty.
     masks : tuple of Path
         Masks within which the images are measured, each by itself.
     lesions : Path, optional
@@ -121,7 +125,7 @@ class MeasuredFiles:
     """
 
     images: tuple[Path, ...] = ()
-    image_cords: tuple[Path, ...] = ()
+    image_cords: tuple[Path | None, ...] = ()
     masks: tuple[Path, ...] = ()
     lesions: Path | None = None
     warp: Path | None = None
@@ -130,13 +134,15 @@ class MeasuredFiles:
     @property
     def paths(self) -> list[Path]:
         """All files."""
-        single = [path for path in (self.lesions, self.warp) if path is not None]
-        return [*self.images, *self.image_cords, *self.masks, *single]
+        others = [path for path in (*self.image_cords, self.lesions, self.warp) if path is not None]
+        return [*self.images, *self.masks, *others]
 
     def describe(self) -> dict[str, object]:
         """Names of the files by what they are, for the record; what was not given is left out."""
         lists = {"Images": self.images, "ImageCords": self.image_cords, "Masks": self.masks}
-        facts: dict[str, object] = {what: [path.name for path in paths] for what, paths in lists.items() if paths}
+        facts: dict[str, object] = {
+            what: [None if path is None else path.name for path in paths] for what, paths in lists.items() if paths
+        }
         single = {"Lesions": self.lesions, "Warp": self.warp}
         facts |= {what: path.name for what, path in single.items() if path is not None}
         return facts | ({"Division": self.division} if self.images else {})
@@ -164,8 +170,9 @@ class MeasuredFiles:
             )
         for path in self.images:
             load_series(path)
-        for path in (*self.image_cords, *self.masks, *([] if self.lesions is None else [self.lesions])):
-            look_at_header(path)
+        for mask in (*self.image_cords, *self.masks, self.lesions):
+            if mask is not None:
+                look_at_header(mask)
         if self.warp is not None:
             load_warp_header(self.warp)
 
@@ -223,13 +230,14 @@ def measure_scan(cord: CordLevels, files: MeasuredFiles | None = None) -> Measur
         check_sides([cord.cord], "levels are divided")
     slices = measure_slices(cord.cord)
     notes += slices.notes
-    mask = cord.cord.data >= 0.5
-    sections = measure_sections(mask, cord.cord.affine, cord.centerline)
-    notes += implausible_sections(mask, cord.cord.affine, cord.centerline, sections)
+    inside = cord.cord.data >= 0.5
+    sections = measure_sections(inside, cord.cord.affine, cord.centerline)
+    notes += implausible_sections(inside, cord.cord.affine, cord.centerline, sections)
     warp = None if files.warp is None else load_warp(files.warp)
     images = []
     for number, path in enumerate(files.images):
-        own_cord = load_volume(files.image_cords[number]) if files.image_cords else None
+        mask = files.image_cords[number] if files.image_cords else None
+        own_cord = None if mask is None else load_volume(mask)
         image, image_notes = _measure_image(cord, path, own_cord, files, warp)
         images.append(image)
         notes += image_notes
@@ -269,6 +277,7 @@ def _measure_image(
 
     whole = weights_of(cord)
     overlap = None
+    is_placed_by_header = own_cord is None and warp is None and not _is_same_grid(cord.cord, grid)
     within: np.ndarray | float = 1.0
     if own_cord is not None:
         check_same_grid(grid, own_cord)
@@ -289,7 +298,7 @@ def _measure_image(
             f"{abs(overlap.anterior_mm):.1f} mm to {'anterior' if overlap.anterior_mm >= 0 else 'posterior'} "
             "of that of the levels; this shift is taken back"
         )
-    elif not _is_same_grid(cord.cord, grid):
+    elif is_placed_by_header:
         seen = float(np.mean(whole.covered > 0))
         notes.append(
             f"{series.name}: {seen:.0%} of the levels are in view by the headers; whether the person moved between the "
@@ -307,7 +316,14 @@ def _measure_image(
                 f"{label} and the levels do not overlap in {series.name}: nothing is left to measure; check that the "
                 "mask shows the cord"
             )
-    return _signal(series, masks, overlap), notes
+    measured = _signal(series, masks)
+    regions = [found for of_mask in measured.statistics.values() for found in of_mask]
+    if regions and not any(found.n_voxels for found in regions):
+        raise ImageError(
+            f"{series.name} holds no finite value in the levels (NaN or infinite): nothing is left to measure; create "
+            "the image again"
+        )
+    return replace(measured, overlap=overlap, is_placed_by_header=is_placed_by_header), notes
 
 
 def _masked(
@@ -337,7 +353,7 @@ def _is_same_grid(reference: Volume, other: Volume) -> bool:
     return True
 
 
-def _signal(series: Series, masks: dict[str, SignalWeights], overlap: CordOverlap | None) -> MeasuredImage:
+def _signal(series: Series, masks: dict[str, SignalWeights]) -> MeasuredImage:
     """Read the volumes of an image, one at a time, and measure them."""
     statistics: dict[str, list[SignalStatistics]] = {}
     rows: dict[str, list[np.ndarray]] = {label: [] for label in masks}
@@ -354,7 +370,6 @@ def _signal(series: Series, masks: dict[str, SignalWeights], overlap: CordOverla
         regions={label: weights.regions for label, weights in masks.items()},
         series={} if series.length is None else {label: np.array(values) for label, values in rows.items()},
         seconds=_seconds_between(series),
-        overlap=overlap,
     )
 
 
@@ -369,7 +384,9 @@ def _seconds_between(series: Series) -> float:
 
 def _measure_lesions(cord: CordLevels, path: Path) -> tuple[list[Lesion], list[LevelLesions], list[str]]:
     volume = load_volume(path)
-    if not np.any(volume.data >= 0.5):  # a soft mask is thresholded there
+    if not is_soft(volume):
+        check_no_scan(volume, "give a mask of the lesions, 1 in lesions and 0 elsewhere")
+    if np.all(np.abs(volume.data) < 0.5):  # a soft mask is thresholded there
         return [], measure_no_lesions(cord), [f"{volume.name} is empty: there are no lesions"]
     mask, notes = binary_mask(volume)
     lesions, by_level = measure_lesions(mask, volume.affine, cord)

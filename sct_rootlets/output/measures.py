@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from sct_rootlets.bids import stem
+from sct_rootlets.bids import MEASURE_ENDINGS, MEASURE_RECORD_ENDING, stem
 from sct_rootlets.errors import LabelError
 from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.levels import Kind
@@ -25,9 +26,10 @@ from sct_rootlets.sidecar import generated_by
 
 #: Columns of levels, by kind, as SCT and its users call them.
 LEVEL_COLUMNS: dict[Kind, str] = {"spinal": "SpinalLevel", "vertebral": "VertLevel"}
-SHAPE_ENDING, SLICES_ENDING, SIGNAL_ENDING = "shape.csv", "shape_perslice.csv", "signal.csv"
+SHAPE_ENDING, SIGNAL_ENDING, LEVEL_LESIONS_ENDING = MEASURE_ENDINGS.values()
+SLICES_ENDING = "shape_perslice.csv"
 PAM50_ENDING = "shape_PAM50.csv"
-LESIONS_ENDING, LEVEL_LESIONS_ENDING = "lesions.csv", "lesions_perlevel.csv"
+LESIONS_ENDING = "lesions.csv"
 #: Labels of where levels begin, with one more value at the end, and of their middles; and the table of all points.
 BORDER_ENDINGS: dict[Kind, str] = {
     "spinal": "label-spinalBorders_dlabel.nii.gz",
@@ -38,7 +40,7 @@ MIDDLE_ENDINGS: dict[Kind, str] = {
     "vertebral": "label-vertebralLevels_dlabel.nii.gz",
 }
 POINTS_ENDING = "points.csv"
-SERIES_ENDING, RECORD_ENDING = "series.csv", "measures.json"
+SERIES_ENDING = "series.csv"
 #: Columns of the table of lesions, which may have no rows.
 LESION_COLUMNS = (
     *("lesion", "volume_mm3", "length_mm", "rostral_mm", "caudal_mm", "middle_mm", "reference"),
@@ -73,7 +75,7 @@ def measure_files(
         Whether the shape is written in PAM50's dimensions.
     """
     images = list(images)
-    endings = [SHAPE_ENDING, SLICES_ENDING, RECORD_ENDING]
+    endings = [SHAPE_ENDING, SLICES_ENDING, MEASURE_RECORD_ENDING]
     endings += [PAM50_ENDING] if in_template else []
     endings += [SIGNAL_ENDING] if images else []
     endings += [f"{stem(name)}_{SERIES_ENDING}" for name in images]
@@ -90,7 +92,7 @@ FIGURE_ENDINGS = ("shape.png", "shape.svg")
 
 def measure_guard(prefix: str, inputs: Iterable[Path], overwrite: bool = False) -> Guard:
     """Return what the files of measures must not replace."""
-    return Guard(inputs=tuple(inputs), overwrite=overwrite, record=f"{prefix}_{RECORD_ENDING}")
+    return Guard(inputs=tuple(inputs), overwrite=overwrite, record=f"{prefix}_{MEASURE_RECORD_ENDING}")
 
 
 def save_measures(
@@ -102,6 +104,8 @@ def save_measures(
     in_template: bool = False,
     overwrite: bool = False,
     inputs: Sequence[Path] = (),
+    may_overwrite: bool = True,
+    facts: Mapping[str, object] | None = None,
 ) -> list[Path]:
     """Write the measures of one scan into a folder: all files, or none.
 
@@ -122,6 +126,10 @@ def save_measures(
         Replace files that this package did not write, or that were edited since.
     inputs : sequence of Path
         Files that are never replaced.
+    may_overwrite : bool
+        Whether the error message may name the option ``-overwrite``.
+    facts : mapping, optional
+        What the record holds beside.
 
     Returns
     -------
@@ -135,7 +143,7 @@ def save_measures(
     LabelError
         If points coincide, or no vertebral level can be brought into PAM50's dimensions.
     """
-    record = f"{prefix}_{RECORD_ENDING}"
+    record = f"{prefix}_{MEASURE_RECORD_ENDING}"
     tables = _tables(measures)
     if in_template:
         rows = template_rows(measures)
@@ -145,7 +153,10 @@ def save_measures(
                 "the cord mask; compute the levels with discs (-ldisc)"
             )
         tables[PAM50_ENDING] = rows
-    with staged_outputs(folder, guard=measure_guard(prefix, inputs, overwrite)) as stage:
+    guard = measure_guard(prefix, inputs, overwrite)
+    if not may_overwrite:
+        guard = replace(guard, may_overwrite=False, elsewhere=None)
+    with staged_outputs(folder, guard=guard) as stage:
         if points:
             tables[POINTS_ENDING] = point_rows(measures)
             _save_points(stage, prefix, measures.cord)
@@ -156,22 +167,25 @@ def save_measures(
             from sct_rootlets.report.measures import FIGURES
 
             save_figures(FIGURES, measures, stage, f"{prefix}_")
-        write_json(stage / record, _record(measures))
+        write_json(stage / record, _record(measures, facts or {}))
         seal_sidecars(stage, Path(folder), record)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
 
 
-def _record(measures: Measures) -> dict[str, object]:
+def _record(measures: Measures, facts: Mapping[str, object]) -> dict[str, object]:
     return {
         "Description": "Shape, signal and lesions of the spinal cord per level",
         "GeneratedBy": generated_by(),
         "Sources": [measures.cord.cord.name, *(volume.name for volume in measures.cord.maps.values())],
         "Inputs": measures.sources,
+        "PlacedByHeader": [image.name for image in measures.images if image.is_placed_by_header],
         "Reference": measures.cord.reference,
+        "Levels": dict(measures.cord.facts),
         "Norms": SOURCE,
         "Flags": sidecar_flags(measures.flags),
         "Notes": list(measures.notes),
+        **facts,
     }
 
 
@@ -417,7 +431,8 @@ def _number(value: float) -> str | None:
 def earlier_files(folder: Path, prefix: str, written: Sequence[Path]) -> list[Path]:
     """Find files of an earlier run of the same scan that the last one did not write, and that are unchanged."""
     names = {path.name for path in written}
-    return [folder / name for name in sorted(still_there(folder, f"{prefix}_{RECORD_ENDING}")) if name not in names]
+    earlier = still_there(folder, f"{prefix}_{MEASURE_RECORD_ENDING}")
+    return [folder / name for name in sorted(earlier) if name not in names]
 
 
 def summary(measures: Measures, written: Sequence[Path]) -> list[str]:

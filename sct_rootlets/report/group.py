@@ -302,6 +302,6 @@ FIGURES: dict[str, Callable[[GroupLevels], Figure | None]] = {
 
 def _reference(group: GroupLevels) -> str:
     """Name the reference of positions in words."""
-    names = {"PMJ": "the PMJ", "cord top": "the top of the cord mask"}
+    names = {"PMJ": "the PMJ", "cord top": "the top of the cord mask", "conus": "the tip of the conus"}
     scaled = "" if group.height_cm is None else f", at {group.height_cm:g} cm of height"
     return names.get(group.reference, group.reference) + scaled

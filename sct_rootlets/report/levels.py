@@ -102,7 +102,7 @@ def _panels(length_mm: float, rulers_inch: float) -> tuple[Figure, list[Axes]]:
 
 
 def _reference_text(name: str) -> str:
-    return "the top of the cord mask" if name == "cord top" else f"the {name}" if name == "PMJ" else name
+    return "the top of the cord mask" if name == "cord top" else f"the {name}" if name in ("PMJ", "conus") else name
 
 
 def _shown_arc(subject: SubjectLevels) -> np.ndarray:

@@ -56,8 +56,8 @@ def shape_figure(measures: Measures) -> Figure:
         _draw_means(axes, measures, name)
     panels[0].set_title(f"{cord.cord.name}: bands are {kind} levels")
     panels[-1].set_xlabel(f"mm along the cord, from: {cord.reference}")
-    if any(mean for mean, _ in norms):
-        figure.supxlabel(f"grey: mean ± 2 SD of {SOURCE}", fontsize=SMALL_PT)
+    legend = f"; grey: mean ± 2 SD of {SOURCE}" if any(mean for mean, _ in norms) else ""
+    figure.supxlabel(f"black: slices; coloured: means of levels{legend}", fontsize=SMALL_PT)
     return figure
 
 

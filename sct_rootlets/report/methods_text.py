@@ -35,7 +35,11 @@ METHOD_TEXTS = {
     "from the cord (method midgap)",
 }
 #: Where positions are counted from, by the name in sidecars.
-REFERENCE_TEXTS = {"PMJ": "the pontomedullary junction", "cord top": "the top of the cord"}
+REFERENCE_TEXTS = {
+    "PMJ": "the pontomedullary junction",
+    "cord top": "the top of the cord",
+    "conus": "the tip of the conus medullaris",
+}
 #: How many digits of a SHA-256 are written; the sidecars have them all.
 DIGITS = 12
 

@@ -229,6 +229,13 @@ def test_bad_input_is_one_line(levels, phantom_files, tmp_path, capsys):
     refused(capsys, ["-levels", levels, "-ofolder", tmp_path / "out", "-s", image], "give the mask of the cord")
     refused(capsys, ["-levels", levels, *usual, "-i", image, "-s-image", image], "give the mask of the cord")
     grid = nib.load(phantom_files["cord"])
+    for name, value in (("negative", -1), ("nan", np.nan)):
+        data = np.where(np.asarray(grid.dataobj) > 0, value, 0).astype(np.float32)
+        save_volume(tmp_path / f"{name}.nii.gz", data, grid.affine, grid.header)
+    refused(capsys, ["-levels", levels, *usual, "-lesion", tmp_path / "negative.nii.gz"], "holds negative values")
+    refused(capsys, ["-levels", levels, *usual, "-lesion", tmp_path / "nan.nii.gz"], "holds NaN or infinite values")
+    refused(capsys, ["-levels", levels, *usual, "-lesion", image], "as a scan", "give a mask of the lesions")
+    refused(capsys, ["-levels", levels, *usual, "-i", tmp_path / "nan.nii.gz"], "holds no finite value in the levels")
     field = np.zeros((*grid.shape, 3), dtype=np.float32)
     save_field(tmp_path / "warp.nii.gz", field, grid.affine)
     damaged = tmp_path / "damaged.nii.gz"

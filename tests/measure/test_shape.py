@@ -132,3 +132,13 @@ def test_a_level_without_slices_is_empty_and_says_so():
     assert np.isnan(upper.mean["area"])
     assert upper.remarks == ("no slice of the cord mask lies in this level",)
     assert lower.mean["area"] == pytest.approx(AREA_MM2, rel=0.02)
+
+
+def test_binary_masks_of_2_mm_voxels_do_not_tell_sections_apart():
+    """Two ellipses whose areas differ by half have one mask: no method measures such sections within 2 %."""
+    voxels = (np.arange(-6, 6) + 0.5) * 2.0
+    x, y = np.meshgrid(voxels, voxels, indexing="ij")
+    thin, thick = ((x / a) ** 2 + (y / b) ** 2 <= 1 for a, b in ((5.2, 3.7), (6.7, 4.5)))
+    assert thin.sum() == 20
+    np.testing.assert_array_equal(thin, thick)
+    assert 6.7 * 4.5 / (5.2 * 3.7) > 1.5
