@@ -21,7 +21,7 @@ EXAMPLES = """\
   sct_rootlets group -i site1/levels site2/levels -ofolder group -match _T2w -reference PMJ"""
 
 #: Values of -reference, and the names of these references in level tables.
-REFERENCES = {"PMJ": "PMJ", "disc": "disc C2/C3", "top": "cord top"}
+REFERENCES = {"PMJ": "PMJ", "disc": "disc C2/C3", "top": "cord top", "C2": "top of spinal level C2"}
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -29,7 +29,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser = command_parser("sct_rootlets group", DESCRIPTION, EXAMPLES)
     mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument(
-        "-i", nargs="+", required=True, metavar="<folder>", help="folders that hold *_levels.csv, at any depth"
+        "-i",
+        nargs="+",
+        required=True,
+        metavar="<folder>",
+        help="folders that hold *_levels.csv at any depth, or the "
+        "tables of the published scripts (*_pmj_distance*.csv, *_c2_distance*.csv)",
     )
     mandatory.add_argument("-ofolder", required=True, metavar="<folder>", help="output folder")
     optional = parser.add_argument_group(OPTIONAL)
@@ -49,8 +54,8 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-reference",
         choices=tuple(REFERENCES),
-        help="only tables with positions from the PMJ, from disc C2/C3, or from the top of the cord mask "
-        "(default: all, which must be the same)",
+        help="only tables with positions from the PMJ, from disc C2/C3, from the top of the cord mask, or (published "
+        "scripts) from the top of spinal level C2 (default: all, which must be the same)",
     )
     optional.add_argument(
         "-keep-disc-names", action="store_true", help="do not leave out scans whose levels were named by discs"

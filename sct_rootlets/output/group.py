@@ -71,7 +71,7 @@ def save_group(
     scans = [*group.cohort.scans, *(scan for scan, _ in group.cohort.left_out)]
     frames = (group.positions, group.pairs, group.agreement, group.lengths)
     tables = dict(zip(TABLES, (_subject_rows(group), *map(_rows, frames)), strict=True))
-    guard = group_guard([scan.path for scan in scans], overwrite)
+    guard = group_guard([path for scan in scans for path in scan.paths], overwrite)
     if not may_overwrite:
         guard = replace(guard, may_overwrite=False, elsewhere=None)
     with staged_outputs(folder, guard=guard) as stage:
@@ -114,7 +114,7 @@ def _subject_rows(group: GroupLevels) -> list[dict[str, object]]:
                 "names_from_discs": "n/a" if table.names_from_discs is None else table.names_from_discs,
                 "n_spinal": sum(kind == "spinal" for kind, _ in table.levels),
                 "n_vertebral": sum(kind == "vertebral" for kind, _ in table.levels),
-                "table": str(table.path),
+                "table": " ".join(map(str, table.paths)),
             }
         )
     return rows
