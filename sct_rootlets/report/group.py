@@ -21,7 +21,9 @@ from sct_rootlets.group.agreement import POOLED, STATISTIC_COLUMNS
 from sct_rootlets.group.compare import GroupLevels
 from sct_rootlets.group.pairs import PairStatus
 from sct_rootlets.levels import level_color, level_value
-from sct_rootlets.report.style import GRID, INK, MIN_BOX_VALUES
+from sct_rootlets.report.group_cord import cervical_length_figure, distributions_figure, overlap_figure
+from sct_rootlets.report.group_style import POINTS, clear_frame, reference_name
+from sct_rootlets.report.style import INK, MIN_BOX_VALUES
 
 #: Number of subjects up to which all are in one row, with the names of levels on their bars.
 MAX_NAMED_SUBJECTS = 40
@@ -32,8 +34,7 @@ SUBJECT_INCH, ROW_INCH = (0.42, 0.17), (4.6, 2.8)
 #: Resolution of PNG files.
 PNG_DPI = 300
 LIMIT_STYLE = {"linestyle": "--", "linewidth": 1.2}
-#: Points have an edge, and lines in the colour of a level a frame: some of the colours are light.
-POINTS: dict[str, Any] = {"s": 16, "alpha": 0.8, "edgecolor": INK, "linewidths": 0.3}
+#: Lines in the colour of a level have a frame: some of the colours are light.
 FRAME = [Stroke(linewidth=2.8, foreground=INK), Normal()]
 
 
@@ -80,7 +81,7 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure | None:
             color=INK,
             path_effects=[Stroke(linewidth=2, foreground="white"), Normal()],
         )
-    scatter.set_xlabel(f"mean of the two midpoints: mm along the cord from {_reference(group)}", color=INK)
+    scatter.set_xlabel(f"mean of the two midpoints: mm along the cord from {reference_name(group)}", color=INK)
     scatter.set_ylabel("vertebral − spinal midpoint (mm)", color=INK)
     scatter.set_title(
         f"Bland–Altman, {pairing} pairs, {len(group.cohort.scans)} subjects\n"
@@ -90,7 +91,7 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure | None:
     )
     _forest(forest, table)
     for axes in (scatter, forest):
-        _clear_frame(axes)
+        clear_frame(axes)
         axes.axhline(0, color=INK, linewidth=0.6)
     return figure
 
@@ -201,8 +202,8 @@ def subjects_figure(group: GroupLevels) -> Figure:
         _bars(axes, table[table["subject"].isin(part)], part, named=not is_large)
         axes.set_ylim(limits)
         axes.set_xlim(-0.6, len(rows[0]) - 0.4)
-        axes.set_ylabel(f"mm from {_reference(group)}", color=INK, fontsize=7 if is_large else 10)
-        _clear_frame(axes)
+        axes.set_ylabel(f"mm from {reference_name(group)}", color=INK, fontsize=7 if is_large else 10)
+        clear_frame(axes)
         axes.tick_params(axis="x", labelsize=7)
     names = sorted(set(table["name"]), key=lambda name: level_value(name, "spinal"))
     handles = [Patch(facecolor=level_color(name), label=name) for name in names]
@@ -282,7 +283,7 @@ def lengths_figure(group: GroupLevels) -> Figure | None:
         method = f" ({group.method})" if kind == "spinal" else ""
         axes.set_title(f"{kind} levels{method}", color=INK, fontsize=11)
         axes.set_xlabel("level, number of subjects", color=INK)
-        _clear_frame(axes)
+        clear_frame(axes)
     figure.axes[0].set_ylabel("length along the cord (mm)", color=INK)
     return figure
 
@@ -293,20 +294,7 @@ FIGURES: dict[str, Callable[[GroupLevels], Figure | None]] = {
     "group_bland-altman_shifted": partial(bland_altman_figure, pairing="shifted"),
     "group_levels_by_subject": subjects_figure,
     "group_lengths": lengths_figure,
+    "group_distributions": distributions_figure,
+    "group_c2_c8": cervical_length_figure,
+    "group_overlap": overlap_figure,
 }
-
-
-def _reference(group: GroupLevels) -> str:
-    """Name the reference of positions in words."""
-    names = {"PMJ": "the PMJ", "cord top": "the top of the cord mask"}
-    scaled = "" if group.height_cm is None else f", at {group.height_cm:g} cm of height"
-    return names.get(group.reference, group.reference) + scaled
-
-
-def _clear_frame(axes: Axes) -> None:
-    """Leave grid lines and the left and lower side of the frame."""
-    axes.tick_params(colors=INK, labelsize=8)
-    axes.yaxis.grid(True, color=GRID, linewidth=0.5)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

@@ -10,8 +10,9 @@ from cohorts import level_rows, write_cohort, write_participants, write_subject
 
 from sct_rootlets.cli.main import main
 
-TABLES = ["agreement", "lengths", "pairs", "positions", "subjects"]
-FIGURES = ["bland-altman_same-name", "bland-altman_shifted", "lengths", "levels_by_subject"]
+TABLES = ["agreement", "c2_c8", "correlations", "distributions", "lengths", "overlap", "overlap_summary"]
+TABLES += ["pairs", "positions", "subjects"]
+FIGURES = ["bland-altman_same-name", "bland-altman_shifted", "distributions", "lengths", "levels_by_subject", "overlap"]
 
 
 @pytest.fixture
