@@ -129,7 +129,7 @@ def test_the_title_is_not_written_over_the_legend(tmp_path):
 def test_curves_stand_at_the_means_and_points_at_the_midpoints(group):
     spinal, vertebral = distributions_figure(group).axes
     table = group.distributions.set_index(["kind", "name"])
-    assert len(vertebral.lines) == 8
+    assert not vertebral.lines  # the vertebrae of all subjects lie at the same places
     for line, name in zip(spinal.lines, table.loc["spinal"].index, strict=True):
         x, y = line.get_data()
         assert x[np.argmax(y)] == pytest.approx(table.mean_mm["spinal", name])
