@@ -29,7 +29,8 @@ EXAMPLES = """\
   sct_rootlets evaluate -i predictions -ref bids/derivatives/labels -s bids/derivatives/labels -ofolder evaluation
   sct_rootlets evaluate -i ours -i2 theirs -names RootletSeg,nnUNet -ref bids/derivatives/labels -ofolder evaluation
   sct_rootlets evaluate -raters "labels/**/*_rater1.nii.gz" "labels/**/*_rater2.nii.gz" -s labels -pmj labels
-  sct_rootlets evaluate -tables levels -over ses -ofolder sessions"""
+  sct_rootlets evaluate -tables levels -over ses -ofolder sessions
+  sct_rootlets evaluate -tables levels -over sub -participants participants.tsv -by manufacturer -ofolder sites"""
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -70,6 +71,14 @@ def get_parser() -> argparse.ArgumentParser:
         "-contrasts", metavar="<file>", help="tab-separated table with the columns contrast and scan (sub-01_T2w) or "
         "participant_id (default: contrasts from the names of the files)",
     )  # fmt: skip
+    optional.add_argument(
+        "-participants", metavar="<file>", help="with -tables: table of groups of scans: tab-separated, with "
+        "participant_id or scan, and the column of -by",
+    )  # fmt: skip
+    optional.add_argument(
+        "-by", metavar="<column>", help="with -tables and -participants: variation also within each group of this "
+        "column, such as manufacturer or site",
+    )  # fmt: skip
     optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
     optional.add_argument(
         "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figures (default: 1)"
@@ -94,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
     def command(arguments: argparse.Namespace) -> None:
         _check_usage(parser, arguments)
         lists = (getattr(arguments, name) or () for name in ("i", "i2", "ref", "raters", "tables", "s", "pmj"))
-        check_paths(*(path for paths in lists for path in paths), arguments.contrasts)
+        check_paths(*(path for paths in lists for path in paths), arguments.contrasts, arguments.participants)
         from sct_rootlets.output.evaluation import evaluation_files, evaluation_guard, save_evaluation
 
         inputs = _input_files(arguments)
@@ -124,7 +133,7 @@ def _input_files(arguments: argparse.Namespace) -> list[Path]:
         *((path, "level tables") for path in arguments.tables or ()),
     ]
     found = [file for path, kind in sources for file in list_files(str(path), kind)]
-    return found + ([] if arguments.contrasts is None else [Path(arguments.contrasts)])
+    return found + [Path(path) for path in (arguments.contrasts, arguments.participants) if path is not None]
 
 
 def _check_usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -132,14 +141,16 @@ def _check_usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
     if len(given) != 1:
         parser.error("give one of -i (with -ref), -raters, and -tables (with -over)")
     fitting = {"i": ("ref", "i2", "levels", "contrasts", "s", "names"), "raters": ("s", "pmj", "names"),
-               "tables": ("over",)}  # fmt: skip
-    for option in ("ref", "i2", "levels", "contrasts", "s", "pmj", "over", "names"):
+               "tables": ("over", "participants", "by")}  # fmt: skip
+    for option in ("ref", "i2", "levels", "contrasts", "s", "pmj", "over", "names", "participants", "by"):
         if getattr(arguments, option) is not None and option not in fitting[given[0]]:
             parser.error(f"-{option} does not go with -{given[0]}")
     if given == ["i"] and arguments.ref is None:
         parser.error("give references (-ref) for the predictions")
     if given == ["tables"] and arguments.over is None:
         parser.error("say what tells repeated scans apart (-over), such as ses")
+    if (arguments.participants is None) != (arguments.by is None):
+        parser.error("-by names a column of -participants: give both")
     count = {"i": 1 + (arguments.i2 is not None), "raters": len(arguments.raters or ()), "tables": 0}[given[0]]
     if arguments.names is not None and len(arguments.names) != count:
         parser.error(f"-names gives {len(arguments.names)} names for {count}")
@@ -151,7 +162,7 @@ def _evaluate(arguments: argparse.Namespace) -> Study:
     from sct_rootlets.evaluation.repeats import evaluate_repeats
 
     if arguments.tables is not None:
-        return evaluate_repeats(arguments.tables, arguments.over)
+        return evaluate_repeats(arguments.tables, arguments.over, arguments.participants, arguments.by)
     if arguments.raters is not None:
         rater_names = arguments.names or [f"rater{number}" for number, _ in enumerate(arguments.raters, start=1)]
         raters = {name: [path] for name, path in zip(rater_names, arguments.raters, strict=True)}

@@ -28,6 +28,7 @@ REFERENCES = {
     "PMJ": "PMJ",
     "disc": "disc C2/C3",
     "top": "cord top",
+    "C2": "top of spinal level C2",
     "conus": "conus",
     "disc-T12-L1": "disc T12/L1",
 }
@@ -38,7 +39,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser = command_parser("sct_rootlets group", DESCRIPTION, EXAMPLES)
     mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument(
-        "-i", nargs="+", required=True, metavar="<folder>", help="folders that hold *_levels.csv, at any depth"
+        "-i",
+        nargs="+",
+        required=True,
+        metavar="<folder>",
+        help="folders that hold *_levels.csv at any depth, or the "
+        "tables of the published scripts (*_pmj_distance*.csv, *_c2_distance*.csv)",
     )
     mandatory.add_argument("-ofolder", required=True, metavar="<folder>", help="output folder")
     optional = parser.add_argument_group(OPTIONAL)
@@ -64,8 +70,9 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-reference",
         choices=tuple(REFERENCES),
-        help="only tables with positions from the PMJ, from disc C2/C3, from the top of the cord mask, from the tip of "
-        "the conus, or from disc T12/L1 (default: all, which must be the same)",
+        help="only tables with positions from the PMJ, from disc C2/C3, from the top of the cord mask, from the top of "
+        "spinal level C2 (published scripts), from the tip of the conus, or from disc T12/L1 (default: all, which must "
+        "be the same)",
     )
     optional.add_argument(
         "-keep-disc-names", action="store_true", help="do not leave out scans whose levels were named by discs"

@@ -105,7 +105,13 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "-splits",
         metavar="<file>",
         help="a split of yours: a table with participant_id, split (train, val, test) and fold, the splits.tsv of "
-        "another training, or a splits_final.json; refused if a subject is on two sides",
+        "another training, a published table (Subject, Fold_0, ...), or a splits_final.json; refused if a subject is "
+        "on two sides",
+    )
+    group.add_argument(
+        "-person-clean",
+        action="store_true",
+        help="with -splits: move all scans of a subject who is on two sides to one: test, else validation",
     )
     group.add_argument("-n-folds", type=int, default=5, metavar="<n>", help="folds that are made (default: 5)")
     group.add_argument(
@@ -162,6 +168,8 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("-strict goes with -bootstrap: it judges the labels that are predicted")
         if arguments.desc and (arguments.export or arguments.bootstrap):
             parser.error("-desc chooses labels to train on: it does not go with -export and -bootstrap")
+        if arguments.person_clean and not arguments.splits:
+            parser.error("-person-clean goes with -splits: splits that are made here have nobody on two sides")
         check_paths(*(arguments.i or ()), *arguments.labels, arguments.splits)
         check_models(arguments.model, arguments.start, arguments.like)
         if arguments.bootstrap:
@@ -187,6 +195,7 @@ def _settings(arguments: argparse.Namespace) -> TrainingSettings:
         exclude=tuple(arguments.exclude),
         desc=None if arguments.desc is None else arguments.desc.removeprefix("desc-"),
         splits=None if arguments.splits is None else Path(arguments.splits),
+        person_clean=arguments.person_clean,
         n_folds=arguments.n_folds,
         test_share=arguments.test_share,
         seed=arguments.seed,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
 
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.evaluation.files import Sources, find_files, parse_scan_name
+from sct_rootlets.evaluation.groups import read_groups, variability_of_groups
 from sct_rootlets.evaluation.study import Study
 from sct_rootlets.evaluation.variability import position_rows, position_tables
 
@@ -16,7 +18,9 @@ NUMBER_COLUMNS = ("level", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm"
 TEXT_COLUMNS = ("kind", "name", "method", "reference")
 
 
-def evaluate_repeats(level_tables: Sources, over: str) -> Study:
+def evaluate_repeats(
+    level_tables: Sources, over: str, groups: str | os.PathLike[str] | None = None, by: str | None = None
+) -> Study:
     """Compute how much positions of levels vary over repeated scans of the same subjects, from their level tables.
 
     Parameters
@@ -26,11 +30,17 @@ def evaluate_repeats(level_tables: Sources, over: str) -> Study:
     over : str
         BIDS entity that tells repeats apart, such as ``ses``, ``acq`` or ``res``; or ``contrast``. With ``sub``
         all tables are of one person (a travelling volunteer who bears another name at each site).
+    groups : path, optional
+        Tab-separated table with ``participant_id`` (or ``scan``), such as ``participants.tsv``, and a column of groups
+        of scans. The variation is then also computed within each group.
+    by : str, optional
+        Column of the groups, such as ``manufacturer``; needed with `groups`.
 
     Returns
     -------
     Study
-        Tables ``positions``, ``variability``, ``variability_by_level`` and, with several subjects, ``icc``.
+        Tables ``positions``, ``variability``, ``variability_by_level`` and, with several subjects, ``icc``; with
+        groups also those of `sct_rootlets.evaluation.groups.variability_of_groups`.
 
     Raises
     ------
@@ -40,12 +50,15 @@ def evaluate_repeats(level_tables: Sources, over: str) -> Study:
     positions: list[dict[str, object]] = []
     notes: list[str] = []
     first_paths: dict[tuple[str, str], Path] = {}
-    for path in find_files(level_tables, "level tables").values():
+    paths = list(find_files(level_tables, "level tables").values())
+    group_of = _groups_of_scans(paths, groups, by)
+    for path in paths:
         group, repeat = _group_and_repeat(path, over)
         first = first_paths.setdefault((group, repeat), path)
         if first != path:
             raise DatasetError(f"{first} and {path} are both {over} {repeat} of {group}; remove one")
         rows = position_rows(_read_level_table(path), group, repeat, notes)
+        rows = [row | {"scan_group": group_of[path]} for row in rows] if group_of else rows
         notes += [] if rows else [f"{path}: holds no complete spinal level"]
         positions += rows
     if not positions:
@@ -57,9 +70,20 @@ def evaluate_repeats(level_tables: Sources, over: str) -> Study:
             f"level tables are of different methods ({' and '.join(methods)}); make all with one -method"
         )
     tables = position_tables(table)
+    if group_of:
+        tables |= variability_of_groups(table, notes)
     notes += [f"{group}: one {over} only" for group, part in table.groupby("group") if part["repeat"].nunique() < 2]
     about = {"over": over, "reference": table.reference.iloc[0], "method": methods[0]}
-    return Study(kind="repeats", tables=tables, notes=tuple(notes), about=about)
+    return Study(kind="repeats", tables=tables, notes=tuple(notes), about=about | ({"by": by} if group_of else {}))
+
+
+def _groups_of_scans(paths: list[Path], groups: str | os.PathLike[str] | None, by: str | None) -> dict[Path, str]:
+    """Read the groups of level tables; none if they are not asked for."""
+    if groups is None and by is None:
+        return {}
+    if groups is None or by is None:
+        raise DatasetError("groups of scans need both a table and the name of its column")
+    return read_groups(Path(groups), by, {path: parse_scan_name(path) for path in paths})
 
 
 def _group_and_repeat(path: Path, over: str) -> tuple[str, str]:

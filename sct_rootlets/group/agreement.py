@@ -61,7 +61,8 @@ def _agreement_row(pairs: list[LevelPair], n_resamples: int, is_pooled: bool = F
     n_subjects = len({pair.subject for pair in compared})
     counts = Counter(pair.status for pair in pairs)
     limits = limits_of_agreement(_difference_table(pairs), n_resamples)
-    w, p = shapiro_wilk(np.array([pair.difference_mm for pair in compared]))
+    differences = np.array([pair.difference_mm for pair in compared])
+    w, p = shapiro_wilk(differences)
     row: Row = {
         "pairing": pairs[0].pairing,
         "vertebral_level": POOLED if is_pooled else pairs[0].vertebral,
@@ -74,7 +75,8 @@ def _agreement_row(pairs: list[LevelPair], n_resamples: int, is_pooled: bool = F
         low, high = limits.intervals.get(name, (math.nan, math.nan))
         column = STATISTIC_COLUMNS[name]
         row |= {f"{column}_mm": limits.values[name], f"{column}_low": low, f"{column}_high": high}
-    row |= {"sd_mm": limits.sd, "shapiro_w": w, "shapiro_p": p}
+    rmse = float(np.sqrt(np.mean(differences**2))) if compared else math.nan
+    row |= {"sd_mm": limits.sd, "rmse_mm": rmse, "shapiro_w": w, "shapiro_p": p}
     row |= _regressions(compared, is_pooled)
     row["remarks"] = "; ".join(_remarks(limits.n, n_subjects, p, is_pooled))
     return row

@@ -13,6 +13,7 @@ from sct_rootlets.bids_folder import files_below
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.group.level_table import LevelTable, read_level_table
 from sct_rootlets.group.participants import Participant, check_heights, find_participants
+from sct_rootlets.group.published_table import is_published, read_published_tables, scan_of, select
 from sct_rootlets.vertebral import SURE_NUMBERING
 
 #: A level table that is not compared, and the reason.
@@ -61,7 +62,8 @@ def collect(
     Parameters
     ----------
     folders : sequence of path
-        Folders, which are searched with all their subfolders for ``*_levels.csv``, or tables themselves.
+        Folders, which are searched with all their subfolders for ``*_levels.csv`` and for tables of the published
+        scripts (`sct_rootlets.group.published_table`), or tables themselves.
     participants : path, optional
         BIDS ``participants.tsv``; by default those that lie in the folders.
     match : str
@@ -85,16 +87,8 @@ def collect(
         If tables are missing, damaged, or do not belong together: two for a subject, different references or
         methods, fewer than two subjects; or if heights are needed and missing.
     """
-    paths = [path for path in find_tables(folders) if match in path.name]
-    if not paths:
-        having = f" with {match!r} in their names" if match else ""
-        where = ", ".join(str(folder) for folder in folders)
-        raise DatasetError(
-            f"no level tables (*{TABLE_ENDING}){having} in {where}; sct_compute_spinal_levels writes them"
-        )
-    scans, left_out = _select_comparable(
-        [read_level_table(path) for path in paths], reference, keep_names_from_discs, keep_uncertain
-    )
+    tables, n_unread = _read_tables(folders, match)
+    scans, left_out = _select_comparable(tables, reference, keep_names_from_discs, keep_uncertain)
     _check_one_table_each(scans)
     people, source = find_participants(folders, participants)
     for scan in scans:  # anna_levels.csv, in no folder sub-anna
@@ -109,7 +103,28 @@ def collect(
         reasons = "".join(f"; {count} left out: {reason}" for reason, count in counts.items())
         subjects = f"only one subject ({scans[0].subject})" if scans else "no subject"
         raise DatasetError(f"{subjects} to compare: a group needs two or more{reasons}")
-    return Cohort(tuple(scans), tuple(left_out), people, tuple(_notes(scans, left_out, people, source)))
+    notes = [*_notes(scans, left_out, people, source)]
+    if n_unread:
+        notes.append(
+            f"{n_unread} tables of the published scripts are not read: their scans have a *{TABLE_ENDING}, too"
+        )
+    return Cohort(tuple(scans), tuple(left_out), people, tuple(notes))
+
+
+def _read_tables(folders: Sequence[str | os.PathLike[str]], match: str) -> tuple[list[LevelTable], int]:
+    """Read our own tables, and those of the published scripts of other scans; also count those that are not read."""
+    paths = find_tables(folders)
+    own = [path for path in paths if not is_published(path) and match in path.name]
+    published = select([path for path in paths if is_published(path)], match)
+    if not own and not published:
+        having = f" with {match!r} in their names" if match else ""
+        where = ", ".join(str(folder) for folder in folders)
+        raise DatasetError(
+            f"no level tables (*{TABLE_ENDING}){having} in {where}; sct_compute_spinal_levels writes them"
+        )
+    scans = set(map(scan_of, own))
+    others = [path for path in published if scan_of(path) not in scans]
+    return [*map(read_level_table, own), *read_published_tables(others)], len(published) - len(others)
 
 
 def find_tables(folders: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -117,7 +132,7 @@ def find_tables(folders: Iterable[str | os.PathLike[str]]) -> list[Path]:
     tables: dict[Path, Path] = {}
     for folder in map(Path, folders):
         if folder.is_dir():
-            paths = [path for path in files_below(folder) if path.name.endswith(TABLE_ENDING)]
+            paths = [path for path in files_below(folder) if path.name.endswith(TABLE_ENDING) or is_published(path)]
         elif folder.exists():
             paths = [folder]
         else:
@@ -198,6 +213,12 @@ def _notes(
         yield (
             f"no sidecar says how spinal levels of {len(unsaid)} of {len(scans)} subjects got their names; "
             f"if it was from discs, leave them out ({abbreviate(unsaid)})"
+        )
+    n_published = sum(scan.is_published for scan in scans)
+    if n_published:
+        yield (
+            f"tables of {n_published} of {len(scans)} subjects are of the published scripts, which do not tell whether "
+            "the field of view cuts a level: each level counts as complete"
         )
     kept = [scan.subject for scan in scans if scan.names_from_discs]
     if kept:

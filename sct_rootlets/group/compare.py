@@ -14,8 +14,10 @@ import numpy as np
 
 from sct_rootlets.correspondence import published_bias
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.group.agreement import Row, agreement_rows
+from sct_rootlets.group.agreement import Row, agreement_rows, shapiro_wilk
+from sct_rootlets.group.cervical_length import cervical_length_rows, correlation_rows
 from sct_rootlets.group.collect import Cohort, abbreviate, collect
+from sct_rootlets.group.overlap import overlap_rows, overlap_summary_rows
 from sct_rootlets.group.pairs import LevelPair, PairStatus, pair_levels
 from sct_rootlets.levels import Kind, level_value, paired_levels
 
@@ -162,6 +164,66 @@ class GroupLevels:
             )
         rows.sort(key=lambda row: (row["kind"] != "spinal", _value(row["name"], row["kind"])))
         return pd.DataFrame(rows)
+
+    @cached_property
+    def distributions(self) -> pd.DataFrame:
+        """Midpoints over the cohort, one row per level, in mm from the reference, scaled; with the fitted normal curve.
+
+        ``fit_sd_mm`` is that of the curve, by maximum likelihood as published (divided by n); ``sd_mm`` is divided by
+        n - 1.
+        """
+        import pandas as pd
+
+        rows: list[Row] = []
+        for (kind, name), part in self.measured.groupby(["kind", "name"], sort=False):
+            values = part["midpoint_mm"].to_numpy()
+            w, p = shapiro_wilk(values)
+            rows.append(
+                {
+                    "kind": kind,
+                    "name": name,
+                    "n": len(values),
+                    "mean_mm": float(values.mean()),
+                    "sd_mm": float(values.std(ddof=1)) if len(values) > 1 else math.nan,
+                    "fit_sd_mm": float(values.std()) if len(values) > 1 else math.nan,
+                    "median_mm": float(np.median(values)),
+                    "percentile_25_mm": float(np.percentile(values, 25)),
+                    "percentile_75_mm": float(np.percentile(values, 75)),
+                    "shapiro_w": w,
+                    "shapiro_p": p,
+                    "remarks": "" if len(values) > 1 else "seen in one subject only",
+                }
+            )
+        rows.sort(key=lambda row: (row["kind"] != "spinal", _value(row["name"], row["kind"])))
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def cervical_lengths(self) -> pd.DataFrame:
+        """Length of the cord from spinal level C2 to C8, one row per subject, in mm, not scaled by height."""
+        import pandas as pd
+
+        return pd.DataFrame(cervical_length_rows(self.cohort, self.keep_incomplete))
+
+    @cached_property
+    def correlations(self) -> pd.DataFrame:
+        """Spearman correlations of `cervical_lengths` with height and age, over all subjects and by sex."""
+        import pandas as pd
+
+        return pd.DataFrame(correlation_rows(cervical_length_rows(self.cohort, self.keep_incomplete)))
+
+    @cached_property
+    def overlaps(self) -> pd.DataFrame:
+        """Overlap of spinal with vertebral and with proportional levels, one row per subject and pair, not scaled."""
+        import pandas as pd
+
+        return pd.DataFrame(overlap_rows(self.cohort.scans, self.level_pairs, self.keep_incomplete))
+
+    @cached_property
+    def overlap_summary(self) -> pd.DataFrame:
+        """Overlaps over the cohort, one row per pair of levels."""
+        import pandas as pd
+
+        return pd.DataFrame(overlap_summary_rows(self.overlaps.to_dict("records")))
 
     @property
     def implausible(self) -> list[str]:

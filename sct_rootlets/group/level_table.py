@@ -72,6 +72,10 @@ class LevelTable:
         Whether discs decided the names of the spinal levels; None where no sidecar says so.
     numbering : float or None
         Least probability of the number of a vertebra, where vertebrae were numbered by the image.
+    companions : tuple of Path
+        Other files that its levels come from.
+    is_published : bool
+        Whether the published scripts wrote it: see `sct_rootlets.group.published_table`.
     """
 
     subject: str
@@ -81,6 +85,13 @@ class LevelTable:
     levels: dict[tuple[str, str], LevelRow]
     names_from_discs: bool | None
     numbering: float | None = None
+    companions: tuple[Path, ...] = ()
+    is_published: bool = False
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files that its levels come from."""
+        return self.path, *self.companions
 
     @property
     def kinds(self) -> set[str]:

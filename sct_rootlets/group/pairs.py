@@ -100,16 +100,7 @@ def pair_levels(
     """
     pairing, vertebral_name, spinal_name = pair
     vertebral, spinal = levels.get(("vertebral", vertebral_name)), levels.get(("spinal", spinal_name))
-    if vertebral is None and spinal is None:
-        status = PairStatus.BOTH_MISSING
-    elif spinal is None:
-        status = PairStatus.SPINAL_MISSING
-    elif vertebral is None:
-        status = PairStatus.VERTEBRAL_MISSING
-    elif not (vertebral.complete and spinal.complete) and not keep_incomplete:
-        status = PairStatus.INCOMPLETE
-    else:
-        status = PairStatus.COMPARED
+    status = pair_status(vertebral, spinal, keep_incomplete)
     return LevelPair(
         subject=subject,
         pairing=pairing,
@@ -119,3 +110,23 @@ def pair_levels(
         spinal_mm=math.nan if spinal is None else spinal.midpoint_mm * scale,
         status=status,
     )
+
+
+def pair_status(vertebral: LevelRow | None, spinal: LevelRow | None, keep_incomplete: bool = False) -> PairStatus:
+    """Return whether two levels of a subject can be compared, or the reason why not.
+
+    Parameters
+    ----------
+    vertebral, spinal : LevelRow, optional
+    keep_incomplete : bool
+        Compare levels that may be longer than stated, too.
+    """
+    if vertebral is None and spinal is None:
+        return PairStatus.BOTH_MISSING
+    if spinal is None:
+        return PairStatus.SPINAL_MISSING
+    if vertebral is None:
+        return PairStatus.VERTEBRAL_MISSING
+    if not (vertebral.complete and spinal.complete) and not keep_incomplete:
+        return PairStatus.INCOMPLETE
+    return PairStatus.COMPARED

@@ -79,7 +79,7 @@ def choose_split(settings: TrainingSettings, scans: Sequence[LabelledScan]) -> t
     """Read the user's split, or make one at random; also return notes."""
     cases = [scan.case for scan in scans]
     if settings.splits is not None:
-        return read_split(settings.splits, cases, settings.n_folds, settings.seed)
+        return read_split(settings.splits, cases, settings.n_folds, settings.seed, settings.person_clean)
     return make_split(cases, settings.n_folds, settings.test_share, settings.seed), []
 
 

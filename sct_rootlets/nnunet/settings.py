@@ -24,6 +24,8 @@ class TrainingSettings:
         Rootlet maps to train on where a scan has those of several raters, by the value of ``desc-``.
     splits : Path, optional
         A split of the user's.
+    person_clean : bool
+        Move persons who are on two sides of that split to one side, instead of refusing it.
     n_folds : int
     test_share : float
         Share of the subjects kept for the test.
@@ -51,6 +53,7 @@ class TrainingSettings:
     exclude: tuple[str, ...] = ()
     desc: str | None = None
     splits: Path | None = None
+    person_clean: bool = False
     n_folds: int = 5
     test_share: float = 0.2
     seed: int = 0

@@ -5,23 +5,38 @@ from __future__ import annotations
 import csv
 import json
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sct_rootlets.cells import unescape_cell
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.nnunet.splits import Case, Split, cases_of, check_sides, deal_folds, find_persons, group_by_person
+from sct_rootlets.nnunet.splits import (
+    Case,
+    Split,
+    cases_of,
+    deal_folds,
+    describe_leaks,
+    find_leaks,
+    find_persons,
+    group_by_person,
+)
 from sct_rootlets.output.files import write_table
 
 #: A row of a split: name of a case or subject, its side, and the number of the fold, or None for all folds.
 Assignment = tuple[str, str, int | None]
 SIDES = ("train", "val", "test")
 _SIDE_NAMES = {"training": "train", "validation": "val"}
+#: Columns of the folds of a table of the published repository, and what nnU-Net's converters add to the name of a case.
+_FOLD_COLUMN = re.compile(r"Fold_\d+")
+_CASE_NUMBER = re.compile(r"_\d{3}(_0000)?$")
 COLUMNS = ("case", "participant_id", "session_id", "contrast", "person", "split", "fold")
 
 
-def read_split(path: Path, cases: Sequence[Case], n_folds: int = 5, seed: int = 0) -> tuple[Split, list[str]]:
+def read_split(
+    path: Path, cases: Sequence[Case], n_folds: int = 5, seed: int = 0, person_clean: bool = False
+) -> tuple[Split, list[str]]:
     """Read a split that the user gives.
 
     A table (``.tsv`` or ``.csv``) has the columns ``participant_id`` or ``case``, ``split`` (``train``, ``val`` or
@@ -30,6 +45,9 @@ def read_split(path: Path, cases: Sequence[Case], n_folds: int = 5, seed: int = 
     the ``fold`` of a row of ``train`` is the fold in which the case is validated on, as in the tables of
     `write_split_table`. Persons whom the table does not name are trained on; if nobody is validated on, folds are made
     at random.
+
+    A table of the published repository has the columns ``Subject`` and ``Fold_0``, ``Fold_1``, … with ``Train``,
+    ``Validation`` or ``Test``. Its names may end in nnU-Net's number of the case (``sub-002_ses-headUp_003``).
 
     A ``.json`` file is nnU-Net's ``splits_final.json``, of cases or of subjects; a fold may have ``test`` beside
     ``train`` and ``val``. Persons whom it does not name are kept for the test: nnU-Net does not train on them
@@ -41,12 +59,16 @@ def read_split(path: Path, cases: Sequence[Case], n_folds: int = 5, seed: int = 
     cases : sequence of Case
     n_folds, seed : int
         See `sct_rootlets.nnunet.splits.make_split`; for a table in which nobody is validated on.
+    person_clean : bool
+        If a person is on two sides, move all of the person's scans to one of them: to the test if one of them is there,
+        otherwise to the validation. By default such a split is refused.
 
     Returns
     -------
     split : Split
     notes : list of str
-        Persons whom the split does not name, and the number of names that match no scan.
+        Persons whom the split does not name, persons who were moved to one side, and the number of names that match no
+        scan.
 
     Raises
     ------
@@ -62,24 +84,35 @@ def read_split(path: Path, cases: Sequence[Case], n_folds: int = 5, seed: int = 
     folds: list[dict[str, set[str]]] = [{"train": set(), "val": set()} for _ in range(n_given)]
     for name, side, fold in assignments:
         for number in range(n_given) if fold is None else [fold]:
-            (test if side == "test" else folds[number][side]).update(known.get(name, ()))
+            (test if side == "test" else folds[number][side]).update(_find_cases(name, known))
     named = test.union(*(side for fold in folds for side in fold.values()))
     if not named:
         raise DatasetError(f"{path} names none of the {len(cases)} scans that are there, nor their subjects")
+    leaks: dict[str, dict[str, str]] = {}
+    leaking_folds: dict[str, int] = {}
     for number, fold_sides in enumerate(folds):
         sides = {"training": fold_sides["train"], "validation": fold_sides["val"], "test": test}
-        check_sides(sides, persons, f"{path}, fold {number},")
+        for person, on_sides in find_leaks(sides, persons).items():
+            leaks.setdefault(person, on_sides)
+            leaking_folds.setdefault(person, number)
+    if leaks and not person_clean:
+        first_fold = next(iter(leaking_folds.values()))
+        raise DatasetError(f"{path}, fold {first_fold}, {describe_leaks(leaks)} (-person-clean moves them to one)")
     # If a split names one scan of a person and not the others, these go with it.
     unnamed = sorted(set(scans) - {persons[case] for case in named})
     notes = []
     if unnamed:
         what = "kept for the test" if is_json else "trained on in every fold"
         notes.append(f"{path.name} does not name {', '.join(unnamed)}: {what}")
-    n_unknown = len({name for name, _, _ in assignments} - set(known))
+    for person, on_sides in leaks.items():
+        side = "test" if "test" in on_sides else "validation"
+        where = f"{' and in '.join(on_sides)} of {path.name} (fold {leaking_folds[person]})"
+        notes.append(f"{person} is in {where}; all of its scans are now in {side}")
+    n_unknown = sum(not _find_cases(name, known) for name in {name for name, _, _ in assignments})
     if n_unknown:
         notes.append(f"{n_unknown} names in {path.name} are of no scan that is there")
     test_persons = {persons[case] for case in test} | set(unnamed if is_json else ())
-    validated = [{persons[case] for case in fold["val"]} for fold in folds]
+    validated = [{persons[case] for case in fold["val"]} - test_persons for fold in folds]
     if not any(validated):
         rest = sorted(set(scans) - test_persons)
         random.Random(seed).shuffle(rest)
@@ -92,9 +125,17 @@ def _cases_by_name(cases: Sequence[Case]) -> dict[str, list[str]]:
     own = {case.name for case in cases}
     known: dict[str, list[str]] = {name: [name] for name in own}
     for case in cases:
-        for name in {f"sub-{case.subject}", case.subject} - own:
+        names = {f"sub-{case.subject}", case.subject}
+        if case.session:
+            names.add(f"sub-{case.subject}_ses-{case.session}")
+        for name in names - own:
             known.setdefault(name, []).append(case.name)
     return known
+
+
+def _find_cases(name: str, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Find the cases that a split names, without nnU-Net's number of the case if that is no part of a name."""
+    return known.get(name) or known.get(_CASE_NUMBER.sub("", name), ())
 
 
 def _read_assignments(path: Path, is_json: bool) -> tuple[list[Assignment], int]:
@@ -114,6 +155,8 @@ def _read_table(path: Path) -> tuple[list[Assignment], int]:
     rows = list(csv.DictReader(text.splitlines(), delimiter="\t" if "\t" in text.partition("\n")[0] else ","))
     if not rows:
         raise ValueError("it has no rows")
+    if "Subject" in rows[0] and any(map(_FOLD_COLUMN.fullmatch, rows[0])):
+        return _read_published(rows)
     key = next((key for key in ("case", "participant_id") if key in rows[0]), None)
     if key is None or "split" not in rows[0]:
         raise ValueError("it has no columns participant_id (or case) and split")
@@ -131,12 +174,28 @@ def _read_table(path: Path) -> tuple[list[Assignment], int]:
     return assignments, n_folds
 
 
-def _read_side_and_fold(row: dict[str, str]) -> tuple[str, int]:
-    """Read the side of a row and the number of its fold, -1 if it has none; without a number, ``val`` is of fold 0."""
-    side = row["split"].strip().lower()
+def _read_published(rows: Sequence[dict[str, str]]) -> tuple[list[Assignment], int]:
+    """Read a table of the published repository, which has a column for each fold."""
+    columns = [column for column in rows[0] if _FOLD_COLUMN.fullmatch(column)]
+    assignments: list[Assignment] = []
+    for row in rows:
+        for number, column in enumerate(columns):
+            side = _read_side(row[column])
+            assignments.append((row["Subject"].strip(), side, None if side == "test" else number))
+    return assignments, len(columns)
+
+
+def _read_side(text: str) -> str:
+    side = text.strip().lower()
     side = _SIDE_NAMES.get(side, side)
     if side not in SIDES:
-        raise ValueError(f"{row['split']!r} is none of train, val and test")
+        raise ValueError(f"{text!r} is none of train, val and test")
+    return side
+
+
+def _read_side_and_fold(row: dict[str, str]) -> tuple[str, int]:
+    """Read the side of a row and the number of its fold, -1 if it has none; without a number, ``val`` is of fold 0."""
+    side = _read_side(row["split"])
     fold = (row.get("fold") or "").strip().lower()
     number = -1 if fold in ("", "n/a") else int(fold)
     if number < -1:

@@ -98,15 +98,39 @@ def check_sides(sides: Mapping[str, Iterable[str]], persons: Mapping[str, str], 
     what : str
         Name of the split in the message.
     """
-    seen: dict[str, tuple[str, str]] = {}
+    leaks = find_leaks(sides, persons)
+    if leaks:
+        raise DatasetError(f"{what} {describe_leaks(leaks)}")
+
+
+def find_leaks(sides: Mapping[str, Iterable[str]], persons: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Find the persons who have cases on two sides or more.
+
+    Parameters
+    ----------
+    sides : dict of str to iterable of str
+        Cases by side.
+    persons : dict of str to str
+        Person by case.
+
+    Returns
+    -------
+    dict of str to dict of str to str
+        For each such person, the first case on each side.
+    """
+    seen: dict[str, dict[str, str]] = {}
     for side, cases in sides.items():
         for case in sorted(cases):
-            first_side, first_case = seen.setdefault(persons[case], (side, case))
-            if first_side != side:
-                raise DatasetError(
-                    f"{what} leaks: {persons[case]} is in {first_side} ({first_case}) and in {side} ({case}); all "
-                    "scans, sessions and contrasts of a subject belong on one side"
-                )
+            seen.setdefault(persons[case], {}).setdefault(side, case)
+    return {person: on_sides for person, on_sides in seen.items() if len(on_sides) > 1}
+
+
+def describe_leaks(leaks: Mapping[str, Mapping[str, str]]) -> str:
+    """Describe persons on two sides, as the second part of a message: the first with its cases, and all others."""
+    (person, on_sides), *others = leaks.items()
+    cases = " and in ".join(f"{side} ({case})" for side, case in on_sides.items())
+    also = f"; so are {', '.join(name for name, _ in others)}" if others else ""
+    return f"leaks: {person} is in {cases}{also}; all scans, sessions and contrasts of a subject belong on one side"
 
 
 def find_persons(cases: Sequence[Case]) -> dict[str, str]:

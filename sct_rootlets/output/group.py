@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
 
 #: Names of the tables, and the record that lists all files of the set.
-TABLES = ("subjects", "positions", "pairs", "agreement", "lengths")
+TABLES = (
+    "subjects",
+    "positions",
+    "pairs",
+    "agreement",
+    "lengths",
+    "distributions",
+    "c2_c8",
+    "correlations",
+    "overlap",
+    "overlap_summary",
+)
 RECORD = "group.json"
 
 
@@ -70,9 +81,19 @@ def save_group(
         If the folder cannot be written to, or an input or a file that is kept would be replaced.
     """
     scans = [*group.cohort.scans, *(scan for scan, _ in group.cohort.left_out)]
-    frames = (group.positions, group.pairs, group.agreement, group.lengths)
+    frames = (
+        group.positions,
+        group.pairs,
+        group.agreement,
+        group.lengths,
+        group.distributions,
+        group.cervical_lengths,
+        group.correlations,
+        group.overlaps,
+        group.overlap_summary,
+    )
     tables = dict(zip(TABLES, (_subject_rows(group), *map(_rows, frames)), strict=True))
-    guard = group_guard([scan.path for scan in scans], overwrite)
+    guard = group_guard([path for scan in scans for path in scan.paths], overwrite)
     if not may_overwrite:
         guard = replace(guard, may_overwrite=False, elsewhere=None)
     with staged_outputs(folder, guard=guard) as stage:
@@ -115,7 +136,7 @@ def _subject_rows(group: GroupLevels) -> list[dict[str, object]]:
                 "names_from_discs": "n/a" if table.names_from_discs is None else table.names_from_discs,
                 "n_spinal": sum(kind == "spinal" for kind, _ in table.levels),
                 "n_vertebral": sum(kind == "vertebral" for kind, _ in table.levels),
-                "table": str(table.path),
+                "table": " ".join(map(str, table.paths)),
             }
         )
     return rows

@@ -77,10 +77,9 @@ def save_group_measures(
             write_table(stage / name, tuple(rows[0]), rows)
         if figures:
             from sct_rootlets.output.figures import save_figures
-            from sct_rootlets.report.group import PNG_DPI
             from sct_rootlets.report.group_measures import FIGURES
 
-            save_figures(FIGURES, group, stage, PNG_DPI)
+            save_figures(FIGURES, group, stage)
         facts = {"Description": "Measures of the spinal cord per level of a group", "GeneratedBy": generated_by()}
         write_json(stage / RECORD, {**facts, "Notes": list(group.notes)})
         seal_sidecars(stage, Path(folder), RECORD)

@@ -224,6 +224,8 @@ def _variability_section(study: Study) -> list[str]:
         + ("." if has_natural_zero else "; it needs distances from the PMJ, and is left empty here."),
         "",
     ]
+    if "variability_of_groups" in study.tables:
+        lines += _groups_section(study)
     if "icc" in study.tables:
         icc = study.tables["icc"]
         shown = [
@@ -235,6 +237,16 @@ def _variability_section(study: Study) -> list[str]:
         columns = ["level", "of", "subjects", "ICC(2,1) agreement", "ICC(3,1) consistency"]
         lines += ["## Intraclass correlation", "", *_markdown(columns, shown), ""] if shown else []
     return lines
+
+
+def _groups_section(study: Study) -> list[str]:
+    rows = [
+        [row.scan_group, str(row.n_scans), str(row.n_levels),
+         f"{_number(row.cov_percent_mean)} ± {_number(row.cov_percent_sd)}", _number(row.sd_mm), row.note]
+        for row in study.tables["variability_of_groups"].itertuples(index=False)
+    ]  # fmt: skip
+    head = [study.about["by"], "scans", "levels", "COV (%), mean ± SD over levels", "SD (mm)", "remarks"]
+    return [f"## Variation within groups, by {study.about['by']}", "", *_markdown(head, rows), ""]
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -21,6 +21,8 @@ from sct_rootlets.group.agreement import POOLED, STATISTIC_COLUMNS
 from sct_rootlets.group.compare import GroupLevels
 from sct_rootlets.group.pairs import PairStatus
 from sct_rootlets.levels import level_color, level_value
+from sct_rootlets.report.group_cord import cervical_length_figure, distributions_figure, overlap_figure
+from sct_rootlets.report.group_style import POINTS, reference_name
 from sct_rootlets.report.style import (
     BEHIND,
     INK,
@@ -40,8 +42,7 @@ MAX_SUBJECTS_PER_ROW, NAMED_EVERY = 48, 2
 #: Width of a subject's pair of bars and height of a row, in inches: of few subjects, and of many.
 SUBJECT_INCH, ROW_INCH = (0.44, 0.11), (4.6, 2.4)
 LIMIT_STYLE = {"linestyle": "--", "linewidth": 1.2}
-#: Points have an edge, and lines in the colour of a level a frame: some of the colours are light.
-POINTS: dict[str, Any] = {"s": 16, "alpha": 0.8, "edgecolor": INK, "linewidths": 0.3}
+#: Lines in the colour of a level have a frame: some of the colours are light.
 FRAME = [Stroke(linewidth=2.8, foreground=INK), Normal()]
 
 
@@ -88,7 +89,7 @@ def bland_altman_figure(group: GroupLevels, pairing: str) -> Figure | None:
             fontsize=SMALL_PT,
             path_effects=LIGHT_FRAME,
         )
-    scatter.set_xlabel(f"mean of the two midpoints: mm along the cord from {_reference(group)}")
+    scatter.set_xlabel(f"mean of the two midpoints: mm along the cord from {reference_name(group)}")
     scatter.set_ylabel("vertebral − spinal midpoint (mm)")
     scatter.set_title(
         f"Bland–Altman, {pairing} pairs, {len(group.cohort.scans)} subjects\n"
@@ -206,7 +207,7 @@ def subjects_figure(group: GroupLevels) -> Figure:
         _bars(axes, table[table["subject"].isin(part)], part, named=not is_large)
         axes.set_ylim(limits)
         axes.set_xlim(-0.6, len(rows[0]) - 0.4)
-        axes.set_ylabel(f"mm from {_reference(group)}", fontsize=SMALL_PT if is_large else TEXT_PT)
+        axes.set_ylabel(f"mm from {reference_name(group)}", fontsize=SMALL_PT if is_large else TEXT_PT)
         y_grid(axes)
     names = sorted(set(table["name"]), key=lambda name: level_value(name, "spinal"))
     handles = [Patch(facecolor=level_color(name), label=name) for name in names]
@@ -297,11 +298,7 @@ FIGURES: dict[str, Callable[[GroupLevels], Figure | None]] = {
     "group_bland-altman_shifted": partial(bland_altman_figure, pairing="shifted"),
     "group_levels_by_subject": subjects_figure,
     "group_lengths": lengths_figure,
+    "group_distributions": distributions_figure,
+    "group_c2_c8": cervical_length_figure,
+    "group_overlap": overlap_figure,
 }
-
-
-def _reference(group: GroupLevels) -> str:
-    """Name the reference of positions in words."""
-    names = {"PMJ": "the PMJ", "cord top": "the top of the cord mask", "conus": "the tip of the conus"}
-    scaled = "" if group.height_cm is None else f", at {group.height_cm:g} cm of height"
-    return names.get(group.reference, group.reference) + scaled

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from sct_rootlets.levels import level_color
 from sct_rootlets.measure.group import GroupMeasures
 from sct_rootlets.measure.norms import SOURCE
-from sct_rootlets.report.style import GRID, INK
+from sct_rootlets.report.style import BEHIND_LIGHT, INK, PAGE_INCH, in_style, y_grid
 
 #: Measures that are drawn of each table, and their axes.
 DRAWN = {
@@ -29,9 +29,9 @@ DRAWN = {
 WITHOUT_SD = ("lesions",)
 #: Markers of the parts of levels, in the order of the table.
 PART_MARKERS = ("o", "s", "^", "D")
-NORM_COLOR = "#E4E4E4"
 
 
+@in_style
 def measures_figure(group: GroupMeasures, table: str) -> Figure | None:
     """Draw measures against levels: a thin line for each person, and mean ± standard deviation.
 
@@ -54,25 +54,23 @@ def measures_figure(group: GroupMeasures, table: str) -> Figure | None:
     has_sd = table not in WITHOUT_SD
     columns = statistics[["image", "label", "measure"]].fillna("")
     panels = list(dict.fromkeys(columns.itertuples(index=False, name=None)))
-    figure = Figure(figsize=(1 + 4.6 * len(kinds), 0.9 + 2.6 * len(panels)), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(PAGE_INCH, 0.7 + 2.1 * len(panels)), layout="constrained")
     grid = figure.subplots(len(panels), len(kinds), squeeze=False, sharey="row")
     for row, (image, label, measure) in zip(grid, panels, strict=True):
         for axes, kind in zip(row, kinds, strict=True):
             people, means = (_choose(frame, table, image, label, measure, kind) for frame in (values, statistics))
             _draw_panel(axes, people, means, has_sd)
         where = "" if not image else f"{image}\n" if label == "cord" else f"{image}, {label}\n"
-        row[0].set_ylabel(f"{where}{DRAWN[table][measure]}", color=INK)
+        row[0].set_ylabel(f"{where}{DRAWN[table][measure]}")
     for axes, kind in zip(grid[0], kinds, strict=True):
-        axes.set_title(f"{kind} levels", color=INK, fontsize=10)
+        axes.set_title(f"{kind} levels")
     for axes in grid[-1]:
-        axes.set_xlabel("level, number of people", color=INK)
+        axes.set_xlabel("level, number of people")
     parts = list(dict.fromkeys(statistics["part"]))
     figure.legend(
         handles=_legend(parts, has_sd, bool(statistics["norm_mean"].notna().any())),
         loc="outside lower center",
         ncols=3,
-        fontsize=8,
-        frameon=False,
     )
     return figure
 
@@ -92,7 +90,7 @@ def _draw_panel(axes: Axes, values: pd.DataFrame, statistics: pd.DataFrame, has_
         own = statistics[statistics["part"] == part].set_index("level").reindex(names)
         if own["norm_mean"].notna().any():
             low, high = (own["norm_mean"] + sign * 2 * own["norm_sd"] for sign in (-1, 1))
-            axes.bar(x, high - low, 0.8, bottom=low, color=NORM_COLOR, linewidth=0, zorder=0.5)
+            axes.bar(x, high - low, 0.8, bottom=low, color=BEHIND_LIGHT, linewidth=0, zorder=0.5)
         people = values[values["part"] == part].groupby(["participant_id", "level"])["value"].mean().unstack("level")
         for _, person in people.reindex(columns=names).iterrows():
             axes.plot(x + shift, person, color="#999999", linewidth=0.6, alpha=0.8, zorder=1)
@@ -104,11 +102,7 @@ def _draw_panel(axes: Axes, values: pd.DataFrame, statistics: pd.DataFrame, has_
     counts = statistics.groupby("level")["n"].max()
     axes.set_xticks(x, [f"{name}\n{counts[name]}" for name in names])
     axes.set_xlim(-0.6, len(names) - 0.4)
-    axes.tick_params(colors=INK, labelsize=8)
-    axes.yaxis.grid(True, color=GRID, linewidth=0.5)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    y_grid(axes)
 
 
 def _shifts(n_parts: int) -> np.ndarray:
@@ -123,7 +117,7 @@ def _legend(parts: Sequence[str], has_sd: bool, has_norms: bool) -> list[Any]:
         label = mean if len(parts) == 1 else f"{part}: {mean}"
         handles.append(Line2D([], [], color=INK, marker=marker, markersize=4, linestyle="", label=label))
     if has_norms:
-        handles.append(Patch(facecolor=NORM_COLOR, label=f"mean ± 2 SD of {SOURCE}"))
+        handles.append(Patch(facecolor=BEHIND_LIGHT, label=f"mean ± 2 SD of {SOURCE}"))
     return handles
 
 

@@ -10,8 +10,9 @@ from cohorts import level_rows, write_cohort, write_participants, write_subject
 
 from sct_rootlets.cli.main import main
 
-TABLES = ["agreement", "lengths", "pairs", "positions", "subjects"]
-FIGURES = ["bland-altman_same-name", "bland-altman_shifted", "lengths", "levels_by_subject"]
+TABLES = ["agreement", "c2_c8", "correlations", "distributions", "lengths", "overlap", "overlap_summary"]
+TABLES += ["pairs", "positions", "subjects"]
+FIGURES = ["bland-altman_same-name", "bland-altman_shifted", "distributions", "lengths", "levels_by_subject", "overlap"]
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_bad_input_is_one_line_and_changes_nothing(levels, tmp_path, capsys):
 
 
 def test_bad_usage_exits_2(levels, tmp_path, capsys):
-    for more in (["-bootstrap", "20"], ["-reference", "C2"], ["-nothing"]):
+    for more in (["-bootstrap", "20"], ["-reference", "C3"], ["-nothing"]):
         with pytest.raises(SystemExit, match="2"):
             group(levels, tmp_path / "out", *more)
     assert "must be 0, or from 200 to 100000, not 20" in capsys.readouterr().err

@@ -82,3 +82,63 @@ def test_level_tables_that_do_not_compare(tmp_path):
     (tmp_path / "sub-01_ses-b_T2w_levels.csv").write_text("")
     with pytest.raises(DatasetError, match="cannot be read as a table"):
         evaluate_repeats([tmp_path], "ses")
+
+
+def travelling_volunteer(folder, middles):
+    """Level tables of one person at six sites; participants.tsv with the vendor of each site."""
+    vendors = ["GE", "GE", "Siemens", "Siemens", "Siemens", "Philips"]
+    lines = ["participant_id\tmanufacturer"]
+    for i, (vendor, of_site) in enumerate(zip(vendors, middles, strict=True)):
+        level_table(folder, f"sub-site{i}_T2w", of_site)
+        lines.append(f"sub-site{i}\t{vendor}")
+    path = folder / "participants.tsv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_variation_within_each_vendor(tmp_path):
+    """As published: the coefficient of variation of each level over the sites of a vendor, and its mean over levels."""
+    rng = np.random.default_rng(0)
+    middles = [{level: 20.0 * level + rng.normal(0, 2) for level in (3, 4, 5)} for _ in range(6)]
+    path = travelling_volunteer(tmp_path, middles)
+    study = evaluate_repeats([tmp_path], "sub", path, "manufacturer")
+    table = study.tables["variability_of_groups"].set_index("scan_group")
+    assert list(table.index) == ["all", "GE", "Philips", "Siemens"]
+    for vendor, sites in (("all", slice(0, 6)), ("GE", slice(0, 2)), ("Siemens", slice(2, 5))):
+        values = pd.DataFrame(middles[sites])
+        cov = 100 * values.std() / values.mean()
+        row = table.loc[vendor]
+        assert (row.cov_percent_mean, row.cov_percent_sd) == pytest.approx((cov.mean(), cov.std()))
+        assert row.sd_mm == pytest.approx(np.sqrt(values.var().mean()))
+        assert (row.n_scans, row.n_levels) == (len(values), 3)
+        by_level = study.tables["variability_in_groups"].query("scan_group == @vendor")
+        assert by_level.cov_percent.to_numpy() == pytest.approx(cov.to_numpy())
+    assert (table.note["Philips"], table.n_levels["Philips"]) == ("nothing repeats", 0)
+    assert "Philips: nothing repeats within this group, so it has no variation" in study.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("participant_id\tvendor\nsub-site0\tGE\n", "it needs manufacturer"),
+        ("name\tmanufacturer\nsub-site0\tGE\n", "it needs manufacturer .* and scan .or participant_id"),
+        ("participant_id\tmanufacturer\nsub-site0\tGE\n", "no manufacturer for sub-site1 and 4 others"),
+        ("participant_id\tmanufacturer\nsub-site0\tGE\nsub-site0\tGE\n", "names sub-site0 twice"),
+        ("", "cannot be read as a tab-separated table"),
+    ],
+)
+def test_tables_of_groups_that_do_not_fit(tmp_path, text, message):
+    path = travelling_volunteer(tmp_path, [{3: 50.0}] * 6)
+    path.write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        evaluate_repeats([tmp_path], "sub", path, "manufacturer")
+
+
+def test_groups_of_sessions(tmp_path):
+    for session in "abcd":
+        level_table(tmp_path, f"sub-01_ses-{session}_T2w", {3: 50.0 + ord(session)})
+    path = tmp_path / "sessions.tsv"
+    rows = [f"sub-01\tses-{session}\t{'x' if session < 'c' else 'y'}" for session in "abcd"]
+    path.write_text("\n".join(["participant_id\tsession_id\tscanner", *rows]))
+    table = evaluate_repeats([tmp_path], "ses", path, "scanner").tables["variability_of_groups"]
+    assert table.set_index("scan_group").n_scans.to_dict() == {"all": 4, "x": 2, "y": 2}

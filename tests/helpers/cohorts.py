@@ -45,6 +45,32 @@ def write_subject(folder, subject, rows, names_from_discs=False, suffix="T2w"):
     return path
 
 
+def write_published(folder, subject, rows, year="2025", reference="pmj", stem="T2w"):
+    """The two tables of a subject with the names and columns of the published scripts; returns their paths."""
+    prefix = {"pmj": "distance_from_pmj", "c2": "distance_from_c2_top"}[reference]
+    where = folder / subject / "anat"
+    where.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for kind, label in (("spinal", f"{subject}_{stem}_label-rootlets_dseg"), ("vertebral", f"{subject}_{stem}")):
+        table = []
+        for row in rows:
+            if row["kind"] != kind:
+                continue
+            upper, lower = row["rostral_mm"], row["caudal_mm"]
+            common = {"spinal_level": row["level"], "fname": f"{label}.nii.gz"}
+            if year == "2026" and kind == "spinal":
+                common |= {"slice_start_I-S": 10, "slice_end_I-S": 20, f"{prefix}_start_S-I": upper}
+                common |= {f"{prefix}_end_S-I": lower, f"{prefix}_midpoint": (upper + lower) / 2}
+            else:
+                common |= {"slice_start": 10, "slice_end": 20, f"{prefix}_start": lower, f"{prefix}_end": upper}
+            table.append(common | {"height": lower - upper})
+        ending = "vertebral_disc" if kind == "vertebral" else "rootlets-only" if year == "2026" else ""
+        path = where / f"{label}_{reference}_distance{'_' * bool(ending)}{ending}.csv"
+        write_table(path, tuple(table[0]), table)
+        paths.append(path)
+    return paths
+
+
 def drawn_differences(n, seed=0, shared_sd=1.8, own_sd=1.2):
     """Differences of n subjects around the published bias, shape (n, 7)."""
     rng = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ from splits import CONTRASTS, assert_sound, cases_of, people
 
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.nnunet.split_files import read_split, write_split_table
-from sct_rootlets.nnunet.splits import make_split
+from sct_rootlets.nnunet.splits import Case, make_split
 
 
 def table(path, rows, delimiter="\t"):
@@ -145,3 +145,67 @@ def test_what_is_no_split(tmp_path, name, text, message):
         read_split(tmp_path / name, cases_of(3))
     with pytest.raises(DatasetError, match="cannot be read"):
         read_split(tmp_path / "gone.tsv", cases_of(3))
+
+
+def published_cases():
+    """Two sessions of each of six subjects, and one of a seventh without a session."""
+    sessions = [(f"{n:03d}", session) for n in range(1, 7) for session in ("headNormal", "headUp")]
+    return [
+        Case(name=f"sub-{subject}_ses-{session}_T2w", subject=subject, session=session, image_hash=subject + session)
+        for subject, session in sessions
+    ] + [Case(name="sub-amu01_T2w", subject="amu01", image_hash="amu01")]
+
+
+def published_table(path, sides):
+    """The table of the published repository: nnU-Net's number of the case ends each name."""
+    names = [f"sub-{n:03d}_ses-{session}" for n in range(1, 7) for session in ("headNormal", "headUp")]
+    rows = [("Subject", "Fold_0", "Fold_1")]
+    rows += [(f"{name}_{i:03d}", *sides[name[4:7]][i % 2]) for i, name in enumerate(names)]
+    return table(path, [*rows, ("sub-amu01_064", "Train", "Validation")], ",")
+
+
+CLEAN = {
+    "001": [("Validation", "Train")] * 2,
+    "002": [("Train", "Validation")] * 2,
+    "003": [("Train", "Train")] * 2,
+    "004": [("Train", "Train")] * 2,
+    "005": [("Train", "Train")] * 2,
+    "006": [("Test", "Test")] * 2,
+}
+
+
+def test_a_published_table_with_a_column_for_each_fold(tmp_path):
+    split, notes = read_split(published_table(tmp_path / "s.csv", CLEAN), published_cases())
+    assert_sound(split)
+    assert notes == []
+    assert people(split.test, split.persons) == {"sub-006"}
+    assert [people(fold, split.persons) for fold in split.folds] == [{"sub-001"}, {"sub-002", "sub-amu01"}]
+
+
+def test_all_persons_on_two_sides_are_named_and_may_be_moved_to_one(tmp_path):
+    """As in the published splits: one session trained on, and the other one validated on or tested."""
+    sides = CLEAN | {
+        "003": [("Train", "Train"), ("Train", "Validation")],
+        "004": [("Test", "Test"), ("Validation", "Train")],
+    }
+    path = published_table(tmp_path / "s.csv", sides)
+    with pytest.raises(DatasetError) as caught:
+        read_split(path, published_cases())
+    message = str(caught.value)
+    assert "fold 0, leaks: sub-004 is in validation (sub-004_ses-headUp_T2w) and in test" in message
+    assert "; so are sub-003; all scans" in message
+    assert "(-person-clean moves them to one)" in message
+    split, notes = read_split(path, published_cases(), person_clean=True)
+    assert_sound(split)
+    assert people(split.test, split.persons) == {"sub-004", "sub-006"}
+    assert [people(fold, split.persons) for fold in split.folds] == [{"sub-001"}, {"sub-002", "sub-003", "sub-amu01"}]
+    assert notes == [
+        "sub-004 is in validation and in test of s.csv (fold 0); all of its scans are now in test",
+        "sub-003 is in training and in validation of s.csv (fold 1); all of its scans are now in validation",
+    ]
+
+
+def test_a_published_table_with_another_side(tmp_path):
+    path = published_table(tmp_path / "s.csv", CLEAN | {"001": [("Excluded", "Train")] * 2})
+    with pytest.raises(DatasetError, match="'Excluded' is none of train, val and test"):
+        read_split(path, published_cases())

@@ -28,6 +28,6 @@ def test_a_single_subject_with_a_pair_is_written_whole(tmp_path):
     write_subject(tmp_path, "sub-01", level_rows())
     write_subject(tmp_path, "sub-02", [row for row in level_rows() if row["kind"] == "spinal"])
     written = save_group(compare(collect([tmp_path])), tmp_path / "out")
-    assert len([path for path in written if path.suffix in (".png", ".svg")]) == 8
+    assert len([path for path in written if path.suffix in (".png", ".svg")]) == 10
     summary = (tmp_path / "out" / "group_summary.md").read_text(encoding="utf-8")
-    assert summary.count("![group_") == 4
+    assert summary.count("![group_") == 5

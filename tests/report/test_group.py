@@ -10,6 +10,7 @@ from sct_rootlets.group.collect import collect
 from sct_rootlets.group.compare import compare
 from sct_rootlets.levels import level_color
 from sct_rootlets.report.group import FIGURES, bland_altman_figure, lengths_figure, subjects_figure
+from sct_rootlets.report.group_cord import cervical_length_figure, distributions_figure, overlap_figure
 from sct_rootlets.report.style import standard_settings
 
 
@@ -80,7 +81,8 @@ def test_a_single_subject_with_a_pair_and_one_kind_alone_are_drawn(tmp_path):
     group = compare(collect([tmp_path]))
     with standard_settings():
         assert len(bland_altman_figure(group, "shifted").axes) == 2
-        assert all(draw(group) is not None for draw in FIGURES.values())
+        drawn = {name for name, draw in FIGURES.items() if draw(group) is not None}
+        assert drawn == set(FIGURES) - {"group_distributions", "group_c2_c8"}  # two subjects, without C2
 
 
 def test_what_there_is_nothing_for_is_not_drawn(tmp_path):
@@ -122,3 +124,26 @@ def test_the_title_is_not_written_over_the_legend(tmp_path):
     figure.canvas.draw()
     title, legend = figure.axes[0]._left_title.get_window_extent(), figure.legends[0].get_window_extent()
     assert title.x1 <= legend.x0
+
+
+def test_curves_stand_at_the_means_and_points_at_the_midpoints(group):
+    spinal, vertebral = distributions_figure(group).axes
+    table = group.distributions.set_index(["kind", "name"])
+    assert not vertebral.lines  # the vertebrae of all subjects lie at the same places
+    for line, name in zip(spinal.lines, table.loc["spinal"].index, strict=True):
+        x, y = line.get_data()
+        assert x[np.argmax(y)] == pytest.approx(table.mean_mm["spinal", name])
+        assert y.max() == pytest.approx(1 / (table.fit_sd_mm["spinal", name] * np.sqrt(2 * np.pi)))
+
+
+def test_strips_of_overlaps_hold_every_subject(group):
+    shifted, *_, proportional = overlap_figure(group).axes
+    points = [one for one in shifted.collections if isinstance(one, PathCollection)]
+    summary = group.overlap_summary
+    counts = summary[summary.compared_with == "shifted"].n
+    assert [len(one.get_offsets()) for one in points] == list(counts)
+    assert "Frostell 2016" in proportional.get_title()
+
+
+def test_without_c2_there_is_no_figure_of_the_length_to_c8(group):
+    assert cervical_length_figure(group) is None
