@@ -29,7 +29,7 @@ PREFERENCES = {
     "datareporting.policy.dataSubmissionEnabled": False,
     "app.update.disabledForTesting": True,
 }
-START_S, COMMAND_S = 120.0, 120.0
+START_S, COMMAND_S = 300.0, 300.0
 
 
 def firefox_path() -> str | None:
@@ -81,7 +81,7 @@ class Firefox:
     def wait_for(self, script: str, limit_s: float = COMMAND_S) -> None:
         """Wait until an expression is true."""
         end = time.monotonic() + limit_s
-        while not self.evaluate(script):
+        while not self.evaluate(f"Boolean({script})"):
             if time.monotonic() > end:
                 raise TimeoutError(script)
             time.sleep(0.2)
