@@ -25,10 +25,14 @@ NAMES = ("firefox-esr", "firefox")
 #: Preferences of the profile: WebGL without a graphics card, and no page of its own on the first start.
 PREFERENCES = {
     "webgl.force-enabled": True,
+    "webgl.disable-fail-if-major-performance-caveat": True,
+    "gfx.x11-egl.force-enabled": True,
     "browser.shell.checkDefaultBrowser": False,
     "datareporting.policy.dataSubmissionEnabled": False,
     "app.update.disabledForTesting": True,
 }
+#: Mesa draws without a graphics card.
+ENVIRONMENT = {"LIBGL_ALWAYS_SOFTWARE": "1"}
 START_S, COMMAND_S = 300.0, 300.0
 
 
@@ -109,7 +113,11 @@ def firefox() -> Iterator[Firefox]:
         assert path is not None
         command = [path, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"]
         with subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ, "HOME": profile}
+            command,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **ENVIRONMENT, "HOME": profile},
         ) as process:
             try:
                 with connect(f"{_address(process)}/session", max_size=None, open_timeout=START_S) as socket:
