@@ -112,12 +112,9 @@ def firefox() -> Iterator[Firefox]:
         path = firefox_path()
         assert path is not None
         command = [path, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"]
+        environment = {**os.environ, **ENVIRONMENT, "HOME": profile}
         with subprocess.Popen(
-            command,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, **ENVIRONMENT, "HOME": profile},
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
         ) as process:
             try:
                 with connect(f"{_address(process)}/session", max_size=None, open_timeout=START_S) as socket:
