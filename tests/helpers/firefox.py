@@ -22,17 +22,13 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("firefox-esr", "firefox")
-#: Preferences of the profile: WebGL without a graphics card, and no page of its own on the first start.
+#: Preferences of the profile: WebGL where it can be had, and no page of its own on the first start.
 PREFERENCES = {
     "webgl.force-enabled": True,
-    "webgl.disable-fail-if-major-performance-caveat": True,
-    "gfx.x11-egl.force-enabled": True,
     "browser.shell.checkDefaultBrowser": False,
     "datareporting.policy.dataSubmissionEnabled": False,
     "app.update.disabledForTesting": True,
 }
-#: Mesa draws without a graphics card.
-ENVIRONMENT = {"LIBGL_ALWAYS_SOFTWARE": "1"}
 START_S, COMMAND_S = 300.0, 300.0
 
 
@@ -112,7 +108,7 @@ def firefox() -> Iterator[Firefox]:
         path = firefox_path()
         assert path is not None
         command = [path, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"]
-        environment = {**os.environ, **ENVIRONMENT, "HOME": profile}
+        environment = {**os.environ, "HOME": profile}
         with subprocess.Popen(
             command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
         ) as process:
