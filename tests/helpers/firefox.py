@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("firefox-esr", "firefox")
-#: Preferences of the profile: WebGL without a graphics card, and no page of its own on the first start.
+#: Preferences of the profile: WebGL where it can be had, and no page of its own on the first start.
 PREFERENCES = {
     "webgl.force-enabled": True,
     "browser.shell.checkDefaultBrowser": False,
     "datareporting.policy.dataSubmissionEnabled": False,
     "app.update.disabledForTesting": True,
 }
-START_S, COMMAND_S = 120.0, 120.0
+START_S, COMMAND_S = 300.0, 300.0
 
 
 def firefox_path() -> str | None:
@@ -81,7 +81,7 @@ class Firefox:
     def wait_for(self, script: str, limit_s: float = COMMAND_S) -> None:
         """Wait until an expression is true."""
         end = time.monotonic() + limit_s
-        while not self.evaluate(script):
+        while not self.evaluate(f"Boolean({script})"):
             if time.monotonic() > end:
                 raise TimeoutError(script)
             time.sleep(0.2)
@@ -108,8 +108,9 @@ def firefox() -> Iterator[Firefox]:
         path = firefox_path()
         assert path is not None
         command = [path, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"]
+        environment = {**os.environ, "HOME": profile}
         with subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ, "HOME": profile}
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
         ) as process:
             try:
                 with connect(f"{_address(process)}/session", max_size=None, open_timeout=START_S) as socket:

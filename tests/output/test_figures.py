@@ -29,7 +29,8 @@ def test_letters_stay_letters_of_a_size_that_can_be_read_and_pictures_have_300_d
     save_figures({"line": draw}, [1, 2, 3], tmp_path)
     text = (tmp_path / "line.svg").read_text()
     assert "a title</text>" in text
-    assert min(map(float, re.findall(r"font: (?:bold )?([0-9.]+)px", text))) >= 7  # a px of 72 an inch is a point
+    sizes = re.findall(r"font(?:-size)?: (?:\w+ )?([0-9.]+)px", text)  # of 72 an inch, which are points
+    assert min(map(float, sizes)) >= 7
     with Image.open(tmp_path / "line.png") as picture:
         assert picture.size == (600, 300)
         np.testing.assert_allclose(picture.info["dpi"], 300, atol=0.1)

@@ -41,7 +41,7 @@ def test_rootlets_lie_at_the_levels_of_the_template(registration):
     cords = registered_cords(registration)
     arcs = cords.registered.rootlet_arcs
     for level in cords.registered.spinal.levels:
-        assert np.median(arcs[level.value]) == pytest.approx(level.midpoint_mm, abs=1.0)
+        assert np.median(arcs[level.value]) == pytest.approx(level.midpoint_mm, abs=1.5)
 
 
 def test_a_curved_neck_is_straight(registration):

@@ -131,7 +131,7 @@
   const COLUMNS = [
     { key: "verdict", title: "verdict", value: (e) => verdictOf(e), text: (e) => verdictText(e) },
     { key: "worst", title: "flag", value: (e) => worst(e), text: (e) => SIGNS[worstState(e)] },
-    { key: "file", title: "scan", value: (e) => e.file, text: (e) => (e.kind ? `${e.file} (${e.kind})` : e.file) },
+    { key: "file", title: "scan", value: (e) => e.file, text: (e) => nameOf(e) },
     { key: "subject", title: "subject", value: (e) => e.subject || "", text: (e) => e.subject || "" },
     { key: "dataset", title: "dataset", value: (e) => e.dataset || "", text: (e) => e.dataset || "" },
     ...[...FLAGS, ...REGISTRATION].map((key) => ({
@@ -154,6 +154,7 @@
     const flag = (entry.flags || {})[key] || {};
     return { title: key, value: null, text: "–", state: "none", why: "not known", ...flag };
   }
+  const nameOf = (entry) => (entry.kind ? `${entry.file} (${entry.kind})` : entry.file);
   const columnsOf = (entry) => (entry.kind === "registration" ? REGISTRATION : FLAGS);
   // What an entry holds counts, whether it has a column or not.
   const flagsOf = (entry) => [...new Set([...columnsOf(entry), ...Object.keys(entry.flags || {})])];
@@ -389,7 +390,7 @@
     });
     return make(
       "div", { class: "top" },
-      make("h2", {}, entry.file), make("span", { class: "where" }, where), method,
+      make("h2", {}, nameOf(entry)), make("span", { class: "where" }, where), method,
       make(
         "div", { class: "verdict" },
         make("button", { onclick: () => step(-1), title: "previous (k)", "aria-label": "previous scan" }, "◂"),
@@ -1060,9 +1061,8 @@
       const facts = [entry.dataset, entry.folder, entry.method && `spinal levels by method: ${entry.method}`, entry.version && `sct_rootlets ${entry.version}`];
       const said = [verdict, reviewer, (date || "").slice(0, 10), noteOf(entry)].filter(Boolean).join(" · ");
       drawPictures(entry, { stage, ...PAPER, isWide: true, isPaper: true });
-      const heading = entry.kind ? `${entry.file} (${entry.kind})` : entry.file;
       return make("section", { class: "sheet" },
-        make("h2", {}, heading), make("p", {}, facts.filter(Boolean).join(" · ")), make("p", { class: "said" }, said),
+        make("h2", {}, nameOf(entry)), make("p", {}, facts.filter(Boolean).join(" · ")), make("p", { class: "said" }, said),
         drawFlags(entry), drawNotes(entry), make("div", { class: "legend" }, ...legendItems(entry)), stage);
     });
     by("report").replaceChildren(...sheets);
