@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sct_rootlets.cli.parsers import MANDATORY, OPTIONAL, add_misc, add_overwrite, command_parser
+from sct_rootlets.cli.parsers import OPTIONAL, add_misc, add_overwrite, command_parser
 from sct_rootlets.cli.run import check_paths, run, say
 
 DESCRIPTION = """\
@@ -21,7 +21,8 @@ EXAMPLES = """\
   sct_rootlets group -i derivatives/levels -ofolder group
   sct_rootlets group -i derivatives/levels -ofolder group -participants participants.tsv -normalize-height
   sct_rootlets group -i site1/levels site2/levels -ofolder group -match _T2w -reference PMJ
-  sct_rootlets group -measures -i metrics -ofolder group"""
+  sct_rootlets group -measures -i metrics -ofolder group
+  sct_rootlets group -registered derivatives/registration -template PAM50 -ofolder template"""
 
 #: Values of -reference, and the names of these references in level tables.
 REFERENCES = {
@@ -37,15 +38,18 @@ REFERENCES = {
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command's arguments."""
     parser = command_parser("sct_rootlets group", DESCRIPTION, EXAMPLES)
-    mandatory = parser.add_argument_group(MANDATORY)
+    mandatory = parser.add_argument_group("MANDATORY ARGUMENTS (-i or -registered, and -ofolder)")
     mandatory.add_argument(
         "-i",
         nargs="+",
-        required=True,
         metavar="<folder>",
         help="folders that hold *_levels.csv at any depth, or the "
         "tables of the published scripts (*_pmj_distance*.csv, *_c2_distance*.csv)",
     )
+    mandatory.add_argument(
+        "-registered", nargs="+", metavar="<folder>", help="in place of -i: folders that hold the output folders of "
+        "sct_rootlets register, for coverage of levels and mean images in the template",
+    )  # fmt: skip
     mandatory.add_argument("-ofolder", required=True, metavar="<folder>", help="output folder")
     optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument(
@@ -92,6 +96,13 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figures (default: 1)"
     )
+    optional.add_argument(
+        "-template", metavar="<folder>", help="with -registered: the template (default: as sct_rootlets register)"
+    )
+    optional.add_argument(
+        "-images", metavar="<ending>", help="with -registered: end of the names of the images to average, such as "
+        "zstat2template (default: the scans, each divided by its median within the cord)",
+    )  # fmt: skip
     add_overwrite(optional)
     add_misc(parser)
     return parser
@@ -110,6 +121,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = get_parser()
 
     def command(arguments: argparse.Namespace) -> None:
+        if (arguments.i is None) == (arguments.registered is None):
+            parser.error("give one of -i and -registered")
+        if arguments.registered is None and (arguments.template or arguments.images):
+            parser.error("-template and -images go with -registered")
+        if arguments.registered is not None:
+            if arguments.measures:
+                parser.error("-measures goes with -i")
+            _average_coverage(arguments)
+            return
         if not arguments.measures:
             _compare_levels(arguments)
             return
@@ -119,6 +139,27 @@ def main(argv: list[str] | None = None) -> int:
         _average_measures(arguments)
 
     return run(parser, argv, command)
+
+
+def _average_coverage(arguments: argparse.Namespace) -> None:
+    check_paths(*arguments.registered, arguments.template)
+    from sct_rootlets.output.template_cohort import (
+        read_template_cohort,
+        save_template_cohort,
+        template_cohort_files,
+        template_cohort_guard,
+    )
+
+    guard = template_cohort_guard((), bool(arguments.overwrite))
+    guard.check([Path(arguments.ofolder) / name for name in template_cohort_files()])
+    cohort = read_template_cohort(arguments.registered, arguments.template, arguments.images)
+    written = save_template_cohort(cohort, arguments.ofolder, bool(arguments.overwrite))
+    if arguments.v:
+        say(f"{len(cohort.subjects)} subjects; share of the template's level that is covered, mean ± SD:")
+        for row in cohort.summary:
+            say(f"  {row['name']:<4}{row['percent_mean_of_template']:5.0f} ± {row['percent_sd_of_template']:.0f} %"
+                f"  n = {row['n']}")  # fmt: skip
+        say("written:", *(f"  {path}" for path in written))
 
 
 def _average_measures(arguments: argparse.Namespace) -> None:

@@ -30,8 +30,9 @@ Register a subject's spinal cord to the PAM50 template by its nerve rootlets, so
 lie at the same place. Cord and rootlets that you do not provide are segmented in the image (-i).
 
 Written to the output folder: warp_anat2template and warp_template2anat (ITK displacement fields: for ANTs,
-sct_apply_transfo, nitransforms), anat2template, template2anat, the template's labels on the subject's grid
-(cord2anat, levels2anat, spinal_levels2anat, rootlets2anat), a table of landmarks with errors, a sidecar, a picture."""
+sct_apply_transfo, nitransforms), anat2template, rootlets2template, template2anat, the template's labels on the
+subject's grid (cord2anat, levels2anat, spinal_levels2anat, rootlets2anat), a table of landmarks with errors, a sidecar,
+a picture."""
 
 EXAMPLES = """\
   sct_rootlets register -i t2.nii.gz -ofolder reg

@@ -38,8 +38,9 @@ TEMPLATE_LABELS = {
     "levels2anat": "levels",
     "spinal_levels2anat": "spinal_levels",
 }
-#: File names of the scan on the template's grid, and of the warps.
+#: File names of the scan and its rootlets on the template's grid, and of the warps.
 WARPED_SCAN = "anat2template.nii.gz"
+ROOTLETS2TEMPLATE = "rootlets2template.nii.gz"
 ANAT2TEMPLATE, TEMPLATE2ANAT = "warp_anat2template.nii.gz", "warp_template2anat.nii.gz"
 
 
@@ -63,7 +64,7 @@ def registration_files(
     segmented : collection of {"cord", "rootlets", "discs"}
     figure : bool
     """
-    names = [ANAT2TEMPLATE, TEMPLATE2ANAT, WARPED_SCAN, "template2anat.nii.gz", *applied]
+    names = [ANAT2TEMPLATE, TEMPLATE2ANAT, WARPED_SCAN, ROOTLETS2TEMPLATE, "template2anat.nii.gz", *applied]
     names += [f"{name}.nii.gz" for name in TEMPLATE_LABELS]
     names += [f"{prefix}_{LABEL_ENDINGS[name]}.{ending}" for name in segmented for ending in ("nii.gz", "json")]
     return [*names, "registration.csv", RECORD, *(FIGURE_FILES if figure else [])]
@@ -162,6 +163,9 @@ def _save_images(stage: Path, registration: Registration) -> list[str]:
     save_field(stage / ANAT2TEMPLATE, registration.warp_anat2template, grid.affine)
     save_field(stage / TEMPLATE2ANAT, registration.warp_template2anat, image.affine)
     save_volume(stage / WARPED_SCAN, registration.resample_to_template(image), grid.affine, grid.header)
+    rootlets = registration.sources.get("rootlets") or registration.segmented.get("rootlets")
+    if rootlets is not None:
+        save_labels(stage / ROOTLETS2TEMPLATE, registration.resample_to_template(rootlets, "nn"), grid)
     notes = []
     template_image = template.load(registration.contrast)
     if template_image is None:
@@ -218,7 +222,11 @@ def load_images_to_warp(sources: Sequence[VolumeLike | Series]) -> dict[str, Ser
     check_output_names(by_output)
     if len(by_output) < len(images):
         raise ImageError("two of the images to apply the warp to have the same name; rename one of them")
-    for taken, what in ((WARPED_SCAN, "the scan itself"), (ANAT2TEMPLATE, "the warp")):
+    for taken, what in (
+        (WARPED_SCAN, "the scan itself"),
+        (ROOTLETS2TEMPLATE, "the map of rootlets"),
+        (ANAT2TEMPLATE, "the warp"),
+    ):
         if taken in by_output:
             raise ImageError(f"{by_output[taken].name} would become {taken}, as {what} does; rename it")
     return by_output

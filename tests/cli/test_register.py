@@ -43,7 +43,7 @@ def test_the_command_writes_everything(phantom_files, template_folder, tmp_path,
     said = capsys.readouterr().out
     assert "C5" in said
     names = {"warp_anat2template", "warp_template2anat", "anat2template", "template2anat", "cord2anat", "levels2anat",
-             "spinal_levels2anat", "rootlets2anat", "fmri_mean2template"}  # fmt: skip
+             "spinal_levels2anat", "rootlets2anat", "rootlets2template", "fmri_mean2template"}  # fmt: skip
     files = {f"{name}.nii.gz" for name in names} | {f"registration.{end}" for end in ("csv", "json", "png", "svg")}
     assert {path.name for path in folder.iterdir()} == files
     (entry,) = (tmp_path / "qc" / "rootlets" / "entries").glob("*.json")
