@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmentation, Segmenter
     from sct_rootlets.segmentation.tiles import Precision
     from sct_rootlets.vertebral import Disc, VertebralNumbering
+
+_LOGGER = logging.getLogger(__name__)
 
 NamedBy = Literal["model", "chain"]
 FieldOfView = Literal["cord", "full"]
@@ -620,6 +623,7 @@ def load_networks(settings: SegmentationSettings) -> Segmenter:
     """
     from sct_rootlets.segmentation.load import load_segmenter
 
+    _LOGGER.info("loading the networks")
     model = find_model(settings.model)
     if settings.threads:  # loading takes threads too
         # torch breaks down if asked for millions

@@ -22,7 +22,7 @@ from sct_rootlets.cli.parsers import (
     positive,
     thread_count,
 )
-from sct_rootlets.cli.run import check_models, check_paths, run, say
+from sct_rootlets.cli.run import check_models, check_paths, look_at, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.cohort.engine import Engine, Progress
@@ -149,11 +149,11 @@ def _participant(arguments: argparse.Namespace) -> int:
     with _ProgressBar(bool(arguments.v)) as progress_bar:
         result = run_cohort(bids, out, plan, settings, _engine(arguments), progress_bar)
     if arguments.v:
-        say(f"{result.n_done} scans done, {result.n_skipped} had been done before", f"  {result.status}",
-            f"  {out / 'qc' / 'index.html'}")  # fmt: skip
+        say(f"{result.n_done} scans done, {result.n_skipped} had been done before", f"  {result.status}")
     flagged = implausible_scans(plan)
     if arguments.v:
         say(*(f"note: {stem} is implausible: {'; '.join(texts)}" for stem, texts in sorted(flagged.items())))
+        say(*look_at(out / "qc" / "index.html"))
     if result.failed:
         reasons = "".join(f"\n  {stem}: {reason}" for stem, reason in sorted(result.failed.items()))
         raise SctRootletsError(f"{len(result.failed)} of {len(plan.jobs)} scans failed (see {result.status}):{reasons}")
@@ -170,7 +170,7 @@ def _group(arguments: argparse.Namespace) -> None:
     if arguments.v:
         for contrast, group in groups.items():
             say(f"{contrast}:", text_summary(group), f"  {out / 'group' / contrast}")
-        say(f"  {page}")
+        say(*look_at(page))
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:

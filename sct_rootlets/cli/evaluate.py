@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.cli.parsers import OPTIONAL, add_misc, add_overwrite, command_parser
-from sct_rootlets.cli.run import check_paths, run, say
+from sct_rootlets.cli.run import check_paths, look_at, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.evaluation.study import Study
@@ -105,6 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         written = save_evaluation(study, arguments.ofolder, bool(arguments.figure), bool(arguments.overwrite), inputs)
         if arguments.v:
             say(*(f"note: {note}" for note in study.notes), "written:", *(f"  {path}" for path in written))
+            say(*look_at(Path(arguments.ofolder) / "summary.md"))
 
     return run(parser, argv, command)
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from sct_rootlets.cli.parsers import MANDATORY, OPTIONAL, add_misc, add_overwrite, command_parser
-from sct_rootlets.cli.run import check_paths, run, say
+from sct_rootlets.cli.run import check_paths, look_at, run, say
 
 DESCRIPTION = """\
 Collect the level tables of many subjects (as sct_compute_spinal_levels writes them) and say how their spinal and
@@ -111,3 +111,4 @@ def _command(arguments: argparse.Namespace) -> None:
     written = save_group(group, arguments.ofolder, bool(arguments.figure), bool(arguments.overwrite))
     if arguments.v:
         say(text_summary(group), "written:", *(f"  {path}" for path in written))
+        say(*look_at(*(Path(arguments.ofolder) / name for name in ("group_levels_by_subject.png", "group_summary.md"))))

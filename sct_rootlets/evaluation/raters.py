@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from sct_rootlets.evaluation.variability import position_rows, position_tables
 from sct_rootlets.image import Volume
 from sct_rootlets.nifti import header_notes
 from sct_rootlets.subject import Inputs, levels_from_labels
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None, pmjs: Sources | None = None) -> Study:
@@ -56,7 +59,8 @@ def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None,
     files = _RaterFiles.find(raters, cords, pmjs)
     matched = match_scans(files.raters)
     pairs, performances, positions, consensus, notes = [], [], [], {}, list(matched.notes)
-    for key in matched.scans:
+    for number, key in enumerate(matched.scans, start=1):
+        _LOGGER.info("comparing the raters of %s: scan %d of %d", key, number, len(matched.scans))
         paths = [of_rater[key] for of_rater in files.raters.values()]
         volumes = dict(zip(files.raters, load_same_grid(paths), strict=True))
         notes += [f"{key}: {note}" for note in header_notes(*volumes.values())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from sct_rootlets.evaluation.tables import count_statuses, make_long_table, summ
 from sct_rootlets.image import binary_mask
 from sct_rootlets.levels import level_value
 from sct_rootlets.nifti import header_notes
+
+_LOGGER = logging.getLogger(__name__)
 
 #: Columns of a table of contrasts that may name the scans, in order of precedence.
 SCAN_COLUMNS = ("scan", "participant_id")
@@ -134,7 +137,8 @@ def _score_files(
         role = "predictions" if len(files.predictions) == 1 else method
         matched = match_scans({role: of_method, "references": files.references})
         notes += matched.notes
-        for key in matched.scans:
+        for number, key in enumerate(matched.scans, start=1):
+            _LOGGER.info("scoring %s: scan %d of %d", key, number, len(matched.scans))
             cord = None if files.cords is None else cord_path(files.cords, key)
             scores = _score_scan(of_method[key], files.references[key], cord, values)
             name = parse_scan_name(Path(f"{key}.nii.gz"))

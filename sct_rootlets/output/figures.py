@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from sct_rootlets.report.style import standard_settings
+
+_LOGGER = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -47,6 +50,7 @@ def save_figures(
     names = []
     with standard_settings(), rc_context({"svg.hashsalt": "sct_rootlets", **(settings or {})}):
         for name, draw in figures.items():
+            _LOGGER.info("drawing %s", name)
             figure = draw(result)
             if figure is None:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard, still_there
 from sct_rootlets.sidecar import generated_by
+
+_LOGGER = logging.getLogger(__name__)
 
 #: Columns of levels, by kind, as SCT and its users call them.
 LEVEL_COLUMNS: dict[Kind, str] = {"spinal": "SpinalLevel", "vertebral": "VertLevel"}
@@ -152,6 +155,7 @@ def save_measures(
         for ending, rows in tables.items():
             write_table(stage / f"{prefix}_{ending}", tuple(rows[0]) if rows else LESION_COLUMNS, rows)
         if figure:
+            _LOGGER.info("drawing the figure")
             from sct_rootlets.report.measures import save_measure_figures
 
             save_measure_figures(measures, stage, prefix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ from sct_rootlets.registration.quality import refuse_folds
 from sct_rootlets.registration.resample import SPLINE_ORDERS, resample_series
 from sct_rootlets.registration.result import LANDMARK_COLUMNS, Registration
 from sct_rootlets.sidecar import generated_by
+
+_LOGGER = logging.getLogger(__name__)
 
 #: Labels of the template that are resampled to the subject: name of the output, and contents of the template's file.
 TEMPLATE_LABELS = {
@@ -110,10 +113,12 @@ def save_registration(
         If the map folds space in the canal.
     """
     to_warp = load_images_to_warp(apply)
+    _LOGGER.info("computing the warps")
     refuse_folds(registration.quality)
     paths = [volume.path for volume in registration.sources.values()] + [series.path for series in to_warp.values()]
     inputs = [path for path in paths if path is not None]
     with staged_outputs(folder, guard=registration_guard(inputs, overwrite)) as stage:
+        _LOGGER.info("writing warps and warped images")
         notes = list(registration.notes) + _save_images(stage, registration)
         for name, series in to_warp.items():
             notes += header_notes(series)
@@ -122,6 +127,7 @@ def save_registration(
         write_table(stage / "registration.csv", LANDMARK_COLUMNS, registration.rows)
         write_json(stage / RECORD, _sidecar(registration, notes))
         if figure:
+            _LOGGER.info("drawing the figure")
             from sct_rootlets.report.registration import save_registration_figure
 
             save_registration_figure(registration, stage / "registration.png")
@@ -138,7 +144,9 @@ def _save_warped(path: Path, registration: Registration, series: Series, order: 
     def warped() -> Iterator[np.ndarray]:
         nonlocal any_signal
         volumes = series.volumes()
-        for volume in resample_series(volumes, series.shape, series.affine, field, grid.affine, order):
+        resampled = resample_series(volumes, series.shape, series.affine, field, grid.affine, order)
+        for number, volume in enumerate(resampled, start=1):
+            _LOGGER.info("warped %s: volume %d of %d", series.name, number, series.length or 1)
             any_signal = any_signal or bool((np.isfinite(volume) & (volume != 0)).any())
             yield volume
 
