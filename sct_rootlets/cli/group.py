@@ -9,8 +9,8 @@ from sct_rootlets.cli.parsers import MANDATORY, OPTIONAL, add_misc, add_overwrit
 from sct_rootlets.cli.run import check_paths, look_at, run, say
 
 DESCRIPTION = """\
-Collect the level tables of many subjects (as sct_compute_spinal_levels writes them) and say how their spinal and
-vertebral levels agree: bias and limits of agreement for each pair of levels and for all, with confidence intervals.
+Collect the level tables of many subjects (as sct_compute_spinal_levels writes them), and compare their spinal with
+their vertebral levels: bias and limits of agreement for each pair of levels and for all, with confidence intervals.
 
 Scans whose spinal levels were named by the discs that they would be compared with are left out, with a note.
 Written to the output folder: tables (CSV), a summary (Markdown), figures (SVG and PNG)."""
@@ -44,7 +44,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="divide positions by the subject's height and multiply them by the median height of the cohort",
     )
     optional.add_argument(
-        "-match", metavar="<text>", default="", help="only tables whose file name holds this: _T2w, ses-01, ..."
+        "-match", metavar="<text>", default="", help="only tables whose file name contains this text: _T2w, ses-01, ..."
     )
     optional.add_argument(
         "-reference",

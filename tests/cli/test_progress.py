@@ -32,7 +32,7 @@ def test_a_terminal_shows_the_step_that_runs_and_nothing_at_the_end(monkeypatch)
             LOGGER.info("drawing")
         assert terminal.text.rsplit("\r")[-1].startswith("drawing ...")
         clear_steps()
-        assert terminal.text.endswith(f"\r{' ' * len('segmenting part 1 of 2 ...')}\r")
+        assert terminal.text.endswith("\r" + " " * len("drawing ...") + "\r")
     LOGGER.info("not shown")
     assert "\n" not in terminal.text
     assert "not shown" not in terminal.text
