@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sct_rootlets.errors import DatasetError, LabelError
 from sct_rootlets.evaluation.consensus import pairwise_agreement, staple
@@ -115,7 +116,7 @@ class _RaterFiles:
         return self.pmjs[key]
 
 
-def _levels_without_consensus(key: str, labels: np.ndarray, performance: pd.DataFrame) -> list[str]:
+def _levels_without_consensus(key: str, labels: NDArray[Any], performance: pd.DataFrame) -> list[str]:
     """Write a note on each level that some rater drew and that is not in the consensus."""
     notes = []
     without = performance[~performance.level.isin(np.unique(labels))]

@@ -6,8 +6,10 @@ import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sct_rootlets.bids import LABEL_ENDINGS, check_output_names, output_prefix, stem
 from sct_rootlets.errors import ImageError
@@ -141,7 +143,7 @@ def _save_warped(path: Path, registration: Registration, series: Series, order: 
     grid, field = registration.template_mask, registration.warp_anat2template
     any_signal = False
 
-    def warped() -> Iterator[np.ndarray]:
+    def warped() -> Iterator[NDArray[Any]]:
         nonlocal any_signal
         volumes = series.volumes()
         resampled = resample_series(volumes, series.shape, series.affine, field, grid.affine, order)

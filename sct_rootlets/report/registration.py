@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from sct_rootlets.image import Volume, values_at
 from sct_rootlets.levels import level_color, level_name
@@ -18,7 +19,7 @@ from sct_rootlets.report.style import INK, InlineFigure, standard_settings
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
 
-PointMap = Callable[[np.ndarray], np.ndarray]
+PointMap = Callable[[NDArray[Any]], NDArray[Any]]
 
 #: Size of the pixels, half of the width of a view, and its margin beyond the outermost landmarks.
 PIXEL_MM, VIEW_HALF_WIDTH_MM, VIEW_MARGIN_MM = 0.5, 22.0, 15.0
@@ -77,7 +78,7 @@ def registration_figure(registration: Registration) -> Figure:
     return figure
 
 
-def _view(points: PointMap, arcs: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _view(points: PointMap, arcs: list[float]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Place a view over the landmarks; returns its middle (RAS+ mm), and pixel positions across and along z."""
     line = points(np.array([[arc, 0.0, 0.0] for arc in (min(arcs), np.mean(arcs), max(arcs))]))
     z = np.arange(line[:, 2].min() - VIEW_MARGIN_MM, line[:, 2].max() + VIEW_MARGIN_MM, PIXEL_MM)
@@ -87,7 +88,7 @@ def _view(points: PointMap, arcs: list[float]) -> tuple[np.ndarray, np.ndarray, 
 def _draw(
     axes: Axes,
     plane: str,
-    view: tuple[np.ndarray, np.ndarray, np.ndarray],
+    view: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
     volumes: tuple[Volume, Volume, Volume | None],
     warp: PointMap | None,
 ) -> None:
@@ -135,7 +136,7 @@ def _draw(
     axes.tick_params(labelsize=6, colors=INK)
 
 
-def _sample(volume: Volume, points: np.ndarray, order: int, warp: PointMap | None) -> np.ndarray:
+def _sample(volume: Volume, points: NDArray[Any], order: int, warp: PointMap | None) -> NDArray[Any]:
     """Sample a volume at points of shape (..., 3) in RAS+ mm, mapped by a warp if there is one."""
     if warp is not None:
         points = warp(points.reshape(-1, 3)).reshape(points.shape)
