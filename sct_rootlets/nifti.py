@@ -377,7 +377,7 @@ def _header_doubts(volume: Volume | Series) -> Iterator[str]:
     except (ValueError, HeaderDataError, np.linalg.LinAlgError):
         apart = np.nan
     if not np.isfinite(apart):
-        yield ": the qform of its header is no rotation: the sform is taken; other programs may fail"
+        yield ": the qform of its header is not a rotation: the sform is taken; other programs may fail"
     elif apart > GRID_TOLERANCE_MM:
         yield (
             f": sform and qform of its header are up to {apart:.3g} mm apart: the sform is taken; SCT refuses such "

@@ -177,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
             _train(arguments)
         return 0
 
-    return run(parser, argv, command, "the same command goes on where it was")
+    return run(parser, argv, command, "run the same command again to continue")
 
 
 def _settings(arguments: argparse.Namespace) -> TrainingSettings:

@@ -56,7 +56,7 @@ def parse_levels(text: str) -> tuple[int, ...]:
     if ":" not in text:
         return tuple(sorted(set(values)))
     if len(values) != 2 or values[0] > values[1]:
-        raise DatasetError(f"{text!r} is no range of levels from rostral to caudal, such as C2:T1")
+        raise DatasetError(f"{text!r} is not a range of levels from rostral to caudal, such as C2:T1")
     return tuple(range(values[0], values[1] + 1))
 
 

@@ -183,7 +183,7 @@ def load_warp_header(path: Path) -> None:
     shape = open_nifti(path).shape
     if len(shape) != 5 or shape[3:] != (1, 3):
         raise ImageError(
-            f"{path} is no displacement field: its shape is {'×'.join(map(str, shape))}, and that of a field "
+            f"{path} is not a displacement field: its shape is {'×'.join(map(str, shape))}, and that of a field "
             "X×Y×Z×1×3; give a warp as sct_register_multimodal or ANTs writes it"
         )
 

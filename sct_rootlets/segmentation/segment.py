@@ -529,9 +529,9 @@ def naming_notes(named: Named, image: str, has_levels: bool) -> list[str]:
 
 
 def disagreement_of_discs(by_image: Numbering) -> str:
-    """Say that the given discs number the vertebrae otherwise than the image does, where names are not ours."""
+    """Say that the given discs number the vertebrae differently from the image, where names are not ours."""
     return (
-        "the given discs number the vertebrae otherwise than the image does (probability "
+        "the given discs number the vertebrae differently from the image (probability "
         f"{by_image.probability.max():.2f}); check the number of one of them"
     )
 
@@ -540,7 +540,9 @@ def numbering_notes(chosen: Numbering, by_image: Numbering) -> list[str]:
     """Say that the numbers of vertebrae are doubtful, or that given discs contradict the image; one line at most."""
     if chosen.contradicts(by_image):
         probability = f"{by_image.probability.max():.2f}"
-        return [f"the names of levels come from the discs; by the image alone they would be others ({probability})"]
+        return [
+            f"the names of levels come from the discs; from the image alone, the levels would be named differently ({probability})"
+        ]
     doubt = chosen.describe_doubt()
     return [f"{doubt}; one disc label settles it (-ldisc)"] if doubt else []
 
