@@ -539,9 +539,9 @@ def disagreement_of_discs(by_image: Numbering) -> str:
 def numbering_notes(chosen: Numbering, by_image: Numbering) -> list[str]:
     """Say that the numbers of vertebrae are doubtful, or that given discs contradict the image; one line at most."""
     if chosen.contradicts(by_image):
-        probability = f"{by_image.probability.max():.2f}"
         return [
-            f"the names of levels come from the discs; from the image alone, the levels would be named differently ({probability})"
+            "the names of levels come from the discs; from the image alone, the levels would be named differently "
+            f"({by_image.probability.max():.2f})"
         ]
     doubt = chosen.describe_doubt()
     return [f"{doubt}; one disc label settles it (-ldisc)"] if doubt else []
