@@ -66,7 +66,7 @@ class SegmentationSettings:
     field_of_view : {"cord", "full"}
         Whether `model` runs around the cord, or over the whole field of view as nnU-Net does.
     precision : {"float32", "bfloat16"}
-        Of the networks of rootlets on a CPU.
+        Number format of the rootlet networks on a CPU.
     """
 
     model: str | os.PathLike[str] | Weights | None = None

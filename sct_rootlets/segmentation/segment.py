@@ -166,7 +166,7 @@ class Segmenter:
     weights : Weights, optional
         The model of rootlets on disk, for sidecars.
     precision : {"float32", "bfloat16"}
-        Of the networks of rootlets on a CPU.
+        Number format of the rootlet networks on a CPU.
     """
 
     def __init__(

@@ -86,7 +86,7 @@ def blended_logits(
     mirror : bool
     device : str or torch.device
     precision : {"float32", "bfloat16"}
-        Of the network on a CPU. On a GPU of Nvidia it computes in half precision, as in nnU-Net.
+        Number format of the network on a CPU. On a GPU of Nvidia it computes in half precision, as in nnU-Net.
     n_channels : int, optional
         Number of channels that are needed, from the first on; by default, all.
 
