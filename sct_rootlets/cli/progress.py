@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 #: The package logs each step that may take seconds here, at level INFO.
@@ -24,7 +24,8 @@ class StepLine(logging.Handler):
         """Show a step."""
         text = f"{record.getMessage()} ..."
         if not self.is_terminal:
-            print(text, file=sys.stderr, flush=True)
+            with suppress(OSError, ValueError):  # a closed output, as after ``| head``, is no error
+                print(text, file=sys.stderr, flush=True)
             return
         if self._line is None:
             from tqdm import tqdm
@@ -48,7 +49,7 @@ def shown_steps(verbosity: int) -> Iterator[None]:
     verbosity : {0, 1, 2}
         0 shows nothing.
     """
-    is_terminal = sys.stderr.isatty()
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
     if not verbosity or (verbosity < 2 and not is_terminal) or _handler() is not None:
         yield
         return
