@@ -237,7 +237,7 @@ def test_a_model_that_is_replaced_while_it_is_looked_for(models, trainers, zips,
 
 @pytest.mark.parametrize("source", ["http://[::1/x.zip", "~nosuchuser/x.zip", "x" * 300])
 def test_sources_that_are_none(models, source):
-    with pytest.raises(ModelError, match=r"no address|does not exist|cannot be read"):
+    with pytest.raises(ModelError, match=r"not an address|does not exist|cannot be read"):
         install(NAME, [source])
 
 
