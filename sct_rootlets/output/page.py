@@ -29,12 +29,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from sct_rootlets.distribution import version
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.output.files import staged_outputs
 from sct_rootlets.registration.result import Registration
 from sct_rootlets.report.page.entry import FORMAT_VERSION, About, Entry, make_entry
 from sct_rootlets.report.page.registration import registration_entry
-from sct_rootlets.sidecar import version
 from sct_rootlets.subject import SubjectLevels
 
 _LOGGER = logging.getLogger(__name__)
