@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from sct_rootlets.segmentation.segment import Segmentation, Segmenter
     from sct_rootlets.segmentation.tiles import Precision
     from sct_rootlets.vertebral import Disc, VertebralNumbering
+
+_LOGGER = logging.getLogger(__name__)
 
 NamedBy = Literal["model", "chain"]
 FieldOfView = Literal["cord", "full"]
@@ -63,7 +66,7 @@ class SegmentationSettings:
     field_of_view : {"cord", "full"}
         Whether `model` runs around the cord, or over the whole field of view as nnU-Net does.
     precision : {"float32", "bfloat16"}
-        Of the networks of rootlets on a CPU.
+        Number format of the rootlet networks on a CPU.
     """
 
     model: str | os.PathLike[str] | Weights | None = None
@@ -629,6 +632,7 @@ def load_networks(settings: SegmentationSettings) -> Segmenter:
     """
     from sct_rootlets.segmentation.load import load_segmenter
 
+    _LOGGER.info("loading the networks")
     model = find_model(settings.model)
     if settings.threads:  # loading takes threads too
         # torch breaks down if asked for millions

@@ -329,7 +329,7 @@ def labelled_voxels(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
     off = np.abs(values - rounded) > 1e-3
     if off.any():
         raise LabelError(
-            f"{volume.name} holds {values[off][0]:g}, which is no label; labels are whole numbers "
+            f"{volume.name} holds {values[off][0]:g}, which is not a label; labels are whole numbers "
             "(resample label maps with nearest-neighbour interpolation)"
         )
     return ijk, rounded.astype(int)

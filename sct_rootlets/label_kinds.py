@@ -55,8 +55,8 @@ def label_sizes(volume: Volume) -> dict[int, tuple[float, int]]:
     unique = np.unique(values)
     if len(unique) > MAX_LABEL_VALUES:
         raise LabelError(
-            f"{volume.name} holds {len(unique)} different values, as a scan does and no label map; check which file "
-            "it is"
+            f"{volume.name} holds {len(unique)} different values, as a scan does, and not a label map; check which "
+            "file it is"
         )
     sizes = {}
     for value in unique:

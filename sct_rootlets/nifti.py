@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine
 from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
 
 from sct_rootlets.errors import ImageError
 from sct_rootlets.image import GRID_TOLERANCE_MM, Volume, VolumeLike, check_volume
@@ -80,14 +81,14 @@ class Series:
     """
 
     shape: tuple[int, ...]
-    affine: np.ndarray
+    affine: NDArray[Any]
     name: str
     header: Any
     path: Path | None
     length: int | None
     stored: Any
 
-    def volumes(self) -> Iterator[np.ndarray]:
+    def volumes(self) -> Iterator[NDArray[Any]]:
         """Read the volumes, in order.
 
         Yields
@@ -159,9 +160,9 @@ def _named_damage(path: Path | str) -> Iterator[None]:
         raise ImageError(f"{path} is truncated or damaged; copy or create it again") from error
 
 
-def _read_part(stored: Any, index: Any) -> np.ndarray:
+def _read_part(stored: Any, index: Any) -> NDArray[Any]:
     """Read a part of the stored values in their own data type; scaled integers become single precision."""
-    values = np.asanyarray(stored[index])
+    values: NDArray[Any] = np.asanyarray(stored[index])
     scaled = (getattr(stored, "slope", 1), getattr(stored, "inter", 0)) != (1, 0)
     return values.astype(np.float32) if scaled else values
 
@@ -181,7 +182,7 @@ def _load_file(path: Path) -> Volume:
     return check_volume(Volume(data, affine, path.name, image.header, path))
 
 
-def save_labels(path: str | os.PathLike[str], labels: np.ndarray, like: Volume) -> None:
+def save_labels(path: str | os.PathLike[str], labels: NDArray[Any], like: Volume) -> None:
     """Write a label map of values 0 to 255 as ``.nii.gz``; same input, same bytes.
 
     Parameters
@@ -194,7 +195,7 @@ def save_labels(path: str | os.PathLike[str], labels: np.ndarray, like: Volume) 
     save_volume(path, np.asarray(labels, dtype=np.uint8), like.affine, like.header)
 
 
-def save_volume(path: str | os.PathLike[str], data: np.ndarray, affine: np.ndarray, header: Any = None) -> None:
+def save_volume(path: str | os.PathLike[str], data: NDArray[Any], affine: NDArray[Any], header: Any = None) -> None:
     """Write an array as ``.nii.gz`` in its own data type; same input, same bytes.
 
     Parameters
@@ -214,9 +215,9 @@ def save_volume(path: str | os.PathLike[str], data: np.ndarray, affine: np.ndarr
 
 def save_series(
     path: str | os.PathLike[str],
-    volumes: Iterable[np.ndarray],
+    volumes: Iterable[NDArray[Any]],
     length: int,
-    affine: np.ndarray,
+    affine: NDArray[Any],
     header: Any,
     time_header: Any,
 ) -> None:
@@ -251,7 +252,7 @@ def save_series(
                 stream.write(data[:, :, layer].tobytes(order="F"))
 
 
-def _placed_image(data: np.ndarray, affine: np.ndarray, header: Any) -> Any:
+def _placed_image(data: NDArray[Any], affine: NDArray[Any], header: Any) -> Any:
     """Make an image of an array that lies where a header says; see `_copy_placement`."""
     image = nib.Nifti1Image(data, affine, dtype=data.dtype)
     placed = nib.Nifti1Image(data, None, image.header, dtype=data.dtype)  # without an affine, headers stay as they are
@@ -266,7 +267,7 @@ _PLACEMENT_FIELDS = (
 )  # fmt: skip
 
 
-def _copy_placement(source: Any, image: Any, affine: np.ndarray) -> None:
+def _copy_placement(source: Any, image: Any, affine: NDArray[Any]) -> None:
     """Give a new image the sform, the qform, their codes and the units of a header as they are; it gets no scale.
 
     A header that places its image elsewhere than `affine` is of another grid: only its codes are taken.
@@ -287,7 +288,7 @@ def _copy_placement(source: Any, image: Any, affine: np.ndarray) -> None:
     target["xyzt_units"] = int(source["xyzt_units"]) & _LENGTH_BITS | int(target["xyzt_units"]) & _TIME_BITS
 
 
-def _places(header: Any, affine: np.ndarray) -> bool:
+def _places(header: Any, affine: NDArray[Any]) -> bool:
     """Whether a header places its image where an affine in mm does, to the precision of its fields."""
     try:
         with quiet():
@@ -376,7 +377,7 @@ def _header_doubts(volume: Volume | Series) -> Iterator[str]:
     except (ValueError, HeaderDataError, np.linalg.LinAlgError):
         apart = np.nan
     if not np.isfinite(apart):
-        yield ": the qform of its header is no rotation: the sform is taken; other programs may fail"
+        yield ": the qform of its header is not a rotation: the sform is taken; other programs may fail"
     elif apart > GRID_TOLERANCE_MM:
         yield (
             f": sform and qform of its header are up to {apart:.3g} mm apart: the sform is taken; SCT refuses such "
@@ -392,7 +393,7 @@ _MM_PER_UNIT = {0: 1.0, 1: 1000.0, _MM_CODE: 1.0, 3: 0.001}
 _UNIT_NAMES = {1: "metres", 3: "micrometres"}
 
 
-def _to_millimetres(affine: np.ndarray, header: Any) -> np.ndarray:
+def _to_millimetres(affine: NDArray[Any], header: Any) -> NDArray[Any]:
     """Scale an affine from the unit of length of its header to mm; unknown units are taken as mm."""
     unit = 0 if header is None else int(header["xyzt_units"]) & _LENGTH_BITS
     scale = _MM_PER_UNIT.get(unit, 1.0)
@@ -444,7 +445,7 @@ def file_in_mm(path: Path, copy: Path) -> Path:
     return copy
 
 
-def save_field(path: str | os.PathLike[str], field: np.ndarray, affine: np.ndarray) -> None:
+def save_field(path: str | os.PathLike[str], field: NDArray[Any], affine: NDArray[Any]) -> None:
     """Write a displacement field as ITK reads it: five dimensions, intent vector, LPS mm; same input, same bytes.
 
     Parameters
@@ -466,7 +467,7 @@ def save_field(path: str | os.PathLike[str], field: np.ndarray, affine: np.ndarr
         image.to_stream(stream)
 
 
-def load_field(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+def load_field(path: str | os.PathLike[str]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Read a displacement field as `save_field`, ANTs and SCT write it.
 
     Parameters

@@ -102,7 +102,7 @@ def check_readable(path: Path) -> None:
         if stat.S_ISDIR(mode.st_mode):
             raise ImageError(f"{path} is a folder; give a NIfTI file (.nii or .nii.gz)")
         if not stat.S_ISREG(mode.st_mode):
-            raise ImageError(f"{path} is a pipe or a device, and no file; save what comes from it to a file first")
+            raise ImageError(f"{path} is a pipe or a device, not a file; save what comes from it to a file first")
         if not mode.st_size:
             raise ImageError(f"{path} is empty (0 bytes); copy, download or create it again")
         with path.open("rb") as stream:
@@ -110,7 +110,7 @@ def check_readable(path: Path) -> None:
     except OSError as error:
         raise ImageError(_system_error(path, error)) from error
     except ValueError as error:  # a null byte
-        raise ImageError(f"{str(path)!r} is no name of a file; check the path") from error
+        raise ImageError(f"{str(path)!r} is not a valid file name; check the path") from error
     reason = _foreign(path, head)
     if reason:
         raise ImageError(f"{path} {reason}")

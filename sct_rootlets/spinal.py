@@ -218,7 +218,7 @@ def check_level_values(values: np.ndarray) -> None:
     wrong = sorted(set(np.unique(values).tolist()) - set(range(FIRST_ROOTLET, LAST_ROOTLET + 1)))
     if wrong:
         raise LabelError(
-            f"the rootlet map holds the value {wrong[0]}, which is no level; rootlets have the values "
+            f"the rootlet map holds the value {wrong[0]}, which is not a level; rootlets have the values "
             f"{FIRST_ROOTLET} (C2) to {LAST_ROOTLET} (S5), with 9 for T1"
         )
 

@@ -229,7 +229,7 @@ def read_borders(volume: Volume) -> tuple[dict[int, np.ndarray], list[str]]:
         line = fit_centerline(np.asarray(volume.data) > 0, volume.affine, what="map")
     except LabelError as error:
         raise LabelError(
-            f"{volume.name} is no cord coloured by vertebral level ({error}); "
+            f"{volume.name} is not a cord coloured by vertebral level ({error}); "
             "of TotalSpineSeg, give the discs with -ldisc"
         ) from error
     arc = line.project(apply_affine(volume.affine, ijk)).arc

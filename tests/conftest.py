@@ -25,6 +25,28 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[1]
 MODEL_LABELS = {"lvl1": 1, "lvl2": 2, "lvl3": 3}
 DATA = Path(os.environ.get("SCT_ROOTLETS_DATA", REPOSITORY.parent / "shared" / "data"))
+#: Files of a minute and more. They run first, so that of two processes none waits for the other at the end.
+LONG_FILES = (
+    "report/page/test_in_browser.py",
+    "test_tutorial.py",
+    "registration/test_group_example.py",
+    "test_real_data.py",
+    "segmentation/test_equivalent_images.py",
+    "cli/test_one_image.py",
+    "nnunet/test_end_to_end.py",
+    "test_reproduce.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):  # pytest-xdist would begin with the files of most tests
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = REPOSITORY / "tests"
+    places = {tests / name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")

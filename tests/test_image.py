@@ -89,7 +89,7 @@ def test_labels_are_whole_numbers():
     ijk, values = labelled_voxels(Volume(data, AFFINE))
     assert (ijk.tolist(), values.tolist()) == ([[1, 2, 3]], [5])
     data[0, 0, 0] = 2.5
-    with pytest.raises(LabelError, match=r"2\.5, which is no label"):
+    with pytest.raises(LabelError, match=r"2\.5, which is not a label"):
         labelled_voxels(Volume(data, AFFINE))
 
 

@@ -73,7 +73,7 @@ def test_links_folders_pipes_and_devices(tmp_path):
         ("", "is a folder"),
         ("x" * 300 + ".nii.gz", "is longer than 255 bytes"),
         ("M\udcfcller.nii.gz", "the name of .*M�ller.nii.gz is not UTF-8"),
-        ("a\0.nii.gz", "is no name of a file"),
+        ("a\0.nii.gz", "is not a valid file name"),
     ):
         with pytest.raises(ImageError, match=message):
             load_volume(tmp_path / name)

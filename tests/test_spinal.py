@@ -295,7 +295,7 @@ def test_uncertainty_grows_with_the_voxel_and_with_roots_that_disagree():
 
 def test_bad_values_and_absent_rootlets():
     for value in (1, 31, 60, 255):
-        with pytest.raises(LabelError, match=f"holds the value {value}, which is no level"):
+        with pytest.raises(LabelError, match=f"holds the value {value}, which is not a level"):
             levels_of(rods({value: range(50, 60)}))
     data = np.zeros(SHAPE, np.uint8)
     data[0, 0, 50] = 4

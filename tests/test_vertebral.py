@@ -159,7 +159,7 @@ def test_whole_vertebrae_are_no_map_of_the_cord():
     for value, first in ((14, 5), (13, 22), (12, 39)):
         labels[5:25, 5:35, first : first + 14] = value
     with pytest.raises(
-        LabelError, match=r"all\.nii\.gz is no cord coloured by vertebral level .*give the discs with -ldisc"
+        LabelError, match=r"all\.nii\.gz is not a cord coloured by vertebral level .*give the discs with -ldisc"
     ):
         border_points(Volume(labels, AFFINE, "all.nii.gz"))
 

@@ -22,7 +22,7 @@ from sct_rootlets.cli.parsers import (
     positive,
     thread_count,
 )
-from sct_rootlets.cli.run import check_models, check_paths, run, say
+from sct_rootlets.cli.run import check_models, check_paths, look_at, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.cohort.engine import Engine, Progress
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Segment rootlets and cord in all scans of a BIDS folder, and compute spinal and vertebral levels.
 
-participant: each scan that is not done yet; what was made of the same scan and labels by the same model is skipped.
-Labels in derivatives/labels (rootlets, cord, discs, PMJ) are used where they are; a file that was corrected by hand in
-the output folder counts before all. Run the command again after an interruption, or a correction.
+participant: process each scan. Scans whose results were made from the same image and labels, by the same model, are
+skipped. Labels in derivatives/labels (rootlets, cord, discs, PMJ) are used where they exist. Files that you have
+corrected by hand in the output folder take precedence. Run the command again after an interruption or a correction.
 
-group: the agreement of spinal and vertebral levels over the scans that are done, their measures per level (of
-participant -measure 1), and the page of quality control."""
+group: compare spinal with vertebral levels over the scans that are done, average their measures per level (of
+participant -measure 1), and write the page of quality control."""
 
 EXAMPLES = """\
   sct_rootlets bids bids derivatives/sct_rootlets participant -jobs 4
@@ -53,29 +53,43 @@ def get_parser() -> argparse.ArgumentParser:
     mandatory = parser.add_argument_group(MANDATORY)
     mandatory.add_argument("bids", metavar="BIDS_DIR", help="the BIDS folder")
     mandatory.add_argument("out", metavar="OUT_DIR", help="folder of the results, a BIDS derivative dataset")
-    mandatory.add_argument("level", choices=("participant", "group"), metavar="participant|group", help="see above")
+    mandatory.add_argument("level", choices=("participant", "group"), metavar="participant|group",
+                           help="process the scans, or compare the group: see above")  # fmt: skip
     which = parser.add_argument_group("OPTIONAL ARGUMENTS: WHICH SCANS")
-    which.add_argument("-contrasts", nargs="+", metavar="<name>", help=f"default: {' '.join(SEGMENTED_CONTRASTS)}")
+    which.add_argument(
+        "-contrasts",
+        nargs="+",
+        metavar="<name>",
+        help=f"contrasts to process (default: {' '.join(SEGMENTED_CONTRASTS)})",
+    )
     which.add_argument("-labels", nargs="+", default=[], metavar="<folder>",
                        help="folders with labels, in place of derivatives/labels")  # fmt: skip
-    which.add_argument("-include", type=_pattern, metavar="<regex>", help="only subjects and sessions such as "
-                       "sub-01/ses-02 in which this is found; before -exclude")  # fmt: skip
+    which.add_argument("-include", type=_pattern, metavar="<regex>", help="only subjects and sessions whose name, "
+                       "such as sub-01/ses-02, matches; applied before -exclude")  # fmt: skip
     which.add_argument("-include-list", nargs="+", metavar="<name>", help="only these: sub-01, ses-02, sub-01/ses-02, "
-                       "names of images, or files that list them (as the page exports them)")  # fmt: skip
-    which.add_argument("-exclude", type=_pattern, metavar="<regex>", help="not those in which this is found")
-    which.add_argument("-exclude-list", nargs="+", metavar="<name>", help="not these, as for -include-list")
+                       "names of images, or files that list them, as the page exports them")  # fmt: skip
+    which.add_argument("-exclude", type=_pattern, metavar="<regex>", help="leave out those whose name matches")
+    which.add_argument("-exclude-list", nargs="+", metavar="<name>", help="leave these out; as for -include-list")
     optional = parser.add_argument_group(OPTIONAL)
-    optional.add_argument("-dry-run", action="store_true", help="say what would be done, and do nothing")
-    optional.add_argument("-method", choices=("segment", "extent", "midgap"), default="segment",
-                          help="of spinal levels: see sct_compute_spinal_levels -h (default: segment)")  # fmt: skip
-    optional.add_argument("-discs", choices=("image", "none"), default="image",
-                          help="those not given: find them in the image (default), or leave them out")  # fmt: skip
+    optional.add_argument("-dry-run", action="store_true", help="print what would be done, and do nothing")
+    optional.add_argument(
+        "-method",
+        choices=("segment", "extent", "midgap"),
+        default="segment",
+        help="method of the spinal levels: see sct_compute_spinal_levels -h (default: segment)",
+    )
+    optional.add_argument(
+        "-discs",
+        choices=("image", "none"),
+        default="image",
+        help="discs that are not labelled: find them in the image (default), or leave them out",
+    )
     add_uncertain_names(optional)
     add_model(optional)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
-                          help="what the networks run on (default: cpu)")  # fmt: skip
+                          help="device of the networks (default: cpu)")  # fmt: skip
     optional.add_argument("-participants", metavar="<file>",
-                          help="group: participants.tsv (default: that of the BIDS folder)")  # fmt: skip
+                          help="participants.tsv for group (default: the one of the BIDS folder)")  # fmt: skip
     add_strict(optional)
     measures = parser.add_argument_group("OPTIONAL ARGUMENTS: MEASURES")
     measures.add_argument("-measure", type=int, choices=(0, 1), default=0, metavar="<0|1>",
@@ -90,14 +104,22 @@ def get_parser() -> argparse.ArgumentParser:
     measures.add_argument("-measure-by", choices=("level", "side", "half", "quarter"), default="level",
                           help="measure images in these parts of levels: see sct_rootlets measure -h "
                           "(default: level)")  # fmt: skip
-    engine = parser.add_argument_group("OPTIONAL ARGUMENTS: ON WHAT")
-    engine.add_argument("-engine", choices=("local", "slurm"), default="local", help="default: local")
-    engine.add_argument("-jobs", type=thread_count, metavar="<n>", help="scans at once (default: one for each core)")
-    engine.add_argument("-threads", type=thread_count, default=1, metavar="<n>", help="for each of them (default: 1)")
-    engine.add_argument("-time", type=positive, default=24 * 60, metavar="<min>",
-                        help="after which a job ends and is queued again, to go on (default: a day)")  # fmt: skip
-    engine.add_argument("-memory", type=positive, metavar="<GB>", help="of each job (slurm)")
-    engine.add_argument("-partition", metavar="<name>", help="(slurm)")
+    engine = parser.add_argument_group("OPTIONAL ARGUMENTS: WHERE IT RUNS")
+    engine.add_argument("-engine", choices=("local", "slurm"), default="local",
+                        help="on this computer, or in jobs of SLURM (default: local)")  # fmt: skip
+    engine.add_argument("-jobs", type=thread_count, metavar="<n>",
+                        help="number of scans at once (default: one for each core)")  # fmt: skip
+    engine.add_argument("-threads", type=thread_count, default=1, metavar="<n>",
+                        help="CPU threads for each scan (default: 1)")  # fmt: skip
+    engine.add_argument(
+        "-time",
+        type=positive,
+        default=24 * 60,
+        metavar="<min>",
+        help="time limit of a job, which is then queued again to continue (default: a day)",
+    )
+    engine.add_argument("-memory", type=positive, metavar="<GB>", help="memory of each job (slurm)")
+    engine.add_argument("-partition", metavar="<name>", help="partition of the jobs (slurm)")
     engine.add_argument("-slurm", nargs="+", default=[], metavar="<key=value>",
                         help="further options of sbatch, such as account=def-lab")  # fmt: skip
     add_misc(parser)
@@ -117,7 +139,7 @@ def _pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {error}") from error
     return text
 
 
@@ -178,11 +200,11 @@ def _participant(arguments: argparse.Namespace) -> int:
     with _ProgressBar(bool(arguments.v)) as progress_bar:
         result = run_cohort(bids, out, plan, settings, _engine(arguments), progress_bar)
     if arguments.v:
-        say(f"{result.n_done} scans done, {result.n_skipped} had been done before", f"  {result.status}",
-            f"  {out / 'qc' / 'index.html'}")  # fmt: skip
+        say(f"{result.n_done} scans done, {result.n_skipped} had been done before", f"  {result.status}")
     flagged = implausible_scans(plan)
     if arguments.v:
         say(*(f"note: {stem} is implausible: {'; '.join(texts)}" for stem, texts in sorted(flagged.items())))
+        say(*look_at(out / "qc" / "index.html"))
     if result.failed:
         reasons = "".join(f"\n  {stem}: {reason}" for stem, reason in sorted(result.failed.items()))
         raise SctRootletsError(f"{len(result.failed)} of {len(plan.jobs)} scans failed (see {result.status}):{reasons}")
@@ -217,7 +239,7 @@ def _group(arguments: argparse.Namespace) -> None:
             say(*([] if group.levels is None else [text_summary(group.levels)]))
             say(*([] if group.measures is None else summary(group.measures)))
             say(*(f"note: {note}" for note in group.notes), f"  {out / 'group' / contrast}")
-        say(f"  {page}")
+        say(*look_at(page))
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:

@@ -77,15 +77,15 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-pmj",
         metavar="<file>",
-        help="label of the pontomedullary junction (50); positions are counted from it. "
-        "Otherwise from disc C2/C3, or else from the conus, disc T12/L1, or the top of the cord mask",
+        help="label of the pontomedullary junction (value 50), from which positions are counted. Without it, they are "
+        "counted from disc C2/C3, or else from the conus, disc T12/L1, or the top of the cord mask",
     )
     optional.add_argument(
         "-centerline",
         metavar="<file>",
-        help="a centerline, as sct_get_centerline writes, in place of that of the cord mask",
+        help="centerline, as sct_get_centerline writes it, in place of the centerline of the cord mask",
     )
-    optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
+    optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: current folder)")
     add_overwrite(optional)
     optional.add_argument(
         "-method",
@@ -117,7 +117,7 @@ def get_parser() -> argparse.ArgumentParser:
     add_uncertain_names(optional)
     add_model(optional)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
-                          help="what the networks run on (default: cpu)")  # fmt: skip
+                          help="device of the networks (default: cpu)")  # fmt: skip
     optional.add_argument(
         "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figure (default: 1)"
     )

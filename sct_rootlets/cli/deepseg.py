@@ -50,7 +50,9 @@ def get_parser() -> argparse.ArgumentParser:
         "sct_deepseg TASK -h shows the options of a task.",
         EXAMPLES,
     )
-    parser.add_argument("task", nargs="?", choices=list(TASKS), metavar="TASK", help="what to segment")
+    parser.add_argument_group(MANDATORY).add_argument(
+        "task", nargs="?", choices=list(TASKS), metavar="TASK", help="one of the tasks above"
+    )
     optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument("-task-details", action="store_true", help="describe the tasks in detail and exit")
     add_misc(parser)
@@ -78,7 +80,9 @@ def get_task_parser(name: str) -> argparse.ArgumentParser:
         f"  sct_deepseg {name} -i sub-01_T2w.nii.gz\n  sct_deepseg {name} -i sub-*/anat/*_T2w.nii.gz -qc qc",
     )
     mandatory = parser.add_argument_group(MANDATORY)
-    mandatory.add_argument("-i", nargs="+", metavar="<file>", help="image, or several: the model is loaded once")
+    mandatory.add_argument(
+        "-i", nargs="+", metavar="<file>", help="one image, or several: the networks are loaded once"
+    )
     optional = parser.add_argument_group(OPTIONAL)
     written = ", ".join(f"<image>{output.suffix}.nii.gz" for output in task.outputs)
     several = len(task.outputs) > 1
@@ -89,19 +93,19 @@ def get_task_parser(name: str) -> argparse.ArgumentParser:
     )
     add_own_options(optional)
     optional.add_argument("-test-time-aug", action="store_true",
-                          help="average with what is seen in the mirrored image; takes twice as long")  # fmt: skip
+                          help="average with the prediction for the mirrored image; takes twice as long")  # fmt: skip
     optional.add_argument("-largest", type=int, choices=(0, 1), default=0,
-                          help="keep only the largest piece of each label (default: 0)")  # fmt: skip
+                          help="keep only the largest connected component of each label (default: 0)")  # fmt: skip
     optional.add_argument("-remove-small", metavar="<size>", type=piece_size,
-                          help="remove pieces smaller than this, such as 1mm3 or 5vox")  # fmt: skip
+                          help="remove connected components smaller than this, such as 1mm3 or 5vox")  # fmt: skip
     add_qc(optional)
     add_strict(optional)
     optional.add_argument("-install", action="store_true",
                           help="install the model that -model names (see: sct_rootlets models list); the bundled one "
                           "comes with the package")  # fmt: skip
     optional.add_argument("-custom-url", nargs="+", metavar="<url>",
-                          help="with -install: where to take the model from: an address (http, https, file), a zip "
-                          "file or a folder; of several, the next is tried where one fails")  # fmt: skip
+                          help="with -install: an address (http, https, file), a zip file or a folder to install the "
+                          "model from; if one of several fails, the next is tried")  # fmt: skip
     for option in IGNORED:
         optional.add_argument(option, metavar="<value>", help=argparse.SUPPRESS)
     for option, reason in REFUSED.items():
@@ -114,17 +118,19 @@ def get_task_parser(name: str) -> argparse.ArgumentParser:
 def add_own_options(group: argparse._ArgumentGroup) -> None:
     """Add the options that SCT's own tasks do not have."""
     group.add_argument("-ldisc", metavar="<file>",
-                       help="disc labels (3 for C2/C3, ...): they take part in choosing the names of levels, and "
-                       "say nothing about positions")  # fmt: skip
+                       help="disc labels (3 for C2/C3, ...): they help to choose the names of levels, and never move a "
+                       "level")  # fmt: skip
     group.add_argument("-s", metavar="<file>",
-                       help="spinal cord mask in place of the segmented one: rootlets and levels are those along it, "
-                       "and _seg is not written; a soft mask is thresholded at 0.5")  # fmt: skip
+                       help="your own spinal cord mask: no cord is segmented or written, and rootlets and levels are "
+                       "found along this one; a soft mask is thresholded at 0.5")  # fmt: skip
     add_uncertain_names(group)
     add_overwrite(group)
     add_model(group)
     group.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
-                       help="what the networks run on")  # fmt: skip
-    group.add_argument("-threads", type=thread_count, metavar="<n>", help="of the CPU (default: as torch chooses)")
+                       help="device of the networks (default: cpu)")  # fmt: skip
+    group.add_argument(
+        "-threads", type=thread_count, metavar="<n>", help="number of CPU threads (default: torch chooses)"
+    )
 
 
 #: Names that tasks had before SCT 7.0, or in its release candidates, by what the same models are called today. Names of

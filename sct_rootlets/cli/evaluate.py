@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sct_rootlets.cli.parsers import OPTIONAL, add_misc, add_overwrite, command_parser
-from sct_rootlets.cli.run import check_paths, run, say
+from sct_rootlets.cli.run import check_paths, look_at, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.evaluation.study import Study
 
 DESCRIPTION = """\
-Score rootlet maps. Give one of
-  predictions (-i) and references (-ref): Dice, HD95, volume, detected, missed and wrongly named levels, and how far the
-    ends of levels are off; with a second method (-i2) a paired test, with several contrasts Kruskal-Wallis' test;
+Score rootlet maps. Provide one of
+  predictions (-i) and references (-ref): Dice, HD95, volume, detected, missed and wrongly named levels, and errors of
+    the ends of levels; with a second method (-i2) a paired test, with several contrasts the Kruskal-Wallis test;
   raters of the same scans (-raters): STAPLE consensus, agreement of pairs, variation of the levels' positions;
   level tables of repeated scans (-tables, -over): variation over sites, sessions or resolutions.
 
 Each is a file, a folder (searched with all below it) or a quoted pattern with *. Files of a scan are found by their
-BIDS names: sub-01_T2w_label-rootlets_dseg.nii.gz is of sub-01_T2w. Scans without a partner are left out and named.
+BIDS names: sub-01_T2w_label-rootlets_dseg.nii.gz belongs to sub-01_T2w. Scans without a partner are reported.
 
 Written to the output folder: tables (CSV), summary.md, and figures (SVG and PNG)."""
 
@@ -37,7 +37,7 @@ def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command's arguments."""
     parser = command_parser("sct_rootlets evaluate", DESCRIPTION, EXAMPLES)
     mandatory = parser.add_argument_group("MANDATORY ARGUMENTS (-i with -ref, or -raters, or -tables with -over)")
-    mandatory.add_argument("-i", nargs="+", metavar="<path>", help="rootlet maps to be scored")
+    mandatory.add_argument("-i", nargs="+", metavar="<path>", help="rootlet maps to score")
     mandatory.add_argument("-ref", nargs="+", metavar="<path>", help="reference rootlet maps")
     mandatory.add_argument("-raters", nargs="+", metavar="<path>", help="rootlet maps of each rater, one path a rater")
     mandatory.add_argument(
@@ -52,16 +52,16 @@ def get_parser() -> argparse.ArgumentParser:
     optional = parser.add_argument_group(OPTIONAL)
     optional.add_argument("-i2", nargs="+", metavar="<path>", help="rootlet maps of a second method")
     optional.add_argument(
-        "-names", type=names, metavar="<a,b,...>", help="what the methods or raters are called (default: first,second "
+        "-names", type=names, metavar="<a,b,...>", help="names of the methods or raters (default: first,second "
         "or rater1,rater2,...)",
     )  # fmt: skip
     optional.add_argument(
-        "-s", nargs="+", metavar="<path>", help="spinal cord masks: ends of levels are then those along the cord "
-        "(default: along the superior axis; of raters, no positions)",
+        "-s", nargs="+", metavar="<path>", help="spinal cord masks: the ends of levels are then measured along the "
+        "cord (default: along the superior axis; with -raters, no positions)",
     )  # fmt: skip
     optional.add_argument(
-        "-pmj", nargs="+", metavar="<path>", help="of raters: labels of the pontomedullary junction, from which "
-        "positions are counted; a coefficient of variation needs them",
+        "-pmj", nargs="+", metavar="<path>", help="with -raters: labels of the pontomedullary junction, from which "
+        "positions are counted; needed for a coefficient of variation",
     )  # fmt: skip
     optional.add_argument(
         "-levels", metavar="<C2:T1>", help="levels to score, a range or a list such as C3,C5: those that the "
@@ -79,7 +79,7 @@ def get_parser() -> argparse.ArgumentParser:
         "-by", metavar="<column>", help="with -tables and -participants: variation also within each group of this "
         "column, such as manufacturer or site",
     )  # fmt: skip
-    optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
+    optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: current folder)")
     optional.add_argument(
         "-figure", type=int, choices=(0, 1), default=1, metavar="<0|1>", help="draw the figures (default: 1)"
     )
@@ -114,6 +114,7 @@ def main(argv: list[str] | None = None) -> int:
         written = save_evaluation(study, arguments.ofolder, bool(arguments.figure), bool(arguments.overwrite), inputs)
         if arguments.v:
             say(*(f"note: {note}" for note in study.notes), "written:", *(f"  {path}" for path in written))
+            say(*look_at(Path(arguments.ofolder) / "summary.md"))
 
     return run(parser, argv, command)
 

@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 from sct_rootlets.cli.parsers import OPTIONAL, add_misc, add_overwrite, command_parser
-from sct_rootlets.cli.run import check_paths, run, say
+from sct_rootlets.cli.run import check_paths, look_at, run, say
 
 DESCRIPTION = """\
-Collect the level tables of many subjects (as sct_compute_spinal_levels writes them) and say how their spinal and
-vertebral levels agree: bias and limits of agreement for each pair of levels and for all, with confidence intervals.
+Collect the level tables of many subjects (as sct_compute_spinal_levels writes them), and compare their spinal with
+their vertebral levels: bias and limits of agreement for each pair of levels and for all, with confidence intervals.
 
 Scans whose spinal levels were named by the discs that they would be compared with are left out, with a note.
 With -measures, what sct_rootlets measure wrote of many scans is averaged per level instead.
@@ -69,7 +69,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="divide positions by the subject's height and multiply them by the median height of the cohort",
     )
     optional.add_argument(
-        "-match", metavar="<text>", default="", help="only tables whose file name holds this: _T2w, ses-01, ..."
+        "-match", metavar="<text>", default="", help="only tables whose file name contains this text: _T2w, ses-01, ..."
     )
     optional.add_argument(
         "-reference",
@@ -212,3 +212,4 @@ def _compare_levels(arguments: argparse.Namespace) -> None:
     written = save_group(group, arguments.ofolder, bool(arguments.figure), bool(arguments.overwrite))
     if arguments.v:
         say(text_summary(group), "written:", *(f"  {path}" for path in written))
+        say(*look_at(*(Path(arguments.ofolder) / name for name in ("group_levels_by_subject.png", "group_summary.md"))))

@@ -11,7 +11,8 @@ from sct_rootlets.cli.run import check_paths, run, say
 def get_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
     return toolbox_parser(
-        "link", "Add our tasks to the sct_deepseg of the Spinal Cord Toolbox here, and our commands to its PATH."
+        "link",
+        "Add the tasks of sct_rootlets to sct_deepseg of the Spinal Cord Toolbox, and its commands to the PATH of SCT.",
     )
 
 

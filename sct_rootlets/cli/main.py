@@ -6,19 +6,19 @@ import argparse
 import importlib
 import sys
 
-from sct_rootlets.cli.parsers import add_misc, command_parser
+from sct_rootlets.cli.parsers import MANDATORY, add_misc, command_parser
 
 #: Actions in the order of the help: name, module with a function ``main(argv)``, description.
 ACTIONS = (
-    ("demo", "sct_rootlets.cli.demo", "run the main job on a synthetic scan and show what comes out"),
-    ("sample", "sct_rootlets.cli.sample", "download a public scan and run the main job on it"),
-    ("bids", "sct_rootlets.cli.bids", "the main job on all scans of a BIDS folder"),
-    ("register", "sct_rootlets.cli.register", "register a subject to the PAM50 template by its rootlets"),
-    ("measure", "sct_rootlets.cli.measure", "shape, signal and lesions per spinal and vertebral level"),
-    ("roots", "sct_rootlets.cli.roots", "rootlets of a map divided into dorsal and ventral, left and right"),
-    ("group", "sct_rootlets.cli.group", "spinal against vertebral levels over many subjects"),
+    ("demo", "sct_rootlets.cli.demo", "find the levels of a synthetic scan, and show the results"),
+    ("sample", "sct_rootlets.cli.sample", "download a public scan, and find its levels"),
+    ("bids", "sct_rootlets.cli.bids", "find the levels of all scans of a BIDS folder"),
+    ("register", "sct_rootlets.cli.register", "register a scan to the PAM50 template by its rootlets"),
+    ("measure", "sct_rootlets.cli.measure", "measure shape, signal and lesions per spinal and vertebral level"),
+    ("roots", "sct_rootlets.cli.roots", "divide a rootlet map into dorsal and ventral, left and right"),
+    ("group", "sct_rootlets.cli.group", "compare spinal with vertebral levels over many subjects"),
     ("evaluate", "sct_rootlets.cli.evaluate", "score rootlet maps; compare methods, contrasts, raters, repeated scans"),
-    ("train", "sct_rootlets.cli.train", "train a model on your own labelled scans, by nnU-Net"),
+    ("train", "sct_rootlets.cli.train", "train a model on your own labelled scans with nnU-Net"),
     (
         "methods-text",
         "sct_rootlets.cli.methods_text",
@@ -31,8 +31,12 @@ ACTIONS = (
         "sct_rootlets.cli.link",
         "add the tasks to an installed Spinal Cord Toolbox, and the commands to its PATH",
     ),
-    ("unlink", "sct_rootlets.cli.unlink", "take them out again, before pip uninstall"),
-    ("status", "sct_rootlets.cli.status", "what is linked, where, with which SCT, and which weights there are"),
+    ("unlink", "sct_rootlets.cli.unlink", "remove these tasks and commands again, before pip uninstall"),
+    (
+        "status",
+        "sct_rootlets.cli.status",
+        "show what is linked, where, with which SCT, and which weights are installed",
+    ),
 )
 
 
@@ -44,7 +48,7 @@ def get_parser() -> argparse.ArgumentParser:
         f"Spinal levels from nerve rootlets on spinal cord MRI.\n\nactions:\n{actions}",
         "  sct_rootlets demo\n  sct_rootlets demo -h",
     )
-    parser.add_argument(
+    parser.add_argument_group(MANDATORY).add_argument(
         "action", choices=[name for name, _, _ in ACTIONS], metavar="<action>", help="one of the actions above"
     )
     add_misc(parser)

@@ -14,7 +14,7 @@ from sct_rootlets.cli.parsers import (
     command_parser,
     strict_status,
 )
-from sct_rootlets.cli.run import check_paths, run, say
+from sct_rootlets.cli.run import check_paths, look_at, run, say
 
 DESCRIPTION = """\
 Measure the cord per spinal and vertebral level, from the levels that sct_compute_spinal_levels wrote: its shape (area,
@@ -172,6 +172,7 @@ def _command(arguments: argparse.Namespace) -> int:
         say(*summary(measures, written))
         for path in earlier_files(folder, found.prefix, written):
             say(f"note: {path} is of an earlier run, and was not written anew")
+        say(*look_at(*(path for path in written if path.suffix == ".png")))
     return strict_status(arguments, measures.flags)
 
 

@@ -9,7 +9,7 @@ from sct_rootlets.cli.parsers import OPTIONAL, add_misc, command_parser
 from sct_rootlets.cli.run import run, say
 
 ACTIONS = {
-    "list": "the models there are, and where they are installed (the default)",
+    "list": "list the models, and where they are installed (the default)",
     "install": "download, check and install a model",
     "verify": "compare the files of a model, or of all, with those that were installed",
     "remove": "remove an installed model",
@@ -31,23 +31,25 @@ def get_parser() -> argparse.ArgumentParser:
         "sct_rootlets models",
         f"List, install, verify and remove models of rootlets.\n\nactions:\n{actions}\n\n"
         "Models are kept in the folders that the variable SCT_ROOTLETS_MODELS names, separated as in PATH: all are\n"
-        "read, the first is written to. Without it, in a folder of the user's.",
+        "read, the first is written to. Without this variable, models are kept in a folder of the user.",
         EXAMPLES,
     )
-    parser.add_argument("action", nargs="?", choices=list(ACTIONS), default="list", metavar="ACTION", help="see above")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="name of a model")
     optional = parser.add_argument_group(OPTIONAL)
+    optional.add_argument(
+        "action", nargs="?", choices=list(ACTIONS), default="list", metavar="ACTION", help="one of the actions above"
+    )
+    optional.add_argument("name", nargs="?", metavar="NAME", help="name of a model")
     optional.add_argument(
         "-custom-url",
         nargs="+",
         metavar="<url>",
-        help="where to install from instead of where the model is published: an address (http, https, file), a zip "
-        "file or a folder; of several, the next is tried where one fails",
+        help="install from here, and not from where the model is published: an address (http, https, file), a zip "
+        "file or a folder; if one of several fails, the next is tried",
     )
     optional.add_argument(
         "-force",
         action="store_true",
-        help="install a model even if it differs from what was installed under its name before",
+        help="install a model even if it differs from the one that was installed under its name before",
     )
     add_misc(parser)
     return parser

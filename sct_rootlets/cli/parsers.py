@@ -196,7 +196,7 @@ def add_misc(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         choices=(0, 1, 2),
         default=1,
         metavar="<0|1|2>",
-        help="what is printed: 0 errors, 1 results and notes, 2 also where an error came from (default: 1)",
+        help="0 prints errors, 1 also results and notes, 2 also each step and where an error came from (default: 1)",
     )
     if "-version" not in parser._option_string_actions:
         add_version(misc)
@@ -222,11 +222,12 @@ def add_qc(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-qc",
         metavar="<folder>",
-        help="add the result to the page in this folder: open its index.html. Results of several runs accumulate there",
+        help="add the result to the review page in this folder (open its index.html in a browser); results of several "
+        "runs accumulate there",
     )
-    group.add_argument("-qc-dataset", metavar="<name>", help="what the page calls the dataset")
+    group.add_argument("-qc-dataset", metavar="<name>", help="name of the dataset on the page")
     group.add_argument(
-        "-qc-subject", metavar="<name>", help="what the page calls the subject (default: sub-... of the file's name)"
+        "-qc-subject", metavar="<name>", help="name of the subject on the page (default: sub-... of the file's name)"
     )
 
 
@@ -246,21 +247,21 @@ def add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-names",
         choices=("model", "chain"),
-        help="with -model, what names the levels: its own classes, as the Spinal Cord Toolbox has them (default), or, "
-        "as for the bundled model, the order of roots along the cord, vertebrae and cord",
+        help="with -model, what names the levels. model: the classes of that model, as in the Spinal Cord Toolbox "
+        "(default). chain: the order of the roots along the cord, the vertebrae and the cord, as for the bundled model",
     )
     group.add_argument(
         "-fov",
         choices=("cord", "full"),
-        help="with -model, where it looks: around the cord (default), or in the full field of view, voxel for voxel "
-        "as nnU-Net does, which takes several times as long",
+        help="with -model, where that model runs: around the cord (default), or in the full field of view, voxel for "
+        "voxel as nnU-Net does, which takes several times as long",
     )
     group.add_argument(
         "-precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of the networks of rootlets on a CPU: bfloat16 changes single voxels, and is faster on CPUs that have "
-        "instructions for it (default: float32)",
+        help="number format of the rootlet networks on a CPU: bfloat16 is faster on CPUs that have instructions for "
+        "it, and changes single voxels (default: float32)",
     )
 
 
@@ -288,7 +289,7 @@ def add_strict(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-strict",
         action="store_true",
-        help="exit with status 3, after everything is written, if a flag says that a result is implausible",
+        help="write everything, then exit with status 3 if a flag says that a result is implausible",
     )
 
 

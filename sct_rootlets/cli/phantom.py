@@ -12,7 +12,7 @@ def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
     parser = command_parser(
         "sct_rootlets phantom",
-        "Write cervical phantoms with known truth as a small BIDS dataset; the same bytes every time.",
+        "Write cervical phantoms with known truth as a small BIDS dataset. Every run writes the same bytes.",
         "  sct_rootlets phantom -ofolder testing_data\n  sct_rootlets phantom -ofolder cohort -n 12",
     )
     parser.add_argument_group(MANDATORY).add_argument(
@@ -23,13 +23,15 @@ def get_parser() -> argparse.ArgumentParser:
         "-n",
         type=subjects,
         metavar="<n>",
-        help="write a cohort of so many subjects with drawn anatomies and a participants.tsv, whose spinal and "
-        "vertebral levels lie as far apart as published (default: the two phantoms of testing_data/)",
+        help="write a cohort of this many subjects with random anatomies and a participants.tsv; spinal and vertebral "
+        "levels lie as far apart as published (default: the two phantoms of testing_data/)",
     )
     optional.add_argument("-activity", type=int, choices=(0, 1), default=0, metavar="<0|1>",
-                          help="with -n: a map of each subject, active in the right half of the cord at its own C6, "
-                               "and a phantom of a template (default: 0)")  # fmt: skip
-    optional.add_argument("-seed", type=seed, default=0, metavar="<n>", help="of what is drawn for -n (default: 0)")
+                          help="with -n: also write a map of each subject, active in the right half of the cord at its "
+                               "own C6, and a phantom of a template (default: 0)")  # fmt: skip
+    optional.add_argument(
+        "-seed", type=seed, default=0, metavar="<n>", help="seed of the random anatomies of -n (default: 0)"
+    )
     add_overwrite(optional)
     add_misc(parser)
     return parser

@@ -52,7 +52,9 @@ def get_parser() -> argparse.ArgumentParser:
         "-rootlets", metavar="<file>", help="rootlet map: 2 for C2 ... 9 for T1; segmented if you do not provide it"
     )
     optional.add_argument(
-        "-ldisc", metavar="<file>", help="disc labels: 3 for C2/C3, ...; for -landmarks, or to be compared"
+        "-ldisc",
+        metavar="<file>",
+        help="disc labels, 3 for C2/C3, ...: for -landmarks, or to report how far off they end up",
     )
     optional.add_argument(
         "-template",
@@ -63,7 +65,7 @@ def get_parser() -> argparse.ArgumentParser:
         "-landmarks",
         choices=("rootlets", "discs", "both"),
         default="rootlets",
-        help="what is aligned along the cord (default: rootlets)",
+        help="landmarks that are aligned along the cord (default: rootlets)",
     )
     optional.add_argument(
         "-refine", type=int, choices=(0, 1), default=1, metavar="<0|1>",
@@ -71,11 +73,11 @@ def get_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     optional.add_argument(
         "-apply", type=parse_files, default=(), metavar="<file,...>",
-        help="other images in the world of the scan, 3D or 4D, to be brought to the template as well",
+        help="other images to warp to the template, 3D or 4D, in the world space of the scan",
     )  # fmt: skip
     optional.add_argument(
         "-x", choices=("linear", "nn", "spline"), default="linear",
-        help="interpolation of these; nn for labels (default: linear)",
+        help="interpolation of the images of -apply; use nn for labels (default: linear)",
     )  # fmt: skip
     optional.add_argument("-c", choices=("t1", "t2", "t2s"), default="t2",
                           help="contrast of the template's image for template2anat (default: t2)")  # fmt: skip
@@ -83,10 +85,10 @@ def get_parser() -> argparse.ArgumentParser:
         "-engine",
         choices=("own", "sct"),
         default="own",
-        help="own: closed form, as docs/registration.md describes. sct: run sct_register_to_template of an installed "
-        "Spinal Cord Toolbox and take its warps (default: own)",
+        help="own: the method of docs/registration.md. sct: run sct_register_to_template of an installed Spinal Cord "
+        "Toolbox, and use its warps (default: own)",
     )
-    optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: this one)")
+    optional.add_argument("-ofolder", metavar="<folder>", default=".", help="output folder (default: current folder)")
     add_overwrite(optional)
     add_strict(optional)
     add_qc(optional)
@@ -94,7 +96,7 @@ def get_parser() -> argparse.ArgumentParser:
                           help="draw the picture (default: 1)")  # fmt: skip
     add_model(optional)
     optional.add_argument("-device", choices=("cpu", "cuda", "mps"), default="cpu",
-                          help="what the networks run on (default: cpu)")  # fmt: skip
+                          help="device of the networks (default: cpu)")  # fmt: skip
     add_misc(parser)
     return parser
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from sct_rootlets.cli.progress import clear_steps, shown_steps
+
 #: Exit status after SIGTERM, as shells have it.
 EXIT_TERMINATED = 143
 #: Number of files that the message after an interruption names.
@@ -25,6 +27,7 @@ def say(*lines: str) -> None:
     """Print lines, if there are any; a closed output, as after ``| head``, is no error."""
     if not lines:
         return
+    clear_steps()
     try:
         print(*lines, sep="\n", flush=True)
     except OSError:
@@ -123,7 +126,8 @@ def run(
     os.environ["MPLBACKEND"] = "Agg"  # figures go into files, whatever backend the user has chosen
     with _terminated_as_failed():
         if arguments.v == 2:
-            return command(arguments) or 0
+            with shown_steps(arguments.v):
+                return command(arguments) or 0
         return _run_with_one_line_errors(parser.prog, arguments, command, interrupted)
 
 
@@ -150,7 +154,7 @@ def _run_with_one_line_errors(
     placed_files.clear()
     try:
         _check_output_options(arguments)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), shown_steps(arguments.v):
             warnings.simplefilter("ignore", RuntimeWarning)
             return command(arguments) or 0
     except SctRootletsError as error:

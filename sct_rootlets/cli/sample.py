@@ -15,8 +15,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "sct_rootlets sample",
         "Download a public T2w scan (a crop of 55 mm, 0.2 MB, from the testing data of the Spinal Cord Toolbox, MIT\n"
-        "licence), and find its spinal and vertebral levels: first in the image alone, then with the label of one\n"
-        "disc, which makes the names certain in so short a piece of cord. The page shows the second result.\n"
+        "licence), and find its spinal and vertebral levels: first from the image alone, then with the label of one\n"
+        "disc. In so short a piece of cord, this label makes the names certain. The page shows the second result.\n"
         "If the scan is in the output folder already, nothing is downloaded.",
         "  sct_rootlets sample\n  sct_rootlets sample -open\n  sct_rootlets sample -ofolder /tmp/sample",
     )

@@ -11,7 +11,7 @@ from sct_rootlets.cli.run import check_paths, run, say
 def get_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
     return toolbox_parser(
-        "status", "Say what is linked, where, with which Spinal Cord Toolbox, and which weights there are."
+        "status", "Show what is linked, where, with which Spinal Cord Toolbox, and which weights are installed."
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   sct_rootlets train -i data -ofolder training -check            # labels, splits and pictures; no nnU-Net needed
-  sct_rootlets train -i data -ofolder training                   # train; the same command goes on after a stop
+  sct_rootlets train -i data -ofolder training                   # train; after a stop, run it again
   sct_rootlets train -i data -ofolder training -folds 0 -start bundled -epochs 250
   sct_rootlets train -ofolder training -export our-model.zip     # for: sct_rootlets models install
   sct_rootlets train -i data -ofolder first -bootstrap -contrasts UNIT1   # predict first labels, to be corrected"""
@@ -36,18 +36,18 @@ def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
     parser = command_parser(
         "sct_rootlets train",
-        "Train a model of rootlets on labelled scans of a BIDS folder, by nnU-Net v2: all contrasts in one, split by\n"
-        "subject. Labels: derivatives/labels/sub-01/anat/sub-01_T2w_label-rootlets_dseg.nii.gz (2 is C2 ... 9 is T1).\n"
-        "Labels are checked first; a training that was stopped goes on with the same command.",
+        "Train a model of rootlets on labelled scans of a BIDS folder with nnU-Net v2: one model for all contrasts,\n"
+        "with a split by subject. Labels: derivatives/labels/sub-01/anat/sub-01_T2w_label-rootlets_dseg.nii.gz (2 is\n"
+        "C2 ... 9 is T1). They are checked first. To continue a training that was stopped, run the same command again.",
         EXAMPLES,
     )
     mandatory = parser.add_argument_group(MANDATORY)
-    mandatory.add_argument("-ofolder", required=True, metavar="<folder>", help="output folder: all of a training")
+    mandatory.add_argument("-ofolder", required=True, metavar="<folder>", help="folder of the training")
     mandatory.add_argument(
         "-i",
         nargs="+",
         metavar="<folder>",
-        help="BIDS folders; the same subject in two is one person (not for -export)",
+        help="BIDS folders; a subject of two folders counts as one person (not for -export)",
     )
     _add_actions(parser.add_argument_group("OPTIONAL ARGUMENTS: INSTEAD OF TRAINING"))
     _add_data(parser.add_argument_group("OPTIONAL ARGUMENTS: DATA"))
@@ -69,7 +69,7 @@ def get_parser() -> argparse.ArgumentParser:
 def _add_actions(group: argparse._ArgumentGroup) -> None:
     action = group.add_mutually_exclusive_group()
     action.add_argument(
-        "-check", action="store_true", help="check labels, make the split, draw a picture a scan, and stop"
+        "-check", action="store_true", help="check the labels, make the split, draw a picture of each scan, and stop"
     )
     action.add_argument(
         "-export", metavar="<zip>", help="pack the finished folds of -ofolder for other people, and for SCT"
@@ -77,7 +77,8 @@ def _add_actions(group: argparse._ArgumentGroup) -> None:
     action.add_argument(
         "-bootstrap",
         action="store_true",
-        help="predict rootlets on scans without labels, bright and dark exchanged, for review; see docs/train.md",
+        help="predict first labels of scans without labels, for review; before, bright and dark are exchanged "
+        "(docs/train.md)",
     )
 
 
@@ -90,10 +91,10 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         default=[],
         metavar="<name>",
-        help=f"such as {' '.join(SEGMENTED_CONTRASTS)} (default: all)",
+        help=f"contrasts to train on, such as {' '.join(SEGMENTED_CONTRASTS)} (default: all)",
     )
     group.add_argument(
-        "-exclude", nargs="+", default=[], metavar="<name>", help="subjects (sub-01) or scans (sub-01_T2w)"
+        "-exclude", nargs="+", default=[], metavar="<name>", help="subjects (sub-01) or scans (sub-01_T2w) to leave out"
     )
     group.add_argument(
         "-desc",
@@ -104,7 +105,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-splits",
         metavar="<file>",
-        help="a split of yours: a table with participant_id, split (train, val, test) and fold, the splits.tsv of "
+        help="your own split: a table with participant_id, split (train, val, test) and fold, the splits.tsv of "
         "another training, a published table (Subject, Fold_0, ...), or a splits_final.json; refused if a subject is "
         "on two sides",
     )
@@ -113,30 +114,32 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="with -splits: move all scans of a subject who is on two sides to one: test, else validation",
     )
-    group.add_argument("-n-folds", type=int, default=5, metavar="<n>", help="folds that are made (default: 5)")
+    group.add_argument("-n-folds", type=int, default=5, metavar="<n>", help="number of folds (default: 5)")
     group.add_argument(
         "-test-share",
         type=float,
         default=0.2,
         metavar="<share>",
-        help="of the subjects, kept for the test (default: 0.2)",
+        help="share of the subjects that is kept for the test (default: 0.2)",
     )
-    group.add_argument("-seed", type=int, default=0, metavar="<n>", help="of the split (default: 0)")
+    group.add_argument("-seed", type=int, default=0, metavar="<n>", help="seed of the random split (default: 0)")
 
 
 def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-folds", nargs="+", type=int, default=[], metavar="<n>", help="folds to train (default: all)")
-    group.add_argument("-epochs", type=int, default=1000, metavar="<n>", help="(default: 1000)")
+    group.add_argument("-epochs", type=int, default=1000, metavar="<n>", help="number of epochs (default: 1000)")
     group.add_argument("-iterations", type=int, metavar="<n>", help="batches an epoch (default: 250, as nnU-Net)")
-    group.add_argument("-device", choices=("cuda", "cpu", "mps"), help="(default: cuda to train, cpu for -bootstrap)")
+    group.add_argument(
+        "-device", choices=("cuda", "cpu", "mps"), help="device (default: cuda to train, cpu for -bootstrap)"
+    )
     group.add_argument("-threads", type=int, metavar="<n>", help="processes that read and augment (default: nnU-Net's)")
     group.add_argument(
         "-start",
         metavar="<model>",
-        help="start from this model: bundled, an installed one, or a folder; its plan is taken",
+        help="start from this model: bundled, an installed one, or a folder; its plan is used",
     )
     group.add_argument(
-        "-like", metavar="<model>", help="take the plan of this model (network, patch, voxels), not its weights"
+        "-like", metavar="<model>", help="use the plan of this model (network, patch, voxels), but not its weights"
     )
     group.add_argument(
         "-memory-gb", type=float, metavar="<n>", help="memory of the GPU to plan for (default: nnU-Net's 8)"
@@ -182,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
             _train(arguments)
         return 0
 
-    return run(parser, argv, command, "the same command goes on where it was")
+    return run(parser, argv, command, "run the same command again to continue")
 
 
 def _settings(arguments: argparse.Namespace) -> TrainingSettings:

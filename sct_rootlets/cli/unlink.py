@@ -11,7 +11,7 @@ from sct_rootlets.cli.run import check_paths, run, say
 def get_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
     return toolbox_parser(
-        "unlink", "Take out of the Spinal Cord Toolbox what sct_rootlets link has added: before pip uninstall."
+        "unlink", "Remove from the Spinal Cord Toolbox what sct_rootlets link has added. Run this before pip uninstall."
     )
 
 

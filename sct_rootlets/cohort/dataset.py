@@ -31,7 +31,7 @@ Made by: sct_rootlets bids
 
 sub-*/[ses-*/]anat/ holds, for each scan, rootlets (label-rootlets), cord (label-SC) and the cord coloured by spinal and
 vertebral level, with their tables. To correct rootlets, cord or discs (label-discs), save the corrected file in the
-place of the one here and run the command again: it counts before all others, and what follows is computed anew.
+place of the one here and run the command again: it takes precedence, and what depends on it is computed again.
 
 status.tsv says which scans are done, and why the others failed. qc/index.html shows them.
 """

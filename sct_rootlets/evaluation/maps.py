@@ -65,7 +65,7 @@ def level_map(volume: Volume) -> Volume:
     wrong = sorted(set(np.unique(values).tolist()) - set(range(FIRST_ROOTLET, LAST_ROOTLET + 1)))
     if wrong:
         raise LabelError(
-            f"{volume.path or volume.name} holds the value {wrong[0]}, which is no level; rootlet maps hold "
+            f"{volume.path or volume.name} holds the value {wrong[0]}, which is not a level; rootlet maps hold "
             f"{FIRST_ROOTLET} (C2) to {LAST_ROOTLET} (S5), with 9 for T1"
         )
     labels = np.zeros(volume.data.shape, dtype=np.uint8)

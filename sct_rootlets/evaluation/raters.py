@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sct_rootlets.errors import DatasetError, LabelError
 from sct_rootlets.evaluation.consensus import pairwise_agreement, staple
@@ -26,6 +28,8 @@ from sct_rootlets.evaluation.variability import position_rows, position_tables
 from sct_rootlets.image import Volume
 from sct_rootlets.nifti import header_notes
 from sct_rootlets.subject import Inputs, levels_from_labels
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None, pmjs: Sources | None = None) -> Study:
@@ -56,7 +60,8 @@ def evaluate_raters(raters: Mapping[str, Sources], cords: Sources | None = None,
     files = _RaterFiles.find(raters, cords, pmjs)
     matched = match_scans(files.raters)
     pairs, performances, positions, consensus, notes = [], [], [], {}, list(matched.notes)
-    for key in matched.scans:
+    for number, key in enumerate(matched.scans, start=1):
+        _LOGGER.info("comparing the raters of %s: scan %d of %d", key, number, len(matched.scans))
         paths = [of_rater[key] for of_rater in files.raters.values()]
         volumes = dict(zip(files.raters, load_same_grid(paths), strict=True))
         notes += [f"{key}: {note}" for note in header_notes(*volumes.values())]
@@ -111,7 +116,7 @@ class _RaterFiles:
         return self.pmjs[key]
 
 
-def _levels_without_consensus(key: str, labels: np.ndarray, performance: pd.DataFrame) -> list[str]:
+def _levels_without_consensus(key: str, labels: NDArray[Any], performance: pd.DataFrame) -> list[str]:
     """Write a note on each level that some rater drew and that is not in the consensus."""
     notes = []
     without = performance[~performance.level.isin(np.unique(labels))]

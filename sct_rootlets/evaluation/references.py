@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from sct_rootlets.image import binary_mask
 from sct_rootlets.levels import level_value
 from sct_rootlets.nifti import header_notes
 
+_LOGGER = logging.getLogger(__name__)
+
 #: Columns of a table of contrasts that may name the scans, in order of precedence.
 SCAN_COLUMNS = ("scan", "participant_id")
 
@@ -53,7 +56,7 @@ def parse_levels(text: str) -> tuple[int, ...]:
     if ":" not in text:
         return tuple(sorted(set(values)))
     if len(values) != 2 or values[0] > values[1]:
-        raise DatasetError(f"{text!r} is no range of levels from rostral to caudal, such as C2:T1")
+        raise DatasetError(f"{text!r} is not a range of levels from rostral to caudal, such as C2:T1")
     return tuple(range(values[0], values[1] + 1))
 
 
@@ -134,7 +137,8 @@ def _score_files(
         role = "predictions" if len(files.predictions) == 1 else method
         matched = match_scans({role: of_method, "references": files.references})
         notes += matched.notes
-        for key in matched.scans:
+        for number, key in enumerate(matched.scans, start=1):
+            _LOGGER.info("scoring %s: scan %d of %d", key, number, len(matched.scans))
             cord = None if files.cords is None else cord_path(files.cords, key)
             scores = _score_scan(of_method[key], files.references[key], cord, values)
             name = parse_scan_name(Path(f"{key}.nii.gz"))

@@ -108,5 +108,5 @@ def _read_level_table(path: Path) -> pd.DataFrame:
         raise DatasetError(f"{path} has no column {missing[0]}; give level tables of sct_compute_spinal_levels")
     for column in NUMBER_COLUMNS:
         if pd.to_numeric(table[column], errors="coerce").isna().any():
-            raise DatasetError(f"{path} has a row whose {column} is no number; make the table again")
+            raise DatasetError(f"{path} has a row whose {column} is not a number; make the table again")
     return table

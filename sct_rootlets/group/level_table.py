@@ -135,7 +135,7 @@ def read_level_table(path: Path) -> LevelTable:
     Raises
     ------
     DatasetError
-        If the file is no level table, or its levels make no sense.
+        If the file is not a level table, or its levels make no sense.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -146,7 +146,7 @@ def read_level_table(path: Path) -> LevelTable:
         raise DatasetError(f"{path} has no levels; make it again with sct_compute_spinal_levels, or remove it")
     missing = [column for column in REQUIRED_COLUMNS if column not in rows[0]]
     if missing:
-        raise DatasetError(f"{path} is no level table: it has no column {', '.join(missing)}")
+        raise DatasetError(f"{path} is not a level table: it has no column {', '.join(missing)}")
     levels: dict[tuple[str, str], LevelRow] = {}
     for row in rows:
         level = _parse_row(row, path)
@@ -174,7 +174,7 @@ def _least_numbering(rows: Sequence[dict[str, str]], path: Path) -> float | None
     try:
         values = [float(cell) for cell in cells if cell]
     except ValueError:
-        raise DatasetError(f"{path} has a confidence that is no number; make it again") from None
+        raise DatasetError(f"{path} has a confidence that is not a number; make it again") from None
     return min(values, default=None)
 
 

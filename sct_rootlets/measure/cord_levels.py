@@ -229,7 +229,7 @@ def _read_map(volume: Volume, kind: Kind) -> Volume:
         try:
             level_name(int(value), kind)
         except ValueError as error:
-            raise LabelError(f"{volume.name} is no map of {kind} levels: {error}") from None
+            raise LabelError(f"{volume.name} is not a map of {kind} levels: {error}") from None
     return as_axial(replace(volume, data=np.rint(volume.data).astype(np.uint8)))
 
 

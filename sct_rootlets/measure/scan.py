@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,8 @@ from sct_rootlets.measure.signal import (
 )
 from sct_rootlets.nifti import Series, check_sides, header_notes, load_field, load_series, load_volume, look_at_header
 from sct_rootlets.nifti_file import open_nifti
+
+_LOGGER = logging.getLogger(__name__)
 
 #: Label of what is measured without a mask.
 CORD_LABEL = "cord"
@@ -187,7 +190,7 @@ def load_warp_header(path: Path) -> None:
     shape = open_nifti(path).shape
     if len(shape) != 5 or shape[3:] != (1, 3):
         raise ImageError(
-            f"{path} is no displacement field: its shape is {'×'.join(map(str, shape))}, and that of a field "
+            f"{path} is not a displacement field: its shape is {'×'.join(map(str, shape))}, and that of a field "
             "X×Y×Z×1×3; give a warp as sct_register_multimodal or ANTs writes it"
         )
 
@@ -228,6 +231,7 @@ def measure_scan(cord: CordLevels, files: MeasuredFiles | None = None) -> Measur
     notes = list(cord.notes)
     if files.division in ("side", "quarter"):
         check_sides([cord.cord], "levels are divided")
+    _LOGGER.info("measuring the cord")
     slices = measure_slices(cord.cord)
     notes += slices.notes
     inside = cord.cord.data >= 0.5
@@ -236,6 +240,7 @@ def measure_scan(cord: CordLevels, files: MeasuredFiles | None = None) -> Measur
     warp = None if files.warp is None else load_warp(files.warp)
     images = []
     for number, path in enumerate(files.images):
+        _LOGGER.info("measuring %s: image %d of %d", path.name, number + 1, len(files.images))
         mask = files.image_cords[number] if files.image_cords else None
         own_cord = None if mask is None else load_volume(mask)
         image, image_notes = _measure_image(cord, path, own_cord, files, warp)

@@ -72,14 +72,14 @@ def unpack(archive: Path, target: Path, shown: str) -> Path:
     Raises
     ------
     ModelError
-        If it is no zip file, is damaged, has members that no archive of a model has, or does not hold one model.
+        If it is not a zip file, is damaged, has members that no archive of a model has, or does not hold one model.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             return _copy(_zip_members(opened, archive.stat().st_size, shown), target, shown)
     except _DAMAGE_ERRORS as error:
         reason = "it is encrypted" if "password" in str(error) else str(error).partition("\n")[0].rstrip(".")
-        raise ModelError(f"{shown} is no zip file that can be unpacked ({reason})") from error
+        raise ModelError(f"{shown} is not a zip file that can be unpacked ({reason})") from error
 
 
 def copy_folder(folder: Path, target: Path) -> Path:
@@ -116,7 +116,7 @@ def _checked_path(name: str, shown: str) -> PurePosixPath:
     if outside:
         raise ModelError(f"{shown} was refused: {name!r} in it would lie outside the model's folder")
     if not name.isprintable() or any(len(part.encode()) > 255 for part in path.parts):
-        raise ModelError(f"{shown} was refused: {name[:80]!r} in it is no name of a file")
+        raise ModelError(f"{shown} was refused: {name[:80]!r} in it is not a valid file name")
     return path
 
 
@@ -203,7 +203,11 @@ def _find_trainer(members: list[_Member], shown: str) -> tuple[int, tuple[str, .
         raise ModelError(f"{shown} holds {len(trainers)} models ({names}); give one of them alone")
     if not trainers:
         flat = any(member.path.name == "plans.json" for member in members)
-        why = " around its plans.json; put the files into one, as nnU-Net does" if flat else ": it is no nnU-Net model"
+        why = (
+            " around its plans.json; put the files into one, as nnU-Net does"
+            if flat
+            else ": it is not an nnU-Net model"
+        )
         raise ModelError(f"{shown} has no folder {TRAINER_PREFIX}...{why}")
     trainer = trainers.pop()
     return len(trainer) - 1, trainer

@@ -38,7 +38,7 @@ def read_checkpoint(path: Path, content: bytes | None = None) -> dict[str, Any]:
         raise ModelError(f"{path} is damaged, or holds more than weights; it was not loaded") from error
     missing = {"network_weights", "init_args"} - set(checkpoint if isinstance(checkpoint, dict) else ())
     if missing:
-        raise ModelError(f"{path} lacks {', '.join(sorted(missing))}: it is no checkpoint of nnU-Net v2")
+        raise ModelError(f"{path} lacks {', '.join(sorted(missing))}: it is not a checkpoint of nnU-Net v2")
     return checkpoint
 
 

@@ -124,7 +124,7 @@ def without_secrets(url: str) -> str:
     """Leave out of an address what may be secret: a user's name and password, a signature."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # it is no address, so nobody knows which part is secret
+    except ValueError:  # it is not an address, so nobody knows which part is secret
         return "the address"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 

@@ -87,7 +87,7 @@ def install(
     release = releases.get(name)
     if release is None and not sources:
         known = ", ".join(other for other in releases if other != BUNDLED)
-        raise ModelError(f"{name} is no model that can be installed by its name; there are {known}")
+        raise ModelError(f"{name} is not a model that can be installed by its name; there are {known}")
     if not sources:
         present = _find_unchanged(name)
         if present is not None and not force:
@@ -256,7 +256,7 @@ def _local_path(source: str) -> Path | None:
     try:
         scheme = urlsplit(source).scheme.lower()
     except ValueError as error:
-        raise ModelError(f"{source} is no address ({error})") from error
+        raise ModelError(f"{source} is not an address ({error})") from error
     if scheme in ("http", "https"):
         return None
     if scheme == "file":

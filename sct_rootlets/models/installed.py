@@ -96,7 +96,7 @@ def _read_record(home: Path) -> Weights:
     try:
         inner = json.loads((home / POINTER_FILE).read_text(encoding="utf-8"))["folder"]
         if not re.fullmatch("[0-9a-f]+", inner):
-            raise ValueError(f"{inner} is no folder of this package")
+            raise ValueError(f"{inner} is not a folder of this package")
         record = json.loads((home / inner / RECORD_FILE).read_text(encoding="utf-8"))
         files = dict(record["files"].items())
         texts = [record["version"], record["model_urls"], record["sha256"], *files.keys(), *files.values()]

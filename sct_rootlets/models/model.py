@@ -144,7 +144,7 @@ def load_model(
         model = _build_model(folder, plans, dataset, heads[0] if heads else {}, folds, device, reader.hashes)
         return replace(model, margins_mm=margins_mm)
     except KeyError as error:
-        raise ModelError(f"{folder} is no nnU-Net v2 model that can be run: {error} is missing from it") from error
+        raise ModelError(f"{folder} is not an nnU-Net v2 model that can be run: {error} is missing from it") from error
     except (ArithmeticError, AssertionError, AttributeError, IndexError, TypeError, ValueError) as error:
         raise ModelError(f"plans.json or dataset.json in {folder} is not what nnU-Net v2 writes ({error})") from error
     except (RuntimeError, NotImplementedError) as error:
@@ -299,7 +299,7 @@ def trainer_folder(folder: Path) -> Path:
         If there is none, or more than one.
     """
     if not folder.is_dir():
-        raise ModelError(f"{folder} is no folder; give a model folder with plans.json and dataset.json")
+        raise ModelError(f"{folder} is not a folder; give a model folder with plans.json and dataset.json")
     if (folder / "plans.json").exists():
         return folder
     candidates = sorted(path.parent for path in folder.glob("*/plans.json"))

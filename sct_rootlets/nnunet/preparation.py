@@ -7,6 +7,7 @@ dataset, in which ``train.json`` describes the data of the training.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ from sct_rootlets.nnunet.settings import TrainingSettings
 from sct_rootlets.nnunet.split_files import read_split, write_split_table
 from sct_rootlets.nnunet.splits import Split, make_split, summary
 from sct_rootlets.output.files import STAGE_PREFIX, staged_outputs, write_json, write_table
+
+_LOGGER = logging.getLogger(__name__)
 
 #: File in the raw dataset that describes the data of a training.
 STATE = "train.json"
@@ -54,7 +57,8 @@ def check_scans(
     named, problems = find_labelled(settings.bids, settings.labels, settings.contrasts, settings.exclude, settings.desc)
     scans = []
     with staged_outputs(folder / "checks") as stage:
-        for name, scan in named:
+        for number, (name, scan) in enumerate(named, start=1):
+            _LOGGER.info("checking %s: scan %d of %d", name, number, len(named))
             labelled, scan_problems = read_labelled(name, scan, stage / name if pictures else None)
             problems += scan_problems
             scans += [labelled] if labelled is not None else []

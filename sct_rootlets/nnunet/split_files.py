@@ -146,7 +146,7 @@ def _read_assignments(path: Path, is_json: bool) -> tuple[list[Assignment], int]
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise DatasetError(
-            f"{path} is no split: {error}; give a table with participant_id, split and fold, or a splits_final.json"
+            f"{path} is not a split: {error}; give a table with participant_id, split and fold, or a splits_final.json"
         ) from error
 
 
@@ -199,7 +199,7 @@ def _read_side_and_fold(row: dict[str, str]) -> tuple[str, int]:
     fold = (row.get("fold") or "").strip().lower()
     number = -1 if fold in ("", "n/a") else int(fold)
     if number < -1:
-        raise ValueError(f"{fold} is no number of a fold")
+        raise ValueError(f"{fold} is not the number of a fold")
     return side, 0 if side == "val" and number < 0 else number
 
 

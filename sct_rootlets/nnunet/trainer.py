@@ -78,7 +78,7 @@ class RootletsTrainer(nnUNetTrainer):
         """Stop if weights are not finite: nnU-Net would continue to the end, and keep them."""
         if not all(torch.isfinite(values).all() for values in self.network.parameters()):
             raise DatasetError(
-                f"the weights of fold {self.fold} are no numbers any more in epoch {self.current_epoch}; check the "
+                f"the weights of fold {self.fold} are not numbers any more in epoch {self.current_epoch}; check the "
                 "scans for NaN and huge values, and go on from the last checkpoint by the same command"
             )
         super().on_train_epoch_end(train_outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -9,6 +10,8 @@ from typing import TypeVar
 from matplotlib.figure import Figure
 
 from sct_rootlets.report.style import save_figure
+
+_LOGGER = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -42,6 +45,7 @@ def save_figures(
     """
     names = []
     for name, draw in figures.items():
+        _LOGGER.info("drawing %s", name)
         figure = draw(result)
         if figure is None:
             continue

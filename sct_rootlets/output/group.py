@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ from sct_rootlets.sidecar import generated_by
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_LOGGER = logging.getLogger(__name__)
 
 
 #: Names of the tables, and the record that lists all files of the set.
@@ -81,6 +84,7 @@ def save_group(
         If the folder cannot be written to, or an input or a file that is kept would be replaced.
     """
     scans = [*group.cohort.scans, *(scan for scan, _ in group.cohort.left_out)]
+    _LOGGER.info("computing the statistics of the group")
     frames = (
         group.positions,
         group.pairs,

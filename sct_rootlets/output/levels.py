@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ from sct_rootlets.output.ownership import Guard
 from sct_rootlets.sidecar import generated_by
 from sct_rootlets.subject import SubjectLevels
 from sct_rootlets.vertebral import disc_labels
+
+_LOGGER = logging.getLogger(__name__)
 
 #: Endings of the files of discs: of their table, which is written if any was found in the image, and of their labels,
 #: which are written if none was given (those that are given may be corrected ones, of the same name).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,8 @@ from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard, still_there
 from sct_rootlets.sidecar import generated_by
+
+_LOGGER = logging.getLogger(__name__)
 
 #: Columns of levels, by kind, as SCT and its users call them.
 LEVEL_COLUMNS: dict[Kind, str] = {"spinal": "SpinalLevel", "vertebral": "VertLevel"}

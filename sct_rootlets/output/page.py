@@ -18,6 +18,7 @@ or as it was before. Everything is written under a lock.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import shutil
 import time
@@ -28,13 +29,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from sct_rootlets.distribution import version
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.output.files import staged_outputs
 from sct_rootlets.registration.result import Registration
 from sct_rootlets.report.page.entry import FORMAT_VERSION, About, Entry, make_entry
 from sct_rootlets.report.page.registration import registration_entry
-from sct_rootlets.sidecar import read_object, version
+from sct_rootlets.sidecar import read_object
 from sct_rootlets.subject import SubjectLevels
+
+_LOGGER = logging.getLogger(__name__)
 
 #: Text by which an ``index.html`` of ours differs from that of another program.
 GENERATOR_TAG = '<meta name="generator" content="sct_rootlets">'
@@ -65,11 +69,13 @@ def add_levels(folder: Path, subject: SubjectLevels, about: About, at_most_every
     ImageError, SctRootletsError
         See `add_entry`.
     """
+    _LOGGER.info("drawing the page")
     return add_entry(folder, make_entry(subject, about), at_most_every_s)
 
 
 def add_registration(folder: Path, registration: Registration, about: About) -> Path:
     """Draw a registration and add it to the page in a folder; parameters and errors are those of `add_levels`."""
+    _LOGGER.info("drawing the page")
     return add_entry(folder, registration_entry(registration, about))
 
 

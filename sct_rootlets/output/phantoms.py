@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from sct_rootlets.output.ownership import Guard
 from sct_rootlets.phantom import Phantom, activation, draw_phantom, phantom_grid
 from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.cervical import cervical_anatomy, cohort_anatomy
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def write_phantoms(folder: str | os.PathLike[str], guard: Guard | None = None) -> list[Path]:
@@ -98,6 +101,7 @@ def _write_cohort(folder: Path, n_subjects: int, seed: int, activity: bool) -> l
     digits = max(2, len(str(n_subjects)))
     for number in range(1, n_subjects + 1):
         subject = f"sub-cohort{number:0{digits}d}"
+        _LOGGER.info("drawing %s: phantom %d of %d", subject, number, n_subjects)
         anatomy, height = cohort_anatomy(rng)
         grid = phantom_grid(anatomy, (1, 1, 1), "PSR", margin_mm=16)
         phantom = draw_phantom(anatomy, *grid, seed=seed + number)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sct_rootlets.bids import LABEL_ENDINGS, check_output_names, output_prefix, stem
 from sct_rootlets.errors import ImageError
@@ -30,6 +33,8 @@ from sct_rootlets.registration.quality import refuse_folds
 from sct_rootlets.registration.resample import SPLINE_ORDERS, resample_series
 from sct_rootlets.registration.result import LANDMARK_COLUMNS, Registration
 from sct_rootlets.sidecar import generated_by
+
+_LOGGER = logging.getLogger(__name__)
 
 #: Labels of the template that are resampled to the subject: name of the output, and contents of the template's file.
 TEMPLATE_LABELS = {
@@ -113,10 +118,12 @@ def save_registration(
         If the map folds space in the canal.
     """
     to_warp = load_images_to_warp(apply)
+    _LOGGER.info("computing the warps")
     refuse_folds(registration.quality)
     paths = [volume.path for volume in registration.sources.values()] + [series.path for series in to_warp.values()]
     inputs = [path for path in paths if path is not None]
     with staged_outputs(folder, guard=registration_guard(inputs, overwrite)) as stage:
+        _LOGGER.info("writing warps and warped images")
         notes = list(registration.notes) + _save_images(stage, registration)
         for name, series in to_warp.items():
             notes += header_notes(series)
@@ -139,10 +146,12 @@ def _save_warped(path: Path, registration: Registration, series: Series, order: 
     grid, field = registration.template_mask, registration.warp_anat2template
     any_signal = False
 
-    def warped() -> Iterator[np.ndarray]:
+    def warped() -> Iterator[NDArray[Any]]:
         nonlocal any_signal
         volumes = series.volumes()
-        for volume in resample_series(volumes, series.shape, series.affine, field, grid.affine, order):
+        resampled = resample_series(volumes, series.shape, series.affine, field, grid.affine, order)
+        for number, volume in enumerate(resampled, start=1):
+            _LOGGER.info("warped %s: volume %d of %d", series.name, number, series.length or 1)
             any_signal = any_signal or bool((np.isfinite(volume) & (volume != 0)).any())
             yield volume
 

@@ -89,7 +89,8 @@ def read_template_cohort(
     assert rootlets is not None
     subjects = _find_subjects(folders)
     reference = level_extents(np.rint(rootlets.data).astype(int), rootlets.affine)
-    mean, extents, sources = MeanImage(cord.data.shape), {}, []
+    mean, extents = MeanImage(cord.data.shape), {}
+    sources: list[Path] = []
     in_cord = cord.data > 0.5
     for subject, folder in subjects.items():
         paths = {"scan": folder / WARPED_SCAN, "levels": folder / ROOTLETS2TEMPLATE}

@@ -101,7 +101,7 @@ def read_template_folder(folder: Path) -> TemplateFolder:
         If the folder holds no template.
     """
     if not folder.is_dir():
-        raise ImageError(f"{folder} is no folder; give the one of a template, such as $SCT_DIR/data/PAM50")
+        raise ImageError(f"{folder} is not a folder; give the one of a template, such as $SCT_DIR/data/PAM50")
     inner = folder / "template" if (folder / "template").is_dir() else folder
     listed = _read_file_list(inner / "info_label.txt")
     existing = sorted(path.name for path in inner.glob("*.nii*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from typing import Literal
@@ -15,6 +16,8 @@ from sct_rootlets.registration.landmarks import LandmarkKind
 from sct_rootlets.registration.result import Contrast, Registration
 from sct_rootlets.registration.template_folder import TemplateFolder, find_template
 from sct_rootlets.sidecar import read_name_confidence
+
+_LOGGER = logging.getLogger(__name__)
 
 Landmarks = Literal["rootlets", "discs", "both"]
 
@@ -111,9 +114,11 @@ def register(
     for volume in volumes.values():
         check_same_grid(reference, volume)
     check_sides(volumes.values(), "a template has sides: the map would be guessed")
+    _LOGGER.info("reading the template")
     folder = template if isinstance(template, TemplateFolder) else find_template(template)
     template_cord = read_template_cord(folder, kinds)
     subject_cord = landmarked_cord(volumes["cord"], volumes.get("rootlets"), volumes.get("discs"))
+    _LOGGER.info("aligning the cord with that of the template")
     return Registration(
         image=reference,
         template=folder,

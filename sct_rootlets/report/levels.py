@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from sct_rootlets.levels import Kind, Level, Levels, disc_name, level_color, level_name
 from sct_rootlets.report.style import (
@@ -105,13 +106,15 @@ def _reference_text(name: str) -> str:
     return "the top of the cord mask" if name == "cord top" else f"the {name}" if name in ("PMJ", "conus") else name
 
 
-def _shown_arc(subject: SubjectLevels) -> np.ndarray:
+def _shown_arc(subject: SubjectLevels) -> NDArray[Any]:
     """Return the arc length of each row of the straightened views."""
     levels = [level for kind in subject.kinds for level in kind.levels]
     return np.arange(*arc_around(levels, subject.centerline, MARGIN_MM), STEP_MM)
 
 
-def _draw_view(axes: Axes, subject: SubjectLevels, arc: np.ndarray, across: np.ndarray, plane: Plane) -> dict[str, Any]:
+def _draw_view(
+    axes: Axes, subject: SubjectLevels, arc: NDArray[Any], across: NDArray[Any], plane: Plane
+) -> dict[str, Any]:
     """Draw the image (or a plain ground) and the outline of the cord; return the place of further layers."""
     line = subject.centerline
     rows = arc - subject.reference.arc_mm
@@ -147,7 +150,7 @@ def _draw_view(axes: Axes, subject: SubjectLevels, arc: np.ndarray, across: np.n
     return box
 
 
-def _draw_sagittal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
+def _draw_sagittal(axes: Axes, subject: SubjectLevels, arc: NDArray[Any]) -> None:
     """Draw the midsagittal plane, the cord coloured by spinal level, or by vertebral level if there are no others."""
     across = np.arange(*SAGITTAL_MM, STEP_MM)
     box = _draw_view(axes, subject, arc, across, "sagittal")
@@ -174,7 +177,7 @@ def _draw_sagittal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
     axes.set_xlabel("posterior – anterior (mm)")
 
 
-def _draw_coronal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
+def _draw_coronal(axes: Axes, subject: SubjectLevels, arc: NDArray[Any]) -> None:
     """Draw the coronal plane, and project the rootlets in front of and behind it onto it."""
     across = np.arange(*CORONAL_MM, STEP_MM)
     box = _draw_view(axes, subject, arc, across, "coronal")
@@ -191,7 +194,7 @@ def _draw_coronal(axes: Axes, subject: SubjectLevels, arc: np.ndarray) -> None:
     axes.set_xlabel("left – right (mm)")
 
 
-def _overlay(axes: Axes, labels: np.ndarray, kind: Kind, box: dict[str, Any], alpha: float) -> None:
+def _overlay(axes: Axes, labels: NDArray[Any], kind: Kind, box: dict[str, Any], alpha: float) -> None:
     """Draw labels in the colours of their levels."""
     values = np.unique(labels[labels > 0])
     colors = [level_color(level_name(int(value), kind)) for value in values]

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from sct_rootlets.levels import level_color, level_name
 from sct_rootlets.report.registered import RegisteredCords, registered_cords
@@ -79,7 +80,7 @@ def registration_figure(registration: Registration) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, plane: Plane, subject: SubjectLevels, rows: np.ndarray, shift_mm: float) -> None:
+def _draw(axes: Axes, plane: Plane, subject: SubjectLevels, rows: NDArray[Any], shift_mm: float) -> None:
     """Draw the image, the outline of the cord, and on coronal views the rootlets.
 
     Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -14,6 +15,8 @@ from pathlib import Path
 from sct_rootlets.bids import LABEL_ENDINGS, stem
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.sidecar import seal, sha256_of
+
+_LOGGER = logging.getLogger(__name__)
 
 #: Labels that can be made, in the order in which they must be.
 STEPS = ("cord", "discs", "pmj")
@@ -84,6 +87,7 @@ def run_steps(
     outputs: dict[str, Path] = {}
     for step in steps:
         target = folder / f"{prefix}_{LABEL_ENDINGS[step]}.nii.gz"
+        _LOGGER.info("running %s of the Spinal Cord Toolbox for the %s", commands[step].name, _STEP_NAMES[step])
         _run_step(step, commands[step], image, outputs.get("cord", cord), contrast, target)
         write_sidecar(target, step, commands[step].name)
         outputs[step] = target

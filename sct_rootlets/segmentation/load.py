@@ -42,7 +42,7 @@ def load_segmenter(
     keeps_names, is_whole : bool
         See `sct_rootlets.segmentation.own_labels.RootletModel`; without another model, they say nothing.
     precision : {"float32", "bfloat16"}
-        Of the networks of rootlets on a CPU.
+        Number format of the rootlet networks on a CPU.
 
     Raises
     ------

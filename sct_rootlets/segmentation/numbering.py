@@ -106,7 +106,7 @@ class Numbering:
         return VertebralNumbering(float(self.probability.max()), self.alternatives, self.agrees(), is_given)
 
     def contradicts(self, by_image: Numbering) -> bool:
-        """Whether discs that were given number the vertebrae otherwise than the image does."""
+        """Whether discs that were given number the vertebrae differently from the image."""
         return self.best != by_image.best
 
     def fixed_by(self, arc: np.ndarray, discs: Mapping[int, float]) -> Numbering:

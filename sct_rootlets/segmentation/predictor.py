@@ -63,7 +63,7 @@ def predict(
         Average over mirrored copies of the input, along the axes that the model allows (test-time augmentation).
     device : str or torch.device
     precision : {"float32", "bfloat16"}
-        Of the network on a CPU.
+        Number format of the network on a CPU.
 
     Returns
     -------

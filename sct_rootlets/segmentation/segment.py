@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -62,6 +63,8 @@ from sct_rootlets.vertebral import Disc, VertebralNumbering, place_discs
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_LOGGER = logging.getLogger(__name__)
 
 #: Voxels of a higher probability are rootlets: chosen on synthetic scans of the training population.
 ROOTLET_THRESHOLD = 0.5
@@ -163,7 +166,7 @@ class Segmenter:
     weights : Weights, optional
         The model of rootlets on disk, for sidecars.
     precision : {"float32", "bfloat16"}
-        Of the networks of rootlets on a CPU.
+        Number format of the rootlet networks on a CPU.
     """
 
     def __init__(
@@ -216,8 +219,10 @@ class Segmenter:
         volume = cut(volume, box)
         cord_mask = None if cord_mask is None else cord_mask[box]
         try:
+            _LOGGER.info("finding the cord")
             coarse = find_cord(self.overview, volume, self.device, given)
             line = coarse.centerline
+            _LOGGER.info("segmenting cord and rootlets")
             prediction = predict_rootlets(volume, self.rootlets, line, mirror, self.device, self.precision)
             if model is not None and not model.keeps_names:
                 prediction = replace_rootlets(
@@ -239,6 +244,7 @@ class Segmenter:
             return self._without_cord(original, model, mirror, [*notes, str(error)])
         if cord_mask is not None and given is not None:
             cord, centerline = _resample_mask(cord_mask, volume, prediction), given
+        _LOGGER.info("finding the discs and naming the levels")
         spine = predict_spine(self.names, coarse.data, coarse.affine, line, self.device)
         named = name_levels(prediction, cord, centerline, coarse, spine, discs)
         oriented = resample_cord(prediction, cord, self._oriented(cord_mask, volume))
@@ -523,9 +529,9 @@ def naming_notes(named: Named, image: str, has_levels: bool) -> list[str]:
 
 
 def disagreement_of_discs(by_image: Numbering) -> str:
-    """Say that the given discs number the vertebrae otherwise than the image does, where names are not ours."""
+    """Say that the given discs number the vertebrae differently from the image, where names are not ours."""
     return (
-        "the given discs number the vertebrae otherwise than the image does (probability "
+        "the given discs number the vertebrae differently from the image (probability "
         f"{by_image.probability.max():.2f}); check the number of one of them"
     )
 
@@ -533,8 +539,10 @@ def disagreement_of_discs(by_image: Numbering) -> str:
 def numbering_notes(chosen: Numbering, by_image: Numbering) -> list[str]:
     """Say that the numbers of vertebrae are doubtful, or that given discs contradict the image; one line at most."""
     if chosen.contradicts(by_image):
-        probability = f"{by_image.probability.max():.2f}"
-        return [f"the names of levels come from the discs; by the image alone they would be others ({probability})"]
+        return [
+            "the names of levels come from the discs; from the image alone, the levels would be named differently "
+            f"({by_image.probability.max():.2f})"
+        ]
     doubt = chosen.describe_doubt()
     return [f"{doubt}; one disc label settles it (-ldisc)"] if doubt else []
 

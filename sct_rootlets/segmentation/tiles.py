@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
@@ -12,6 +13,8 @@ import torch
 from scipy import ndimage
 
 from sct_rootlets.models.model import Model
+
+_LOGGER = logging.getLogger(__name__)
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -83,7 +86,7 @@ def blended_logits(
     mirror : bool
     device : str or torch.device
     precision : {"float32", "bfloat16"}
-        Of the network on a CPU. On a GPU of Nvidia it computes in half precision, as in nnU-Net.
+        Number format of the network on a CPU. On a GPU of Nvidia it computes in half precision, as in nnU-Net.
     n_channels : int, optional
         Number of channels that are needed, from the first on; by default, all.
 
@@ -101,7 +104,9 @@ def blended_logits(
         for weights_of_fold in model.folds:
             if len(model.folds) > 1:
                 model.network.load_state_dict(weights_of_fold)
-            for start in starts:
+            for number, start in enumerate(starts, start=1):
+                if len(starts) > 1:
+                    _LOGGER.info("running the network on part %d of %d", number, len(starts))
                 tile = _box(start, patch)
                 part = image[tile][None, None].to(device)
                 weights[tile] += weight

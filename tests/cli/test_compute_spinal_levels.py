@@ -283,7 +283,7 @@ def test_reorientation_is_fine(inputs, tmp_path):
 @pytest.mark.parametrize("value", [0.5, 1, 60, 255])
 def test_rootlet_values_that_are_no_levels(inputs, tmp_path, capsys, value):
     spoil(inputs["-rootlets"], lambda data: np.where(data == 4, value, data), dtype=np.float32)
-    fails(inputs, tmp_path, capsys, f"{value:g}", "no level" if value != 0.5 else "no label")
+    fails(inputs, tmp_path, capsys, f"{value:g}", "not a level" if value != 0.5 else "not a label")
 
 
 def test_no_rootlet_near_the_cord(inputs, tmp_path, capsys):

@@ -220,7 +220,7 @@ def test_bad_input_is_one_line(levels, phantom_files, tmp_path, capsys):
     refused(capsys, ["-levels", levels, *usual, "-i", image, "-mask", image, image], "two masks are called")
     masks = ["-s-image", phantom_files["cord"], phantom_files["cord"]]
     refused(capsys, ["-levels", levels, *usual, "-i", image, *masks], "1 images and 2 cord masks")
-    refused(capsys, ["-levels", levels, *usual, "-i", image, "-w", image], "is no displacement field")
+    refused(capsys, ["-levels", levels, *usual, "-i", image, "-w", image], "is not a displacement field")
     save_volume(tmp_path / "beside.nii.gz", np.ones((9, 9, 9), np.uint8), np.diag([1, 1, 1, 1]) + np.eye(4, k=3) * 400)
     refused(capsys, ["-levels", levels, *usual, "-i", tmp_path / "beside.nii.gz"], "do not overlap")
     refused(

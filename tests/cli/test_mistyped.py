@@ -137,7 +137,7 @@ def test_a_mistyped_path_is_one_line_within_a_second(files, name):
     done, seconds = run(name, ALL[name], files)
     assert done.returncode == 1, done.stderr
     assert done.stderr.count("\n") == 1
-    said = ("does not exist", "is no folder", "is neither an installed model nor a folder")
+    said = ("does not exist", "is not a folder", "is neither an installed model nor a folder")
     bad = [str(files["bad"]), *(f"{files['bad']}{ending}" for ending in (".yml", ".tsv"))]
     assert any(f"{path} {text}" in done.stderr for path in bad for text in said)
     assert seconds < 1

@@ -140,7 +140,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(phantom_files, template_folder
         (["-s", other], "have different shapes"),
         (["-rootlets", strangers], "no label of the rootlets is common"),
         (["-template", partial], "PAM50_rootlets.nii.gz is missing"),
-        (["-template", anat], "is no folder"),
+        (["-template", anat], "is not a folder"),
         (["-apply", away], "does not lie where the cord"),
         (["-apply", tmp_path / "nothing.nii.gz"], "does not exist"),
     ):

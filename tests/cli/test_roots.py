@@ -66,4 +66,4 @@ def test_a_value_that_is_no_level_is_named(phantom_files, tmp_path, capsys):
     nib.save(nib.Nifti1Image(np.where(values > 0, values + 30, 0).astype(np.uint8), source.affine), tmp_path / "r.nii")
     arguments = ["-rootlets", tmp_path / "r.nii", "-s", phantom_files["cord"], "-ofolder", tmp_path]
     assert roots(*arguments) == 1
-    assert "which is no level" in capsys.readouterr().err
+    assert "which is not a level" in capsys.readouterr().err

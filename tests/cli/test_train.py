@@ -149,7 +149,7 @@ def test_an_interrupt_says_that_it_can_go_on(bids, tmp_path, capsys, monkeypatch
 
     monkeypatch.setattr(module, "train", interrupted)
     status, _, err = run(capsys, "-i", bids, "-ofolder", tmp_path / "out")
-    assert (status, err) == (130, "sct_rootlets train: interrupted; the same command goes on where it was\n")
+    assert (status, err) == (130, "sct_rootlets train: interrupted; run the same command again to continue\n")
 
 
 CHECK = ("-check", "-test-share", 0, "-n-folds", 2)

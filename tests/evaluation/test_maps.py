@@ -22,8 +22,8 @@ def test_axes_may_differ_and_grids_may_not(tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(lambda data: data * 0.5, "is no label"), (lambda data: (data > 0) * 1, "the value 1, which is no level"),
-     (lambda data: data + (data > 0) * 90.0, "the value 92, which is no level"),
+    [(lambda data: data * 0.5, "is not a label"), (lambda data: (data > 0) * 1, "the value 1, which is not a level"),
+     (lambda data: data + (data > 0) * 90.0, "the value 92, which is not a level"),
      (lambda data: np.where(data > 0, np.nan, 0), "NaN or infinite")],
 )  # fmt: skip
 def test_values_that_are_no_levels(tmp_path, change, message):

@@ -77,7 +77,7 @@ def test_level_tables_that_do_not_compare(tmp_path):
     level_table(tmp_path, "sub-01_ses-b_T2w", {3: 49.0})
     path = tmp_path / "sub-01_ses-b_T2w_levels.csv"
     path.write_text(path.read_text().replace("49.0", "n/a"))
-    with pytest.raises(DatasetError, match=r"ses-b_T2w_levels.csv has a row whose midpoint_mm is no number"):
+    with pytest.raises(DatasetError, match=r"ses-b_T2w_levels.csv has a row whose midpoint_mm is not a number"):
         evaluate_repeats([tmp_path], "ses")
     (tmp_path / "sub-01_ses-b_T2w_levels.csv").write_text("")
     with pytest.raises(DatasetError, match="cannot be read as a table"):

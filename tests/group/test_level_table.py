@@ -22,7 +22,7 @@ from sct_rootlets.group.level_table import read_level_table
         (lambda text: text.replace("12.000", "12,0", 1), "no valid ends for spinal level C3"),
         (lambda text: text.replace("35.000", "nan", 1), "no valid ends for spinal level C3"),
         (lambda text: text.replace("PMJ", "cord top", 1), "mixes references"),
-        (lambda text: "\0\0\n\0", "no level table"),
+        (lambda text: "\0\0\n\0", "not a level table"),
     ],
 )
 def test_damaged_tables(tmp_path, change, message):

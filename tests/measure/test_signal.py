@@ -150,7 +150,7 @@ def test_a_warp_places_the_image(cord, tmp_path):
     assert [found.mean for found in measured.statistics["cord"]] == pytest.approx([7, 9], rel=1e-5)
     with pytest.raises(ImageError, match="do not overlap"):
         measure_scan(cord, MeasuredFiles(images=(image,)))
-    with pytest.raises(ImageError, match="is no displacement field"):
+    with pytest.raises(ImageError, match="is not a displacement field"):
         MeasuredFiles(images=(image,), warp=image).check()
 
 

@@ -87,7 +87,7 @@ def test_paths_that_lead_out(tmp_path, target, name):
 @pytest.mark.parametrize("name", ["a\nb", f"{TRAINER}/{'x' * 300}"])
 def test_names_that_no_file_has(tmp_path, target, name):
     write_zip(tmp_path / "m.zip", {name: b"evil"})
-    with pytest.raises(ModelError, match=r"m\.zip was refused: '.*' in it is no name of a file"):
+    with pytest.raises(ModelError, match=r"m\.zip was refused: '.*' in it is not a valid file name"):
         unpack(tmp_path / "m.zip", target, "m.zip")
     assert not list(target.iterdir())
 
@@ -156,8 +156,8 @@ def test_names_that_are_one_on_some_systems(tmp_path, target):
     ("files", "message"),
     [
         ({Path(name).name: b"" for name in FILES}, "no folder nnUNetTrainer... around its plans.json"),
-        ({"model.onnx": b""}, "no folder nnUNetTrainer...: it is no nnU-Net model"),
-        ({}, "no folder nnUNetTrainer...: it is no nnU-Net model"),
+        ({"model.onnx": b""}, "no folder nnUNetTrainer...: it is not an nnU-Net model"),
+        ({}, "no folder nnUNetTrainer...: it is not an nnU-Net model"),
         (
             FILES | {name.replace(TRAINER, "x/nnUNetTrainer_2000epochs"): b"" for name in FILES},
             r"holds 2 models \(nnUNetTrainer__nnUNetPlans__3d_fullres, x/nnUNetTrainer_2000epochs\); give one",
@@ -180,7 +180,7 @@ def test_missing_files(tmp_path, target, missing):
 @pytest.mark.parametrize("content", [b"", b"<html>log in</html>", b"PK\x03\x04 and no more"])
 def test_what_is_no_zip_file(tmp_path, target, content):
     (tmp_path / "m.zip").write_bytes(content)
-    refused(tmp_path / "m.zip", target, "is no zip file that can be unpacked")
+    refused(tmp_path / "m.zip", target, "is not a zip file that can be unpacked")
 
 
 def test_damaged_and_encrypted_archives(tmp_path, target):
@@ -189,7 +189,7 @@ def test_damaged_and_encrypted_archives(tmp_path, target):
     at = content.index(b"log.txt") + 100
     content[at : at + 50] = bytes(50)
     path.write_bytes(content)
-    with pytest.raises(ModelError, match="is no zip file that can be unpacked"):
+    with pytest.raises(ModelError, match="is not a zip file that can be unpacked"):
         unpack(path, target, "m.zip")
     path = write_zip(tmp_path / "e.zip", FILES)
     content = path.read_bytes()

@@ -29,5 +29,5 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path, monkeypatch):
 
 def test_weights_alone_are_no_checkpoint_of_nnunet(tmp_path):
     torch.save({"network_weights": {}}, tmp_path / "c.pth")
-    with pytest.raises(ModelError, match=r"c\.pth lacks init_args: it is no checkpoint of nnU-Net v2"):
+    with pytest.raises(ModelError, match=r"c\.pth lacks init_args: it is not a checkpoint of nnU-Net v2"):
         read_checkpoint(tmp_path / "c.pth")

@@ -126,8 +126,8 @@ def test_a_flaky_line(models, trainers, server, misbehaviour):
     [
         ("not_found", "HTTP 404"),
         ("broken", "HTTP 500"),
-        ("truncated", "is no zip file that can be unpacked"),
-        ("login_page", "is no zip file that can be unpacked"),
+        ("truncated", "is not a zip file that can be unpacked"),
+        ("login_page", "is not a zip file that can be unpacked"),
         ("stalled", "nothing came for"),
         ("redirect_loop", "redirects again and again"),
     ],
@@ -163,7 +163,7 @@ def test_names_of_the_catalogue(models, trainers, server, monkeypatch):
     digest = sha256_of_bytes(server.content)
     release = release_at(server.url, sha256=digest, bytes=len(server.content))
     monkeypatch.setattr(module, "read_catalogue", lambda: {"ours": release})
-    with pytest.raises(ModelError, match="theirs is no model that can be installed by its name; there are ours"):
+    with pytest.raises(ModelError, match="theirs is not a model that can be installed by its name; there are ours"):
         install("theirs")
     installed, _ = install("ours", patience=QUICK)
     assert installed.version == "r7"
@@ -237,7 +237,7 @@ def test_a_model_that_is_replaced_while_it_is_looked_for(models, trainers, zips,
 
 @pytest.mark.parametrize("source", ["http://[::1/x.zip", "~nosuchuser/x.zip", "x" * 300])
 def test_sources_that_are_none(models, source):
-    with pytest.raises(ModelError, match=r"no address|does not exist|cannot be read"):
+    with pytest.raises(ModelError, match=r"not an address|does not exist|cannot be read"):
         install(NAME, [source])
 
 

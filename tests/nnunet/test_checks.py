@@ -27,7 +27,7 @@ def test_a_sound_scan_has_no_problems(phantom, with_cord):
     ("change", "message"),
     [
         (lambda data: data * 0, "rootlets is empty"),
-        (lambda data: np.where(data == 4, 4.5, data), "holds 4.5, which is no label"),
+        (lambda data: np.where(data == 4, 4.5, data), "holds 4.5, which is not a label"),
         (lambda data: np.where(data == 4, np.nan, data), "NaN"),
         (lambda data: np.where(data == 4, 1, data), "holds 1; rootlets have the values 2 (C2) to 30"),
         (lambda data: np.where(data == 4, 50, data), "holds 50; rootlets"),

@@ -126,7 +126,7 @@ def test_the_trainer_keeps_up_and_down_left_and_right(trained, tmp_path, monkeyp
     assert trainer.oversample_foreground_percent == 0.75
     trainer.network = torch.nn.Linear(1, 1)
     torch.nn.init.constant_(trainer.network.bias, float("nan"))
-    with pytest.raises(DatasetError, match=r"the weights of fold 1 are no numbers any more in epoch 0; check"):
+    with pytest.raises(DatasetError, match=r"the weights of fold 1 are not numbers any more in epoch 0; check"):
         trainer.on_train_epoch_end([])
     trainer.fold = 3
     with pytest.raises(DatasetError, match=r"fold 3 is not in .*, which has 3"):

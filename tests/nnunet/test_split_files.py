@@ -134,9 +134,9 @@ def test_a_table_of_the_test_alone_leaves_the_folds_to_us(tmp_path):
     ("name", "text", "message"),
     [("s.tsv", "who\twhere\n1\t2\n", "no columns participant_id"), ("s.tsv", "", "no rows"),
      ("s.tsv", "participant_id\tsplit\nsub-01\tmaybe\n", "'maybe' is none of train, val and test"),
-     ("s.tsv", "participant_id\tsplit\tfold\nsub-01\ttrain\tone\n", "is no split"),
+     ("s.tsv", "participant_id\tsplit\tfold\nsub-01\ttrain\tone\n", "is not a split"),
      ("s.tsv", "participant_id\tsplit\nsub-88\ttest\n", "names none of the 3 scans"),
-     ("s.json", "[1]", "is no split"), ("s.json", "{", "is no split"),
+     ("s.json", "[1]", "is not a split"), ("s.json", "{", "is not a split"),
      ("s.json", '[{"train": [], "dev": []}]', "'dev'")],
 )  # fmt: skip
 def test_what_is_no_split(tmp_path, name, text, message):

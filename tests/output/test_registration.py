@@ -47,4 +47,4 @@ def test_a_qform_that_is_no_rotation_is_noted(drifted_phantom, drifted_registrat
     nib.save(image, tmp_path / "odd.nii.gz")
     save_registration(drifted_registration, tmp_path / "reg", [tmp_path / "odd.nii.gz"], figure=False)
     notes = json.loads((tmp_path / "reg" / "registration.json").read_text())["Notes"]
-    assert any("odd.nii.gz: the qform of its header is no rotation" in note for note in notes)
+    assert any("odd.nii.gz: the qform of its header is not a rotation" in note for note in notes)

@@ -36,7 +36,7 @@ def test_all_missing_files_are_named(template_folder, tmp_path):
 
 
 def test_a_folder_without_a_template_is_an_error(tmp_path):
-    with pytest.raises(ImageError, match="is no folder"):
+    with pytest.raises(ImageError, match="is not a folder"):
         find_template(tmp_path / "nowhere")
     with pytest.raises(ImageError, match="no NIfTI file"):
         find_template(tmp_path)

@@ -128,5 +128,5 @@ def test_discs_that_contradict_the_image_are_noted():
     by_image = combine(PATHS, evidence(vertebrae=[-9, 0, -9], thickness=[-9, 0, -9]))
     (note,) = numbering_notes(by_image.fixed_by(ARC, {6: 42.0}), by_image)
     assert note.startswith("the names of levels come from the discs")
-    assert disagreement_of_discs(by_image).startswith("the given discs number the vertebrae otherwise than the image")
+    assert disagreement_of_discs(by_image).startswith("the given discs number the vertebrae differently from the image")
     assert numbering_notes(by_image.fixed_by(ARC, {5: 42.0}), by_image) == []
