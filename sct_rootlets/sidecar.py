@@ -96,6 +96,8 @@ def has_large_cord(labels: Path) -> bool:
     names = [one.get("Name") for one in programs if isinstance(one, dict)] if isinstance(programs, list) else []
     settings = content.get("Settings")
     model = content.get("Model") or (settings.get("Model") if isinstance(settings, dict) else None)
+    if isinstance(model, dict) and isinstance(model.get("CordAndRoots"), dict):  # beside another model of rootlets
+        model = model["CordAndRoots"]
     if PACKAGE not in names or not isinstance(model, dict):
         return False
     version = re.match(r"(\d+)\.(\d+)", str(model.get("Version")))

@@ -54,12 +54,16 @@ def test_whether_discs_decided_the_names(tmp_path, content, sources):
         ('{"GeneratedBy": [{"Name": "sct_rootlets"}], "Settings": {"Model": {"Version": "1.1"}}}', True),
         ('{"GeneratedBy": [{"Name": "sct_rootlets"}], "Model": {"Name": "of no version"}}', True),
         ('{"GeneratedBy": [{"Name": "sct_rootlets"}], "Model": {"Version": "2.10"}}', False),
+        ('{"GeneratedBy": [{"Name": "sct_rootlets"}], "Model": {"Version": null, "CordAndRoots": {"Version": "2.2"}}}',
+         False),
+        ('{"GeneratedBy": [{"Name": "sct_rootlets"}], "Model": {"Version": "9", "CordAndRoots": {"Version": "2.1"}}}',
+         True),
         ('{"GeneratedBy": [{"Name": "sct_rootlets"}]}', False),
         ('{"GeneratedBy": [{"Name": "spinalcordtoolbox"}], "Model": {"Version": "2.1"}}', False),
         ('{"GeneratedBy": "sct_rootlets", "Model": {"Version": "2.1"}}', False),
         ("[]", False),
     ],
-)
+)  # fmt: skip
 def test_whether_an_early_model_segmented_a_cord(tmp_path, content, large):
     (tmp_path / "t2.json").write_text(content)
     assert has_large_cord(tmp_path / "t2.nii.gz") == large

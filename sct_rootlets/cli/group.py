@@ -128,6 +128,17 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.registered is not None:
             if arguments.measures:
                 parser.error("-measures goes with -i")
+            for option in (
+                "participants",
+                "normalize_height",
+                "match",
+                "reference",
+                "keep_disc_names",
+                "keep_uncertain",
+                "keep_incomplete",
+            ):
+                if getattr(arguments, option):
+                    parser.error(f"-{option.replace('_', '-')} goes with -i, not with -registered")
             _average_coverage(arguments)
             return
         if not arguments.measures:

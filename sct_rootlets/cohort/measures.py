@@ -129,7 +129,7 @@ class _Inputs:
         """Hash of everything that the measures depend on."""
         content = {
             "Inputs": [(path.name, sha256_of(path)) for path in self.paths],
-            "Division": self.files.division,
+            "Roles": self.files.describe(),
             "Version": version(),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -175,6 +175,8 @@ def _file_of(job: Job, paths: Sequence[Path], ending: str) -> Path | None:
         If there are several.
     """
     found = _ending_in(job, paths, ending)
+    plain = f"{folder_name(job.scan).replace('/', '_')}_{ending}"
+    found = [path for path in found if stem(path.name) == plain] or found  # sub-01_MTR before sub-01_acq-x_MTR
     if len(found) > 1:
         names = ", ".join(str(path) for path in found[:3])
         raise DatasetError(

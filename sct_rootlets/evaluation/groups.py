@@ -35,7 +35,7 @@ def read_groups(path: Path, column: str, scans: dict[Path, ScanName]) -> dict[Pa
     Raises
     ------
     DatasetError
-        If the table cannot be read, lacks a column, names a scan twice, or has no group for a scan.
+        If the table cannot be read, lacks a column, names a scan twice, has no group for a scan, or a group called ``all``.
     """
     try:
         given = pd.read_csv(path, sep="\t", dtype=str)
@@ -59,12 +59,16 @@ def read_groups(path: Path, column: str, scans: dict[Path, ScanName]) -> dict[Pa
     if len(set(rows)) < len(rows):
         twice = next(row for row in rows if rows.count(row) > 1)
         raise DatasetError(f"{path} names {' '.join(map(str, twice))} twice; keep one row for each")
-    groups = {row: group for row, group in zip(rows, given[column], strict=True) if isinstance(group, str)}
+    given_groups = given[column].fillna("").str.strip()
+    groups = {row: group for row, group in zip(rows, given_groups, strict=True) if group}
     unknown = sorted({" ".join(name) for name in names.values() if name not in groups})
     if unknown:
         others = f" and {len(unknown) - 1} others" if len(unknown) > 1 else ""
         raise DatasetError(f"{path} has no {column} for {unknown[0]}{others}; add a row for each")
-    return {table: groups[name].strip() for table, name in names.items()}
+    result = {table: groups[name] for table, name in names.items()}
+    if ALL_GROUPS in result.values():
+        raise DatasetError(f"{path} has a group called {ALL_GROUPS}, as the row over all groups is; rename it")
+    return result
 
 
 def variability_of_groups(positions: pd.DataFrame, notes: list[str]) -> dict[str, pd.DataFrame]:
@@ -99,6 +103,10 @@ def variability_of_groups(positions: pd.DataFrame, notes: list[str]) -> dict[str
             rows.append(row | {"n_levels": 0, "note": "nothing repeats"})
             continue
         levels = variability_by_level(variability(part))
+        if levels.empty:
+            notes.append(f"{name}: no level is seen twice within this group, so it has no variation")
+            rows.append(row | {"n_levels": 0, "note": "no level is seen twice"})
+            continue
         by_level.append(levels.assign(scan_group=name))
         cov = levels["cov_percent"].dropna()
         row |= {

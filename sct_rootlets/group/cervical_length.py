@@ -127,7 +127,7 @@ def _column(rows: Sequence[Row], name: str) -> np.ndarray:
 
 def _remark(n: int, rho: float) -> str:
     if n < 3:
-        return "fewer than 3 subjects"
+        return "fewer than 3 subjects with both values"
     if math.isnan(rho):
         return "all values are the same"
     return f"fewer than {MIN_SUBJECTS_FOR_INTERVALS} subjects: no interval" if n < MIN_SUBJECTS_FOR_INTERVALS else ""

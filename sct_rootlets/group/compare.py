@@ -253,6 +253,12 @@ class GroupLevels:
             )
         if not any(pair.is_compared for pair in self.level_pairs):
             notes.append("no subject has both levels of a pair: there is nothing to compare")
+        lengths = self.cervical_lengths
+        if self.method != "extent" and len(lengths) and lengths["c2_c8_midpoints_mm"].isna().all():
+            notes.append(
+                f"there is no length from C2 to C8: by method {self.method}, C2 has no rostral end; compute the levels "
+                "with -method extent"
+            )
         return notes
 
     def limits_table(self) -> pd.DataFrame:

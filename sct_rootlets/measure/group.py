@@ -232,7 +232,8 @@ def _scan_rows(
         for row in _read_table(path, table):
             key = (row["kind"], row["name"])
             if table == "shape":
-                complete[key] = row.get("complete") != "False"
+                # a spreadsheet writes FALSE
+                complete[key] = (row.get("complete") or "").strip().lower() not in ("false", "0")
             is_complete = complete.get(key, True)
             because = left_out_because
             if not because and _is_flagged(scan, row.get("Filename", "")):
@@ -292,6 +293,8 @@ def _read_table(path: Path, table: str) -> list[dict[str, str]]:
         raise DatasetError(f"{path} is no table of measures per level; measure the scan again, or move it away")
     for row in rows:
         try:
+            if None in row or row["kind"] not in ("spinal", "vertebral"):
+                raise ValueError("a row with too many cells, or too few")
             _place(row["name"], row["kind"])
         except ValueError:
             raise DatasetError(f"{path} has a level {row['name']!r}, which is none; measure the scan again") from None

@@ -180,7 +180,7 @@ def _read_published(rows: Sequence[dict[str, str]]) -> tuple[list[Assignment], i
     assignments: list[Assignment] = []
     for row in rows:
         for number, column in enumerate(columns):
-            side = _read_side(row[column])
+            side = _read_side(row[column] or "")
             assignments.append((row["Subject"].strip(), side, None if side == "test" else number))
     return assignments, len(columns)
 

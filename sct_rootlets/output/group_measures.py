@@ -112,7 +112,7 @@ def _scans(group: GroupMeasures) -> list[dict[str, object]]:
 
 def summary(group: GroupMeasures) -> list[str]:
     """Lines that commands print: the area of each level over people, and notes."""
-    lines = [f"measures of {group.n_people} people"]
+    lines = [f"measures of {group.n_people} {'person' if group.n_people == 1 else 'people'}"]
     areas = group.statistics[group.statistics["measure"] == "MEAN(area)"]
     for kind, levels in areas.groupby("kind", sort=False):
         lines.append(f"{kind} levels: area (mm²), mean ± SD over people (number of people)")

@@ -105,6 +105,8 @@ def read_template_cohort(
             if not median > 0:
                 raise DatasetError(f"{paths['scan']} shows nothing within the template's cord; register it again")
             image = image / median
+        else:  # it may cover less than the scan; register writes 0 beyond it
+            covered &= image != 0
         mean.add(np.nan_to_num(image), covered & np.isfinite(image))
         sources += paths.values()
     rows = coverage_rows(extents, reference)
@@ -153,7 +155,7 @@ def _find_image(folder: Path, ending: str) -> Path:
 
 def _load_on(cord: Volume, path: Path) -> Volume:
     if not path.exists():
-        raise DatasetError(f"{path} is missing; register the subject again with sct_rootlets register")
+        raise DatasetError(f"{path} is missing; register the subject again with sct_rootlets register, by its rootlets")
     volume = load_volume(path)
     if volume.data.shape != cord.data.shape or not np.allclose(volume.affine, cord.affine, atol=1e-3):
         raise DatasetError(

@@ -21,6 +21,7 @@ from sct_rootlets.models.model import Model
 from sct_rootlets.models.weights import Weights
 from sct_rootlets.segmentation.assign import assign_levels
 from sct_rootlets.segmentation.border import cut, find_content, uncut
+from sct_rootlets.segmentation.contrast import is_like_t2w
 from sct_rootlets.segmentation.cord import CoarseCord, find_cord, no_cord
 from sct_rootlets.segmentation.decode import Division, Unnamed, decode_levels
 from sct_rootlets.segmentation.disc_tips import with_tips
@@ -248,9 +249,10 @@ class Segmenter:
         spine = predict_spine(self.names, coarse.data, coarse.affine, line, self.device)
         named = name_levels(prediction, cord, centerline, coarse, spine, discs)
         oriented = resample_cord(prediction, cord, self._oriented(cord_mask, volume))
-        whole_cord = whole_mask
-        if whole_cord is None:
-            whole_cord = uncut(prediction.oriented.restore(oriented), box, whole)
+        seen_cord = prediction.oriented.restore(oriented) if cord_mask is None else cord_mask
+        whole_cord = uncut(seen_cord, box, whole) if whole_mask is None else whole_mask
+        numbering, contrast_notes = judge_numbering(named.numbering, volume, seen_cord, is_given=bool(discs))
+        notes += contrast_notes
         if model is not None and model.keeps_names:
             labels = self._own_labels(model, original, whole_cord, centerline, named, mirror)
         else:
@@ -269,7 +271,7 @@ class Segmenter:
             cord=whole_cord,
             centerline=centerline,
             spinal=labels.spinal,
-            numbering=named.numbering.summary(is_given=bool(discs)),
+            numbering=numbering,
             discs=with_tips(volume, centerline, named.discs, discs),
             name_sources=labels.name_sources,
             notes=(*notes, *labels.notes),
@@ -359,8 +361,8 @@ class Segmenter:
             notes.append(disagreement_of_discs(numbering))
         else:
             notes += numbering_notes(chosen, numbering)
-        tips = with_tips(volume, line, found, discs)
-        return tips, chosen.summary(is_given=bool(discs)), notes
+        summary, contrast_notes = judge_numbering(chosen, volume, cord_mask, is_given=bool(discs))
+        return with_tips(volume, line, found, discs), summary, [*notes, *contrast_notes]
 
     def _oriented(self, mask: np.ndarray | None, volume: Volume) -> np.ndarray | None:
         """Bring a mask on the voxels of the image to the axes of the network of rootlets."""
@@ -545,6 +547,39 @@ def numbering_notes(chosen: Numbering, by_image: Numbering) -> list[str]:
         ]
     doubt = chosen.describe_doubt()
     return [f"{doubt}; one disc label settles it (-ldisc)"] if doubt else []
+
+
+def judge_numbering(
+    numbering: Numbering, image: Volume, cord: np.ndarray, is_given: bool
+) -> tuple[VertebralNumbering, list[str]]:
+    """Say how sure the numbers of vertebrae are, and whether the image is like those on which this was verified.
+
+    Parameters
+    ----------
+    numbering : Numbering
+    image : Volume
+    cord : numpy.ndarray of bool, shape (I, J, K)
+        On the voxels of the image.
+    is_given : bool
+        Whether discs that were given fix the numbers.
+
+    Returns
+    -------
+    summary : VertebralNumbering
+        Kinds of evidence corroborate each other only in images like those on which this was verified.
+    notes : list of str
+        A note where the numbers look sure and this was not verified.
+    """
+    summary = numbering.summary(is_given)
+    if is_given or not cord.any() or is_like_t2w(image, cord):
+        return summary, []
+    notes = []
+    if numbering.describe_doubt() is None:
+        notes.append(
+            "the numbers of the vertebrae look sure, but this was verified on T2w scans only, which this image is not "
+            "like; one disc label settles it (-ldisc)"
+        )
+    return replace(summary, is_corroborated=False), notes
 
 
 def divide_cord(presence: np.ndarray, cells: np.ndarray, numbering: Numbering) -> Division:
