@@ -39,6 +39,8 @@ CUT_BY_VIEW = "may be cut by the field of view"
 STEP_MM = 1.0
 #: A level measured on fewer voxels than this, or on one root only, is not complete.
 MIN_VOXELS = 10
+#: Smaller overlaps of levels are not noted.
+MIN_NOTED_OVERLAP_MM = 0.05
 #: A level whose neighbour ends with a greater standard deviation than this is not complete.
 MAX_END_SD_MM = 3.0
 #: Rootlets attaching more than this angle ventral of the cord's widest line are ventral ones. The angle is that of
@@ -495,10 +497,11 @@ def _without_overlap(levels: list[Level]) -> tuple[list[Level], list[str]]:
             margin = (lower.midpoint_mm - upper.midpoint_mm) / 4
             boundary = float(np.clip(middle, upper.midpoint_mm + margin, lower.midpoint_mm - margin))
             caudal[i], rostral[j] = min(caudal[i], boundary), max(rostral[j], boundary)
-            notes.append(
-                f"{upper.name} and {lower.name} overlap by {overlap:.1f} mm: "
-                "their boundary is the middle of the overlap"
-            )
+            if overlap >= MIN_NOTED_OVERLAP_MM:
+                notes.append(
+                    f"{upper.name} and {lower.name} overlap by {overlap:.1f} mm: "
+                    "their boundary is the middle of the overlap"
+                )
     return [
         replace(level, rostral_mm=r, caudal_mm=c) for level, r, c in zip(levels, rostral, caudal, strict=True)
     ], notes

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from sct_rootlets.cli.parsers import OPTIONAL, add_misc, add_overwrite, command_parser
-from sct_rootlets.cli.run import check_paths, look_at, run, say
+from sct_rootlets.cli.run import check_paths, earlier_notes, look_at, run, say
 
 DESCRIPTION = """\
 Collect the level tables of many subjects (as sct_compute_spinal_levels writes them), and compare their spinal with
@@ -155,6 +155,7 @@ def main(argv: list[str] | None = None) -> int:
 def _average_coverage(arguments: argparse.Namespace) -> None:
     check_paths(*arguments.registered, arguments.template)
     from sct_rootlets.output.template_cohort import (
+        RECORD,
         read_template_cohort,
         save_template_cohort,
         template_cohort_files,
@@ -170,13 +171,14 @@ def _average_coverage(arguments: argparse.Namespace) -> None:
         for row in cohort.summary:
             say(f"  {row['name']:<4}{row['percent_mean_of_template']:5.0f} ± {row['percent_sd_of_template']:.0f} %"
                 f"  n = {row['n']}")  # fmt: skip
-        say("written:", *(f"  {path}" for path in written))
+        say("written:", *(f"  {path}" for path in written), *earlier_notes(arguments.ofolder, RECORD, written))
 
 
 def _average_measures(arguments: argparse.Namespace) -> None:
     check_paths(*arguments.i, arguments.participants)
     from sct_rootlets.measure.group import group_measures
     from sct_rootlets.output.group_measures import (
+        RECORD,
         group_measure_files,
         group_measure_guard,
         save_group_measures,
@@ -197,12 +199,13 @@ def _average_measures(arguments: argparse.Namespace) -> None:
     written = save_group_measures(group, arguments.ofolder, bool(arguments.figure), bool(arguments.overwrite))
     if arguments.v:
         say(*summary(group), "written:", *(f"  {path}" for path in written))
+        say(*earlier_notes(arguments.ofolder, RECORD, written))
 
 
 def _compare_levels(arguments: argparse.Namespace) -> None:
     check_paths(*arguments.i, arguments.participants)
     from sct_rootlets.group.compare import group_levels
-    from sct_rootlets.output.group import group_files, group_guard, save_group
+    from sct_rootlets.output.group import RECORD, group_files, group_guard, save_group
     from sct_rootlets.report.group_summary import text_summary
 
     given = [*arguments.i, *([] if arguments.participants is None else [arguments.participants])]
@@ -223,4 +226,5 @@ def _compare_levels(arguments: argparse.Namespace) -> None:
     written = save_group(group, arguments.ofolder, bool(arguments.figure), bool(arguments.overwrite))
     if arguments.v:
         say(text_summary(group), "written:", *(f"  {path}" for path in written))
+        say(*earlier_notes(arguments.ofolder, RECORD, written))
         say(*look_at(*(Path(arguments.ofolder) / name for name in ("group_levels_by_subject.png", "group_summary.md"))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from sct_rootlets.bids import MEASURE_RECORD_ENDING
 from sct_rootlets.cli.parsers import (
     MANDATORY,
     OPTIONAL,
@@ -14,7 +15,7 @@ from sct_rootlets.cli.parsers import (
     command_parser,
     strict_status,
 )
-from sct_rootlets.cli.run import check_paths, look_at, run, say
+from sct_rootlets.cli.run import check_paths, earlier_notes, look_at, run, say
 
 DESCRIPTION = """\
 Measure the cord per spinal and vertebral level, from the levels that sct_compute_spinal_levels wrote: its shape (area,
@@ -131,7 +132,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from sct_rootlets.errors import DatasetError
     from sct_rootlets.measure.level_folder import find_levels, load_levels
     from sct_rootlets.measure.scan import MeasuredFiles, measure_scan
-    from sct_rootlets.output.measures import earlier_files, measure_files, measure_guard, save_measures, summary
+    from sct_rootlets.output.measures import measure_files, measure_guard, save_measures, summary
 
     found = find_levels(arguments.levels)
     if arguments.normalize_PAM50 and "vertebral" not in found.maps:
@@ -170,8 +171,7 @@ def _command(arguments: argparse.Namespace) -> int:
     )
     if arguments.v:
         say(*summary(measures, written))
-        for path in earlier_files(folder, found.prefix, written):
-            say(f"note: {path} is of an earlier run, and was not written anew")
+        say(*earlier_notes(folder, f"{found.prefix}_{MEASURE_RECORD_ENDING}", written))
         say(*look_at(*(path for path in written if path.suffix == ".png")))
     return strict_status(arguments, measures.flags)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,7 +32,8 @@ class StepLine(logging.Handler):
             from tqdm import tqdm
 
             self._line = tqdm(bar_format="{desc}", leave=False, file=sys.stderr, dynamic_ncols=True)
-        self._line.set_description_str(text)
+        width = shutil.get_terminal_size().columns  # a longer line would wrap, and could not be taken away
+        self._line.set_description_str(text[: max(width - 1, 1)])
 
     def clear(self) -> None:
         """Take the line away, before something else is printed."""

@@ -20,7 +20,7 @@ from sct_rootlets.cli.parsers import (
     model_settings,
     strict_status,
 )
-from sct_rootlets.cli.run import check_models, check_paths, look_at, run, say
+from sct_rootlets.cli.run import check_models, check_paths, earlier_notes, look_at, run, say
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
         how = model_settings(parser, arguments)
         from sct_rootlets.deepseg import SegmentationSettings, register_image
         from sct_rootlets.measure.registration_quality import registration_flags
-        from sct_rootlets.output.registration import load_images_to_warp, save_registration
+        from sct_rootlets.output.registration import RECORD, load_images_to_warp, save_registration
         from sct_rootlets.output.viewing import fsleyes_command, registration_layers
 
         applied = load_images_to_warp(arguments.apply)  # before anything takes time
@@ -155,6 +155,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.v:
             everything = [*written, *([] if page is None else [page])]
             say(*summary(registration), "written:", *(f"  {path}" for path in everything))
+            say(*earlier_notes(arguments.ofolder, RECORD, written))
             if viewing:
                 say("to view:", f"  {viewing}")
             say(*look_at(page, *(path for path in written if path.suffix == ".png")))

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -46,6 +46,25 @@ def look_at(*candidates: Path | None) -> list[str]:
     if shown is None:
         return []
     return [f"look at the result: {shown}{' (in a web browser)' if shown.suffix == '.html' else ''}"]
+
+
+def earlier_notes(folder: str | Path, record: str, written: Sequence[Path]) -> list[str]:
+    """Return a note for each file of a set that an earlier run wrote and the last one did not.
+
+    Parameters
+    ----------
+    folder : path
+    record : str
+        Name of the record of the set.
+    written : sequence of Path
+        What the last run wrote.
+    """
+    from sct_rootlets.output.ownership import earlier_files
+
+    return [
+        f"note: {path} is of an earlier run, and was not written anew"
+        for path in earlier_files(Path(folder), record, written)
+    ]
 
 
 def check_paths(*paths: str | None) -> None:

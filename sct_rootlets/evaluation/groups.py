@@ -35,7 +35,8 @@ def read_groups(path: Path, column: str, scans: dict[Path, ScanName]) -> dict[Pa
     Raises
     ------
     DatasetError
-        If the table cannot be read, lacks a column, names a scan twice, has no group for a scan, or a group called ``all``.
+        If the table cannot be read, lacks a column, names a scan twice, has no group for a scan, or a group called
+        ``all``.
     """
     try:
         given = pd.read_csv(path, sep="\t", dtype=str)
@@ -67,7 +68,7 @@ def read_groups(path: Path, column: str, scans: dict[Path, ScanName]) -> dict[Pa
         raise DatasetError(f"{path} has no {column} for {unknown[0]}{others}; add a row for each")
     result = {table: groups[name] for table, name in names.items()}
     if ALL_GROUPS in result.values():
-        raise DatasetError(f"{path} has a group called {ALL_GROUPS}, as the row over all groups is; rename it")
+        raise DatasetError(f"{path} has a group called all, as the row over all groups is; rename it")
     return result
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from matplotlib.figure import Figure
 
-from sct_rootlets.report.style import save_figure
+from sct_rootlets.report.style import save_figure, standard_settings
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -50,7 +50,8 @@ def save_figures(
         if figure is None:
             continue
         if lay_out_once:
-            figure.draw_without_rendering()
+            with standard_settings():
+                figure.draw_without_rendering()
             figure.set_layout_engine("none")
         save_figure(figure, folder / f"{prefix}{name}")
         names.append(f"{prefix}{name}")

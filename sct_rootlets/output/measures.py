@@ -22,7 +22,7 @@ from sct_rootlets.measure.shape import MEASURES, NORMED, SIZES, slice_levels
 from sct_rootlets.measure.template_space import interpolate_to_template
 from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
-from sct_rootlets.output.ownership import Guard, still_there
+from sct_rootlets.output.ownership import Guard
 from sct_rootlets.sidecar import generated_by
 
 _LOGGER = logging.getLogger(__name__)
@@ -429,13 +429,6 @@ def _measure_cell(name: str, value: float) -> object:
 def _number(value: float) -> str | None:
     """A number of any unit, with six significant digits; empty where it is not known."""
     return f"{value:.6g}" if np.isfinite(value) else None
-
-
-def earlier_files(folder: Path, prefix: str, written: Sequence[Path]) -> list[Path]:
-    """Find files of an earlier run of the same scan that the last one did not write, and that are unchanged."""
-    names = {path.name for path in written}
-    earlier = still_there(folder, f"{prefix}_{MEASURE_RECORD_ENDING}")
-    return [folder / name for name in sorted(earlier) if name not in names]
 
 
 def summary(measures: Measures, written: Sequence[Path]) -> list[str]:

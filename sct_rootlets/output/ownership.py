@@ -170,6 +170,21 @@ def _sidecar_of(path: Path) -> Path:
     return path.with_name(f"{whole if whole != path.name else path.stem}.json")
 
 
+def earlier_files(folder: Path, record: str, written: Sequence[Path]) -> list[Path]:
+    """Find files of a set that an earlier run wrote and the last one did not, and that are unchanged since.
+
+    Parameters
+    ----------
+    folder : Path
+    record : str
+        Name of the record of the set.
+    written : sequence of Path
+        What the last run wrote.
+    """
+    names = {path.name for path in written}
+    return [folder / name for name in sorted(still_there(folder, record)) if name not in names]
+
+
 def still_there(folder: Path, record: str) -> dict[str, str]:
     """Return what the earlier record lists and is unchanged."""
     return {

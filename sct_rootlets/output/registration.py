@@ -51,6 +51,8 @@ ANAT2TEMPLATE, TEMPLATE2ANAT = "warp_anat2template.nii.gz", "warp_template2anat.
 
 #: The sidecar of a registration, which lists all files of the set.
 RECORD = "registration.json"
+#: Key of the record under which the files of its own run are.
+OUTPUTS = "Outputs"
 #: Files of the figures (`sct_rootlets.report.registration.FIGURES`), known without loading Matplotlib.
 FIGURE_FILES = ("registration.png", "registration.svg")
 
@@ -130,12 +132,14 @@ def save_registration(
             _save_warped(stage / name, registration, series, SPLINE_ORDERS[interpolation])
         save_segmented(stage, output_prefix(registration.image.name), registration.segmented, registration.sidecars)
         write_table(stage / "registration.csv", LANDMARK_COLUMNS, registration.rows)
-        write_json(stage / RECORD, _sidecar(registration, notes))
         if figure:
             from sct_rootlets.output.figures import save_figures
             from sct_rootlets.report.registration import FIGURES
 
             save_figures(FIGURES, registration, stage)
+        # Written also lists files of earlier runs that are there still.
+        outputs = sorted(path.name for path in stage.iterdir())
+        write_json(stage / RECORD, {**_sidecar(registration, notes), OUTPUTS: outputs})
         seal_sidecars(stage, Path(folder), RECORD)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]

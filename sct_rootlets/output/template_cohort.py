@@ -16,10 +16,11 @@ from sct_rootlets.image import Volume
 from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
-from sct_rootlets.output.registration import ROOTLETS2TEMPLATE, WARPED_SCAN
+from sct_rootlets.output.registration import OUTPUTS, ROOTLETS2TEMPLATE, WARPED_SCAN
+from sct_rootlets.output.registration import RECORD as REGISTRATION_RECORD
 from sct_rootlets.registration.cohort import MeanImage, Row, coverage_rows, coverage_summary_rows, level_extents
 from sct_rootlets.registration.template_folder import find_template
-from sct_rootlets.sidecar import generated_by
+from sct_rootlets.sidecar import generated_by, read_object
 
 #: The record that lists all files of the set, its tables and its images.
 RECORD = "template.json"
@@ -96,7 +97,11 @@ def read_template_cohort(
         paths = {"scan": folder / WARPED_SCAN, "levels": folder / ROOTLETS2TEMPLATE}
         if images is not None:
             paths["image"] = _find_image(folder, images)
-        volumes = {kind: _load_on(cord, path) for kind, path in paths.items()}
+        own = read_object(folder / REGISTRATION_RECORD).get(OUTPUTS)
+        volumes = {
+            kind: _load_on(cord, path, is_own=not isinstance(own, list) or path.name in own)
+            for kind, path in paths.items()
+        }
         extents[subject] = level_extents(np.rint(volumes["levels"].data).astype(int), volumes["levels"].affine)
         covered = np.isfinite(volumes["scan"].data) & (volumes["scan"].data != 0)  # within the field of view
         image = volumes["image" if images is not None else "scan"].data.astype(np.float64)
@@ -128,7 +133,7 @@ def _find_subjects(folders: Iterable[str | os.PathLike[str]]) -> dict[str, Path]
         if not given.is_dir():
             raise DatasetError(f"{given} is no folder; give the folder of several registrations")
         for path in sorted(files_below(given)):
-            if path.name != "registration.json":
+            if path.name != REGISTRATION_RECORD:
                 continue
             folder = path.parent
             subject = subject_of(folder / f"{folder.name}_levels.csv")
@@ -146,6 +151,9 @@ def _find_subjects(folders: Iterable[str | os.PathLike[str]]) -> dict[str, Path]
 
 def _find_image(folder: Path, ending: str) -> Path:
     paths = sorted(folder.glob(f"*{ending.removesuffix('.nii.gz')}.nii.gz"))
+    exact = folder / f"{ending.removesuffix('.nii.gz')}.nii.gz"
+    if exact in paths:  # anat2template, beside warp_anat2template
+        return exact
     if len(paths) != 1:
         raise DatasetError(
             f"{folder} has {len(paths)} images whose names end in {ending}; give another ending (-images)"
@@ -153,8 +161,8 @@ def _find_image(folder: Path, ending: str) -> Path:
     return paths[0]
 
 
-def _load_on(cord: Volume, path: Path) -> Volume:
-    if not path.exists():
+def _load_on(cord: Volume, path: Path, is_own: bool) -> Volume:
+    if not path.exists() or not is_own:  # what an earlier registration left there is of another warp
         raise DatasetError(f"{path} is missing; register the subject again with sct_rootlets register, by its rootlets")
     volume = load_volume(path)
     if volume.data.shape != cord.data.shape or not np.allclose(volume.affine, cord.affine, atol=1e-3):

@@ -26,9 +26,9 @@ TRAIT_LABELS = {"height_cm": "height (cm)", "age": "age (years)"}
 _SEX_STYLE = {"F": ("#CC79A7", "o"), "M": ("#0072B2", "s")}
 _OTHER_STYLE = ("#999999", "^")
 _OVERLAP_TITLES = {
-    "shifted": "vertebral level, shifted (C2 with C3, …)",
-    "same-name": "vertebral level of the same name",
-    PROPORTIONAL: "proportional level (Frostell 2016)",
+    "shifted": "vertebral level,\nshifted (C2 with C3, …)",
+    "same-name": "vertebral level\nof the same name",
+    PROPORTIONAL: "proportional level\n(Frostell 2016)",
 }
 
 

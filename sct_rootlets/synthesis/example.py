@@ -48,7 +48,7 @@ def example_scan() -> tuple[Anatomy, Volume]:
     i, j, k = (int(n) for n in np.round(size_mm / VOXEL_MM))
     spacing = VOXEL_MM, VOXEL_MM, VOXEL_MM
     place = float(centre[0]), float(centre[1]), float(centre[2])
-    scan = synthesize(anatomy, "T2w", (i, j, k), spacing, place, rng)
+    scan = synthesize(anatomy, "T2w_3D", (i, j, k), spacing, place, rng)
     intensities = scan.image.numpy()
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = centre - VOXEL_MM * (np.array([i, j, k]) - 1) / 2

@@ -28,12 +28,8 @@ def unseen(monkeypatch):
         Worker(jobs=jobs, settings=settings, provenance=provenance, run="1")()
         return {job.stem: read_attempt(job, "1") for job in jobs}
 
-    def draw_nothing(_, folder, prefix):
-        pass
-
     monkeypatch.setattr(run, "run_workers", run_here)
-    for what in ("levels.save_level_figures", "measures.save_measure_figures"):
-        monkeypatch.setattr(f"sct_rootlets.report.{what}", draw_nothing)
+    monkeypatch.setattr("sct_rootlets.output.figures.save_figures", lambda *_: [])
     monkeypatch.setattr("sct_rootlets.cohort.process.add_levels", lambda *_: None)
     monkeypatch.setattr("sct_rootlets.cohort.job.has_entry", lambda *_: True)
     monkeypatch.setattr("sct_rootlets.cohort.run.build_page", lambda *_: None)

@@ -144,8 +144,8 @@ def test_names_of_levels():
     assert parse_levels("T1, C8") == (8, 9)
     for text, message in (
         ("C9", "does not name"),
-        ("C5:C3", "no range"),
-        ("C2:C3:C4", "no range"),
+        ("C5:C3", "not a range"),
+        ("C2:C3:C4", "not a range"),
         ("", "does not name"),
     ):
         with pytest.raises(DatasetError, match=message):

@@ -618,7 +618,7 @@
   /** The place of the centerline at an arc length, RAS+ mm, between the nearest places that the entry holds. */
   function pointAt(entry, arc) {
     const known = [
-      ...cutsOf(entry), ...(entry.levels || []).map((level) => ({ arc: (level.rostral + level.caudal) / 2, point: level.point })),
+      ...cutsOf(entry), ...(entry.levels || []).filter((level) => entry.kind !== "registration" || level.kind === "template").map((level) => ({ arc: (level.rostral + level.caudal) / 2, point: level.point })),
     ].filter((one) => one.point).sort((a, b) => a.arc - b.arc);
     if (!known.length) return null;
     const below = known.find((one) => one.arc >= arc) || known[known.length - 1];
@@ -665,7 +665,8 @@
         if (letter) box.append(make("span", { class: "letter", "aria-hidden": "true", style: `top:2px;left:${100 * share}%;transform:translateX(${-100 * share}%)` }, letter));
       });
       box.append(make("div", { class: "cursor" }));
-      const foot = make("div", { class: "ends" }, ...view.ends.map((end) => make("span", {}, end)));
+      const hasRoom = across >= 60 * view.ends.length; // else the letters must do
+      const foot = make("div", { class: "ends" }, ...(hasRoom ? view.ends : []).map((end) => make("span", {}, end)));
       along.append(make("figure", { style: `width:${across}px` }, make("figcaption", { title: caption }, caption), box, foot));
     };
     views.forEach(([name, view], at) => {
@@ -825,6 +826,8 @@
       const box = event.target.closest(".picture, .ruler");
       return box ? first + (event.clientY - box.getBoundingClientRect().top) / pxPerMm : null;
     };
+    // Rows of a scan before its registration are moved as a whole: the cuts, in template space, show other places.
+    const isShifted = (event) => Boolean(event.target.closest('[data-view^="scanned_"]'));
     const lines = () => along.querySelectorAll(".cursor");
     along.addEventListener("mousemove", (event) => {
       const arc = arcAt(event);
@@ -834,7 +837,7 @@
         line.style.top = `${(arc - first) * pxPerMm}px`;
       }
       if (!isIn) return;
-      showNear(entry, arc);
+      if (!isShifted(event)) showNear(entry, arc);
       const here = (entry.levels || []).filter((level) => arc >= level.rostral && arc < level.caudal);
       const names = here.map((level) => `${rulersOf(entry)[level.kind]} ${level.name}`);
       lines()[0].replaceChildren(make("span", {}, [`${signed(arc - (entry.referenceArc || 0))} mm`, ...names].join(" · ")));
@@ -842,7 +845,7 @@
     along.addEventListener("mouseleave", () => { for (const line of lines()) line.style.display = "none"; });
     along.addEventListener("click", (event) => {
       const arc = arcAt(event);
-      if (arc !== null && event.target.closest(".picture")) openLarge(entry, arc);
+      if (arc !== null && event.target.closest(".picture") && !isShifted(event)) openLarge(entry, arc);
     });
   }
 

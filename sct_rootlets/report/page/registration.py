@@ -89,7 +89,7 @@ def _views(cords: RegisteredCords) -> Iterator[tuple[str, View, ViewAlong, bool]
     for name, described in VIEWS.items():
         view = described.draw(cords.registered, rows)
         if name in COLUMNS_MM and view is not None:
-            yield name, crop(view, COLUMNS_MM[name]), replace(described, title="template space"), False
+            yield name, crop(view, COLUMNS_MM[name]), replace(described, title="template"), False
         elif view is not None:
             yield name, view, described, False
 
@@ -114,7 +114,7 @@ def _level_facts(cords: RegisteredCords) -> list[dict[str, object]]:
 
 def _pair_facts(registration: Registration, shift_mm: float) -> list[dict[str, object]]:
     """Describe how far each level as scanned lies from that of the template, before the registration."""
-    pairs = [pair for pair in registration.alignment.pairs if pair.subject.kind == "rootlets"]
+    pairs = [pair for pair in registration.alignment.pairs if pair.used and pair.subject.kind == "rootlets"]
     return [
         {
             "ends": [round_mm(pair.subject.arc_mm - shift_mm), round_mm(pair.template.arc_mm)],
@@ -128,6 +128,8 @@ def _marks(registration: Registration, shift_mm: float | None) -> list[dict[str,
     """Place the landmarks on a view: those of the subject, moved along the cord, or those of the template."""
     marks: list[dict[str, object]] = []
     for pair in registration.alignment.pairs:
+        if not pair.used:
+            continue
         arc = pair.template.arc_mm if shift_mm is None else pair.subject.arc_mm - shift_mm
         color = level_color(pair.template.name) if pair.template.kind == "rootlets" else DISC_COLOR
         marks.append({"name": pair.template.name, "arc": round_mm(arc), "color": color})
