@@ -224,7 +224,10 @@ def _draw_rulers(axes: Axes, subject: SubjectLevels) -> None:
             bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
         )
     _write_ruler_titles(axes, subject)
-    axes.set_xlabel("whiskers: ± 2 SD of an end\nhatched: may be longer", fontsize=SMALL_PT)
+    legend = "whiskers: ± 2 SD of an end\nhatched: may be longer"
+    if any(disc.source == "image" for disc in subject.discs):
+        legend += "\ndiscs: ± 1 SD"
+    axes.set_xlabel(legend, fontsize=SMALL_PT)
 
 
 def _write_ruler_titles(axes: Axes, subject: SubjectLevels) -> None:
