@@ -319,10 +319,10 @@ def test_labels_far_to_the_side(inputs, tmp_path, capsys, option, value, name):
 
 def test_labels_beyond_the_mask_and_special_values_are_noted(inputs, tmp_path, capsys):
     spoil(inputs["-s"], lambda data: np.where(np.arange(data.shape[1])[None, :, None] < 40, 0, data))
-    spoil(inputs["-ldisc"], set_voxel(60, 30, 60, 20))
+    spoil(inputs["-ldisc"], set_voxel(70, 30, 60, 20))
     assert main(arguments(inputs, tmp_path / "out", "-figure", "0")) == 0
     printed = capsys.readouterr().out
-    assert "note: label 60: no disc (discs end at 26): left out" in printed
+    assert "note: label 70: no disc (discs end at 26): left out" in printed
     assert "T2/T3): beyond the ends of the cord mask: left out" in printed
 
 

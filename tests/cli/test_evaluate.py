@@ -56,7 +56,7 @@ def test_commands_of_guide_and_help_are_understood():
     guide = (Path(__file__).parents[2] / "docs" / "evaluate.md").read_text(encoding="utf-8")
     whole_lines = re.sub(r"\\\n *", " ", guide) + EXAMPLES
     lines = re.findall(r"^ *sct_rootlets evaluate (.*)$", whole_lines, flags=re.MULTILINE)
-    assert len(lines) == 4 + 5
+    assert len(lines) == 5 + 6
     for line in lines:
         parser = get_parser()
         _check_usage(parser, parser.parse_args(shlex.split(line)))
