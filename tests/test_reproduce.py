@@ -95,5 +95,5 @@ def test_commands_of_the_page_run(tmp_path):
     assert (first, last) == pytest.approx((0, 8.15), abs=3 * 1.7)  # as planted, ± 1.7 mm in each subject
     assert (tmp_path / "group" / "group_bland-altman_shifted.svg").exists()
     assert {path.name for path in (tmp_path / "training" / "checks").iterdir()} == {
-        f"sub-cohort0{number}_T2w.png" for number in (1, 2)
+        f"sub-cohort0{number}_T2w.{kind}" for number in (1, 2) for kind in ("png", "svg")
     }
