@@ -93,7 +93,9 @@ def test_a_cohort_is_measured_once_and_averaged(bids, out):
 
 def test_a_scan_that_cannot_be_measured_fails_and_keeps_its_levels(bids, out):
     add_images(bids)
-    shutil.copy(bids / "sub-01" / "anat" / "sub-01_MTR.nii.gz", bids / "sub-01" / "anat" / "sub-01_acq-2_MTR.nii.gz")
+    plain = bids / "sub-01" / "anat" / "sub-01_MTR.nii.gz"
+    shutil.copy(plain, plain.with_name("sub-01_acq-2_MTR.nii.gz"))
+    plain.rename(plain.with_name("sub-01_acq-1_MTR.nii.gz"))  # the plain name would be preferred
     result = go(bids, out, MeasureRequest(images=("MTR",)))
     assert list(result.failed) == ["sub-01_T2w"]
     assert "2 files of sub-01 end in _MTR" in result.failed["sub-01_T2w"]
