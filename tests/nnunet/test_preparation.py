@@ -33,5 +33,6 @@ def test_errors_of_labels_stop_the_training(bids, settings, steps, tmp_path, mon
 def test_checks_are_a_table_and_a_picture_a_scan(settings, tmp_path):
     scans, problems = check_scans(settings, tmp_path / "out")
     assert problems == []
-    assert sorted(path.stem for path in (tmp_path / "out" / "checks").iterdir()) == sorted(s.case.name for s in scans)
+    expected = {f"{scan.case.name}.{kind}" for scan in scans for kind in ("png", "svg")}
+    assert {path.name for path in (tmp_path / "out" / "checks").iterdir()} == expected
     assert (tmp_path / "out" / "checks.tsv").read_text() == "scan\tseverity\tproblem\n"
