@@ -252,7 +252,6 @@ class Segmenter:
         seen_cord = prediction.oriented.restore(oriented) if cord_mask is None else cord_mask
         whole_cord = uncut(seen_cord, box, whole) if whole_mask is None else whole_mask
         numbering, contrast_notes = judge_numbering(named.numbering, volume, seen_cord, is_given=bool(discs))
-        notes += contrast_notes
         if model is not None and model.keeps_names:
             labels = self._own_labels(model, original, whole_cord, centerline, named, mirror)
         else:
@@ -274,7 +273,7 @@ class Segmenter:
             numbering=numbering,
             discs=with_tips(volume, centerline, named.discs, discs),
             name_sources=labels.name_sources,
-            notes=(*notes, *labels.notes),
+            notes=(*notes, *labels.notes, *contrast_notes),
         )
 
     def _own_labels(
