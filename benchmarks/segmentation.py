@@ -5,6 +5,7 @@
     python benchmarks/segmentation.py real -data DIR
     python benchmarks/segmentation.py crop -data DIR
     python benchmarks/segmentation.py others -data DIR
+    python benchmarks/segmentation.py cords -data DIR
     python benchmarks/segmentation.py repeat
     python benchmarks/segmentation.py worst -contrasts T2w -o docs/worst.png
 
@@ -36,6 +37,7 @@ from sct_rootlets.image import Volume, as_axial
 from sct_rootlets.levels import level_color, level_name
 from sct_rootlets.models.manifest import BUNDLED_FOLDER
 from sct_rootlets.nifti import load_volume
+from sct_rootlets.segmentation.contrast import compare_fluid_with_cord
 from sct_rootlets.segmentation.load import load_segmenter
 from sct_rootlets.segmentation.segment import Segmentation, Segmenter
 from sct_rootlets.synthesis.anatomy import Anatomy
@@ -388,6 +390,39 @@ def others(segmenter: Segmenter, data: Path) -> None:
         row(volume.name, sizes, names, discs, f"{found.numbering.probability:.2f}", known_heights(data, path))
 
 
+def cords(segmenter: Segmenter, data: Path) -> None:
+    """Table of the border of the cord against manual masks, and of how bright fluid is against the cord."""
+    header("scan", "area, ours over manual", "Dice", "fluid over cord")
+    for path in sorted(data.rglob("*.nii.gz")):
+        kind = re.search(r"_(T2w|T1w|T2starw)\.nii|^(t2|t1map)\.nii", path.name)
+        if kind is None or not {"errsm", "errsm2", "other", "sct_testing_data"} & set(path.relative_to(data).parts[:1]):
+            continue
+        volume = load_volume(path)
+        try:
+            found = Volume(segmenter(volume).cord, volume.affine, volume.name)
+        except SctRootletsError as error:
+            row(volume.name, str(error), "", "")
+            continue
+        ratio = f"{compare_fluid_with_cord(volume, found.data):.2f}"
+        mask = manual_mask(data, path)
+        if mask is None:
+            row(volume.name, "", "", ratio)
+            continue
+        ours, theirs = (as_axial(one).data > 0 for one in (found, load_volume(mask)))
+        both = ours.any(axis=(0, 1)) & theirs.any(axis=(0, 1))
+        overlap = dice(ours[..., both], theirs[..., both])
+        row(volume.name, f"{area_ratio(found, load_volume(mask)):.2f}", f"{overlap:.2f}", ratio)
+
+
+def manual_mask(data: Path, image: Path) -> Path | None:
+    """Find the manual mask of the cord of a scan: beside it, or below the derivatives of its dataset."""
+    name = image.name.removesuffix(".nii.gz")
+    endings = ("label-SC_seg", "seg-manual", "seg")
+    dataset = data / image.relative_to(data).parts[0]
+    candidates = [path for ending in endings for path in sorted(dataset.rglob(f"{name}_{ending}.nii.gz"))]
+    return candidates[0] if candidates else None
+
+
 def known_heights(data: Path, path: Path) -> str:
     """Heights of discs or bodies that are known of a scan: of labels in its space or its session's, or read by eye."""
     subject = path.name.split("_")[0]
@@ -406,7 +441,7 @@ def known_heights(data: Path, path: Path) -> str:
 def main() -> None:
     """Print a table, or draw a picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("synthetic", "real", "crop", "others", "repeat", "worst"))
+    parser.add_argument("what", choices=("synthetic", "real", "crop", "others", "cords", "repeat", "worst"))
     parser.add_argument("-subjects", type=int, default=20)
     parser.add_argument("-contrasts", help="some of the contrasts, between commas")
     parser.add_argument("-population", choices=tuple(POPULATIONS), default="held-out", help="of synthetic")
@@ -435,6 +470,8 @@ def main() -> None:
         crop(segmenter, arguments.data)
     elif arguments.what == "others":
         others(segmenter, arguments.data)
+    elif arguments.what == "cords":
+        cords(segmenter, arguments.data)
     else:
         real(segmenter, arguments.data, tuple(arguments.scans.split(",")), arguments.discs)
 

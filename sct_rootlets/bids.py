@@ -43,6 +43,8 @@ SEGMENTED_KINDS = ("cord", "rootlets")
 LABEL_NAMES = {"spinal": "spinalLevels", "vertebral": "vertebralLevels"}
 #: Ending of a level table.
 TABLE_ENDING = "_levels.csv"
+#: File types that every figure is written in: one for the screen, one whose text and lines can be edited.
+FIGURE_TYPES = ("png", "svg")
 #: Endings of the tables of measures per level, by what is measured, and of their record.
 MEASURE_ENDINGS = {"shape": "shape.csv", "signal": "signal.csv", "lesions": "lesions_perlevel.csv"}
 MEASURE_RECORD_ENDING = "measures.json"

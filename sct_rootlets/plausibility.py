@@ -18,7 +18,7 @@ from sct_rootlets.cord_profile import compare_numberings, even_likelihood, measu
 from sct_rootlets.correspondence import LEVEL_PITCH_MM, Pair, correspond, published_bias
 from sct_rootlets.flags import Flag, State, grade
 from sct_rootlets.image import Volume
-from sct_rootlets.levels import DISC_T12_L1, LAST_NAMED, Level, Levels, level_name
+from sct_rootlets.levels import LAST_NAMED, Level, Levels, level_name, level_value
 from sct_rootlets.straighten import surface_radius, unroll
 from sct_rootlets.vertebral import SURE_NUMBERING, Disc, VertebralNumbering
 
@@ -37,7 +37,7 @@ SPINAL_LENGTH_LIMITS_MM = {"short": (4.0, 2.0), "long": (18.0, 24.0)}
 VERTEBRAL_LENGTH_LIMITS_MM = {"short": (9.0, 6.0), "long": (30.0, 40.0)}
 #: Last level whose length is judged: segments of the chest are longer and those below shorter, and so are vertebrae of
 #: the loins longer, than the necks that the limits come from.
-LAST_JUDGED = {"spinal": LAST_NAMED, "vertebral": DISC_T12_L1 - 2}
+LAST_JUDGED = {"spinal": LAST_NAMED, "vertebral": level_value("T11", "vertebral")}
 #: Probability of the numbers of vertebrae that were found in the image.
 NUMBERING_LIMITS = (SURE_NUMBERING, 0.5)
 #: By how much (log-likelihood) the thickness of the cord may speak for other numbers. In windows of 130 mm of six

@@ -34,6 +34,20 @@ REFERENCES = {
     "disc-T12-L1": "disc T12/L1",
 }
 
+#: What options go with: levels (-i alone), measures, or registrations.
+OPTIONS_OF = {
+    "measures": ("-i", "-measures"),
+    "participants": ("-i", "-measures"),
+    "match": ("-i", "-measures"),
+    "keep_uncertain": ("-i", "-measures"),
+    "keep_incomplete": ("-i", "-measures"),
+    "normalize_height": ("-i",),
+    "reference": ("-i",),
+    "keep_disc_names": ("-i",),
+    "template": ("-registered",),
+    "images": ("-registered",),
+}
+
 
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command's arguments."""
@@ -123,31 +137,12 @@ def main(argv: list[str] | None = None) -> int:
     def command(arguments: argparse.Namespace) -> None:
         if (arguments.i is None) == (arguments.registered is None):
             parser.error("give one of -i and -registered")
-        if arguments.registered is None and (arguments.template or arguments.images):
-            parser.error("-template and -images go with -registered")
-        if arguments.registered is not None:
-            if arguments.measures:
-                parser.error("-measures goes with -i")
-            for option in (
-                "participants",
-                "normalize_height",
-                "match",
-                "reference",
-                "keep_disc_names",
-                "keep_uncertain",
-                "keep_incomplete",
-            ):
-                if getattr(arguments, option):
-                    parser.error(f"-{option.replace('_', '-')} goes with -i, not with -registered")
-            _average_coverage(arguments)
-            return
-        if not arguments.measures:
-            _compare_levels(arguments)
-            return
-        for option in ("normalize_height", "reference", "keep_disc_names"):
-            if getattr(arguments, option):
-                parser.error(f"-{option.replace('_', '-')} is about positions of levels: it does not go with -measures")
-        _average_measures(arguments)
+        mode = "-registered" if arguments.registered else "-measures" if arguments.measures else "-i"
+        for option in OPTIONS_OF:
+            if getattr(arguments, option) and mode not in OPTIONS_OF[option]:
+                modes = " and ".join(OPTIONS_OF[option])
+                parser.error(f"-{option.replace('_', '-')} goes with {modes}, not with {mode}")
+        {"-i": _compare_levels, "-measures": _average_measures, "-registered": _average_coverage}[mode](arguments)
 
     return run(parser, argv, command)
 
@@ -169,8 +164,8 @@ def _average_coverage(arguments: argparse.Namespace) -> None:
     if arguments.v:
         say(f"{len(cohort.subjects)} subjects; share of the template's level that is covered, mean ± SD:")
         for row in cohort.summary:
-            say(f"  {row['name']:<4}{row['percent_mean_of_template']:5.0f} ± {row['percent_sd_of_template']:.0f} %"
-                f"  n = {row['n']}")  # fmt: skip
+            mean, sd = (row[f"percent_{what}_of_template"] for what in ("mean", "sd"))
+            say(f"  {row['name']:<4}" + (f"{mean:5.0f} ± {sd:.0f} %  n = {row['n']}" if row["n"] else "  n/a"))
         say("written:", *(f"  {path}" for path in written), *earlier_notes(arguments.ofolder, RECORD, written))
 
 

@@ -99,7 +99,7 @@ def _check_corrections(job: Job, earlier: Record | None, targets: Sequence[Path]
     """Raise an error if an output that cannot be an input was edited by hand, or was never written by this command."""
     known = [path for path in targets if earlier is not None and path.is_file() and earlier.wrote(path)]
     foreign = foreign_files([path for path in targets if path not in known], level_guard(job.stem, []).record)
-    Guard(may_overwrite=False, elsewhere=None).keep(foreign)
+    Guard().without_options().keep(foreign)
 
 
 def _public_path(path: Path, job: Job) -> str:

@@ -121,6 +121,32 @@ def subject_of(path: Path) -> str:
     return path.name.removesuffix(TABLE_ENDING)
 
 
+def read_rows(path: Path, remedy: str) -> list[dict[str, str]]:
+    """Read a table of values between commas.
+
+    Parameters
+    ----------
+    path : Path
+    remedy : str
+        What the error message says to do.
+
+    Returns
+    -------
+    list of dict
+        Cells by column, one a row.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            return list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} cannot be read as a table; {remedy}") from error
+
+
 def read_level_table(path: Path) -> LevelTable:
     """Read a level table, and the source of its names from its sidecar.
 
@@ -137,11 +163,7 @@ def read_level_table(path: Path) -> LevelTable:
     DatasetError
         If the file is not a level table, or its levels make no sense.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read as a table; make it again with sct_compute_spinal_levels") from error
+    rows = read_rows(path, "make it again with sct_compute_spinal_levels")
     if not rows:
         raise DatasetError(f"{path} has no levels; make it again with sct_compute_spinal_levels, or remove it")
     missing = [column for column in REQUIRED_COLUMNS if column not in rows[0]]

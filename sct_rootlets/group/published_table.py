@@ -5,7 +5,6 @@ A scan has a table of spinal levels and, if its discs were labelled, another one
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from sct_rootlets.bids import TABLE_ENDING
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.group.level_table import LevelRow, LevelTable, subject_of
+from sct_rootlets.group.level_table import LevelRow, LevelTable, read_rows, subject_of
 from sct_rootlets.levels import Kind, level_name
 
 #: What the scripts add to the stem of a label file: the reference, and how the levels were found.
@@ -150,11 +149,7 @@ def _join(parts: list[_Part]) -> LevelTable:
 
 
 def _read(path: Path) -> _Part:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read as a table; make it again with the published scripts") from error
+    rows = read_rows(path, "make it again with the published scripts")
     if not rows:
         raise DatasetError(f"{path} has no levels; make it again, or remove it")
     prefix, ends = _find_columns(tuple(rows[0]), path)

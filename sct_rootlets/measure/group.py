@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import re
@@ -18,7 +17,7 @@ from sct_rootlets.bids import MEASURE_ENDINGS, MEASURE_RECORD_ENDING, TABLE_ENDI
 from sct_rootlets.bids_folder import files_below
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.group.collect import abbreviate
-from sct_rootlets.group.level_table import subject_of
+from sct_rootlets.group.level_table import read_rows, subject_of
 from sct_rootlets.group.participants import Participant, find_participants
 from sct_rootlets.levels import level_value
 from sct_rootlets.sidecar import read_object, sha256_of
@@ -282,11 +281,7 @@ def _without_subject(name: str, scan: ScanMeasures) -> str:
 
 
 def _read_table(path: Path, table: str) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read as a table; measure the scan again") from error
+    rows = read_rows(path, "measure the scan again")
     columns = set(rows[0]) if rows else set()
     needed = {"name", "kind", *({"Filename", "Label"} if table == "signal" else set())}
     if not needed <= columns or not any(column.startswith(MEASURE_COLUMNS[table]) for column in columns):

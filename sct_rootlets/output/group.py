@@ -6,10 +6,10 @@ import logging
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sct_rootlets.bids import FIGURE_TYPES
 from sct_rootlets.group.compare import GroupLevels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
@@ -41,10 +41,9 @@ RECORD = "group.json"
 def group_files(figures: bool = True) -> list[str]:
     """Names of the files that `save_group` may write."""
     from sct_rootlets.report.group import FIGURES
-    from sct_rootlets.report.style import FILE_TYPES
 
     names = [*(f"group_{name}.csv" for name in TABLES), "group_summary.md", RECORD]
-    return names + [f"{name}.{ending}" for name in (FIGURES if figures else ()) for ending in FILE_TYPES]
+    return names + [f"{name}.{ending}" for name in (FIGURES if figures else ()) for ending in FIGURE_TYPES]
 
 
 def group_guard(inputs: Iterable[Path], overwrite: bool = False) -> Guard:
@@ -98,9 +97,7 @@ def save_group(
     )
     tables = dict(zip(TABLES, (_subject_rows(group), *map(_rows, frames)), strict=True))
     guard = group_guard([path for scan in scans for path in scan.paths], overwrite)
-    if not may_overwrite:
-        guard = replace(guard, may_overwrite=False, elsewhere=None)
-    with staged_outputs(folder, guard=guard) as stage:
+    with staged_outputs(folder, guard=guard if may_overwrite else guard.without_options()) as stage:
         for name, rows in tables.items():
             if rows:
                 write_table(stage / f"group_{name}.csv", tuple(rows[0]), rows)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sct_rootlets.bids import FIGURE_TYPES
 from sct_rootlets.measure.group import GroupMeasures
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
@@ -28,7 +28,7 @@ def group_measure_files(figures: bool = True) -> list[str]:
     """Names of the files that `save_group_measures` may write."""
     from sct_rootlets.report.group_measures import FIGURES
 
-    names = [f"{name}.{ending}" for name in (FIGURES if figures else ()) for ending in ("svg", "png")]
+    names = [f"{name}.{ending}" for name in (FIGURES if figures else ()) for ending in FIGURE_TYPES]
     return [VALUES, STATISTICS, SCANS, RECORD, *names]
 
 
@@ -69,9 +69,7 @@ def save_group_measures(
         If the folder cannot be written to, or an input or a file that is kept would be replaced.
     """
     guard = group_measure_guard([scan.path for scan in group.scans], overwrite)
-    if not may_overwrite:
-        guard = replace(guard, may_overwrite=False, elsewhere=None)
-    with staged_outputs(folder, guard=guard) as stage:
+    with staged_outputs(folder, guard=guard if may_overwrite else guard.without_options()) as stage:
         tables = {VALUES: _rows(group.values), STATISTICS: _rows(group.statistics), SCANS: _scans(group)}
         for name, rows in tables.items():
             write_table(stage / name, tuple(rows[0]), rows)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sct_rootlets.bids import LABEL_ENDINGS, LABEL_NAMES, PUBLISHED_ENDINGS, SEGMENTED_KINDS, TABLE_ENDING
+from sct_rootlets.bids import FIGURE_TYPES, LABEL_ENDINGS, LABEL_NAMES, PUBLISHED_ENDINGS, SEGMENTED_KINDS, TABLE_ENDING
 from sct_rootlets.correspondence import (
     PAIR_COLUMNS,
     PUBLISHED_COLUMNS,
@@ -76,9 +76,8 @@ def level_files(
 def _figure_endings() -> list[str]:
     """Return the endings of the files of all figures."""
     from sct_rootlets.report.levels import FIGURES
-    from sct_rootlets.report.style import FILE_TYPES
 
-    return [f"{name}.{kind}" for name in FIGURES for kind in FILE_TYPES]
+    return [f"{name}.{kind}" for name in FIGURES for kind in FIGURE_TYPES]
 
 
 def level_guard(prefix: str, inputs: Iterable[Path], overwrite: bool = False) -> Guard:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from sct_rootlets.bids import MEASURE_ENDINGS, MEASURE_RECORD_ENDING, stem
+from sct_rootlets.bids import FIGURE_TYPES, MEASURE_ENDINGS, MEASURE_RECORD_ENDING, stem
 from sct_rootlets.errors import LabelError
 from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.levels import Kind
@@ -90,7 +89,7 @@ def measure_files(
 
 
 #: Endings of the figures (`sct_rootlets.report.measures.FIGURES`), known without loading Matplotlib.
-FIGURE_ENDINGS = ("shape.png", "shape.svg")
+FIGURE_ENDINGS = tuple(f"shape.{kind}" for kind in FIGURE_TYPES)
 
 
 def measure_guard(prefix: str, inputs: Iterable[Path], overwrite: bool = False) -> Guard:
@@ -157,9 +156,7 @@ def save_measures(
             )
         tables[PAM50_ENDING] = rows
     guard = measure_guard(prefix, inputs, overwrite)
-    if not may_overwrite:
-        guard = replace(guard, may_overwrite=False, elsewhere=None)
-    with staged_outputs(folder, guard=guard) as stage:
+    with staged_outputs(folder, guard=guard if may_overwrite else guard.without_options()) as stage:
         if points:
             tables[POINTS_ENDING] = point_rows(measures)
             _save_points(stage, prefix, measures.cord)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sct_rootlets.bids import stem
@@ -46,6 +46,10 @@ class Guard:
     may_overwrite: bool = True
     elsewhere: str | None = OTHER_FOLDER
     as_input: Mapping[str, str] = field(default_factory=dict)
+
+    def without_options(self) -> Guard:
+        """Return the same for a command without ``-overwrite`` and ``-ofolder``, such as `sct_rootlets bids`."""
+        return replace(self, may_overwrite=False, elsewhere=None)
 
     def check(self, targets: Sequence[Path]) -> None:
         """Raise an error if one of the targets exists and must not be replaced.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sct_rootlets.bids import LABEL_ENDINGS, check_output_names, output_prefix, stem
+from sct_rootlets.bids import FIGURE_TYPES, LABEL_ENDINGS, check_output_names, output_prefix, stem
 from sct_rootlets.errors import ImageError
 from sct_rootlets.flags import sidecar_flags
 from sct_rootlets.image import VolumeLike
@@ -54,7 +54,7 @@ RECORD = "registration.json"
 #: Key of the record under which the files of its own run are.
 OUTPUTS = "Outputs"
 #: Files of the figures (`sct_rootlets.report.registration.FIGURES`), known without loading Matplotlib.
-FIGURE_FILES = ("registration.png", "registration.svg")
+FIGURE_FILES = tuple(f"registration.{kind}" for kind in FIGURE_TYPES)
 
 
 def registration_files(

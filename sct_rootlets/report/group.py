@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, Stroke
 
 from sct_rootlets.correspondence import published_bias
@@ -22,12 +22,11 @@ from sct_rootlets.group.compare import GroupLevels
 from sct_rootlets.group.pairs import PairStatus
 from sct_rootlets.levels import level_color, level_value
 from sct_rootlets.report.group_cord import cervical_length_figure, distributions_figure, overlap_figure
-from sct_rootlets.report.group_style import POINTS, reference_name
+from sct_rootlets.report.group_style import POINTS, draw_strip, reference_name
 from sct_rootlets.report.style import (
     BEHIND,
     INK,
     LIGHT_FRAME,
-    MIN_BOX_VALUES,
     PAGE_INCH,
     SMALL_PT,
     TEXT_PT,
@@ -274,14 +273,7 @@ def lengths_figure(group: GroupLevels) -> Figure | None:
         of_kind = group.lengths[group.lengths["kind"] == kind]
         for x, row in enumerate(of_kind.to_dict("records")):
             values = table[(table["kind"] == kind) & (table["name"] == row["name"])]["length_mm"].to_numpy()
-            color = level_color(row["name"])
-            beside = x + shift.uniform(-0.22, 0.22, len(values))
-            axes.scatter(beside, values, **POINTS, facecolor=color)
-            low, high = row["percentile_25_mm"], row["percentile_75_mm"]
-            if len(values) >= MIN_BOX_VALUES:
-                box = Rectangle((x - 0.3, low), 0.6, high - low, facecolor="none", edgecolor=INK, linewidth=0.9)
-                axes.add_patch(box)
-            axes.plot([x - 0.3, x + 0.3], [row["median_mm"]] * 2, color=INK, linewidth=2)
+            draw_strip(axes, x, values, row["name"], shift)
         axes.set_xticks(range(len(of_kind)), [f"{row.name}\n{row.n}" for row in of_kind.itertuples(index=False)])
         axes.set_xlim(-0.6, len(of_kind) - 0.4)
         method = f" ({group.method})" if kind == "spinal" else ""

@@ -6,17 +6,15 @@ import math
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from scipy import stats
 
 from sct_rootlets.group.cervical_length import ALL_SEXES
 from sct_rootlets.group.compare import GroupLevels
 from sct_rootlets.group.overlap import PROPORTIONAL
 from sct_rootlets.levels import level_color
-from sct_rootlets.report.group_style import POINTS, reference_name
-from sct_rootlets.report.style import INK, MIN_BOX_VALUES, PAGE_INCH, SMALL_PT, TEXT_PT, in_style, y_grid
+from sct_rootlets.report.group_style import POINTS, draw_strip, reference_name
+from sct_rootlets.report.style import INK, PAGE_INCH, SMALL_PT, TEXT_PT, in_style, y_grid
 
 #: Subjects that a curve needs.
 MIN_CURVE_SUBJECTS = 3
@@ -152,7 +150,7 @@ def overlap_figure(group: GroupLevels) -> Figure | None:
         of_kind = table[table["compared_with"] == kind]
         names = list(dict.fromkeys(of_kind["spinal_level"]))
         for x, name in enumerate(names):
-            _strip(axes, x, of_kind[of_kind["spinal_level"] == name]["percent_of_spinal"].to_numpy(), name, shift)
+            draw_strip(axes, x, of_kind[of_kind["spinal_level"] == name]["percent_of_spinal"].to_numpy(), name, shift)
         counts = [int((of_kind["spinal_level"] == name).sum()) for name in names]
         axes.set_xticks(range(len(names)), [f"{name}\n{n}" for name, n in zip(names, counts, strict=True)])
         axes.set_title(f"within the {_OVERLAP_TITLES[kind]}", fontsize=TEXT_PT)
@@ -161,12 +159,3 @@ def overlap_figure(group: GroupLevels) -> Figure | None:
     panels[0].set_ylim(-4, 104)
     panels[0].set_ylabel("share of the spinal level (%)")
     return figure
-
-
-def _strip(axes: Axes, x: float, values: np.ndarray, name: str, shift: np.random.Generator) -> None:
-    """Draw values as points, with median and quartiles."""
-    axes.scatter(x + shift.uniform(-0.22, 0.22, len(values)), values, **POINTS, facecolor=level_color(name))
-    low, median, high = np.percentile(values, (25, 50, 75))
-    if len(values) >= MIN_BOX_VALUES:
-        axes.add_patch(Rectangle((x - 0.3, low), 0.6, high - low, facecolor="none", edgecolor=INK, linewidth=0.9))
-    axes.plot([x - 0.3, x + 0.3], [median] * 2, color=INK, linewidth=2)

@@ -14,8 +14,9 @@ import numpy as np
 
 from sct_rootlets.correspondence import Reference
 from sct_rootlets.image import Volume
-from sct_rootlets.levels import Level, Levels
+from sct_rootlets.levels import Level, Levels, level_color
 from sct_rootlets.spinal import CUT_BY_VIEW
+from sct_rootlets.straighten import Plane
 from sct_rootlets.subject import SubjectLevels
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from sct_rootlets.registration.landmarks import Landmark
     from sct_rootlets.registration.result import Registration
 
+#: Reach of the views from the centerline: posterior to anterior, and left to right.
+REACH_MM: dict[Plane, tuple[float, float]] = {"sagittal": (-12.0, 20.0), "coronal": (-15.0, 15.0)}
+#: Colour of marks that are not of a level.
+DISC_COLOR = "#FFFFFF"
 #: Length of the template's cord that is shown above the first and below the last landmark.
 MARGIN_MM = 10.0
 
@@ -86,6 +91,35 @@ def registered_cords(registration: Registration) -> RegisteredCords:
         shift_mm=float(np.mean([pair.subject.arc_mm - pair.template.arc_mm for pair in pairs])),
         ends=(max(first, 0.0), min(last, alignment.template_cord.centerline.cord_length)),
     )
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A landmark on a view of a registration: its name, mm along the template's cord, and colour."""
+
+    name: str
+    arc_mm: float
+    color: str
+
+
+def marks(registration: Registration, shift_mm: float | None = None) -> list[Mark]:
+    """Place the landmarks that are used.
+
+    Parameters
+    ----------
+    registration : Registration
+    shift_mm : float, optional
+        `RegisteredCords.shift_mm`, for the landmarks of the subject as scanned; by default, those of the template.
+    """
+    return [
+        Mark(
+            pair.template.name,
+            pair.template.arc_mm if shift_mm is None else pair.subject.arc_mm - shift_mm,
+            level_color(pair.template.name) if pair.template.kind == "rootlets" else DISC_COLOR,
+        )
+        for pair in registration.alignment.pairs
+        if pair.used
+    ]
 
 
 def _levels(landmarks: Sequence[Landmark]) -> tuple[Level, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sct_rootlets.levels import level_color, level_name
-from sct_rootlets.report.registered import RegisteredCords, registered_cords
+from sct_rootlets.report.registered import REACH_MM, Mark, marks, registered_cords
 from sct_rootlets.report.style import DARK_FRAME, INK, PAGE_INCH, SMALL_PT, TEXT_PT, InlineFigure, in_style
 from sct_rootlets.straighten import Plane, project_labels, sample_plane
 from sct_rootlets.subject import SubjectLevels
@@ -20,9 +20,8 @@ from sct_rootlets.subject import SubjectLevels
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
 
-#: Size of the pixels, and reach of the views from the centerline: posterior to anterior, and left to right.
+#: Size of the pixels.
 PIXEL_MM = 0.5
-REACH_MM: dict[Plane, tuple[float, float]] = {"sagittal": (-12.0, 20.0), "coronal": (-15.0, 15.0)}
 #: Letters of the patient's directions at the left and the right edge of each view.
 DIRECTIONS: dict[Plane, str] = {"sagittal": "PA", "coronal": "LR"}
 #: Rootlets within this distance in front of and behind the cord are projected onto coronal views.
@@ -71,7 +70,7 @@ def registration_figure(registration: Registration) -> Figure:
             left += width + gap
             panels.append(axes)
             _draw(axes, plane, subject, rows, shift_mm)
-            _mark(axes, registration, None if subject is cords.registered else cords)
+            _draw_marks(axes, marks(registration, None if subject is cords.registered else shift_mm))
             axes.set_title(f"{plane},\n{title}", fontsize=TEXT_PT)
     panels[0].set_ylim(last, first)
     panels[0].set_ylabel("mm along the template's cord, from its top")
@@ -125,15 +124,11 @@ def _draw(axes: Axes, plane: Plane, subject: SubjectLevels, rows: NDArray[Any], 
     axes.spines[:].set_visible(False)
 
 
-def _mark(axes: Axes, registration: Registration, scanned: RegisteredCords | None) -> None:
-    """Mark the landmarks that are used: those of the template, or those of the subject as scanned."""
-    for pair in registration.alignment.pairs:
-        if not pair.used:
-            continue
-        row = pair.template.arc_mm if scanned is None else pair.subject.arc_mm - scanned.shift_mm
-        color = level_color(pair.template.name) if pair.template.kind == "rootlets" else "white"
-        axes.axhline(row, color=color, linewidth=0.8, linestyle=":")
-        axes.annotate(pair.template.name, (0.02, row), xycoords=("axes fraction", "data"), xytext=(0, 1),
+def _draw_marks(axes: Axes, landmarks: Sequence[Mark]) -> None:
+    """Draw a line at each landmark, with its name."""
+    for mark in landmarks:
+        axes.axhline(mark.arc_mm, color=mark.color, linewidth=0.8, linestyle=":")
+        axes.annotate(mark.name, (0.02, mark.arc_mm), xycoords=("axes fraction", "data"), xytext=(0, 1),
                       textcoords="offset points", fontsize=SMALL_PT, color="white", va="bottom",
                       path_effects=DARK_FRAME)  # fmt: skip
 

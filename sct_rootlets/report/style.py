@@ -19,6 +19,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
+from sct_rootlets.bids import FIGURE_TYPES
+
 Draw = TypeVar("Draw", bound=Callable[..., Any])
 
 #: Colours of text and outlines, of grid lines, and of what stands behind the results. Colours of levels are those of
@@ -30,8 +32,6 @@ TITLE_PT, TEXT_PT, SMALL_PT = 9.0, 8.0, 7.0
 PAGE_INCH = 7.1
 #: Resolution of figures in files, and in notebooks.
 PNG_DPI, SCREEN_DPI = 300, 110
-#: File types that every figure is written in: one for the screen, one whose text and lines can be edited.
-FILE_TYPES = ("png", "svg")
 #: Quartiles are drawn of so many values at least: a box of two would look like a distribution.
 MIN_BOX_VALUES = 5
 #: Frames that make text, or lines in light colours, seen on any ground.
@@ -98,7 +98,7 @@ class InlineFigure(Figure):
 
 
 def save_figure(figure: Figure, path: Path) -> list[Path]:
-    """Write a figure in each of `FILE_TYPES`; the same figure gives the same bytes.
+    """Write a figure in each of `FIGURE_TYPES`; the same figure gives the same bytes.
 
     Parameters
     ----------
@@ -114,14 +114,14 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
     metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
     paths = figure_files(path)
     with standard_settings():
-        for target, kind in zip(paths, FILE_TYPES, strict=True):
+        for target, kind in zip(paths, FIGURE_TYPES, strict=True):
             figure.savefig(target, format=kind, dpi=PNG_DPI, metadata=metadata[kind])
     return paths
 
 
 def figure_files(path: Path) -> list[Path]:
     """Return the files of a figure, by a path without an ending."""
-    return [path.with_name(f"{path.name}.{kind}") for kind in FILE_TYPES]
+    return [path.with_name(f"{path.name}.{kind}") for kind in FIGURE_TYPES]
 
 
 def y_grid(axes: Axes) -> None:

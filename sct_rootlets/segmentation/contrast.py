@@ -7,9 +7,9 @@ from scipy import ndimage
 
 from sct_rootlets.image import Volume
 
-#: Least ratio of fluid to cord in a T2w scan. It is 3.6 to 5.7 in T2w scans of six people, and at most 2.9 in T2*w
-#: scans of six others, in T1w scans and in a T1 map.
-MIN_T2W_RATIO = 3.2
+#: Least ratio of fluid to cord in a T2w scan. It is 3.1 to 5.7 in T2w scans of seven people, and at most 2.9 in T2*w
+#: scans of six people, in T1w scans and in a T1 map (`python benchmarks/segmentation.py cords`).
+MIN_T2W_RATIO = 3.0
 #: Where fluid is looked for, outside the cord, and how far inside the cord is looked at.
 FLUID_MM, INSIDE_MM = (1.0, 4.0), 1.5
 #: Percentile of the brightness outside the cord that is taken for that of fluid.

@@ -575,8 +575,8 @@ def judge_numbering(
     notes = []
     if numbering.describe_doubt() is None:
         notes.append(
-            "the numbers of the vertebrae look sure, but this was verified on T2w scans only, which this image is not "
-            "like; one disc label settles it (-ldisc)"
+            "the numbers of the vertebrae look sure, but this was verified on T2w scans only, whose fluid is brighter "
+            "against the cord than here; one disc label settles it (-ldisc)"
         )
     return replace(summary, is_corroborated=False), notes
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from sct_rootlets.levels import level_color
 from sct_rootlets.measure.registration_quality import registration_flags
 from sct_rootlets.report.page.entry import (
     FORMAT_VERSION,
@@ -23,17 +22,13 @@ from sct_rootlets.report.page.mosaic import mosaic
 from sct_rootlets.report.page.picture import View, crop
 from sct_rootlets.report.page.views import VIEWS, Rows, ViewAlong
 from sct_rootlets.report.page.volume import viewer_volumes
-from sct_rootlets.report.registered import RegisteredCords, registered_cords
+from sct_rootlets.report.registered import REACH_MM, RegisteredCords, marks, registered_cords
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
 
 #: Columns of the ruler, by kind of level: what the page calls them.
 RULERS = {"spinal": "as scanned", "template": "template"}
-#: Reach of the long views from the centerline, which are narrower than those of a scan, as there are twice as many.
-COLUMNS_MM = {"sagittal": (-12.0, 20.0), "coronal": (-15.0, 15.0)}
-#: Colour of marks that are no levels.
-DISC_COLOR = "#FFFFFF"
 
 
 def registration_entry(registration: Registration, about: About) -> Entry:
@@ -56,8 +51,13 @@ def registration_entry(registration: Registration, about: About) -> Entry:
     views: dict[str, object] = {}
     for name, view, described, is_scanned in _views(cords):
         files |= pictures(name, view)
-        marks = _marks(registration, cords.shift_mm if is_scanned else None)
-        views[name] = {**along_facts(view, described), "marks": marks, "levels": "spinal" if is_scanned else "template"}
+        landmarks = marks(registration, cords.shift_mm if is_scanned else None)
+        marked = [{"name": mark.name, "arc": round_mm(mark.arc_mm), "color": mark.color} for mark in landmarks]
+        views[name] = {
+            **along_facts(view, described),
+            "marks": marked,
+            "levels": "spinal" if is_scanned else "template",
+        }
     view, cuts = mosaic(cords.registered, cords.ends)
     files |= pictures("axial", view)
     views["axial"] = axial_facts(cords.registered, view, cuts)
@@ -79,17 +79,21 @@ def registration_entry(registration: Registration, about: About) -> Entry:
 
 
 def _views(cords: RegisteredCords) -> Iterator[tuple[str, View, ViewAlong, bool]]:
-    """Draw the scan in its own space, then in template space: name, view, its description, and whether as scanned."""
+    """Draw the scan in its own space, then in template space: name, view, its description, and whether as scanned.
+
+    Long views are narrower than those of a scan, as there are twice as many.
+    """
     rows = Rows.between(*cords.ends)
     moved = replace(rows, arc=rows.arc + cords.shift_mm)
-    for name, columns in COLUMNS_MM.items():
+    reach_mm = {str(plane): reach for plane, reach in REACH_MM.items()}
+    for name, columns in reach_mm.items():
         view = VIEWS[name].draw(cords.scanned, moved)
         assert view is not None
         yield f"scanned_{name}", crop(view, columns), replace(VIEWS[name], title="as scanned"), True
     for name, described in VIEWS.items():
         view = described.draw(cords.registered, rows)
-        if name in COLUMNS_MM and view is not None:
-            yield name, crop(view, COLUMNS_MM[name]), replace(described, title="template"), False
+        if name in reach_mm and view is not None:
+            yield name, crop(view, reach_mm[name]), replace(described, title="template"), False
         elif view is not None:
             yield name, view, described, False
 
@@ -122,15 +126,3 @@ def _pair_facts(registration: Registration, shift_mm: float) -> list[dict[str, o
         }
         for pair in pairs
     ]
-
-
-def _marks(registration: Registration, shift_mm: float | None) -> list[dict[str, object]]:
-    """Place the landmarks on a view: those of the subject, moved along the cord, or those of the template."""
-    marks: list[dict[str, object]] = []
-    for pair in registration.alignment.pairs:
-        if not pair.used:
-            continue
-        arc = pair.template.arc_mm if shift_mm is None else pair.subject.arc_mm - shift_mm
-        color = level_color(pair.template.name) if pair.template.kind == "rootlets" else DISC_COLOR
-        marks.append({"name": pair.template.name, "arc": round_mm(arc), "color": color})
-    return marks
