@@ -11,7 +11,7 @@ from sct_rootlets.group.agreement import Row
 from sct_rootlets.group.level_table import LevelRow, LevelTable
 from sct_rootlets.group.pairs import LevelPair, PairStatus, pair_status
 from sct_rootlets.group.proportional import proportional_levels
-from sct_rootlets.levels import level_name
+from sct_rootlets.levels import level_value
 
 #: Comparison with the proportional levels; the others have the names of the pairings.
 PROPORTIONAL = "proportional"
@@ -46,9 +46,8 @@ def overlap_rows(scans: Sequence[LevelTable], pairs: Sequence[LevelPair], keep_i
         )
     placed = {scan.subject: proportional_levels(scan.levels) for scan in scans}
     present = {name for scan in scans for kind, name in scan.levels if kind == "spinal"}
-    for name in (level_name(value, "spinal") for value in range(1, 12)):
-        if name not in present or not any(name in levels for levels in placed.values()):
-            continue
+    comparable = present & {name for levels in placed.values() for name in levels}
+    for name in sorted(comparable, key=lambda name: level_value(name, "spinal")):
         for scan in scans:
             spinal, other = scan.levels.get(("spinal", name)), placed[scan.subject].get(name)
             status = pair_status(other, spinal, keep_incomplete)

@@ -9,12 +9,11 @@ import numpy as np
 
 from sct_rootlets.cord_profile import PAM50_DISCS_MM
 from sct_rootlets.group.level_table import LevelRow
-from sct_rootlets.levels import level_name, level_value
+from sct_rootlets.levels import FIRST_NAMED, level_name, level_value
 
 #: Heights in PAM50 of the borders of the proportional levels C2 to T2, from the top of C2 down, in mm above its lowest
 #: slice (the template's ``PAM50_spinal_levels``, after Frostell 2016, doi 10.3389/fneur.2016.00238).
 BORDERS_MM = (484.75, 474.25, 457.75, 441.25, 424.75, 409.25, 393.75, 377.75, 360.75, 342.25)
-_FIRST_VALUE = 2
 
 
 def proportional_levels(levels: Mapping[tuple[str, str], LevelRow]) -> dict[str, LevelRow]:
@@ -46,7 +45,7 @@ def proportional_levels(levels: Mapping[tuple[str, str], LevelRow]) -> dict[str,
     subject_mm = np.array([discs[value] for value in known])
     borders = np.interp(-np.array(BORDERS_MM), template_mm, subject_mm, left=np.nan, right=np.nan)
     placed: dict[str, LevelRow] = {}
-    for value, (rostral, caudal) in enumerate(pairwise(borders), start=_FIRST_VALUE):
+    for value, (rostral, caudal) in enumerate(pairwise(borders), start=FIRST_NAMED):
         if np.isfinite(caudal - rostral):
             name = level_name(value, "spinal")
             placed[name] = LevelRow(

@@ -184,8 +184,9 @@ def t2w_signals(rng: np.random.Generator) -> np.ndarray:
 def t2w_3d_signals(rng: np.random.Generator) -> np.ndarray:
     """Draw a 3D T2w turbo spin echo as the cord is imaged with today; shape (len(Tissue),).
 
-    Its magnetisation is restored after each train of echoes, so that fluid is bright: 3.6 to 5.7 times the cord in five
-    scans of people (errsm). Trains of low, variable flip angles weight like a shorter echo time than the nominal one.
+    Its magnetisation is restored after each train of echoes, so that fluid is bright: 3.1 to 5.7 times the cord in
+    scans of seven people (`python benchmarks/segmentation.py cords`). Trains of low, variable flip angles weight like a
+    shorter echo time than the nominal one.
     """
     return t2w_signal(1500, rng.uniform(75, 115), restored=True, muscle_t2_ms=_MUSCLE_T2_MS)
 
