@@ -130,7 +130,9 @@ def _name_ending(text: str) -> str:
     """Parse the end of the name of an image, with or without what stands around it."""
     ending = stem(text).strip("_")
     if not ending or "/" in ending:
-        raise argparse.ArgumentTypeError(f"{text!r} is no end of the name of an image; give MTR, label-lesion_seg, ...")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not the end of the name of an image; give MTR, label-lesion_seg, ..."
+        )
     return ending
 
 

@@ -285,7 +285,7 @@ def _read_table(path: Path, table: str) -> list[dict[str, str]]:
     columns = set(rows[0]) if rows else set()
     needed = {"name", "kind", *({"Filename", "Label"} if table == "signal" else set())}
     if not needed <= columns or not any(column.startswith(MEASURE_COLUMNS[table]) for column in columns):
-        raise DatasetError(f"{path} is no table of measures per level; measure the scan again, or move it away")
+        raise DatasetError(f"{path} is not a table of measures per level; measure the scan again, or move it away")
     for row in rows:
         try:
             if None in row or row["kind"] not in ("spinal", "vertebral"):

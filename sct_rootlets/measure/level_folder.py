@@ -65,7 +65,7 @@ def find_levels(source: str | os.PathLike[str]) -> LevelFolder:
     Raises
     ------
     DatasetError
-        If there is not a level table or no level map, or the folder holds the levels of several scans.
+        If there is no level table, or no level map, or the folder holds the levels of several scans.
     """
     source = Path(source)
     if source.is_dir():

@@ -131,7 +131,7 @@ def _find_subjects(folders: Iterable[str | os.PathLike[str]]) -> dict[str, Path]
     subjects: dict[str, Path] = {}
     for given in map(Path, folders):
         if not given.is_dir():
-            raise DatasetError(f"{given} is no folder; give the folder of several registrations")
+            raise DatasetError(f"{given} is not a folder; give the folder of several registrations")
         for path in sorted(files_below(given)):
             if path.name != REGISTRATION_RECORD:
                 continue
