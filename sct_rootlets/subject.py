@@ -58,6 +58,7 @@ from sct_rootlets.vertebral import (
     Disc,
     VertebralNumbering,
     check_beside_cord,
+    check_conus,
     disc_points,
     kind_of_points_notes,
     median_distance_mm,
@@ -476,6 +477,8 @@ def levels_from_labels(
         if lacks_orientation(inputs.rootlets) or lacks_orientation(inputs.cord):
             extents = _without_sides(extents)
         spinal = redefine_levels(extents, method).with_confidence(read_name_confidence(inputs.rootlets.path))
+    if conus_arc is not None:
+        notes += check_conus(conus_arc, discs, spinal)
     if inputs.discs is not None and vertebral is not None:
         notes += _kind_of_points_notes(points, centerline, extents, vertebral)
     name_sources = None if inputs.rootlets is None else read_name_sources(inputs.rootlets.path)

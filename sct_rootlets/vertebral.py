@@ -15,7 +15,16 @@ from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels, superior_axis, voxel_length
 from sct_rootlets.label_kinds import check_disc_points, check_vertebral_map
-from sct_rootlets.levels import CONUS_VALUE, LAST_DISC, PMJ_VALUE, Level, Levels, disc_name
+from sct_rootlets.levels import (
+    CONUS_VALUE,
+    DISC_T10_T11,
+    LAST_DISC,
+    LAST_NAMED,
+    PMJ_VALUE,
+    Level,
+    Levels,
+    disc_name,
+)
 
 #: A label that lies further sideways from the centerline is an error: no spinal canal is that wide, and posterior
 #: disc tips lie about 10 mm from the centerline.
@@ -32,6 +41,8 @@ MAX_MEDIAN_TIP_MM = 15.0
 MAX_ON_CORD_MM = 3.0
 #: Usual distance of disc n to disc n + 1 along the cord in mm: C1 to T3, each with the disc below.
 VERTEBRA_LENGTH_MM = (13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 22.0)
+#: The tip of the conus lies further than this below the cervical cord, also in children: in PAM50 347 mm below T1.
+MIN_CERVICAL_TO_CONUS_MM = 100.0
 #: Numbers of vertebrae that were found in an image are uncertain below this probability.
 SURE_NUMBERING = 0.8
 #: Shares of a vertebra that labels of bodies are displaced by if they are taken for discs: half of one, and limits
@@ -417,6 +428,46 @@ def place_conus(points: dict[int, np.ndarray], centerline: Centerline) -> float 
     projection = centerline.project(points[CONUS_VALUE])
     check_beside_cord(float(projection.distance[0]), "the label of the conus (60)")
     return float(projection.arc[0])
+
+
+def check_conus(conus_mm: float, discs: Sequence[Disc], spinal: Levels | None) -> list[str]:
+    """Check that the tip of the conus medullaris lies where a cord can end.
+
+    In 504 adults it lay between the middle of vertebra T12 and the top of L3 (Saifuddin, Burnett & White 1998, Spine
+    23:1452, doi 10.1097/00007632-199807010-00005).
+
+    Parameters
+    ----------
+    conus_mm : float
+        Arc length of the tip.
+    discs : sequence of Disc
+    spinal : Levels or None
+
+    Returns
+    -------
+    list of str
+        A note if the cervical cord is less than `MIN_CERVICAL_TO_CONUS_MM` above it.
+
+    Raises
+    ------
+    LabelError
+        If a spinal level, or a disc above T11, lies below it.
+    """
+    places = [(f"disc {disc_name(disc.value)}", disc.value, disc.arc_mm) for disc in discs]
+    inside = [place for place in places if place[1] <= DISC_T10_T11]
+    levels = spinal.levels if spinal is not None else ()
+    inside += [(f"spinal level {level.name}", level.value, level.midpoint_mm) for level in levels]
+    for name, _, place in inside:
+        if place > conus_mm:
+            raise LabelError(
+                f"{name} lies {place - conus_mm:.0f} mm below the label of the conus (60), the tip of the cord; "
+                "mend or remove that label"
+            )
+    cervical = [(conus_mm - place, name) for name, value, place in inside if value <= LAST_NAMED]
+    if cervical and min(cervical)[0] < MIN_CERVICAL_TO_CONUS_MM:
+        distance, name = min(cervical)
+        return [f"the label of the conus (60) lies {distance:.0f} mm below {name}; check it"]
+    return []
 
 
 def disc_labels(discs: Sequence[Disc], grid: Volume) -> np.ndarray:

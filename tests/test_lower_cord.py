@@ -1,5 +1,7 @@
 """Levels of a cord from T11 to S2, of maps that are given, with discs or the conus as reference."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -65,3 +67,23 @@ def test_a_conus_alone_needs_rootlets():
     assert levels_from_labels(inputs).reference.name == "conus"
     with pytest.raises(LabelError, match="0 disc labels beside the cord mask"):
         levels_from_labels(Inputs(cord=inputs.cord, discs=inputs.discs))
+
+
+@pytest.mark.parametrize(
+    ("discs", "message"),
+    [
+        ({19: 100, 60: 60}, "spinal level L5 lies [5-8] mm below the label of the conus .60., the tip of the cord"),
+        ({17: 70, 60: 90}, "disc T9/T10 lies 20 mm below the label of the conus"),
+    ],
+)
+def test_a_conus_above_what_lies_above_every_conus_is_an_error(discs, message):
+    with pytest.raises(LabelError, match=message):
+        levels_from_labels(lower_cord(discs))
+
+
+def test_a_conus_close_to_the_cervical_cord_is_noted():
+    inputs = lower_cord({60: CONUS_SLICE})
+    named = np.where(inputs.rootlets.data > 0, inputs.rootlets.data - 17, 0)  # C2 to C8, T1 and T2
+    cervical = Inputs(cord=inputs.cord, rootlets=Volume(named, np.eye(4), "rootlets"), discs=inputs.discs)
+    [note] = [note for note in levels_from_labels(cervical).notes if "conus" in note]
+    assert re.fullmatch(r"the label of the conus \(60\) lies 2[4-6] mm below spinal level T1; check it", note)

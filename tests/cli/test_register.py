@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -80,7 +81,8 @@ def test_what_is_not_given_is_segmented_and_kept(phantom_files, template_folder,
 
     def stand_in(_segmenter, _inputs, missing, _settings):
         maps = {name: load_volume(phantom_files[name]) for name in missing}
-        return None, maps, {name: {"Model": {"Name": "stand-in"}} for name in maps}
+        nameless = SimpleNamespace(notes=(), spinal=SimpleNamespace(levels=()))
+        return nameless, maps, {name: {"Model": {"Name": "stand-in"}} for name in maps}
 
     monkeypatch.setattr(deepseg, "load_networks", lambda _settings: None)
     monkeypatch.setattr(deepseg, "_segment_missing", stand_in)

@@ -81,7 +81,7 @@ def test_our_own_table_of_a_scan_takes_precedence(tmp_path):
         (lambda text: text.replace("\n3,", "\n3.5,"), "spinal level '3.5'"),
         (lambda text: text.replace("\n3,", "\n99,"), "spinal level '99'"),
         (lambda text: text.replace("35.000", "far", 1), "no valid distances of spinal level C3"),
-        (lambda text: "\0\0\n\0", "no table of the published scripts"),
+        (lambda text: "\0\0\n\0", "not a table of the published scripts"),
     ],
 )
 def test_damaged_tables(tmp_path, change, message):

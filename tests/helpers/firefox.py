@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +125,11 @@ def _address(process: subprocess.Popen[str]) -> str:
 
     def read() -> None:
         assert process.stderr is not None
-        for line in process.stderr:
-            match = re.search(r"WebDriver BiDi listening on (ws://\S+)", line)
-            if match:
-                found.put(match.group(1))
+        with suppress(ValueError):  # closed at the end
+            for line in process.stderr:
+                match = re.search(r"WebDriver BiDi listening on (ws://\S+)", line)
+                if match:
+                    found.put(match.group(1))
 
     threading.Thread(target=read, daemon=True).start()
     return found.get(timeout=START_S)

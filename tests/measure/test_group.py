@@ -150,7 +150,7 @@ def test_bad_input(tmp_path):
     other.write_text("x,y\n1,2\n")
     with pytest.raises(DatasetError, match="sub-01 has the measures of more than one scan"):
         group_measures([tmp_path])
-    with pytest.raises(DatasetError, match="is no table of measures"):
+    with pytest.raises(DatasetError, match="is not a table of measures"):
         group_measures([tmp_path], match="acq-2")
 
 

@@ -902,7 +902,7 @@
   const [AXIAL, CORONAL, SAGITTAL, SLICES, RENDER] = [0, 1, 2, 3, 4]; // NiiVue's kinds of view
   const ROOTLETS_MM = 6; // from the middle of the cord, within which its rootlets lie
   const IN_3D = { image: 0, levels: 0.08, rootlets: 1 }; // opacities; those of all voxels on a ray add up
-  const CAMERA = { azimuth: 150, elevation: 10, scale: 1.15 }; // from behind, a little from the left
+  const CAMERA = { azimuth: 150, elevation: 10, scale: 1 }; // from behind, a little from the left
 
   /** A cord is long and its surroundings are narrow: as many sagittal or coronal slices through it as fill the canvas. */
   function parallelSlices(entry, nv, kind) {

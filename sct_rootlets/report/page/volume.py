@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -45,11 +46,15 @@ class Grid:
 
 
 def cord_grid(subject: SubjectLevels) -> Grid:
-    """Lay a grid around the part of the cord that is shown."""
+    """Lay a grid around the part of the cord that is shown, within the field of view of the image."""
     first, last = shown_arc(subject)
     points = subject.centerline.position(np.linspace(first, last, 50))
     margin = np.array(MARGINS_MM).T
     low, high = points.min(axis=0) + margin[0], points.max(axis=0) + margin[1]
+    if subject.image is not None:  # beyond it, all is black
+        sides = [(-0.5, size - 0.5) for size in subject.image.data.shape[:3]]
+        corners = apply_affine(subject.image.affine, list(itertools.product(*sides)))
+        low, high = np.maximum(low, corners.min(axis=0)), np.minimum(high, corners.max(axis=0))
     spacing = (subject.image or subject.cord).spacing.min()
     spacing = max(float(spacing), float((np.prod(high - low) / MAX_VOXELS) ** (1 / 3)))
     shape = np.maximum(np.floor((high - low) / spacing), 1).astype(int)
