@@ -183,7 +183,8 @@ def _find_columns(columns: Sequence[str], path: Path) -> tuple[str, tuple[str, s
                     return prefix, ends
     raise DatasetError(
         f"{path} is not a table of the published scripts: it needs the columns spinal_level and "
-        "distance_from_pmj_start and _end (2025), or distance_from_pmj_start_S-I and _end_S-I (2026; or distance_from_c2_top_…)"
+        "distance_from_pmj_start and _end (2025), or distance_from_pmj_start_S-I and _end_S-I (2026; or "
+        "distance_from_c2_top_…)"
     )
 
 
