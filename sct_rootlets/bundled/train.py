@@ -26,6 +26,7 @@ from sct_rootlets.bundled.export import write_model_folder
 from sct_rootlets.bundled.networks import NETWORK_KINDS, TrainingSettings
 from sct_rootlets.errors import ImageError, LabelError, ModelError
 from sct_rootlets.models.architecture import build_network, last_layer
+from sct_rootlets.segmentation.tiles import has_bfloat16
 from sct_rootlets.synthesis.random_anatomy import TRAINING_RANGES, AnatomyRanges
 from sct_rootlets.synthesis.template import TemplateAnatomy, load_template
 
@@ -90,13 +91,6 @@ def _real(folder: Path, subject: str, settings: TrainingSettings) -> Any:
 @lru_cache(maxsize=1)
 def _template(folder: Path, device: torch.device) -> TemplateAnatomy:
     return load_template(folder).to(device)
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16; a CPU without instructions for it is ten times slower so."""
-    if device.type == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return device.type == "cuda"
 
 
 class Training:
@@ -187,7 +181,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * (1 - self.step / self.settings.steps) ** 0.9
         self.network.train()
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=_has_bfloat16(self.device)):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=has_bfloat16(self.device)):
             output = self.network(image)
         loss = self.kind.loss(output.float(), *labels)
         self.optimizer.zero_grad(set_to_none=True)

@@ -22,7 +22,7 @@ from sct_rootlets.errors import SctRootletsError
 if TYPE_CHECKING:
     from sct_rootlets.image import Volume
     from sct_rootlets.nnunet.first_labels import Prediction
-    from sct_rootlets.nnunet.settings import TrainingSettings
+    from sct_rootlets.nnunet.settings import Fold, TrainingSettings
 
 EXAMPLES = """\
   sct_rootlets train -i data -ofolder training -check            # labels, splits and pictures; no nnU-Net needed
@@ -126,9 +126,24 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_training(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("-folds", nargs="+", type=int, default=[], metavar="<n>", help="folds to train (default: all)")
+    group.add_argument(
+        "-folds",
+        nargs="+",
+        type=_fold,
+        default=[],
+        metavar="<n>",
+        help="folds to train, or with -export to pack (default: those of the split); 'all' is a fold of its own, which "
+        "is trained on every scan outside the test and cannot be validated",
+    )
     group.add_argument("-epochs", type=int, default=1000, metavar="<n>", help="number of epochs (default: 1000)")
     group.add_argument("-iterations", type=int, metavar="<n>", help="batches an epoch (default: 250, as nnU-Net)")
+    group.add_argument(
+        "-patience",
+        type=int,
+        metavar="<n>",
+        help="end a fold after so many epochs without a better Dice in validation, and keep its best weights "
+        "(default: train all epochs, as nnU-Net)",
+    )
     group.add_argument(
         "-device", choices=("cuda", "cpu", "mps"), help="device (default: cuda to train, cpu for -bootstrap)"
     )
@@ -161,8 +176,12 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("give the BIDS folder: -i <folder>")
         if arguments.n_folds < 1 or arguments.epochs < 1 or not 0 <= arguments.test_share < 1:
             parser.error("-n-folds and -epochs are at least 1, -test-share is from 0 to below 1")
-        if any(n is not None and n < 1 for n in (arguments.iterations, arguments.threads)):
-            parser.error("-iterations and -threads are at least 1")
+        if any(n is not None and n < 1 for n in (arguments.iterations, arguments.threads, arguments.patience)):
+            parser.error("-iterations, -threads and -patience are at least 1")
+        if "all" in arguments.folds and arguments.patience is not None:
+            parser.error("-patience needs scans to validate on: fold 'all' has none")
+        if "all" in arguments.folds and len(arguments.folds) > 1 and arguments.export:
+            parser.error("fold 'all' was trained on what the others are validated on: pack it alone")
         if arguments.start and arguments.like:
             parser.error("-start takes the plan of its model: leave out -like")
         if (arguments.model or arguments.no_invert) and not arguments.bootstrap:
@@ -188,6 +207,12 @@ def main(argv: list[str] | None = None) -> int:
     return run(parser, argv, command, "run the same command again to continue")
 
 
+def _fold(text: str) -> Fold:
+    if text != "all" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither the number of a fold nor 'all'")
+    return "all" if text == "all" else int(text)
+
+
 def _settings(arguments: argparse.Namespace) -> TrainingSettings:
     from sct_rootlets.nnunet.settings import TrainingSettings
 
@@ -205,6 +230,7 @@ def _settings(arguments: argparse.Namespace) -> TrainingSettings:
         folds=tuple(arguments.folds),
         epochs=arguments.epochs,
         iterations=arguments.iterations,
+        patience=arguments.patience,
         device=arguments.device or "cuda",
         threads=arguments.threads,
         start=arguments.start,

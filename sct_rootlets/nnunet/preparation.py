@@ -143,7 +143,7 @@ def prepare(settings: TrainingSettings, folder: Path, say: Callable[[str], None]
     split, notes = choose_split(settings, scans)
     for line in [*notes, *summary(split)]:
         say(line)
-    unknown = [fold for fold in settings.folds if fold not in range(len(split.folds))]
+    unknown = [fold for fold in settings.folds if fold != "all" and fold not in range(len(split.folds))]
     if unknown:
         raise DatasetError(f"there is no fold {unknown[0]}; the split has {len(split.folds)}, counted from 0")
     _write_once(settings, folder, scans, split)

@@ -14,6 +14,7 @@ from typing import Any
 
 from sct_rootlets.errors import ModelError
 from sct_rootlets.nnunet.dataset import NAME, SOURCES, read_sources
+from sct_rootlets.nnunet.settings import Fold
 from sct_rootlets.nnunet.train import results_folder
 from sct_rootlets.output.files import staged_outputs, write_json
 from sct_rootlets.output.ownership import Guard
@@ -34,7 +35,7 @@ def export(
     folder: Path,
     archive: Path,
     version: str = "1.0",
-    folds: Sequence[int] = (),
+    folds: Sequence[Fold] = (),
     licence: str = "",
     citation: str = "",
     url: str = "",
@@ -53,8 +54,8 @@ def export(
     archive : Path
         The zip file; its name is that of the model.
     version : str
-    folds : sequence of int
-        Folds to pack; by default all that are finished.
+    folds : sequence of int or "all"
+        Folds to pack; by default those of the split that are finished, or else the fold of all scans.
     licence, citation, url : str
         Parts of the entry; `url` is the address at which the file will be published.
     overwrite : bool
@@ -82,14 +83,15 @@ def export(
     targets = [archive, archive.with_suffix(".json")]
     guard = Guard(overwrite=overwrite, elsewhere="write to another name (-export)")
     _check_release(archive, guard)
-    finished = {int(path.name.removeprefix("fold_")): path for path in finished_folds(folder)}
+    finished = {_fold(path): path for path in finished_folds(folder)}
     missing = [fold for fold in folds if fold not in finished]
     if missing or not finished:
         what = f"fold {missing[0]} in {folder} is" if missing else f"no fold in {folder} is"
         raise ModelError(f"{what} trained to the end; run the training again to go on")
     from sct_rootlets.models.model import check_runs, load_model
 
-    chosen = {fold: finished[fold] for fold in sorted(folds or finished)}
+    of_split = [fold for fold in finished if fold != "all"]
+    chosen = {fold: finished[fold] for fold in sorted(folds or of_split or finished, key=str)}
     with staged_outputs(archive.parent, guard=replace(guard, overwrite=True)) as stage:
         inner = stage / "files" / TRAINER
         _write_model(inner, chosen)
@@ -134,7 +136,12 @@ def _digest(entry: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def _write_model(target: Path, folds: dict[int, Path]) -> None:
+def _fold(path: Path) -> Fold:
+    name = path.name.removeprefix("fold_")
+    return "all" if name == "all" else int(name)
+
+
+def _write_model(target: Path, folds: dict[Fold, Path]) -> None:
     import torch
 
     from sct_rootlets.models.checkpoint import read_checkpoint

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+#: A fold of the split, or that of all scans outside the test.
+Fold = int | Literal["all"]
 #: Largest number of processes that read and augment, unless the user gives a number.
 MAX_DEFAULT_THREADS = 8
 
@@ -31,11 +34,14 @@ class TrainingSettings:
         Share of the subjects kept for the test.
     seed : int
         Seed of the split.
-    folds : tuple of int
-        Folds to train; all by default.
+    folds : tuple of int or "all"
+        Folds to train; all by default. ``"all"`` is one more: every scan outside the test is trained on.
     epochs : int
     iterations : int, optional
         Iterations of an epoch; nnU-Net's own number by default.
+    patience : int, optional
+        Epochs without a better Dice in validation after which a fold ends early, with its best weights; by default
+        all epochs are trained.
     device : {"cpu", "cuda", "mps"}
     threads : int, optional
         Processes that read and augment, and on a CPU threads of the network. nnU-Net's own number by default.
@@ -57,9 +63,10 @@ class TrainingSettings:
     n_folds: int = 5
     test_share: float = 0.2
     seed: int = 0
-    folds: tuple[int, ...] = ()
+    folds: tuple[Fold, ...] = ()
     epochs: int = 1000
     iterations: int | None = None
+    patience: int | None = None
     device: str = "cuda"
     threads: int | None = None
     start: str | None = None

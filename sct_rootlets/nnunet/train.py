@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sct_rootlets.nnunet.dataset import NAME
 from sct_rootlets.nnunet.preparation import prepare
-from sct_rootlets.nnunet.settings import TrainingSettings
+from sct_rootlets.nnunet.settings import Fold, TrainingSettings
 from sct_rootlets.nnunet.steps import require_nnunet, run_step
-from sct_rootlets.nnunet.worker import FINISHED
+from sct_rootlets.nnunet.worker import CURVES, FINISHED
 from sct_rootlets.output.files import staged_outputs, write_json
 
 #: nnU-Net's name of the folder with results.
@@ -56,7 +56,34 @@ def train(settings: TrainingSettings, folder: Path, say: Callable[[str], None] =
         _plan(settings, folder, plans, say)
     for fold in settings.folds or range(n_folds):
         _train_fold(settings, folder, fold, say)
+        write_curves(folder)
     return results_folder(folder)
+
+
+def write_curves(folder: Path) -> list[Path]:
+    """Draw the curves of all folds, as far as they are trained, in the output folder of a training.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    list of Path
+        The files, ``curves.png`` and ``curves.svg``; none if no fold has been trained for an epoch.
+    """
+    import pandas as pd
+
+    from sct_rootlets.report.style import save_figure
+    from sct_rootlets.report.training import curves_figure
+
+    paths = sorted(results_folder(folder).glob(f"fold_*/{CURVES}"))
+    curves = {path.parent.name.removeprefix("fold_"): pd.read_csv(path) for path in paths}
+    if not curves:
+        return []
+    with staged_outputs(folder) as stage:
+        names = [path.name for path in save_figure(curves_figure(curves), stage / "curves")]
+    return [folder / name for name in names]
 
 
 def results_folder(folder: Path) -> Path:
@@ -90,7 +117,7 @@ def _plan(settings: TrainingSettings, folder: Path, plans: Path | None, say: Cal
     write_json(done, {"like": like}, indent=None)
 
 
-def _train_fold(settings: TrainingSettings, folder: Path, fold: int, say: Callable[[str], None]) -> None:
+def _train_fold(settings: TrainingSettings, folder: Path, fold: Fold, say: Callable[[str], None]) -> None:
     finished = results_folder(folder) / f"fold_{fold}" / FINISHED
     if finished.exists() and json.loads(finished.read_text(encoding="utf-8"))["epochs"] >= settings.epochs:
         say(f"fold {fold} is trained already")
@@ -100,6 +127,7 @@ def _train_fold(settings: TrainingSettings, folder: Path, fold: int, say: Callab
         "fold": fold,
         "epochs": settings.epochs,
         "iterations": settings.iterations,
+        "patience": settings.patience,
         "device": settings.device,
         "threads": settings.n_threads,
         "start": None if settings.start is None else str(find_trainer_folder(settings.start).absolute()),

@@ -20,7 +20,10 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.nnunet.dataset import PERSONS, SPLITS
+from sct_rootlets.nnunet.settings import Fold
 from sct_rootlets.nnunet.splits import check_sides
+from sct_rootlets.nnunet.worker import CURVES
+from sct_rootlets.output.files import write_table
 
 #: Largest rotation of a patch in radians. nnU-Net rotates flat patches by up to 180°, which exchanges rostral and
 #: caudal and makes names wrong.
@@ -30,6 +33,13 @@ MAX_ROTATION_RAD = np.radians(30.0)
 FOREGROUND_RATE = 0.75
 #: Number of epochs between the checkpoints from which an interrupted training continues; nnU-Net's own is 50.
 CHECKPOINT_EPOCHS = 10
+#: Columns of the curves of a fold, and what nnU-Net's log calls them.
+CURVE_COLUMNS = {
+    "train_loss": "train_losses",
+    "validation_loss": "val_losses",
+    "dice": "mean_fg_dice",
+    "mean_dice": "ema_fg_dice",
+}
 #: Initial learning rate for the weights of another model, which nnU-Net's own rate (0.01) would spoil.
 TRANSFER_LEARNING_RATE = 1e-3
 
@@ -38,6 +48,7 @@ class RootletsTrainer(nnUNetTrainer):
     """A trainer without mirroring and large rotations, with more patches around rootlets and a split by person."""
 
     # It has no constructor: that of nnU-Net reads the names of its arguments from the signature of the subclass.
+    patience: int | None = None
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:  # noqa: N802
         """Limit the spatial augmentation; the name of the method is nnU-Net's."""
@@ -60,11 +71,17 @@ class RootletsTrainer(nnUNetTrainer):
     def do_split(self) -> tuple[list[str], list[str]]:
         """Return the cases to train on and to validate on, which are those of the file; no person is on both sides.
 
-        nnU-Net would make a split by scans if the file is missing or has fewer folds.
+        nnU-Net would make a split by scans if the file is missing or has fewer folds. In the fold ``"all"`` both are
+        the cases of all folds, as in nnU-Net.
         """
         base = Path(self.preprocessed_dataset_folder_base)
         splits = json.loads((base / SPLITS).read_text(encoding="utf-8"))
         persons = json.loads((base / PERSONS).read_text(encoding="utf-8"))
+        if self.fold == "all":
+            cases = sorted({case for split in splits for side in ("train", "val") for case in split[side]})
+            check_sides({"training": cases, "test": set(persons) - set(cases)}, persons, "fold all")
+            self.print_to_log_file(f"{len(cases)} scans to train on, none to validate on")
+            return cases, cases
         if not isinstance(self.fold, int) or not 0 <= self.fold < len(splits):
             raise DatasetError(f"fold {self.fold} is not in {base / SPLITS}, which has {len(splits)}")
         train, validation = splits[self.fold]["train"], splits[self.fold]["val"]
@@ -83,6 +100,24 @@ class RootletsTrainer(nnUNetTrainer):
             )
         super().on_train_epoch_end(train_outputs)
 
+    def on_epoch_end(self) -> None:
+        """Write the curves, and end the training if there was no better Dice for `patience` epochs."""
+        super().on_epoch_end()
+        log = self.logger.get_checkpoint()
+        write_table(Path(self.output_folder, CURVES), ["epoch", *CURVE_COLUMNS], _curve_rows(log))
+        means = log["ema_fg_dice"]
+        if self.patience is not None and len(means) - 1 - int(np.argmax(means)) >= self.patience:
+            raise _EndedEarlyError
+
+    def run_training(self) -> None:
+        """Train; a training that ends early goes back to its best weights."""
+        try:
+            super().run_training()
+        except _EndedEarlyError:
+            self.load_checkpoint(str(Path(self.output_folder, "checkpoint_best.pth")))
+            self.print_to_log_file(f"no better Dice for {self.patience} epochs: back to epoch {self.current_epoch}")
+            self.on_train_end()
+
     def save_checkpoint(self, filename: str) -> None:
         """Write a checkpoint so that a process that is killed leaves either the old or the new one."""
         new = Path(f"{filename}.new")
@@ -94,6 +129,19 @@ class RootletsTrainer(nnUNetTrainer):
         """Load a checkpoint with numbers of numpy, which torch since 2.6 refuses to nnU-Net before 2.6."""
         with _numpy_numbers_allowed():
             super().load_checkpoint(filename_or_checkpoint)
+
+
+class _EndedEarlyError(Exception):
+    """Ends the loop over epochs."""
+
+
+def _curve_rows(log: dict[str, list[float]]) -> list[dict[str, str]]:
+    """Return the rows of the table of curves, one for each epoch that nnU-Net's log has whole."""
+    epochs = zip(*(log[name] for name in CURVE_COLUMNS.values()), strict=False)
+    return [
+        {"epoch": str(epoch), **{name: f"{value:.6g}" for name, value in zip(CURVE_COLUMNS, values, strict=True)}}
+        for epoch, values in enumerate(epochs, start=1)
+    ]
 
 
 @dataclass(frozen=True)
@@ -119,9 +167,10 @@ def _numpy_numbers_allowed() -> contextlib.AbstractContextManager[Any]:
 
 def make_trainer(
     preprocessed: Path,
-    fold: int,
+    fold: Fold,
     epochs: int,
     iterations: int | None = None,
+    patience: int | None = None,
     device: str = "cpu",
     from_model: bool = False,
 ) -> RootletsTrainer:
@@ -131,10 +180,12 @@ def make_trainer(
     ----------
     preprocessed : Path
         nnU-Net's folder of the dataset in ``nnUNet_preprocessed``.
-    fold : int
+    fold : int or "all"
     epochs : int
     iterations : int, optional
         Iterations of an epoch, with a fifth as many for validation; nnU-Net's 250 and 50 by default.
+    patience : int, optional
+        Epochs without a better Dice after which the training ends.
     device : {"cpu", "cuda", "mps"}
     from_model : bool
         Whether the training starts from the weights of another model.
@@ -148,7 +199,7 @@ def make_trainer(
     plans.pop("continue_training", None)
     # nnU-Net gives the coarsest output no weight: with two resolutions, no weight is left, and the loss is 0 / 0.
     trainer.enable_deep_supervision = len(trainer.configuration_manager.pool_op_kernel_sizes) > 2
-    trainer.num_epochs = epochs
+    trainer.num_epochs, trainer.patience = epochs, patience
     trainer.save_every = CHECKPOINT_EPOCHS
     if iterations is not None:
         trainer.num_iterations_per_epoch = iterations

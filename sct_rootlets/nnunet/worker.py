@@ -20,6 +20,8 @@ from sct_rootlets.output.files import write_json
 
 #: File in the folder of a fold that is finished, with the number of its epochs.
 FINISHED = "finished.json"
+#: File in the folder of a fold with loss and Dice of each epoch.
+CURVES = "curves.csv"
 #: Parts of a configuration of the plans that are adopted from another model.
 ADOPTED_KEYS = (
     "architecture",
@@ -85,7 +87,8 @@ def train(settings: dict[str, Any]) -> None:
     Parameters
     ----------
     settings : dict
-        ``fold``, ``epochs``, ``iterations``, ``device``, ``threads``; ``start``, a model folder to start from, or None.
+        ``fold``, ``epochs``, ``iterations``, ``patience``, ``device``, ``threads``; ``start``, a model folder to start
+        from, or None.
 
     Raises
     ------
@@ -128,6 +131,7 @@ def _train(settings: dict[str, Any]) -> None:
         settings["fold"],
         epochs=settings["epochs"],
         iterations=settings["iterations"],
+        patience=settings["patience"],
         device=settings["device"],
         from_model=bool(settings.get("start")),
     )
@@ -146,7 +150,8 @@ def _train(settings: dict[str, Any]) -> None:
         print(f"{n_transferred} parameters are those of {settings['start']}")
     if checkpoint is None or trainer.current_epoch < trainer.num_epochs:
         trainer.run_training()
-    trainer.perform_actual_validation(False)
+    if settings["fold"] != "all":  # there, all scans were trained on
+        trainer.perform_actual_validation(False)
     write_json(folder / FINISHED, {"epochs": settings["epochs"]}, indent=None)
 
 

@@ -47,17 +47,21 @@ def load_segmenter(
     Raises
     ------
     ModelError
-        If there is no such model, its files are not as they should be, or the device is not available.
+        If there is no such model, its files are not as they should be, or the device is not available or has no such
+        format.
     """
     chosen = find_model(model)
     torch = import_torch()
     from sct_rootlets.models.model import check_input, load_model
     from sct_rootlets.segmentation.own_labels import RootletModel
     from sct_rootlets.segmentation.segment import Segmenter
+    from sct_rootlets.segmentation.tiles import has_bfloat16
 
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(device, False):
         raise ModelError(f"the device {device} is not available here; use -device cpu")
+    if device == "cpu" and precision == "bfloat16" and not has_bfloat16(torch.device(device)):
+        raise ModelError("this CPU has no instructions for bfloat16, which would be many times slower: leave it out")
     rootlet_model = None
     if not chosen.is_bundled:
         expected = {name: chosen.files[name] for name in read_paths(chosen.files)}

@@ -121,6 +121,13 @@ def blended_logits(
     return total, weights
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16; a CPU without instructions for it is ten times slower so, and more."""
+    if device.type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "cuda"
+
+
 def _autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """Compute in half precision on a GPU of Nvidia, as nnU-Net does, and as asked on a CPU."""
     if device.type == "cuda":

@@ -75,7 +75,11 @@ def test_training_without_nnunet_is_one_line(bids, tmp_path, capsys, monkeypatch
      (["-i", "x", "-test-share", "1"], "-test-share is from 0 to below 1"),
      (["-i", "x", "-start", "a", "-like", "b"], "leave out -like"), (["-i", "x", "-model", "a"], "go with -bootstrap"),
      (["-i", "x", "-strict"], "-strict goes with -bootstrap"),
-     (["-i", "x", "-check", "-export", "a.zip"], "not allowed with"), (["-i", "x", "-threads", "0"], "at least 1")],
+     (["-i", "x", "-check", "-export", "a.zip"], "not allowed with"), (["-i", "x", "-threads", "0"], "at least 1"),
+     (["-i", "x", "-patience", "0"], "at least 1"),
+     (["-i", "x", "-folds", "some"], "'some' is neither the number of a fold nor 'all'"),
+     (["-i", "x", "-folds", "all", "-patience", "9"], "-patience needs scans to validate on"),
+     (["-folds", "0", "all", "-export", "a.zip"], "pack it alone")],
 )  # fmt: skip
 def test_bad_usage(arguments, message, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -7,6 +7,7 @@ import zipfile
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed")
@@ -131,6 +132,47 @@ def test_the_trainer_keeps_up_and_down_left_and_right(trained, tmp_path, monkeyp
     trainer.fold = 3
     with pytest.raises(DatasetError, match=r"fold 3 is not in .*, which has 3"):
         trainer.do_split()
+
+
+def test_a_fold_of_all_scans_is_trained_and_packed(trained, tmp_path, monkeypatch):
+    settings, folder, _ = trained
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    lines = []
+    train(replace(settings, folds=("all",), start=None, like=settings.start), copy, lines.append)
+    (fold,) = copy.glob("nnUNet_results/*/*/fold_all")
+    split = json.loads((folder / "splits_final.json").read_text())[1]
+    assert (
+        f"{len(split['train']) + len(split['val'])} scans to train on, none to validate on"
+        in (copy / "logs" / "train-all.log").read_text()
+    )
+    assert not (fold / "validation").exists()
+    assert not [line for line in lines if "Dice" in line]
+    assert (copy / "curves.png").stat().st_size > 0
+    export(copy, tmp_path / "tiny.zip", folds=["all"])
+    monkeypatch.setenv("SCT_ROOTLETS_MODELS", str(tmp_path / "models"))
+    weights, _ = install("tiny", [str(tmp_path / "tiny.zip")])
+    assert [path.name for path in weights.folder.rglob("fold_*")] == ["fold_all"]
+    assert len(load_model(weights.folder).folds) == 1
+
+
+def test_a_fold_without_a_better_dice_ends_early_with_its_best_weights(trained, tmp_path):
+    settings, folder, _ = trained
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    train(replace(settings, epochs=8, patience=2), copy, str)
+    (path,) = copy.glob("nnUNet_results/*/*/fold_1/curves.csv")
+    curves = pd.read_csv(path)
+    best = int(curves.mean_dice.argmax())
+    assert curves.epoch.tolist() == list(range(1, len(curves) + 1))
+    assert len(curves) == min(8, max(best + 1 + 2, 3))
+    final = checkpoint_of(copy)
+    assert final["current_epoch"] == (best + 1 if len(curves) < 8 else 8)
+    best_weights = torch.load(path.with_name("checkpoint_best.pth"), map_location="cpu", weights_only=False)
+    if len(curves) < 8:
+        weights = final["network_weights"]
+        assert all(torch.equal(value, weights[key]) for key, value in best_weights["network_weights"].items())
+    modified = path.stat().st_mtime_ns
+    train(replace(settings, epochs=8, patience=2), copy, str)  # it is finished
+    assert path.stat().st_mtime_ns == modified
 
 
 def test_sct_and_nnunet_can_load_the_release(trained, tmp_path, monkeypatch):

@@ -108,6 +108,23 @@ def test_one_fold_of_two(finished, tmp_path):
     assert [name for name in names if "fold_" in name] == [f"one/{TRAINER}/fold_1/checkpoint_final.pth"]
 
 
+def test_the_fold_of_all_scans_is_packed_alone(finished, tmp_path):
+    """It was trained on what the others are validated on."""
+    both = Path(shutil.copytree(finished, tmp_path / "both"))
+    results = results_folder(both)
+    shutil.copytree(results / "fold_0", results / "fold_all")
+    packed = {}
+    for name, folds in (("default", []), ("all", ["all"])):
+        export(both, tmp_path / f"{name}.zip", folds=folds)
+        names = zipfile.ZipFile(tmp_path / f"{name}.zip").namelist()
+        packed[name] = [path.split("/")[2] for path in names if "fold_" in path]
+    assert packed == {"default": ["fold_0", "fold_1"], "all": ["fold_all"]}
+    for fold in (0, 1):
+        shutil.rmtree(results / f"fold_{fold}")
+    export(both, tmp_path / "only.zip")
+    assert any("/fold_all/" in path for path in zipfile.ZipFile(tmp_path / "only.zip").namelist())
+
+
 @pytest.mark.parametrize(
     ("archive", "folds", "message"),
     [("ours.zip", [2], "fold 2 in .* trained to the end"), ("ours.tar", [], r"must be named \.zip"),

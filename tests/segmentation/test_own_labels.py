@@ -21,7 +21,7 @@ from sct_rootlets.levels import Level, Levels  # noqa: E402
 from sct_rootlets.models.manifest import BUNDLED_FOLDER  # noqa: E402
 from sct_rootlets.models.model import load_model  # noqa: E402
 from sct_rootlets.nifti import load_volume, save_volume  # noqa: E402
-from sct_rootlets.segmentation import own_labels  # noqa: E402
+from sct_rootlets.segmentation import own_labels, tiles  # noqa: E402
 from sct_rootlets.segmentation.numbering import Numbering, all_discs  # noqa: E402
 from sct_rootlets.segmentation.own_labels import box_around, judge_names, line_of_rootlets  # noqa: E402
 from sct_rootlets.segmentation.predictor import predict  # noqa: E402
@@ -225,11 +225,20 @@ def test_what_is_wrong_with_an_image_is_said_also_with_another_model(tmp_path, c
 
 def test_what_ran_is_in_the_sidecar(scan, tmp_path):
     save_volume(tmp_path / "t2.nii.gz", scan.data, scan.affine)
-    command = ["rootlets_roots", "-i", str(tmp_path / "t2.nii.gz"), "-model", str(ROOTLETS), "-precision", "bfloat16"]
-    assert deepseg.main([*command, "-v", "0"]) == 0
+    command = ["rootlets_roots", "-i", str(tmp_path / "t2.nii.gz"), "-model", str(ROOTLETS), "-v", "0"]
+    has_bfloat16 = tiles.has_bfloat16(torch.device("cpu"))
+    assert deepseg.main([*command, *(["-precision", "bfloat16"] if has_bfloat16 else [])]) == 0
     sidecar = json.loads((tmp_path / "t2_rootlets_roots.json").read_text())
     settings = sidecar["Settings"]
-    assert (settings["Names"], settings["FieldOfView"], settings["Precision"]) == ("model", "cord", "bfloat16")
+    assert (settings["Names"], settings["FieldOfView"]) == ("model", "cord")
+    assert settings.get("Precision") == ("bfloat16" if has_bfloat16 else None)
     assert sidecar["Model"]["Name"] == "rootlets"
     values = np.unique(load_volume(tmp_path / "t2_rootlets_roots.nii.gz").data)
     assert {value % 10 for value in values[values > 0]} == {1, 2, 3, 4}
+
+
+def test_bfloat16_is_refused_where_it_is_no_faster(phantom_files, monkeypatch, capsys):
+    """A CPU without instructions for it takes minutes in place of seconds."""
+    monkeypatch.setattr(tiles, "has_bfloat16", lambda _device: False)
+    assert deepseg.main(["rootlets", "-i", str(phantom_files["image"]), "-precision", "bfloat16"]) == 1
+    assert "error: this CPU has no instructions for bfloat16" in capsys.readouterr().err
