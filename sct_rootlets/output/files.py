@@ -7,6 +7,7 @@ import csv
 import filecmp
 import io
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -20,10 +21,14 @@ from sct_rootlets.errors import ImageError
 from sct_rootlets.output.ownership import Guard, check_not_inputs, still_there
 from sct_rootlets.sidecar import read_object, seal, sha256_of
 
+_LOGGER = logging.getLogger(__name__)
+
 #: Beginning of the names of folders in which outputs wait until all are complete, and of files being written.
 STAGE_PREFIX = ".sct_rootlets-"
 #: Age at which the lock of a folder is that of a process that was killed.
 STALE_LOCK_S = 60.0
+#: Time between two looks at the lock of a folder.
+WAIT_S = 0.02
 #: Files of results that this process has put in place, for the message after an interruption.
 placed_files: list[Path] = []
 
@@ -78,6 +83,7 @@ def staged_outputs(
 def _locked(folder: Path) -> Iterator[Callable[[], None]]:
     """Hold the lock of a folder; yields a function that shows that its holder is alive."""
     lock = folder / f"{STAGE_PREFIX}lock"
+    waits = 0
     while True:
         try:
             lock.mkdir()
@@ -89,7 +95,10 @@ def _locked(folder: Path) -> Iterator[Callable[[], None]]:
                     lock.rename(dead)  # of several processes that wait, one succeeds
                     dead.rmdir()
                     continue
-            time.sleep(0.02)
+            time.sleep(WAIT_S)
+            waits += 1
+            if waits == round(1 / WAIT_S):
+                _LOGGER.info("waiting for another command, or for one that was killed less than a minute ago")
     try:
         yield lambda: os.utime(lock)
     finally:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from sct_rootlets.errors import ImageError, SctRootletsError
+from sct_rootlets.output import files as output_files
 from sct_rootlets.output.page import GENERATOR_TAG, add_entry, build_page, has_entry
 from sct_rootlets.report.page.entry import FORMAT_VERSION, About, Entry
 
@@ -144,7 +145,7 @@ def test_half_written_leftovers(tmp_path):
     assert files_of(tmp_path) == {"whole.nii.gz"}
 
 
-def test_killed_at_any_moment_entries_are_whole(tmp_path):
+def test_killed_at_any_moment_entries_are_whole(tmp_path, monkeypatch):
     """Two writers of many entries, again and again the same ones, killed in the middle of it."""
     endless = WRITER.replace("for i in range(4):", "import itertools\nfor i in itertools.cycle(range(40)):")
     endless = endless.replace('b"x" * 5000', "str(next(count)).encode() * 5000")
@@ -157,6 +158,7 @@ def test_killed_at_any_moment_entries_are_whole(tmp_path):
     for writer in writers:
         writer.kill()
         writer.wait()
+    monkeypatch.setattr(output_files, "STALE_LOCK_S", 1.0)  # of a writer that was killed while it held the lock
     build_page(tmp_path)
     found = listed(tmp_path)
     assert found["damaged"] == []
