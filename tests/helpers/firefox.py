@@ -1,7 +1,8 @@
-"""A headless Firefox for the tests of the page, where there is one, by the protocol that it speaks itself.
+"""A Firefox without a screen for the tests of the page, where there is one, by the protocol that it speaks itself.
 
 Debian packages no geckodriver, and playwright drives builds of its own only. Firefox answers WebDriver BiDi
-(https://w3c.github.io/webdriver-bidi) on a socket: a few of its commands are enough here.
+(https://w3c.github.io/webdriver-bidi) on a socket: a few of its commands are enough here. On a virtual screen (Xvfb),
+where there is one, it offers WebGL 2 without a graphics card; headless, it does not.
 """
 
 from __future__ import annotations
@@ -107,16 +108,37 @@ def firefox() -> Iterator[Firefox]:
         Path(profile, "user.js").write_text("\n".join(lines) + "\n", encoding="utf-8")
         path = firefox_path()
         assert path is not None
-        command = [path, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"]
-        environment = {**os.environ, "HOME": profile}
-        with subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
-        ) as process:
+        with (
+            _screen() as screen,
+            subprocess.Popen(
+                [path, *screen, "--no-remote", "--profile", profile, "--remote-debugging-port", "0"],
+                stderr=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                text=True,
+                env={**os.environ, "HOME": profile},
+            ) as process,
+        ):
             try:
                 with connect(f"{_address(process)}/session", max_size=None, open_timeout=START_S) as socket:
                     yield Firefox(socket)
             finally:
                 process.terminate()
+
+
+@contextmanager
+def _screen() -> Iterator[list[str]]:
+    """Start a virtual screen, if there is one; yields the arguments by which the browser shows itself there."""
+    path = shutil.which("Xvfb")
+    if path is None:
+        yield ["--headless"]
+        return
+    command = [path, "-displayfd", "1", "-screen", "0", "1920x1200x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield ["--display", f":{process.stdout.readline().strip()}"]
+        finally:
+            process.terminate()
 
 
 def _address(process: subprocess.Popen[str]) -> str:
