@@ -14,7 +14,7 @@ import numpy as np
 from sct_rootlets.errors import ImageError, NoCordError, SctRootletsError
 from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, VolumeLike, binary_mask, check_same_grid, check_segmentable
-from sct_rootlets.levels import Levels
+from sct_rootlets.levels import LAST_DISC, Levels
 from sct_rootlets.models.requirements import import_torch
 from sct_rootlets.models.store import find_model
 from sct_rootlets.models.weights import Weights
@@ -287,9 +287,14 @@ def _find_discs(
     try:
         _check_image(inputs)
         segmenter = segmenter or load_networks(settings)
-        return segmenter.find_discs(image, binary_mask(cord)[0], inputs.disc_points())
+        return segmenter.find_discs(image, binary_mask(cord)[0], _disc_points(inputs))
     except SctRootletsError as error:  # what is wrong with the labels is said where levels are computed
         return (), None, [f"no discs were found in {image.name}: {error}"]
+
+
+def _disc_points(inputs: Inputs) -> dict[int, np.ndarray]:
+    """Return the discs that are given, by value, without the conus and other landmarks that their file may hold."""
+    return {value: point for value, point in inputs.disc_points().items() if value <= LAST_DISC}
 
 
 def _with_confidence(levels: Levels | None, segmentation: Segmentation) -> Levels | None:
@@ -573,7 +578,7 @@ def _segment_file(
         raise ImageError(f"no {job.task.what} were found in {image.name}, {cord_text}; nothing was written")
     subject = None
     if segmentation.centerline is not None:
-        subject = subject_of_segmentation(image, segmentation, inputs.disc_points())
+        subject = subject_of_segmentation(image, segmentation, _disc_points(inputs))
     flags = () if subject is None else subject.flags
     model, shown = _describe_model(segmenter), _shown_settings(settings, clean_up)
     if inputs.cord is not None:
@@ -672,7 +677,7 @@ def _segment(
     if given_cord is not None:
         mask, mask_notes = binary_mask(given_cord)
         notes += mask_notes
-    found = segmenter(image, inputs.disc_points(), settings.mirror, mask)
+    found = segmenter(image, _disc_points(inputs), settings.mirror, mask)
     if found.centerline is None and list(wanted) != [ROOTLETS_SUFFIX]:
         raise NoCordError(no_cord(image))
     rootlets = filter_components(found.rootlets, image.spacing, clean_up.largest, clean_up.remove_small)

@@ -98,6 +98,21 @@ def test_one_disc_settles_the_numbers(image, tmp_path, phantom_files):
     assert any(note.startswith("discs filled from the image:") for note in record["Notes"])
 
 
+def test_a_conus_is_no_disc_and_settles_no_number(image, tmp_path, phantom_files):
+    import nibabel as nib
+
+    discs = load_volume(phantom_files["discs"])
+    conus = tmp_path / "conus.nii.gz"
+    nib.save(nib.Nifti1Image(np.where(discs.data == discs.data.max(), 60, 0).astype(np.uint8), discs.affine), conus)
+    folder = tmp_path / "levels"
+    command = ["-i", str(image), "-ldisc", str(conus), "-ofolder", str(folder), "-figure", "0", "-v", "0"]
+    assert compute_spinal_levels.main(command) == 0
+    record = json.loads((folder / "t2_levels.json").read_text())
+    assert record["VertebralNumbering"]["FixedByGivenDiscs"] is False
+    assert any("the label of the conus (60) lies" in note for note in record["Notes"])
+    assert {row["source"] for row in read_csv(folder / "t2_discs.csv")} == {"image"}
+
+
 def test_discs_are_corrected_where_they_were_written(image, tmp_path, capsys):
     import nibabel as nib
 
