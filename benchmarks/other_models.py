@@ -3,12 +3,12 @@
     python benchmarks/other_models.py -nnunet-python .venv-nnunet/bin/python -sct-python .venv-sct/bin/python -large
     python benchmarks/other_models.py -models DIR -scans t2.nii.gz -nnunet-python .venv-nnunet/bin/python
 
-Runs each model on each scan: around the cord, over the full field of view, the same in bfloat16, by nnU-Net itself (of
-an environment with ``nnunetv2``), and by SCT's own path (of an environment in which SCT can be imported). Prints how
-many voxels differ from the full field of view; the lowest Dice of a level within 15 mm of the cord, between the first
-and the last rootlets; time from a cold start; and peak memory. By default, the bundled rootlets network runs as such a
-model, on a phantom on the grid of a 3T T2w scan (384×216×52 voxels of 1 mm); -large adds a network of 31 million
-parameters with random weights.
+Runs each model on each scan: around the cord, over the full field of view, the same in bfloat16 where the CPU has
+instructions for it, by nnU-Net itself (of an environment with ``nnunetv2``), and by SCT's own path (of an environment
+in which SCT can be imported). Prints how many voxels differ from the full field of view; the lowest Dice of a level
+within 15 mm of the cord, between the first and the last rootlets; time from a cold start; and peak memory. By
+default, the bundled rootlets network runs as such a model, on a phantom on the grid of a 3T T2w scan (384×216×52
+voxels of 1 mm); -large adds a network of 31 million parameters with random weights.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from nibabel.affines import apply_affine
 from spinal_levels import measure, write_scan
 
@@ -29,6 +30,7 @@ from sct_rootlets.image import Volume
 from sct_rootlets.models.manifest import BUNDLED_FOLDER
 from sct_rootlets.models.model import trainer_folder
 from sct_rootlets.nifti import load_volume
+from sct_rootlets.segmentation.tiles import has_bfloat16
 
 #: Distance from the middle of the cord within which labels around the cord are compared with those of all tiles.
 NEAR_MM = 15.0
@@ -64,8 +66,10 @@ SCT = """
 import os, sys, shutil, tempfile
 folder, image, output = sys.argv[1:]
 from unittest.mock import MagicMock
-for name in ("ivadomed", "ivadomed.inference", "ivadomed.utils", "ivadomed.transforms"):
-    sys.modules[name] = MagicMock()  # for other kinds of models; it does not run with recent versions of torch
+others = ("ivadomed", "ivadomed.inference", "ivadomed.utils", "ivadomed.transforms", "totalspineseg",
+          "totalspineseg.inference")
+for name in others:  # for other kinds of models; the first ones do not run with recent versions of torch
+    sys.modules[name] = MagicMock()
 import torch
 from spinalcordtoolbox.deepseg import inference
 from spinalcordtoolbox.deepseg.nnunet import create_nnunet_from_plans
@@ -120,8 +124,11 @@ def compare(model: Path, scan: Path, folder: Path, arguments: argparse.Namespace
     rows: dict[str, list[object]] = {
         "full": [*ours, "-fov", "full", "-o", outputs["full"]],
         "cord": [*ours, "-o", outputs["cord"]],
-        "full, bfloat16": [*ours, "-fov", "full", "-precision", "bfloat16", "-o", outputs["full, bfloat16"]],
     }
+    if has_bfloat16(torch.device("cpu")):
+        rows["full, bfloat16"] = [
+            *ours, "-fov", "full", "-precision", "bfloat16", "-o", outputs["full, bfloat16"],
+        ]  # fmt: skip
     if arguments.nnunet_python:
         rows["nnU-Net"] = [arguments.nnunet_python, folder / "nnunet.py", model, scan, outputs["nnU-Net"]]
     if arguments.sct_python:
@@ -160,8 +167,6 @@ def lowest_dice(found: Volume, full: np.ndarray, mask: Volume) -> float:
 
 def write_large_network(folder: Path) -> Path:
     """Write a model folder of a network as large as published ones, with random weights."""
-    import torch
-
     from sct_rootlets.bundled.export import write_model_folder
     from sct_rootlets.models.architecture import build_network, plain_unet
 

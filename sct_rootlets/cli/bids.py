@@ -240,7 +240,9 @@ def _group(arguments: argparse.Namespace) -> None:
             say(f"{contrast}:")
             say(*([] if group.levels is None else [text_summary(group.levels)]))
             say(*([] if group.measures is None else summary(group.measures)))
-            say(*(f"note: {note}" for note in group.notes), f"  {out / 'group' / contrast}")
+            say(*(f"note: {note}" for note in group.notes))
+            if group.levels is not None or group.measures is not None:
+                say(f"  {out / 'group' / contrast}")
         say(*look_at(page))
 
 

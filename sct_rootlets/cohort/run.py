@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from sct_rootlets.cohort.dataset import dataset_name, describe_dataset
 from sct_rootlets.cohort.engine import Engine, Progress, run_workers
 from sct_rootlets.cohort.job import CohortSettings, Job
 from sct_rootlets.cohort.plan import Plan, find_pending
+from sct_rootlets.cohort.sessions import find_contradictions
 from sct_rootlets.cohort.status import StatusTable
 from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.flags import read_flags
@@ -41,7 +42,7 @@ class GroupResult:
     measures : GroupMeasures or None
         None if no scan was measured, or none of those that were counts.
     notes : tuple of str
-        Why one of them is missing.
+        Why one of them is missing, and which scans are left out because another of their session contradicts them.
     """
 
     levels: GroupLevels | None
@@ -123,12 +124,12 @@ def run_cohort(
 
 
 def implausible_scans(plan: Plan) -> dict[str, list[str]]:
-    """Find the scans whose results a flag says to be implausible, as their sidecars hold it.
+    """Find the scans whose results a flag says to be implausible, or another scan of the session contradicts.
 
     Returns
     -------
     dict of str to list of str
-        What the flags say, by scan.
+        What the flags in the sidecars say, and what contradicts the scan, by scan.
     """
     found: dict[str, list[str]] = {}
     for job in plan.jobs:
@@ -143,7 +144,14 @@ def implausible_scans(plan: Plan) -> dict[str, list[str]]:
         ]
         if texts:
             found[job.stem] = texts
+    for stem, text in _contradicted(plan.jobs).items():
+        found.setdefault(stem, []).append(text)
     return found
+
+
+def _contradicted(jobs: Iterable[Job]) -> dict[str, str]:
+    """Return the scans whose names may be wrong, as another scan of the session has others, and what it has."""
+    return {stem: one.describe(stem) for one in find_contradictions(jobs) for stem in one.doubted}
 
 
 def run_group(
@@ -182,7 +190,8 @@ def run_group(
             jobs.setdefault(job.scan.image.contrast, []).append(job)
     if not jobs:
         raise DatasetError(f"no scan is done in {out}; run first: sct_rootlets bids {bids} {out} participant")
-    groups = {contrast: _group_of(of_contrast, participants) for contrast, of_contrast in jobs.items()}
+    contradicted = _contradicted(job for of_contrast in jobs.values() for job in of_contrast)
+    groups = {contrast: _group_of(of_contrast, participants, contradicted) for contrast, of_contrast in jobs.items()}
     for contrast, group in groups.items():
         if group.levels is not None:
             save_group(group.levels, out / "group" / contrast, may_overwrite=False)
@@ -191,8 +200,15 @@ def run_group(
     return groups, build_page(out / "qc")
 
 
-def _group_of(jobs: Sequence[Job], participants: Path | None) -> GroupResult:
+def _group_of(jobs: Sequence[Job], participants: Path | None, contradicted: Mapping[str, str]) -> GroupResult:
     """Compare the levels of scans, and average the measures of those that were measured.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+    participants : Path, optional
+    contradicted : mapping of str to str
+        Scans that are left out, and why.
 
     Raises
     ------
@@ -202,8 +218,11 @@ def _group_of(jobs: Sequence[Job], participants: Path | None) -> GroupResult:
     from sct_rootlets.group.compare import group_levels
     from sct_rootlets.measure.group import group_measures
 
-    notes = []
+    notes = [f"{job.stem} is left out: {contradicted[job.stem]}" for job in jobs if job.stem in contradicted]
+    jobs = [job for job in jobs if job.stem not in contradicted]
     levels = measures = None
+    if not jobs:
+        return GroupResult(levels=None, measures=None, notes=tuple(notes))
     measured = [path for job in jobs if (path := job.folder / f"{job.stem}_{MEASURE_ENDINGS['shape']}").is_file()]
     if measured:
         try:

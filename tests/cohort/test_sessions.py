@@ -1,0 +1,93 @@
+"""Scans of one session whose levels have other names at the same place."""
+
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from sct_rootlets.cli import bids as command
+from sct_rootlets.cohort.plan import make_plan
+from sct_rootlets.cohort.run import implausible_scans
+from sct_rootlets.cohort.selection import Filter
+from sct_rootlets.cohort.sessions import compare_places, find_contradictions
+
+
+def levels_at(heights):
+    return {value: np.array([0.0, 3.0, -height]) for value, height in heights.items()}
+
+
+@pytest.mark.parametrize(
+    ("second", "shift"),
+    [
+        ({3: 0, 4: 15, 5: 31}, 0),
+        ({3: 6, 4: 21, 5: 37}, 0),  # the person moved by 6 mm
+        ({4: 0, 5: 15, 6: 31}, 1),
+        ({4: 3, 5: 18, 6: 34}, 1),  # and moved by 3 mm
+        ({2: 0, 3: 15, 4: 31}, -1),
+        ({4: 8, 5: 24, 6: 39}, 0),  # half a level off: nobody knows
+        ({3: 4, 4: 11}, 0),  # a slab that shows the lower half of C3 and the upper half of C4
+        ({5: 0}, 0),  # one level says nothing
+        ({}, 0),
+    ],
+)
+def test_places_are_compared_by_all_levels(second, shift):
+    first = levels_at({3: 0, 4: 15, 5: 31, 6: 46})
+    found, own, other = compare_places(first, levels_at(second))
+    assert found == shift
+    if shift:
+        assert own >= 2 * other
+
+
+@pytest.fixture
+def session(bids):
+    """The first subject gets a T2*w of the same session, with the same rootlets, named one higher, without discs."""
+    for folder in (bids, bids / "derivatives" / "labels"):
+        anat = folder / "sub-01" / "anat"
+        for path in list(anat.glob("*T2w*.nii.gz")):
+            target = path.with_name(path.name.replace("T2w", "T2starw"))
+            if "discs" in path.name:
+                continue
+            shutil.copy(path, target)
+            if "rootlets" in path.name:
+                image = nib.load(path)
+                data = np.asarray(image.dataobj)
+                named = np.where(data > 0, data + 1, 0).astype(np.uint8)
+                nib.save(nib.Nifti1Image(named, image.affine), target)
+    return bids
+
+
+CONTRASTS = ("T2w", "T2starw")
+
+
+def run_bids(session, out, *level):
+    options = ["-contrasts", *CONTRASTS, "-discs", "none", "-exclude", "ses-b", "-jobs", "1"]
+    return command.main([str(session), str(out), *level, *options])
+
+
+def test_a_scan_that_another_one_of_its_session_contradicts_is_named_and_left_out(session, out, capsys):
+    assert run_bids(session, out, "participant", "-strict") == 3
+    text = capsys.readouterr().out
+    assert "note: sub-01_T2starw is implausible" in text
+    assert "lies where sub-01_T2w of the same session has" in text
+    assert "sub-01_T2w is implausible" not in text  # its discs are given
+    plan = make_plan(session, out, wanted=Filter(contrasts=CONTRASTS, exclude="ses-b"))
+    (one,) = find_contradictions(plan.jobs)
+    assert (one.kind, one.doubted) == ("spinal", ("sub-01_T2starw",))
+    names = dict(zip((one.first, one.second), one.names, strict=True))
+    assert (names["sub-01_T2w"], names["sub-01_T2starw"]) in [("C2", "C3"), ("C3", "C4")]
+    assert one.distance_mm > 10
+    assert one.other_mm < 0.5
+    assert "sub-01_T2starw" in implausible_scans(plan)
+    assert run_bids(session, out, "group") == 0
+    text = capsys.readouterr().out
+    assert "note: sub-01_T2starw is left out: spinal level " in text
+    assert (out / "group" / "T2w" / "group_agreement.csv").is_file()
+    assert not (out / "group" / "T2starw").exists()
+
+
+def test_scans_that_agree_are_not_named(session, out, capsys):
+    anat = session / "derivatives" / "labels" / "sub-01" / "anat"
+    shutil.copy(anat / "sub-01_T2w_label-rootlets_dseg.nii.gz", anat / "sub-01_T2starw_label-rootlets_dseg.nii.gz")
+    run_bids(session, out, "participant")
+    assert "of the same session" not in capsys.readouterr().out
