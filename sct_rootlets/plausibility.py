@@ -25,8 +25,8 @@ from sct_rootlets.vertebral import SURE_NUMBERING, Disc, VertebralNumbering
 # Limits of a value, for `grade`: up to where it is fine, and beyond which it is bad.
 #: Probability of a level's name.
 CONFIDENCE_LIMITS = (0.8, 0.5)
-#: Length of cord in view: in shorter fields of view, names become unreliable (docs/model-card.md: at 60 mm one in seven
-#: is wrong).
+#: Length of cord in view: in shorter fields of view, names become unreliable (docs/model-card.md, windows of
+#: 60 mm).
 CORD_LENGTH_LIMITS_MM = (80.0, 50.0)
 #: Distance of a level from where it is expected: beyond the first limit it is nearer to the place of a neighbour than
 #: to its own; beyond the second, three quarters of the way, its name is most likely wrong.

@@ -30,6 +30,7 @@ def here(tmp_path, monkeypatch):
 def test_the_tutorial_runs_as_it_is_written(here, capsys):
     pytest.importorskip("submitit", reason="submitit is not installed")
     run_in_turn(lines_of("docs/tutorial.md"))
+    here /= "sct_rootlets_tutorial"
     tables = {}
     for folder in ("levels", "corrected"):
         with (here / folder / "t2_levels.csv").open(encoding="utf-8") as file:

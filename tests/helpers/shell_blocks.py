@@ -40,12 +40,14 @@ def commands(block: str) -> list[list[str]]:
 
 
 def run_in_turn(lines: Iterable[list[str]]) -> None:
-    """Run commands of this package, ``cp`` and ``cd`` in the current folder; each must succeed."""
+    """Run commands of this package, ``cp``, ``mkdir`` and ``cd`` in the current folder; each must succeed."""
     mains = {"sct_rootlets": "main", "sct_deepseg": "deepseg", "sct_compute_spinal_levels": "compute_spinal_levels"}
     for words in lines:
         program, *arguments = words
         if program == "cp":
             shutil.copy(*arguments)
+        elif program == "mkdir":
+            os.mkdir(*arguments)  # noqa: PTH102
         elif program == "cd":
             os.chdir(*arguments)
         else:
