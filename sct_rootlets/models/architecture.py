@@ -43,6 +43,30 @@ def build_network(architecture: dict[str, Any], n_channels: int, n_classes: int)
     return getattr(unet, name)(input_channels=n_channels, num_classes=n_classes, deep_supervision=False, **arguments)
 
 
+def run_network(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Run a U-Net of `build_network` as calling it would: the same operations in the same order, in less memory.
+
+    nnU-Net's networks hold the features of every resolution, and the input of a block of convolutions, to the end; here
+    they are let go as soon as they have been used.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    images : torch.Tensor, shape (N, channels, I, J, K)
+
+    Returns
+    -------
+    torch.Tensor, shape (N, classes, I, J, K)
+    """
+    decoder: Any = network.decoder
+    features: list[torch.Tensor] = network.encoder(images)  # type: ignore[operator]
+    for enlarge, stage in zip(decoder.transpconvs, decoder.stages, strict=True):
+        features.append(torch.cat((enlarge(features.pop()), features.pop()), 1))
+        for layer in (layer for block in stage.convs for layer in block.all_modules):
+            features.append(layer(features.pop()))
+    return torch.as_tensor(decoder.seg_layers[-1](features.pop()))
+
+
 def plain_unet(
     features: Sequence[int],
     convolutions: Sequence[int] | None = None,

@@ -1,6 +1,6 @@
 """Running a model on a volume, as nnU-Net v2 does: standardize, resample, tile, blend and resample back.
 
-Over the whole field of view, labels differ from those of nnU-Net v2 only where it sums in half precision and rounds.
+Over the whole field of view, labels are those of nnU-Net v2, with its roundings to half precision.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from sct_rootlets.segmentation.grid import Box, orient
 from sct_rootlets.segmentation.tiles import (
     REACH_MM,
     Precision,
-    blended_logits,
     even_starts,
     grid_tiles_near,
+    nnunet_logits,
     tile_starts,
 )
 
@@ -78,7 +78,7 @@ def predict(
         points = None
         if line is not None:
             points = apply_affine(np.linalg.inv(oriented.affine), line) - [part.start for part in box]
-        run = partial(blended_logits, mirror=mirror, device=device, precision=precision)
+        run = partial(nnunet_logits, mirror=mirror, device=device, precision=precision)
         labels[box] = _predict_box(model, image[box], oriented.spacing, points, step, run)
     return oriented.restore(labels)
 
@@ -89,7 +89,7 @@ def _predict_box(
     spacing: np.ndarray,
     points: np.ndarray | None,
     step: float,
-    run: Callable[..., tuple[torch.Tensor, torch.Tensor]],
+    run: Callable[..., torch.Tensor],
 ) -> np.ndarray:
     """Segment the part of an image that shows something; ``points`` are voxels of this part."""
     image = _standardize(image, model.mask_normalization)
@@ -111,11 +111,12 @@ def _predict_box(
     widths = np.stack([begin + before - low, high - (end + before)], axis=1)
     padded_image = torch.from_numpy(np.pad(seen, widths))
     n_classes = len(model.labels) + 1
-    logits, weights = run(model, padded_image, model.patch, (tiles - low).tolist(), n_channels=n_classes)
+    logits = run(model, padded_image, model.patch, (tiles - low).tolist(), n_channels=n_classes)
     inner = tuple(slice(int(a), int(a) + n) for (a, _), n in zip(widths, seen.shape, strict=True))
-    logits, weights = logits[(slice(None), *inner)], weights[inner]
-    logits /= weights.clamp(min=1e-12)
-    logits[0, weights == 0] = 1.0  # background, where no tile lies
+    logits = logits[(slice(None), *inner)]
+    uncovered = logits[0].isnan()
+    logits[:, uncovered] = 0.0
+    logits[0, uncovered] = 1.0  # background, where no tile lies
     return _decide(logits.numpy(), box, shape, image.shape, target, spacing, model.resampling["logits"])
 
 
@@ -163,7 +164,7 @@ def _decide(
     for value, channel in enumerate(logits):
         score = _resample_as_nnunet(
             channel, image_shape, target, spacing, settings, inside, order=1, source=(box, shape)
-        )
+        ).astype(logits.dtype)
         if best is None:
             best = score
             continue

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import product
+from itertools import combinations, product
 from typing import Literal
 
 import numpy as np
 import torch
 from scipy import ndimage
 
+from sct_rootlets.models.architecture import run_network
 from sct_rootlets.models.model import Model
 
 _LOGGER = logging.getLogger(__name__)
@@ -99,26 +100,88 @@ def blended_logits(
     weight = _gaussian(tuple(patch))
     total: torch.Tensor | None = None
     weights = torch.zeros(image.shape)
-    flips = _flips(model.mirror_axes) if mirror else [()]
-    with torch.no_grad(), _autocast(torch.device(device), precision):
-        for weights_of_fold in model.folds:
-            if len(model.folds) > 1:
-                model.network.load_state_dict(weights_of_fold)
-            for number, start in enumerate(starts, start=1):
-                if len(starts) > 1:
-                    _LOGGER.info("running the network on part %d of %d", number, len(starts))
-                tile = _box(start, patch)
-                part = image[tile][None, None].to(device)
-                weights[tile] += weight
-                for axes in flips:
-                    logits = model.network(torch.flip(part, axes) if axes else part)[:, :n_channels]
-                    logits = (torch.flip(logits, axes) if axes else logits)[0].float().cpu()
-                    if total is None:
-                        total = torch.zeros((len(logits), *image.shape))
-                    total[_all_channels(tile)] += logits.mul_(weight / len(flips))
+    for _ in _each_fold(model):
+        for tile, logits in _each_tile(model, image, patch, starts, mirror, device, precision, n_channels):
+            weights[tile] += weight
+            if total is None:
+                total = torch.zeros((len(logits), *image.shape))
+            total[_all_channels(tile)] += logits.mul_(weight)
     if total is None:
         raise ValueError("no tiles to run the network on")
     return total, weights
+
+
+def nnunet_logits(
+    model: Model,
+    image: torch.Tensor,
+    patch: tuple[int, ...],
+    starts: Sequence[Sequence[int]],
+    mirror: bool = False,
+    device: str | torch.device = "cpu",
+    precision: Precision = "float32",
+    n_channels: int | None = None,
+) -> torch.Tensor:
+    """Run the network on tiles, and blend its logits in half precision, with the roundings of nnU-Net v2 (2.2 to 2.8).
+
+    Parameters are those of `blended_logits`.
+
+    Returns
+    -------
+    torch.Tensor of torch.float16, shape (channels, I, J, K)
+        NaN outside all tiles.
+    """
+    weight = _half_gaussian(tuple(patch))
+    mean: torch.Tensor | None = None
+    for _ in _each_fold(model):
+        total: torch.Tensor | None = None
+        weights = torch.zeros(image.shape, dtype=torch.float16)
+        for tile, logits in _each_tile(model, image, patch, starts, mirror, device, precision, n_channels):
+            if total is None:
+                total = torch.zeros((len(logits), *image.shape), dtype=torch.float16)
+            total[_all_channels(tile)] += logits.mul_(weight)
+            weights[tile] += weight
+        if total is None:
+            raise ValueError("no tiles to run the network on")
+        torch.div(total, weights, out=total)
+        mean = total if mean is None else mean.add_(total)
+    if mean is None:
+        raise ValueError("the model has no fold")
+    return mean if len(model.folds) == 1 else mean.div_(len(model.folds))
+
+
+def _each_fold(model: Model) -> Iterator[None]:
+    """Load the weights of one fold after the other into the network."""
+    for weights in model.folds:
+        if len(model.folds) > 1:
+            model.network.load_state_dict(weights)
+        yield
+
+
+def _each_tile(
+    model: Model,
+    image: torch.Tensor,
+    patch: tuple[int, ...],
+    starts: Sequence[Sequence[int]],
+    mirror: bool,
+    device: str | torch.device,
+    precision: Precision,
+    n_channels: int | None,
+) -> Iterator[tuple[tuple[slice, ...], torch.Tensor]]:
+    """Run the network on one tile after the other; yields the tile and its logits, which may be changed."""
+    flips = _flips(model.mirror_axes) if mirror else [()]
+    for number, start in enumerate(starts, start=1):
+        if len(starts) > 1:
+            _LOGGER.info("running the network on part %d of %d", number, len(starts))
+        tile = _box(start, patch)
+        part = image[tile][None, None].to(device)
+        with torch.no_grad(), _autocast(torch.device(device), precision):
+            total: torch.Tensor | None = None
+            for axes in flips:
+                logits = run_network(model.network, torch.flip(part, axes) if axes else part)[0, :n_channels]
+                logits = (torch.flip(logits, [axis - 1 for axis in axes]) if axes else logits).float()
+                total = logits if total is None else total.add_(logits)
+        if total is not None:
+            yield tile, total.div_(len(flips)).cpu()
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -145,15 +208,26 @@ def _all_channels(box: tuple[slice, ...]) -> tuple[slice, ...]:
 
 
 def _flips(axes: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """List all combinations of mirrored axes, as axes of a batch."""
-    chosen = product((False, True), repeat=len(axes))
-    return [tuple(axis + 2 for axis, flip in zip(axes, flags, strict=True) if flip) for flags in chosen]
+    """List all combinations of mirrored axes, as axes of a batch, in the order in which nnU-Net sums them."""
+    mirrored = [axis + 2 for axis in axes]
+    return [chosen for n in range(len(axes) + 1) for chosen in combinations(mirrored, n)]
 
 
 def even_starts(length: int, size: int, step: float) -> list[int]:
     """Return the first voxels of evenly spaced tiles that cover a length, at most ``step`` of their size apart."""
     n = int(np.ceil((length - size) / (size * step))) + 1
     return [round((length - size) / max(n - 1, 1) * i) for i in range(n)]
+
+
+@lru_cache(maxsize=2)
+def _half_gaussian(size: tuple[int, ...]) -> torch.Tensor:
+    """Return the weights of nnU-Net: ten times `_gaussian` in half precision; those that are 0 there are the least."""
+    point = np.zeros(size)
+    point[tuple(n // 2 for n in size)] = 1
+    weight = torch.from_numpy(ndimage.gaussian_filter(point, [n / 8 for n in size], mode="constant"))
+    weight = (weight / (weight.max() / 10)).to(torch.float16)
+    weight[weight == 0] = weight[weight != 0].min()
+    return weight
 
 
 @lru_cache(maxsize=2)
