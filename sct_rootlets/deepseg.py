@@ -292,7 +292,7 @@ def _find_discs(
         return (), None, [f"no discs were found in {image.name}: {error}"]
 
 
-def _disc_points(inputs: Inputs) -> dict[int, np.ndarray]:
+def _disc_points(inputs: Inputs) -> dict[int, np.ndarray[Any, Any]]:
     """Return the discs that are given, by value, without the conus and other landmarks that their file may hold."""
     return {value: point for value, point in inputs.disc_points().items() if value <= LAST_DISC}
 

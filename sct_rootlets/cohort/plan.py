@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sct_rootlets.bids import parse_name
@@ -24,10 +24,14 @@ class Plan:
         In the order of their names.
     notes : list of str
         Files that were left out, and subjects and sessions without a scan, and why.
+    others : list of Job
+        Scans of other contrasts, or that were not asked for, but were not excluded either: results of an earlier run
+        may tell something of the scans of their session.
     """
 
     jobs: list[Job]
     notes: list[str] = field(default_factory=list)
+    others: list[Job] = field(default_factory=list)
 
 
 def make_plan(bids: Path, out: Path, labels: Sequence[Path] = (), wanted: Filter | None = None) -> Plan:
@@ -73,7 +77,9 @@ def make_plan(bids: Path, out: Path, labels: Sequence[Path] = (), wanted: Filter
         for name in dict.fromkeys((*wanted.include_list, *wanted.exclude_list))
         if not any(is_listed(scan, (name,)) for scan in scans)
     ]
-    return Plan(jobs, notes + _without_scan(bids, scans, wanted))
+    allowed = replace(wanted, include=None, include_list=())
+    others = [Job(scan, out) for scan in find_scans(bids, labels)[0] if allowed.wants(scan)]
+    return Plan(jobs, notes + _without_scan(bids, scans, wanted), [job for job in others if job.stem not in stems])
 
 
 def _without_scan(bids: Path, scans: Sequence[Scan], wanted: Filter) -> list[str]:

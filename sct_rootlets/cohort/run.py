@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +18,10 @@ from sct_rootlets.cohort.dataset import dataset_name, describe_dataset
 from sct_rootlets.cohort.engine import Engine, Progress, run_workers
 from sct_rootlets.cohort.job import CohortSettings, Job
 from sct_rootlets.cohort.plan import Plan, find_pending
-from sct_rootlets.cohort.sessions import find_contradictions
+from sct_rootlets.cohort.sessions import session_flags
 from sct_rootlets.cohort.status import StatusTable
 from sct_rootlets.errors import DatasetError, SctRootletsError
-from sct_rootlets.flags import read_flags
+from sct_rootlets.flags import Flag, read_flags
 from sct_rootlets.output.files import STAGE_PREFIX
 from sct_rootlets.output.page import build_page
 from sct_rootlets.sidecar import read_object, read_sidecar
@@ -116,7 +116,7 @@ def run_cohort(
     finally:  # also when the run is interrupted
         status_table.update(ended)
         status_table.write()
-        _update_page(bids, out, status_table.failed)
+        _update_page(bids, out, plan, status_table.failed)
     _remove_unfinished(plan, begin)
     failed |= {stem: attempt.reason for stem, attempt in ended.items() if attempt.status is Status.FAILED}
     n_done = sum(attempt.status is Status.DONE for attempt in ended.values())
@@ -144,14 +144,11 @@ def implausible_scans(plan: Plan) -> dict[str, list[str]]:
         ]
         if texts:
             found[job.stem] = texts
-    for stem, text in _contradicted(plan.jobs).items():
-        found.setdefault(stem, []).append(text)
+    contradicted = session_flags([*plan.jobs, *plan.others])
+    for job in plan.jobs:
+        if flag := contradicted.get(job.stem):
+            found.setdefault(job.stem, []).append(f"{flag.text}: {flag.advice}")
     return found
-
-
-def _contradicted(jobs: Iterable[Job]) -> dict[str, str]:
-    """Return the scans whose names may be wrong, as another scan of the session has others, and what it has."""
-    return {stem: one.describe(stem) for one in find_contradictions(jobs) for stem in one.doubted}
 
 
 def run_group(
@@ -190,7 +187,7 @@ def run_group(
             jobs.setdefault(job.scan.image.contrast, []).append(job)
     if not jobs:
         raise DatasetError(f"no scan is done in {out}; run first: sct_rootlets bids {bids} {out} participant")
-    contradicted = _contradicted(job for of_contrast in jobs.values() for job in of_contrast)
+    contradicted = session_flags([*plan.jobs, *plan.others])
     groups = {contrast: _group_of(of_contrast, participants, contradicted) for contrast, of_contrast in jobs.items()}
     for contrast, group in groups.items():
         if group.levels is not None:
@@ -200,14 +197,14 @@ def run_group(
     return groups, build_page(out / "qc")
 
 
-def _group_of(jobs: Sequence[Job], participants: Path | None, contradicted: Mapping[str, str]) -> GroupResult:
+def _group_of(jobs: Sequence[Job], participants: Path | None, contradicted: Mapping[str, Flag]) -> GroupResult:
     """Compare the levels of scans, and average the measures of those that were measured.
 
     Parameters
     ----------
     jobs : sequence of Job
     participants : Path, optional
-    contradicted : mapping of str to str
+    contradicted : mapping of str to Flag
         Scans that are left out, and why.
 
     Raises
@@ -218,7 +215,8 @@ def _group_of(jobs: Sequence[Job], participants: Path | None, contradicted: Mapp
     from sct_rootlets.group.compare import group_levels
     from sct_rootlets.measure.group import group_measures
 
-    notes = [f"{job.stem} is left out: {contradicted[job.stem]}" for job in jobs if job.stem in contradicted]
+    left_out = [(job.stem, contradicted[job.stem]) for job in jobs if job.stem in contradicted]
+    notes = [f"{name} is left out: {flag.text}: {flag.advice}" for name, flag in left_out]
     jobs = [job for job in jobs if job.stem not in contradicted]
     levels = measures = None
     if not jobs:
@@ -238,11 +236,14 @@ def _group_of(jobs: Sequence[Job], participants: Path | None, contradicted: Mapp
     return GroupResult(levels=levels, measures=measures, notes=tuple(notes))
 
 
-def _update_page(bids: Path, out: Path, failed: dict[str, str]) -> None:
-    """Complete the page's list, and show on the page which scans failed, and the name of the dataset."""
+def _update_page(bids: Path, out: Path, plan: Plan, failed: dict[str, str]) -> None:
+    """Complete the page's list, and show which scans failed or contradict others, and the name of the dataset."""
     if failed or (out / "qc").is_dir():
+        jobs = [*plan.jobs, *plan.others]
+        contradicted = session_flags(jobs)
+        flags = {job.about.identifier: contradicted[job.stem] for job in jobs if job.stem in contradicted}
         with contextlib.suppress(SctRootletsError):  # if the page cannot be written, the scans have failed for it
-            build_page(out / "qc", failed, dataset_name(bids))
+            build_page(out / "qc", failed, dataset_name(bids), flags)
 
 
 def _remove_unfinished(plan: Plan, before: float) -> None:

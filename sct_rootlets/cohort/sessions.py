@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from nibabel.affines import apply_affine
-from scipy import ndimage
 
-from sct_rootlets.bids import LABEL_NAMES
 from sct_rootlets.cohort.job import Job
 from sct_rootlets.cohort.record import read_record
-from sct_rootlets.errors import SctRootletsError
+from sct_rootlets.correspondence import LEVEL_PITCH_MM
+from sct_rootlets.flags import Flag
 from sct_rootlets.levels import Kind, level_name
-from sct_rootlets.nifti import lacks_orientation, load_volume
+from sct_rootlets.output.page import read_entry
 
 #: Numbers of levels by which names of two scans are compared, and the fewest levels that must show it.
 SHIFTS, MIN_LEVELS = (-2, -1, 1, 2), 2
@@ -54,13 +52,24 @@ class Contradiction:
     other_mm: float
     doubted: tuple[str, ...]
 
-    def describe(self, stem: str) -> str:
-        """Say what contradicts the names of one of the two scans."""
-        other, here = (self.second, self.names) if stem == self.first else (self.first, self.names[::-1])
-        return (
-            f"{self.kind} level {here[0]} lies where {other} of the same session has {here[1]}: give one disc of the "
-            "scan that is wrong, or of both"
+    def flag(self, stem: str) -> Flag:
+        """Return the flag of one of the two scans."""
+        other, (here, there) = (self.second, self.names) if stem == self.first else (self.first, self.names[::-1])
+        return Flag(
+            key="session",
+            title="session",
+            text=f"{self.kind} level {here} lies where {other} of the same session has {there}",
+            state="bad",
+            level=(self.kind, here),
+            why="scans of one session show the same neck: where they name the same place differently, the numbers of "
+            "one of them are wrong",
+            advice="give one disc of the scan that is wrong, or of both",
         )
+
+
+def session_flags(jobs: Iterable[Job]) -> dict[str, Flag]:
+    """Return a flag, by stem, of each scan whose names may be wrong because another one of its session has others."""
+    return {stem: found.flag(stem) for found in find_contradictions(jobs) for stem in found.doubted}
 
 
 def compare_places(first: Mapping[int, np.ndarray], second: Mapping[int, np.ndarray]) -> tuple[int, float, float]:
@@ -88,17 +97,17 @@ def compare_places(first: Mapping[int, np.ndarray], second: Mapping[int, np.ndar
         return 0, np.nan, np.nan
     best = min(distances, key=lambda shift: distances[shift])
     own = distances.get(0, np.nan)
-    if best and 0 in distances and own >= MIN_RATIO * distances[best]:
+    if best and 0 in distances and own >= MIN_RATIO * distances[best] and distances[best] < LEVEL_PITCH_MM / 2:
         return best, float(own), float(distances[best])
     return 0, float(own), float(own)
 
 
 def find_contradictions(jobs: Iterable[Job]) -> list[Contradiction]:
-    """Find scans of one session that name the same place differently, by the level maps of their results."""
+    """Find scans of one session that name the same place differently, by their entries on the page."""
     sessions: dict[tuple[str, str | None], list[Job]] = defaultdict(list)
     for job in jobs:
         sessions[job.scan.image.subject, job.scan.image.session].append(job)
-    found = []
+    found: list[Contradiction] = []
     for together in sessions.values():
         if len(together) < 2:
             continue
@@ -127,19 +136,12 @@ def _is_known(found: Iterable[Contradiction], one: Job, other: Job) -> bool:
 
 
 def _level_places(job: Job, kind: Kind) -> dict[int, np.ndarray]:
-    """Return the middle of each level of a scan, RAS+ mm; none if its map is missing or has no orientation."""
-    path = job.folder / f"{job.stem}_label-{LABEL_NAMES[kind]}_dseg.nii.gz"
-    if not path.is_file():
-        return {}
+    """Return the middle of each level of a scan, RAS+ mm, as its entry of the page holds it; none without an entry."""
+    levels = read_entry(job.page, job.about).get("levels", [])
     try:
-        volume = load_volume(path)
-    except SctRootletsError:
+        return {int(one["value"]): np.array(one["point"], float) for one in levels if one["kind"] == kind}
+    except (KeyError, TypeError, ValueError):  # of another version
         return {}
-    if lacks_orientation(volume):
-        return {}
-    values = [int(value) for value in np.unique(volume.data) if value > 0]
-    middles = ndimage.center_of_mass(volume.data > 0, volume.data, values)
-    return dict(zip(values, apply_affine(volume.affine, np.array(middles).reshape(-1, 3)), strict=True))
 
 
 def _doubted(one: Job, other: Job) -> tuple[str, ...]:

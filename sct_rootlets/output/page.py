@@ -26,11 +26,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from sct_rootlets.distribution import version
 from sct_rootlets.errors import ImageError, SctRootletsError
+from sct_rootlets.flags import Flag
 from sct_rootlets.output.files import staged_outputs
 from sct_rootlets.registration.result import Registration
 from sct_rootlets.report.page.entry import FORMAT_VERSION, About, Entry, make_entry
@@ -42,6 +44,8 @@ _LOGGER = logging.getLogger(__name__)
 
 #: Text by which an ``index.html`` of ours differs from that of another program.
 GENERATOR_TAG = '<meta name="generator" content="sct_rootlets">'
+#: File of flags of scans beside those of their entries.
+FLAGS = "flags.json"
 #: Longest wait for other commands that write to the same folder.
 MAX_WAIT_S = 120.0
 
@@ -123,7 +127,12 @@ def add_entry(folder: Path, entry: Entry, at_most_every_s: float = 0.0) -> Path:
         return _write_page(folder, own)
 
 
-def build_page(folder: Path, missing: Mapping[str, str] | None = None, dataset: str | None = None) -> Path:
+def build_page(
+    folder: Path,
+    missing: Mapping[str, str] | None = None,
+    dataset: str | None = None,
+    flags: Mapping[str, Flag] | None = None,
+) -> Path:
     """Write the page of the entries that are there.
 
     Parameters
@@ -133,6 +142,9 @@ def build_page(folder: Path, missing: Mapping[str, str] | None = None, dataset: 
         Scans without an entry, and the reasons, which the page shows; by default, those of the last call.
     dataset : str, optional
         Name of the dataset of all scans that name none; by default, that of the last call.
+    flags : dict of str to Flag, optional
+        Flags of scans beside those of their entries, such as what other scans say of them, by the identifier of the
+        entry; by default, those of the last call.
 
     Returns
     -------
@@ -145,21 +157,24 @@ def build_page(folder: Path, missing: Mapping[str, str] | None = None, dataset: 
         See `add_entry`.
     """
     with _locked(folder) as own:
-        if missing is not None:
-            with staged_outputs(own) as stage:
-                text = json.dumps(dict(sorted(missing.items())), indent=1, ensure_ascii=False) + "\n"
-                (stage / "missing.json").write_text(text, encoding="utf-8")
+        facts = None if flags is None else {key: flag.as_facts() for key, flag in flags.items()}
+        for name, content in (("missing.json", missing), (FLAGS, facts)):
+            if content is not None:
+                with staged_outputs(own) as stage:
+                    text = json.dumps(dict(sorted(content.items())), indent=1, ensure_ascii=False) + "\n"
+                    (stage / name).write_text(text, encoding="utf-8")
         return _write_page(folder, own, dataset)
 
 
 def has_entry(folder: Path, about: About) -> bool:
     """Return whether a page has a readable entry of a scan, and the pictures of it."""
-    entries = folder / "rootlets" / "entries"
-    try:
-        facts = json.loads((entries / f"{about.identifier}.json").read_text(encoding="utf-8"))
-        return (entries / facts["files"]).is_dir()
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    pictures = read_entry(folder, about).get("files")
+    return isinstance(pictures, str) and (folder / "rootlets" / "entries" / pictures).is_dir()
+
+
+def read_entry(folder: Path, about: About) -> dict[str, Any]:
+    """Read what a page's entry of a scan says; empty if there is none, or it cannot be read."""
+    return read_object(folder / "rootlets" / "entries" / f"{about.identifier}.json")
 
 
 @contextmanager
@@ -199,6 +214,11 @@ def _check_version(own: Path) -> None:
 def _write_page(folder: Path, own: Path, dataset: str | None = None) -> Path:
     """Write the page, its scripts and its list of entries; return the page to open."""
     entries, damaged = read_entries(own)
+    more = read_object(own / FLAGS)
+    for facts in entries:
+        flag, flags = more.get(str(facts.get("id"))), facts.get("flags")
+        if isinstance(flag, dict) and isinstance(flags, dict):
+            flags[flag.get("key")] = flag
     dataset = str(read_object(own / "page.json").get("dataset", "")) if dataset is None else dataset
     _remove_unused(
         own / "entries", {str(facts["files"]) for facts in entries if facts.get("files")} if not damaged else None

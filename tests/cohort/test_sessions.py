@@ -1,5 +1,6 @@
 """Scans of one session whose levels have other names at the same place."""
 
+import json
 import shutil
 
 import nibabel as nib
@@ -11,6 +12,7 @@ from sct_rootlets.cohort.plan import make_plan
 from sct_rootlets.cohort.run import implausible_scans
 from sct_rootlets.cohort.selection import Filter
 from sct_rootlets.cohort.sessions import compare_places, find_contradictions
+from sct_rootlets.output.page import read_entries
 
 
 def levels_at(heights):
@@ -79,6 +81,17 @@ def test_a_scan_that_another_one_of_its_session_contradicts_is_named_and_left_ou
     assert one.distance_mm > 10
     assert one.other_mm < 0.5
     assert "sub-01_T2starw" in implausible_scans(plan)
+    listed, _ = read_entries(out / "qc" / "rootlets")
+    assert not any("session" in facts["flags"] for facts in listed)  # entries say what their scan says
+    shown = (out / "qc" / "rootlets" / "entries.js").read_text(encoding="utf-8")
+    shown = json.loads(shown.removeprefix("sctRootletsEntries(").removesuffix(");\n"))["entries"]
+    flags = {facts["file"]: facts["flags"].get("session", {}).get("state") for facts in shown}
+    assert flags == {"sub-01_T2starw.nii.gz": "bad", "sub-01_T2w.nii.gz": None, "sub-02_ses-a_T2w.nii.gz": None}
+    options = ["-contrasts", "T2starw", "-discs", "none", "-exclude", "ses-b", "-jobs", "1", "-strict"]
+    assert command.main([str(session), str(out), "participant", *options]) == 3  # also of one contrast alone
+    assert "note: sub-01_T2starw is implausible" in capsys.readouterr().out
+    assert command.main([str(session), str(out), "participant", *options, "-exclude-list", "sub-01_T2w"]) == 0
+    assert run_bids(session, out, "participant", "-strict") == 3
     assert run_bids(session, out, "group") == 0
     text = capsys.readouterr().out
     assert "note: sub-01_T2starw is left out: spinal level " in text
