@@ -13,7 +13,13 @@ from sct_rootlets.bids_folder import files_below
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.group.level_table import LevelTable, read_level_table
 from sct_rootlets.group.participants import Participant, check_heights, find_participants
-from sct_rootlets.group.published_table import is_published, read_published_tables, scan_of, select
+from sct_rootlets.group.published_table import (
+    PUBLISHED_SUMMARY,
+    is_published,
+    read_published_tables,
+    scan_of,
+    select,
+)
 from sct_rootlets.vertebral import SURE_NUMBERING
 
 #: A level table that is not compared, and the reason.
@@ -133,6 +139,7 @@ def find_tables(folders: Iterable[str | os.PathLike[str]]) -> list[Path]:
     for folder in map(Path, folders):
         if folder.is_dir():
             paths = [path for path in files_below(folder) if path.name.endswith(TABLE_ENDING) or is_published(path)]
+            paths = [path for path in paths if path.name != PUBLISHED_SUMMARY]
         elif folder.exists():
             paths = [folder]
         else:

@@ -40,6 +40,10 @@ class _Part:
     levels: tuple[LevelRow, ...]
 
 
+#: The table of all subjects that the published scripts write beside those of the subjects.
+PUBLISHED_SUMMARY = "spinal_vs_vertebral_levels.csv"
+
+
 def is_published(path: Path) -> bool:
     """Return whether a file has the name of a table of the published scripts.
 

@@ -19,6 +19,7 @@ def test_levels_are_those_of_our_own_tables(tmp_path, year):
     for number, row in enumerate(differences, start=1):
         write_subject(tmp_path / "ours", f"sub-{number:02d}", level_rows(row))
         write_published(tmp_path / year, f"sub-{number:02d}", level_rows(row), year)
+    (tmp_path / year / "spinal_vs_vertebral_levels.csv").write_text("spinal_level,fname\n")  # all of them once more
     ours, theirs = (compare(collect([tmp_path / name]), n_resamples=0) for name in ("ours", year))
     assert [scan.subject for scan in theirs.cohort.scans] == [f"sub-{number:02d}" for number in range(1, 6)]
     assert (theirs.reference, theirs.method) == ("PMJ", "extent")
