@@ -21,7 +21,7 @@ PMJ_VALUE = 50
 DISC_C2_C3 = 3
 #: Value of the tip of the conus medullaris in disc labels, as SCT has it; a reference in scans without C2/C3.
 CONUS_VALUE = 60
-#: The last disc below which the cord never ends.
+#: The lowest disc that lies above the end of every cord.
 DISC_T10_T11 = 18
 #: The disc between vertebrae T12 and L1, the reference of scans of the lower cord without a label of the conus.
 DISC_T12_L1 = 20

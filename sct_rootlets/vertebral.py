@@ -43,6 +43,8 @@ MAX_ON_CORD_MM = 3.0
 VERTEBRA_LENGTH_MM = (13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 22.0)
 #: The tip of the conus lies further than this below the cervical cord, also in children: in PAM50 347 mm below T1.
 MIN_CERVICAL_TO_CONUS_MM = 100.0
+#: A level ends so far below the label of the conus at most: the tip is seldom seen to the millimetre.
+CONUS_TOLERANCE_MM = 5.0
 #: Numbers of vertebrae that were found in an image are uncertain below this probability.
 SURE_NUMBERING = 0.8
 #: Shares of a vertebra that labels of bodies are displaced by if they are taken for discs: half of one, and limits
@@ -441,6 +443,7 @@ def check_conus(conus_mm: float, discs: Sequence[Disc], spinal: Levels | None) -
     conus_mm : float
         Arc length of the tip.
     discs : sequence of Disc
+        Those that were found in the image are not looked at.
     spinal : Levels or None
 
     Returns
@@ -451,17 +454,18 @@ def check_conus(conus_mm: float, discs: Sequence[Disc], spinal: Levels | None) -
     Raises
     ------
     LabelError
-        If a spinal level, or a disc above T11, lies below it.
+        If a spinal level, or a disc above T11, lies below it by more than `CONUS_TOLERANCE_MM`.
     """
-    places = [(f"disc {disc_name(disc.value)}", disc.value, disc.arc_mm) for disc in discs]
+    given = [disc for disc in discs if disc.source == "given"]
+    places = [(f"disc {disc_name(disc.value)}", disc.value, disc.arc_mm) for disc in given]
     inside = [place for place in places if place[1] <= DISC_T10_T11]
     levels = spinal.levels if spinal is not None else ()
     inside += [(f"spinal level {level.name}", level.value, level.midpoint_mm) for level in levels]
     for name, _, place in inside:
-        if place > conus_mm:
+        if place > conus_mm + CONUS_TOLERANCE_MM:
             raise LabelError(
-                f"{name} lies {place - conus_mm:.0f} mm below the label of the conus (60), the tip of the cord; "
-                "mend or remove that label"
+                f"{name} lies {place - conus_mm:.0f} mm below the label of the conus (60), the tip of the cord: one of "
+                "the two is wrong; mend it"
             )
     cervical = [(conus_mm - place, name) for name, value, place in inside if value <= LAST_NAMED]
     if cervical and min(cervical)[0] < MIN_CERVICAL_TO_CONUS_MM:

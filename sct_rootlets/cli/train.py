@@ -141,7 +141,7 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
         "-patience",
         type=int,
         metavar="<n>",
-        help="end a fold after so many epochs without a better Dice in validation, and keep its best weights "
+        help="end a fold after so many epochs without a better Dice in validation, and go back to its best weights "
         "(default: train all epochs, as nnU-Net)",
     )
     group.add_argument(

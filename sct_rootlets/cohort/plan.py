@@ -58,7 +58,9 @@ def make_plan(bids: Path, out: Path, labels: Sequence[Path] = (), wanted: Filter
     if out.resolve() == bids.resolve():
         raise DatasetError(f"{out} is the BIDS folder itself; give another folder for the results")
     _check_no_label_folder(out, [*labels, bids / "derivatives" / "labels"])
-    scans, notes = find_scans(bids, labels, wanted.contrasts)
+    every, notes = find_scans(bids, labels)
+    contrasts = {contrast.lower() for contrast in wanted.contrasts}
+    scans = [scan for scan in every if not contrasts or scan.image.contrast.lower() in contrasts]
     if not scans:
         raise DatasetError(f"{bids} has no {', '.join(wanted.contrasts)} images in sub-*/anat; -contrasts takes others")
     jobs = [Job(scan, out) for scan in scans if wanted.wants(scan)]
@@ -78,7 +80,7 @@ def make_plan(bids: Path, out: Path, labels: Sequence[Path] = (), wanted: Filter
         if not any(is_listed(scan, (name,)) for scan in scans)
     ]
     allowed = replace(wanted, include=None, include_list=())
-    others = [Job(scan, out) for scan in find_scans(bids, labels)[0] if allowed.wants(scan)]
+    others = [Job(scan, out) for scan in every if allowed.wants(scan)]
     return Plan(jobs, notes + _without_scan(bids, scans, wanted), [job for job in others if job.stem not in stems])
 
 

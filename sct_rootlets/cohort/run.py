@@ -187,14 +187,16 @@ def run_group(
             jobs.setdefault(job.scan.image.contrast, []).append(job)
     if not jobs:
         raise DatasetError(f"no scan is done in {out}; run first: sct_rootlets bids {bids} {out} participant")
-    contradicted = session_flags([*plan.jobs, *plan.others])
+    all_jobs = [*plan.jobs, *plan.others]
+    contradicted = session_flags(all_jobs)
     groups = {contrast: _group_of(of_contrast, participants, contradicted) for contrast, of_contrast in jobs.items()}
     for contrast, group in groups.items():
         if group.levels is not None:
             save_group(group.levels, out / "group" / contrast, may_overwrite=False)
         if group.measures is not None:
             save_group_measures(group.measures, out / "group" / contrast, may_overwrite=False)
-    return groups, build_page(out / "qc")
+    flags = {job.about.identifier: contradicted[job.stem] for job in all_jobs if job.stem in contradicted}
+    return groups, build_page(out / "qc", flags=flags)
 
 
 def _group_of(jobs: Sequence[Job], participants: Path | None, contradicted: Mapping[str, Flag]) -> GroupResult:

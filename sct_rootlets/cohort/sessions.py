@@ -1,13 +1,13 @@
 """Scans of one session beside one another: they show the same neck, so that their levels lie at the same places.
 
 Each scan names its levels on its own. Where two scans of a session name the same place differently, the numbers of one
-of them are wrong, however sure it is of them.
+of them are wrong, however sure it is of them (or their headers do not share one coordinate system).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -16,15 +16,21 @@ import numpy as np
 from sct_rootlets.cohort.job import Job
 from sct_rootlets.cohort.record import read_record
 from sct_rootlets.correspondence import LEVEL_PITCH_MM
+from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.flags import Flag
-from sct_rootlets.levels import Kind, level_name
+from sct_rootlets.levels import LAST_DISC, Kind, level_name
+from sct_rootlets.nifti import load_volume
 from sct_rootlets.output.page import read_entry
 
-#: Numbers of levels by which names of two scans are compared, and the fewest levels that must show it.
-SHIFTS, MIN_LEVELS = (-2, -1, 1, 2), 2
+#: Numbers of levels by which names of two scans are compared, and the fewest levels that must lie at the same places.
+MAX_SHIFT, MIN_LEVELS = 6, 2
 #: Names contradict each other if levels lie so many times closer by other names than by their own: half a level of
 #: movement between two scans makes both alike.
 MIN_RATIO = 2.0
+KINDS: tuple[Kind, ...] = ("spinal", "vertebral")
+
+#: Middle of each level of a scan by kind and value, RAS+ mm, shape (3,).
+Places = Mapping[Kind, Mapping[int, np.ndarray]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,41 +44,20 @@ class Contradiction:
     kind : {"spinal", "vertebral"}
     names : (str, str)
         The name of a place in the first and in the second scan.
-    distance_mm, other_mm : float
-        Mean distance of levels of the same name, and of those that lie at the same place.
-    doubted : tuple of str
-        The scans whose names may be wrong: those without discs of the user's; both if neither or both have some.
     """
 
     first: str
     second: str
     kind: Kind
     names: tuple[str, str]
-    distance_mm: float
-    other_mm: float
-    doubted: tuple[str, ...]
 
-    def flag(self, stem: str) -> Flag:
-        """Return the flag of one of the two scans."""
-        other, (here, there) = (self.second, self.names) if stem == self.first else (self.first, self.names[::-1])
-        return Flag(
-            key="session",
-            title="session",
-            text=f"{self.kind} level {here} lies where {other} of the same session has {there}",
-            state="bad",
-            level=(self.kind, here),
-            why="scans of one session show the same neck: where they name the same place differently, the numbers of "
-            "one of them are wrong",
-            advice="give one disc of the scan that is wrong, or of both",
-        )
+    @property
+    def stems(self) -> tuple[str, str]:
+        """Both scans."""
+        return self.first, self.second
 
 
-def session_flags(jobs: Iterable[Job]) -> dict[str, Flag]:
-    """Return a flag, by stem, of each scan whose names may be wrong because another one of its session has others."""
-    return {stem: found.flag(stem) for found in find_contradictions(jobs) for stem in found.doubted}
-
-
-def compare_places(first: Mapping[int, np.ndarray], second: Mapping[int, np.ndarray]) -> tuple[int, float, float]:
+def compare_places(first: Mapping[int, np.ndarray], second: Mapping[int, np.ndarray]) -> int:
     """Compare where two scans have their levels.
 
     Parameters
@@ -82,69 +67,119 @@ def compare_places(first: Mapping[int, np.ndarray], second: Mapping[int, np.ndar
 
     Returns
     -------
-    shift : int
+    int
         What is added to a value of the first scan to get the value that the second scan has at the same place; 0 if
         their names agree, or cannot be compared.
-    distance_mm, other_mm : float
-        Mean distance of levels of the same name (of other names, if none has the same), and with the shift.
     """
-    distances = {
-        shift: np.mean([np.linalg.norm(first[value] - second[value + shift]) for value in common])
-        for shift in (0, *SHIFTS)
-        if len(common := [value for value in first if value + shift in second]) >= MIN_LEVELS
-    }
-    if not distances:
-        return 0, np.nan, np.nan
-    best = min(distances, key=lambda shift: distances[shift])
-    own = distances.get(0, np.nan)
-    if best and 0 in distances and own >= MIN_RATIO * distances[best] and distances[best] < LEVEL_PITCH_MM / 2:
-        return best, float(own), float(distances[best])
-    return 0, float(own), float(own)
+
+    def distance_mm(shift: int, least: int) -> float:
+        """Return the mean distance of levels whose values differ by a number; infinite if there are too few."""
+        common = [value for value in first if value + shift in second]
+        if len(common) < least:
+            return np.inf
+        return float(np.mean([np.linalg.norm(first[value] - second[value + shift]) for value in common]))
+
+    others = {shift: distance_mm(shift, MIN_LEVELS) for shift in range(-MAX_SHIFT, MAX_SHIFT + 1) if shift}
+    best = min(others, key=lambda shift: others[shift])
+    contradicts = others[best] < LEVEL_PITCH_MM / 2 and distance_mm(0, 1) >= MIN_RATIO * others[best]
+    return best if contradicts else 0
 
 
 def find_contradictions(jobs: Iterable[Job]) -> list[Contradiction]:
-    """Find scans of one session that name the same place differently, by their entries on the page."""
+    """Find scans of one session that name the same place differently, by their entries on the page; one kind a pair."""
     sessions: dict[tuple[str, str | None], list[Job]] = defaultdict(list)
     for job in jobs:
         sessions[job.scan.image.subject, job.scan.image.session].append(job)
-    found: list[Contradiction] = []
+    found = []
     for together in sessions.values():
-        if len(together) < 2:
-            continue
-        for kind in ("spinal", "vertebral"):
-            places = {job.stem: _level_places(job, kind) for job in together}
-            for one, other in combinations(together, 2):
-                shift, own, best = compare_places(places[one.stem], places[other.stem])
-                if shift and not _is_known(found, one, other):
-                    value = next(value for value in places[one.stem] if value + shift in places[other.stem])
-                    found.append(
-                        Contradiction(
-                            first=one.stem,
-                            second=other.stem,
-                            kind=kind,
-                            names=(level_name(value, kind), level_name(value + shift, kind)),
-                            distance_mm=own,
-                            other_mm=best,
-                            doubted=_doubted(one, other),
-                        )
-                    )
+        if len(together) > 1:
+            places = {job.stem: _level_places(job) for job in together}
+            for one, other in combinations(places, 2):
+                found += _contradictions(one, other, places[one], places[other])[:1]
     return found
 
 
-def _is_known(found: Iterable[Contradiction], one: Job, other: Job) -> bool:
-    return any({one.stem, other.stem} == {known.first, known.second} for known in found)
+def _contradictions(one: str, other: str, places: Places, others: Places) -> list[Contradiction]:
+    found = []
+    for kind in KINDS:
+        shift = compare_places(places[kind], others[kind])
+        if shift:
+            value = next(value for value in places[kind] if value + shift in others[kind])
+            names = (level_name(value, kind), level_name(value + shift, kind))
+            found.append(Contradiction(first=one, second=other, kind=kind, names=names))
+    return found
 
 
-def _level_places(job: Job, kind: Kind) -> dict[int, np.ndarray]:
-    """Return the middle of each level of a scan, RAS+ mm, as its entry of the page holds it; none without an entry."""
-    levels = read_entry(job.page, job.about).get("levels", [])
+def session_flags(jobs: Sequence[Job]) -> dict[str, Flag]:
+    """Return a flag of each scan whose names may be wrong, because another one of its session has others.
+
+    Of two scans, that one is doubted which has no discs of the user's while the other one has some; else that one which
+    more scans of the session contradict; else both.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+
+    Returns
+    -------
+    dict of str to Flag
+        By stem.
+    """
+    by_stem = {job.stem: job for job in jobs}
+    contradictions = find_contradictions(jobs)
+    counts = Counter(stem for one in contradictions for stem in one.stems)
+    with_discs = {stem for stem in counts if _has_discs(by_stem[stem])}
+    flags: dict[str, Flag] = {}
+    for one in contradictions:
+        doubted = [stem for stem in one.stems if stem not in with_discs]
+        if len(doubted) != 1:
+            most = max(counts[stem] for stem in one.stems)
+            doubted = [stem for stem in one.stems if counts[stem] == most]
+        for stem in doubted:
+            flags.setdefault(stem, _flag(one, stem, len(doubted) == 1, stem in with_discs))
+    return flags
+
+
+def _flag(found: Contradiction, stem: str, is_alone: bool, has_discs: bool) -> Flag:
+    here, there = found.names if stem == found.first else found.names[::-1]
+    other = found.second if stem == found.first else found.first
+    if has_discs:
+        advice = "check its discs"
+    elif is_alone:
+        advice = "give one disc of it"
+    else:
+        advice = "give one disc of the scan that is wrong, or of both"
+    return Flag(
+        key="session",
+        title="session",
+        text=f"{found.kind} level {here} lies where {other} of the same session has {there}",
+        state="bad",
+        level=(found.kind, here),
+        why="scans of one session show the same neck: where they name the same place differently, the numbers of one "
+        "of them are wrong, or their headers do not share one coordinate system",
+        advice=advice,
+    )
+
+
+def _level_places(job: Job) -> Places:
+    """Return where a scan has its levels, as its entry of the page holds it; nowhere without an entry."""
+    places: dict[Kind, dict[int, np.ndarray]] = {kind: {} for kind in KINDS}
+    levels = read_entry(job.page, job.about).get("levels")
+    for one in levels if isinstance(levels, list) else []:
+        try:
+            value, point = int(one["value"]), np.array(one["point"], dtype=float)
+            if point.shape == (3,) and np.isfinite(point).all():
+                places[one["kind"]][value] = point
+        except (KeyError, TypeError, ValueError):  # of another version
+            continue
+    return places
+
+
+def _has_discs(job: Job) -> bool:
+    """Whether the user gave discs of a scan, or corrected them; the conus alone is none."""
     try:
-        return {int(one["value"]): np.array(one["point"], float) for one in levels if one["kind"] == kind}
-    except (KeyError, TypeError, ValueError):  # of another version
-        return {}
-
-
-def _doubted(one: Job, other: Job) -> tuple[str, ...]:
-    """Return the scans without discs of the user's; both if that says nothing."""
-    without = tuple(job.stem for job in (one, other) if "discs" not in job.inputs(read_record(job.record)))
-    return without if len(without) == 1 else (one.stem, other.stem)
+        path = job.inputs(read_record(job.record)).get("discs")
+        data = np.zeros(1) if path is None else load_volume(path).data
+    except (OSError, SctRootletsError):
+        return False
+    return bool(((data > 0) & (data <= LAST_DISC)).any())

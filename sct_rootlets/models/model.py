@@ -198,7 +198,7 @@ def _build_model(
         _add_heads(fold["network_weights"], heads)
     network = build_network(architecture, len(dataset["channel_names"]), _end(channels))
     for fold in reversed(folds):  # the network keeps the weights of the first fold
-        network.load_state_dict(fold["network_weights"], assign=len(folds) == 1)  # a single one is held once
+        network.load_state_dict(fold["network_weights"], assign=len(folds) == 1)  # a copy of none
     schemes = set(configuration["normalization_schemes"])
     if schemes != {"ZScoreNormalization"}:
         raise ModelError(f"{folder} wants {', '.join(sorted(schemes))}; only z-score models are supported")

@@ -6,6 +6,7 @@ Preparation (`sct_rootlets.nnunet.preparation`) is followed by nnU-Net's own ste
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,9 @@ from sct_rootlets.nnunet.dataset import NAME
 from sct_rootlets.nnunet.preparation import prepare
 from sct_rootlets.nnunet.settings import Fold, TrainingSettings
 from sct_rootlets.nnunet.steps import require_nnunet, run_step
-from sct_rootlets.nnunet.worker import CURVES, FINISHED
+from sct_rootlets.nnunet.worker import CURVES, ENDED_EARLY, FINISHED, is_patient_enough
 from sct_rootlets.output.files import staged_outputs, write_json
+from sct_rootlets.sidecar import read_object
 
 #: nnU-Net's name of the folder with results.
 RESULTS = "RootletsTrainer__nnUNetPlans__3d_fullres"
@@ -78,7 +80,10 @@ def write_curves(folder: Path) -> list[Path]:
     from sct_rootlets.report.training import curves_figure
 
     paths = sorted(results_folder(folder).glob(f"fold_*/{CURVES}"))
-    curves = {path.parent.name.removeprefix("fold_"): pd.read_csv(path) for path in paths}
+    curves = {}
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):  # of a training that stopped while it was written
+            curves[path.parent.name.removeprefix("fold_")] = pd.read_csv(path)
     if not curves:
         return []
     with staged_outputs(folder) as stage:
@@ -119,9 +124,15 @@ def _plan(settings: TrainingSettings, folder: Path, plans: Path | None, say: Cal
 
 def _train_fold(settings: TrainingSettings, folder: Path, fold: Fold, say: Callable[[str], None]) -> None:
     finished = results_folder(folder) / f"fold_{fold}" / FINISHED
+    ended = finished.with_name(ENDED_EARLY)
     if finished.exists() and json.loads(finished.read_text(encoding="utf-8"))["epochs"] >= settings.epochs:
-        say(f"fold {fold} is trained already")
-        return
+        if not ended.exists():
+            say(f"fold {fold} is trained already")
+            return
+        if is_patient_enough(ended, settings.patience):
+            epoch = read_object(ended).get("epoch")
+            say(f"fold {fold} is trained already; it ended early, with the weights of epoch {epoch}")
+            return
     say(f"fold {fold}: training on {settings.device}; the log is {folder / 'logs' / f'train-{fold}.log'}")
     arguments = {
         "fold": fold,

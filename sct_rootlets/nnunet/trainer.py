@@ -22,8 +22,8 @@ from sct_rootlets.errors import DatasetError
 from sct_rootlets.nnunet.dataset import PERSONS, SPLITS
 from sct_rootlets.nnunet.settings import Fold
 from sct_rootlets.nnunet.splits import check_sides
-from sct_rootlets.nnunet.worker import CURVES
-from sct_rootlets.output.files import write_table
+from sct_rootlets.nnunet.worker import CURVES, ENDED_EARLY
+from sct_rootlets.output.files import format_table, write_atomic, write_json
 
 #: Largest rotation of a patch in radians. nnU-Net rotates flat patches by up to 180°, which exchanges rostral and
 #: caudal and makes names wrong.
@@ -104,7 +104,7 @@ class RootletsTrainer(nnUNetTrainer):
         """Write the curves, and end the training if there was no better Dice for `patience` epochs."""
         super().on_epoch_end()
         log = self.logger.get_checkpoint()
-        write_table(Path(self.output_folder, CURVES), ["epoch", *CURVE_COLUMNS], _curve_rows(log))
+        write_atomic(Path(self.output_folder, CURVES), format_table(["epoch", *CURVE_COLUMNS], _curve_rows(log)))
         means = log["ema_fg_dice"]
         if self.patience is not None and len(means) - 1 - int(np.argmax(means)) >= self.patience:
             raise _EndedEarlyError
@@ -117,6 +117,8 @@ class RootletsTrainer(nnUNetTrainer):
             self.load_checkpoint(str(Path(self.output_folder, "checkpoint_best.pth")))
             self.print_to_log_file(f"no better Dice for {self.patience} epochs: back to epoch {self.current_epoch}")
             self.on_train_end()
+            ended = {"epoch": self.current_epoch, "patience": self.patience}
+            write_json(Path(self.output_folder, ENDED_EARLY), ended, indent=None)
 
     def save_checkpoint(self, filename: str) -> None:
         """Write a checkpoint so that a process that is killed leaves either the old or the new one."""

@@ -17,9 +17,12 @@ from typing import IO, Any
 from sct_rootlets.errors import DatasetError, SctRootletsError
 from sct_rootlets.nnunet.dataset import ID, NAME, PERSONS, SPLITS
 from sct_rootlets.output.files import write_json
+from sct_rootlets.sidecar import read_object
 
 #: File in the folder of a fold that is finished, with the number of its epochs.
 FINISHED = "finished.json"
+#: File in the folder of a fold that ended early: the epoch that it went back to, and the patience that it had.
+ENDED_EARLY = "ended_early.json"
 #: File in the folder of a fold with loss and Dice of each epoch.
 CURVES = "curves.csv"
 #: Parts of a configuration of the plans that are adopted from another model.
@@ -148,11 +151,21 @@ def _train(settings: dict[str, Any]) -> None:
 
         n_transferred = transfer_weights(trainer.network, load_model(settings["start"]).folds[0])
         print(f"{n_transferred} parameters are those of {settings['start']}")
-    if checkpoint is None or trainer.current_epoch < trainer.num_epochs:
-        trainer.run_training()
+    ended = folder / ENDED_EARLY
+    if not is_patient_enough(ended, settings["patience"]):
+        for path in (ended, folder / FINISHED):
+            path.unlink(missing_ok=True)
+        if checkpoint is None or trainer.current_epoch < trainer.num_epochs:
+            trainer.run_training()
     if settings["fold"] != "all":  # there, all scans were trained on
         trainer.perform_actual_validation(False)
     write_json(folder / FINISHED, {"epochs": settings["epochs"]}, indent=None)
+
+
+def is_patient_enough(ended: Path, patience: int | None) -> bool:
+    """Whether a fold ended early with at least the patience that is asked for; otherwise, its training goes on."""
+    had = read_object(ended).get("patience")
+    return isinstance(had, int) and patience is not None and had >= patience
 
 
 def main(argv: list[str]) -> int:

@@ -98,7 +98,7 @@ def _locked(folder: Path) -> Iterator[Callable[[], None]]:
             time.sleep(WAIT_S)
             waits += 1
             if waits == round(1 / WAIT_S):
-                _LOGGER.info("waiting for another command, or for one that was killed less than a minute ago")
+                _LOGGER.info("waiting for another command in %s, or for one killed less than a minute ago", folder)
     try:
         yield lambda: os.utime(lock)
     finally:

@@ -7,6 +7,7 @@
     rootlets/           all that belongs to it
         page.json       version of the folder, and the dataset of scans that name none
         missing.json    scans without an entry, and the reasons that commands gave
+        flags.json      flags of scans beside those of their entries
         entries.js      facts of all entries, which the page loads first
         entries/        <entry>.json with the facts of an entry, which names the folder of its pictures
         assets/         scripts and styles
@@ -217,8 +218,8 @@ def _write_page(folder: Path, own: Path, dataset: str | None = None) -> Path:
     more = read_object(own / FLAGS)
     for facts in entries:
         flag, flags = more.get(str(facts.get("id"))), facts.get("flags")
-        if isinstance(flag, dict) and isinstance(flags, dict):
-            flags[flag.get("key")] = flag
+        if isinstance(flag, dict) and isinstance(flags, dict) and isinstance(flag.get("key"), str):
+            flags[flag["key"]] = flag
     dataset = str(read_object(own / "page.json").get("dataset", "")) if dataset is None else dataset
     _remove_unused(
         own / "entries", {str(facts["files"]) for facts in entries if facts.get("files")} if not damaged else None

@@ -1,6 +1,6 @@
 """Running a model on a volume, as nnU-Net v2 does: standardize, resample, tile, blend and resample back.
 
-Over the whole field of view, labels are those of nnU-Net v2, with its roundings to half precision.
+Over the whole field of view, labels are those of nnU-Net v2 on a CPU, with its roundings to half precision.
 """
 
 from __future__ import annotations
@@ -114,9 +114,6 @@ def _predict_box(
     logits = run(model, padded_image, model.patch, (tiles - low).tolist(), n_channels=n_classes)
     inner = tuple(slice(int(a), int(a) + n) for (a, _), n in zip(widths, seen.shape, strict=True))
     logits = logits[(slice(None), *inner)]
-    uncovered = logits[0].isnan()
-    logits[:, uncovered] = 0.0
-    logits[0, uncovered] = 1.0  # background, where no tile lies
     return _decide(logits.numpy(), box, shape, image.shape, target, spacing, model.resampling["logits"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations, product
 from typing import Literal
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from sct_rootlets.errors import ModelError
 from sct_rootlets.models.architecture import run_network
 from sct_rootlets.models.model import Model
 
@@ -97,18 +98,12 @@ def blended_logits(
     weights : torch.Tensor, shape (I, J, K)
         Sum of the weights; 0 outside all tiles.
     """
-    weight = _gaussian(tuple(patch))
-    total: torch.Tensor | None = None
-    weights = torch.zeros(image.shape)
-    for _ in _each_fold(model):
-        for tile, logits in _each_tile(model, image, patch, starts, mirror, device, precision, n_channels):
-            weights[tile] += weight
-            if total is None:
-                total = torch.zeros((len(logits), *image.shape))
-            total[_all_channels(tile)] += logits.mul_(weight)
-    if total is None:
-        raise ValueError("no tiles to run the network on")
-    return total, weights
+    runs = (
+        run
+        for _ in _each_fold(model)
+        for run in _each_tile(model, image, patch, starts, mirror, device, precision, n_channels)
+    )
+    return _sum_tiles(runs, image.shape, _gaussian(tuple(patch)))
 
 
 def nnunet_logits(
@@ -121,32 +116,52 @@ def nnunet_logits(
     precision: Precision = "float32",
     n_channels: int | None = None,
 ) -> torch.Tensor:
-    """Run the network on tiles, and blend its logits in half precision, with the roundings of nnU-Net v2 (2.2 to 2.8).
+    """Run the network on tiles, and blend its logits in half precision, with the roundings of nnU-Net v2 on a CPU.
 
-    Parameters are those of `blended_logits`.
+    nnU-Net rounds so from 2.2.1 to 2.8 at least. Parameters are those of `blended_logits`.
 
     Returns
     -------
     torch.Tensor of torch.float16, shape (channels, I, J, K)
-        NaN outside all tiles.
+        Outside all tiles 1 in the first channel, and 0 in all others.
+
+    Raises
+    ------
+    ModelError
+        If logits are not finite in half precision.
     """
     weight = _half_gaussian(tuple(patch))
     mean: torch.Tensor | None = None
     for _ in _each_fold(model):
-        total: torch.Tensor | None = None
-        weights = torch.zeros(image.shape, dtype=torch.float16)
-        for tile, logits in _each_tile(model, image, patch, starts, mirror, device, precision, n_channels):
-            if total is None:
-                total = torch.zeros((len(logits), *image.shape), dtype=torch.float16)
-            total[_all_channels(tile)] += logits.mul_(weight)
-            weights[tile] += weight
-        if total is None:
-            raise ValueError("no tiles to run the network on")
+        runs = _each_tile(model, image, patch, starts, mirror, device, precision, n_channels)
+        total, weights = _sum_tiles(runs, image.shape, weight)
         torch.div(total, weights, out=total)
+        total[:, weights == 0] = 0.0
+        total[0, weights == 0] = 1.0
+        if not torch.isfinite(total).all():
+            raise ModelError(
+                "the output of the model is too large for half precision, or not a number; nnU-Net stops too"
+            )
         mean = total if mean is None else mean.add_(total)
     if mean is None:
         raise ValueError("the model has no fold")
     return mean if len(model.folds) == 1 else mean.div_(len(model.folds))
+
+
+def _sum_tiles(
+    runs: Iterable[tuple[tuple[slice, ...], torch.Tensor]], shape: Sequence[int], weight: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum the weighted logits of tiles, and the weights, in the number format of the weight of a tile."""
+    total: torch.Tensor | None = None
+    weights = torch.zeros(tuple(shape), dtype=weight.dtype)
+    for tile, logits in runs:
+        if total is None:
+            total = torch.zeros((len(logits), *shape), dtype=weight.dtype)
+        total[_all_channels(tile)] += logits.mul_(weight)
+        weights[tile] += weight
+    if total is None:
+        raise ValueError("no tiles to run the network on")
+    return total, weights
 
 
 def _each_fold(model: Model) -> Iterator[None]:
@@ -187,7 +202,7 @@ def _each_tile(
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the device computes in bfloat16; a CPU without instructions for it is ten times slower so, and more."""
     if device.type == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return device.type == "cuda"
 
 
@@ -220,24 +235,26 @@ def even_starts(length: int, size: int, step: float) -> list[int]:
 
 
 @lru_cache(maxsize=2)
+def _gaussian(size: tuple[int, ...]) -> torch.Tensor:
+    """Return the weight of each voxel of a tile: a Gaussian whose standard deviation is an eighth of the size."""
+    weight = _bell(size)
+    weight /= weight.max()
+    return torch.from_numpy(np.maximum(weight, weight[weight > 0].min()).astype(np.float32))
+
+
+@lru_cache(maxsize=2)
 def _half_gaussian(size: tuple[int, ...]) -> torch.Tensor:
     """Return the weights of nnU-Net: ten times `_gaussian` in half precision; those that are 0 there are the least."""
-    point = np.zeros(size)
-    point[tuple(n // 2 for n in size)] = 1
-    weight = torch.from_numpy(ndimage.gaussian_filter(point, [n / 8 for n in size], mode="constant"))
-    weight = (weight / (weight.max() / 10)).to(torch.float16)
+    bell = torch.from_numpy(_bell(size))
+    weight = (bell / (bell.max() / 10)).to(torch.float16)
     weight[weight == 0] = weight[weight != 0].min()
     return weight
 
 
-@lru_cache(maxsize=2)
-def _gaussian(size: tuple[int, ...]) -> torch.Tensor:
-    """Return the weight of each voxel of a tile: a Gaussian whose standard deviation is an eighth of the size."""
+def _bell(size: tuple[int, ...]) -> np.ndarray:
     point = np.zeros(size)
     point[tuple(n // 2 for n in size)] = 1
-    weight = ndimage.gaussian_filter(point, [n / 8 for n in size], mode="constant")
-    weight /= weight.max()
-    return torch.from_numpy(np.maximum(weight, weight[weight > 0].min()).astype(np.float32))
+    return np.asarray(ndimage.gaussian_filter(point, [n / 8 for n in size], mode="constant"))
 
 
 def tile_starts(

@@ -32,7 +32,7 @@ def unseen(monkeypatch):
     monkeypatch.setattr("sct_rootlets.output.figures.save_figures", lambda *_: [])
     monkeypatch.setattr("sct_rootlets.cohort.process.add_levels", lambda *_: None)
     monkeypatch.setattr("sct_rootlets.cohort.job.has_entry", lambda *_: True)
-    monkeypatch.setattr("sct_rootlets.cohort.run.build_page", lambda *_: None)
+    monkeypatch.setattr("sct_rootlets.cohort.run.build_page", lambda *_, **__: None)
 
 
 def go(bids, out, measures):

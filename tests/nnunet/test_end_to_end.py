@@ -5,6 +5,7 @@ import re
 import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -138,7 +139,7 @@ def test_a_fold_of_all_scans_is_trained_and_packed(trained, tmp_path, monkeypatc
     settings, folder, _ = trained
     copy = shutil.copytree(folder, tmp_path / "copy")
     lines = []
-    train(replace(settings, folds=("all",), start=None, like=settings.start), copy, lines.append)
+    train(replace(settings, folds=("all",)), copy, lines.append)
     (fold,) = copy.glob("nnUNet_results/*/*/fold_all")
     split = json.loads((folder / "splits_final.json").read_text())[1]
     assert (
@@ -155,24 +156,67 @@ def test_a_fold_of_all_scans_is_trained_and_packed(trained, tmp_path, monkeypatc
     assert len(load_model(weights.folder).folds) == 1
 
 
-def test_a_fold_without_a_better_dice_ends_early_with_its_best_weights(trained, tmp_path):
+@pytest.fixture
+def trainer(trained, tmp_path, monkeypatch):
+    """A trainer in this process."""
+    from importlib import import_module
+
+    from sct_rootlets.nnunet.trainer import make_trainer
+
+    _, folder, _ = trained
+    theirs = import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
+    for name, path in (("nnUNet_preprocessed", folder / "nnUNet_preprocessed"), ("nnUNet_results", tmp_path)):
+        monkeypatch.setenv(name, str(path))
+        if not hasattr(getattr(theirs, name), "is_set"):  # nnunetv2 before 2.8 reads them when it is imported
+            monkeypatch.setattr(theirs, name, str(path))
+    return make_trainer(folder / "nnUNet_preprocessed" / NAME, fold=1, epochs=9, iterations=1, patience=2)
+
+
+def test_a_fold_without_a_better_dice_goes_back_to_its_best_weights(trainer, monkeypatch):
+    """Dice rises once: with a patience of two epochs, the second one is kept, and two more are trained."""
+    dice = iter([0.5, 0.6, 0.3, 0.2, 0.9])
+    validated = type(trainer).on_validation_epoch_end
+
+    def validate(self, outputs):
+        log = self.logger.log
+        with monkeypatch.context() as patch:
+            value = next(dice)
+            patch.setattr(
+                self.logger, "log", lambda key, it, epoch: log(key, value if key == "mean_fg_dice" else it, epoch)
+            )
+            validated(self, outputs)
+
+    monkeypatch.setattr(type(trainer), "on_validation_epoch_end", validate)
+    trainer.initialize()
+    trainer.run_training()
+    folder = Path(trainer.output_folder)
+    curves = pd.read_csv(folder / "curves.csv")
+    assert curves.epoch.tolist() == [1, 2, 3, 4]
+    assert curves.dice.tolist() == [0.5, 0.6, 0.3, 0.2]
+    assert curves.mean_dice.round(3).tolist() == [0.5, 0.51, 0.489, 0.46]
+    assert json.loads((folder / "ended_early.json").read_text()) == {"epoch": 2, "patience": 2}
+    paths = [folder / f"checkpoint_{name}.pth" for name in ("final", "best")]
+    final, best = (torch.load(path, map_location="cpu", weights_only=False) for path in paths)
+    assert final["current_epoch"] == 2
+    weights = final["network_weights"]
+    assert all(torch.equal(value, weights[key]) for key, value in best["network_weights"].items())
+
+
+def test_a_fold_that_ended_early_goes_on_with_more_patience_only(trained, tmp_path):
     settings, folder, _ = trained
     copy = shutil.copytree(folder, tmp_path / "copy")
-    train(replace(settings, epochs=8, patience=2), copy, str)
-    (path,) = copy.glob("nnUNet_results/*/*/fold_1/curves.csv")
-    curves = pd.read_csv(path)
-    best = int(curves.mean_dice.argmax())
-    assert curves.epoch.tolist() == list(range(1, len(curves) + 1))
-    assert len(curves) == min(8, max(best + 1 + 2, 3))
-    final = checkpoint_of(copy)
-    assert final["current_epoch"] == (best + 1 if len(curves) < 8 else 8)
-    best_weights = torch.load(path.with_name("checkpoint_best.pth"), map_location="cpu", weights_only=False)
-    if len(curves) < 8:
-        weights = final["network_weights"]
-        assert all(torch.equal(value, weights[key]) for key, value in best_weights["network_weights"].items())
-    modified = path.stat().st_mtime_ns
-    train(replace(settings, epochs=8, patience=2), copy, str)  # it is finished
-    assert path.stat().st_mtime_ns == modified
+    (fold,) = copy.glob("nnUNet_results/*/*/fold_1")
+    (fold / "finished.json").write_text('{"epochs": 3}')
+    (fold / "ended_early.json").write_text('{"epoch": 2, "patience": 5}')
+    lines = []
+    train(replace(settings, epochs=3, patience=5), copy, lines.append)
+    assert lines[-1] == "fold 1 is trained already; it ended early, with the weights of epoch 2"
+    train(replace(settings, epochs=3, patience=6), copy, lines.append)
+    assert checkpoint_of(copy)["current_epoch"] == 3
+    assert not (fold / "ended_early.json").exists()
+    assert (copy / "curves.png").stat().st_size > 0
+    train(replace(settings, epochs=3), copy, lines.append)
+    assert lines[-1] == "fold 1 is trained already"
 
 
 def test_sct_and_nnunet_can_load_the_release(trained, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from sct_rootlets.errors import ModelError  # noqa: E402
 from sct_rootlets.image import Volume  # noqa: E402
 from sct_rootlets.models.model import load_model  # noqa: E402
 from sct_rootlets.segmentation.predictor import predict  # noqa: E402
@@ -44,6 +45,16 @@ def test_an_empty_volume_has_no_labels(model_folder):
 
 def test_a_volume_smaller_than_a_tile(model_folder):
     assert predict(load_model(model_folder), scan((10, 12, 9))).shape == (16, 18, 15)
+
+
+def test_output_that_half_precision_cannot_hold_is_an_error(model_folder):
+    """nnU-Net stops, too; labels would be background everywhere."""
+    model = load_model(model_folder)
+    head = model.network.decoder.seg_layers[-1]
+    with torch.no_grad():
+        head.weight *= 1e6
+    with pytest.raises(ModelError, match="too large for half precision"):
+        predict(model, scan())
 
 
 @pytest.mark.parametrize("mirror", [False, True])
