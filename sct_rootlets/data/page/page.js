@@ -413,9 +413,10 @@
     by("stale").textContent = isStale(chosen) ? "the result has changed since this verdict" : given;
   }
 
+  /** The flags of a scan, raised ones first: where there is no room for all of them, those that matter are seen. */
   function drawFlags(entry) {
-    const items = flagsOf(entry).map((key) => {
-      const flag = flagOf(entry, key);
+    const flags = flagsOf(entry).map((key) => flagOf(entry, key));
+    const items = flags.sort((one, other) => WORSE[other.state] - WORSE[one.state]).map((flag) => {
       const text = make("span", { class: flag.state }, `${SIGNS[flag.state] || "·"} ${flag.text}`);
       return make("li", { title: flag.why }, make("b", {}, flag.title), text);
     });

@@ -793,6 +793,17 @@ def test_the_cut_under_the_pointer_is_shown_and_opens_large_and_in_the_viewer(pa
     assert page.get_attribute("#viewer", "data-at") == ",".join(f"{value:.1f}" for value in wanted)
 
 
+def test_raised_flags_come_first(page):
+    """Of many flags, the last ones may have no room."""
+    page.click("#list td.name:has-text('sub-02')")
+    flags = page.locator("#scan .flags li").all_inner_texts()
+    assert flags[0].startswith("confidence")
+    assert "✗" in flags[0]
+    assert not any("✗" in text for text in flags[1:])
+    raised = ["!" in text or "✗" in text for text in flags]
+    assert raised == sorted(raised, reverse=True)
+
+
 def test_coronal_slices_fill_the_viewer(page):
     """Nothing is seen beside a single slice of a long neck; slices side by side fill it, and tell where they are."""
     page.keyboard.press("v")
