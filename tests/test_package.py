@@ -77,4 +77,4 @@ def test_continuous_integration_runs_the_blocks_of_the_readme():
     for block in blocks.values():
         assert block.startswith("python3 -m venv .venv && source .venv/bin/activate && ")
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert set(re.findall(r"^run_readme (\w+)$", ci, flags=re.MULTILINE)) == set(blocks)
+    assert set(re.findall(r"^ *run_readme (\w+)$", ci, flags=re.MULTILINE)) == set(blocks)
