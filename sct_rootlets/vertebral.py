@@ -43,7 +43,7 @@ MAX_ON_CORD_MM = 3.0
 VERTEBRA_LENGTH_MM = (13.0, 15.5, 17.0, 17.0, 16.0, 16.0, 17.0, 20.0, 21.5, 22.0)
 #: The tip of the conus lies further than this below the cervical cord, also in children: in PAM50 347 mm below T1.
 MIN_CERVICAL_TO_CONUS_MM = 100.0
-#: A level ends so far below the label of the conus at most: the tip is seldom seen to the millimetre.
+#: The middle of a level lies so far below the label of the conus at most: the tip is hard to see to the millimetre.
 CONUS_TOLERANCE_MM = 5.0
 #: Numbers of vertebrae that were found in an image are uncertain below this probability.
 SURE_NUMBERING = 0.8

@@ -198,7 +198,7 @@ def _build_model(
         _add_heads(fold["network_weights"], heads)
     network = build_network(architecture, len(dataset["channel_names"]), _end(channels))
     for fold in reversed(folds):  # the network keeps the weights of the first fold
-        network.load_state_dict(fold["network_weights"], assign=len(folds) == 1)  # a copy of none
+        network.load_state_dict(fold["network_weights"], assign=len(folds) == 1)  # one fold is not copied
     schemes = set(configuration["normalization_schemes"])
     if schemes != {"ZScoreNormalization"}:
         raise ModelError(f"{folder} wants {', '.join(sorted(schemes))}; only z-score models are supported")

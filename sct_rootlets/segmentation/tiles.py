@@ -73,7 +73,6 @@ def blended_logits(
     mirror: bool = False,
     device: str | torch.device = "cpu",
     precision: Precision = "float32",
-    n_channels: int | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Run the network on tiles; sum their logits, weighted by a Gaussian, and average folds.
 
@@ -89,8 +88,6 @@ def blended_logits(
     device : str or torch.device
     precision : {"float32", "bfloat16"}
         Number format of the network on a CPU. On a GPU of Nvidia it computes in half precision, as in nnU-Net.
-    n_channels : int, optional
-        Number of channels that are needed, from the first on; by default, all.
 
     Returns
     -------
@@ -99,9 +96,7 @@ def blended_logits(
         Sum of the weights; 0 outside all tiles.
     """
     runs = (
-        run
-        for _ in _each_fold(model)
-        for run in _each_tile(model, image, patch, starts, mirror, device, precision, n_channels)
+        run for _ in _each_fold(model) for run in _each_tile(model, image, patch, starts, mirror, device, precision)
     )
     return _sum_tiles(runs, image.shape, _gaussian(tuple(patch)))
 
@@ -118,7 +113,12 @@ def nnunet_logits(
 ) -> torch.Tensor:
     """Run the network on tiles, and blend its logits in half precision, with the roundings of nnU-Net v2 on a CPU.
 
-    nnU-Net rounds so from 2.2.1 to 2.8 at least. Parameters are those of `blended_logits`.
+    nnU-Net rounds so from 2.2.1 to 2.8 at least. Other parameters are those of `blended_logits`.
+
+    Parameters
+    ----------
+    n_channels : int, optional
+        Number of channels that are needed, from the first on; by default, all.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def _each_tile(
     mirror: bool,
     device: str | torch.device,
     precision: Precision,
-    n_channels: int | None,
+    n_channels: int | None = None,
 ) -> Iterator[tuple[tuple[slice, ...], torch.Tensor]]:
     """Run the network on one tile after the other; yields the tile and its logits, which may be changed."""
     flips = _flips(model.mirror_axes) if mirror else [()]

@@ -104,8 +104,9 @@ def test_a_split_that_was_made_to_leak_is_refused_by_the_trainer(trained, tmp_pa
         train(replace(settings, epochs=3), copy, str)
 
 
-def test_the_trainer_keeps_up_and_down_left_and_right(trained, tmp_path, monkeypatch):
-    """Of a flat patch, which nnU-Net would turn by 180°; and no fold is made up."""
+@pytest.fixture
+def trainer(trained, tmp_path, monkeypatch):
+    """A trainer in this process."""
     from importlib import import_module
 
     from sct_rootlets.nnunet.trainer import make_trainer
@@ -116,7 +117,11 @@ def test_the_trainer_keeps_up_and_down_left_and_right(trained, tmp_path, monkeyp
         monkeypatch.setenv(name, str(path))
         if not hasattr(getattr(theirs, name), "is_set"):  # nnunetv2 before 2.8 reads them when it is imported
             monkeypatch.setattr(theirs, name, str(path))
-    trainer = make_trainer(folder / "nnUNet_preprocessed" / NAME, fold=1, epochs=3)
+    return make_trainer(folder / "nnUNet_preprocessed" / NAME, fold=1, epochs=9, iterations=1, patience=2)
+
+
+def test_the_trainer_keeps_up_and_down_left_and_right(trainer):
+    """Of a flat patch, which nnU-Net would turn by 180°; and no fold is made up."""
     patch = [8, 64, 64]
     trainer.configuration_manager.configuration["patch_size"] = patch
     turn, flat, initial, mirror = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
@@ -154,22 +159,6 @@ def test_a_fold_of_all_scans_is_trained_and_packed(trained, tmp_path, monkeypatc
     weights, _ = install("tiny", [str(tmp_path / "tiny.zip")])
     assert [path.name for path in weights.folder.rglob("fold_*")] == ["fold_all"]
     assert len(load_model(weights.folder).folds) == 1
-
-
-@pytest.fixture
-def trainer(trained, tmp_path, monkeypatch):
-    """A trainer in this process."""
-    from importlib import import_module
-
-    from sct_rootlets.nnunet.trainer import make_trainer
-
-    _, folder, _ = trained
-    theirs = import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
-    for name, path in (("nnUNet_preprocessed", folder / "nnUNet_preprocessed"), ("nnUNet_results", tmp_path)):
-        monkeypatch.setenv(name, str(path))
-        if not hasattr(getattr(theirs, name), "is_set"):  # nnunetv2 before 2.8 reads them when it is imported
-            monkeypatch.setattr(theirs, name, str(path))
-    return make_trainer(folder / "nnUNet_preprocessed" / NAME, fold=1, epochs=9, iterations=1, patience=2)
 
 
 def test_a_fold_without_a_better_dice_goes_back_to_its_best_weights(trainer, monkeypatch):
