@@ -505,14 +505,17 @@ def segment_files(
     check_different(planned)
     guard.check([file for _, file in planned])
     _check_images(images, discs)
+    first: Inputs | None = None
     if len(images) == 1:  # what is wrong with the file is said before networks are loaded
-        _check_image(Inputs.load(image=images[0], discs=discs, cord=cord), task)
+        first = Inputs.load(image=images[0], discs=discs, cord=cord)
+        _check_image(first, task)
     segmenter = load_networks(settings)
     failed: list[str] = []
     for path in _progress(images, verbosity):
-        job = _Job(path, task, written, targets[path], guard, discs, cord, output)
+        job = _Job(path, task, written, targets[path], guard, output)
         try:
-            yield _segment_file(segmenter, job, settings, clean_up or CleanUp(), page)
+            loaded = first or Inputs.load(image=path, discs=discs, cord=cord)
+            yield _segment_file(segmenter, loaded, job, settings, clean_up or CleanUp(), page)
         except SctRootletsError as error:
             if len(images) == 1:
                 raise
@@ -548,25 +551,27 @@ def _progress(images: Sequence[Path], verbosity: int) -> Any:
 
 @dataclass(frozen=True)
 class _Job:
-    """An image to be segmented, what is written of it, and what is given with it."""
+    """An image to be segmented, and what is written of it."""
 
     path: Path
     task: Task
     outputs: Sequence[Output]
     targets: list[Path]
     guard: Guard
-    discs: Path | None
-    cord: Path | None
     output: Path | None
 
 
 def _segment_file(
-    segmenter: Segmenter, job: _Job, settings: SegmentationSettings, clean_up: CleanUp, page: PageOptions | None
+    segmenter: Segmenter,
+    inputs: Inputs,
+    job: _Job,
+    settings: SegmentationSettings,
+    clean_up: CleanUp,
+    page: PageOptions | None,
 ) -> SegmentedImage:
     from sct_rootlets.output.segmentation import describe, label_map_sidecar, save_label_maps
     from sct_rootlets.segmentation.subject import subject_of_segmentation
 
-    inputs = Inputs.load(image=job.path, discs=job.discs, cord=job.cord)
     image = inputs.image
     assert image is not None
     _check_image(inputs, job.task)

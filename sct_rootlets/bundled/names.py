@@ -38,6 +38,10 @@ from sct_rootlets.vertebral import label_points, place_discs
 #: Column of the middle of the cord.
 CORD_COLUMN = BEHIND_MM / PIXEL_MM - 0.5
 
+#: Share of views that look as if acquired in thick axial slices, and the range of the slices' thickness.
+THICK_SLICES_RATE = 0.3
+THICK_SLICES_MM = (2.5, 7.5)
+
 #: Beyond the first and the last known disc, so many vertebrae are still numbered.
 VERTEBRAE_ABOVE, VERTEBRAE_BELOW = 1.2, 0.6
 
@@ -141,6 +145,8 @@ def view(example: Straight, rng: np.random.Generator, n_rows: int = N_ROWS) -> S
     part = slabs[::-1] if rng.random() < 0.5 else slabs
     index = np.array(np.meshgrid(np.arange(N_SLABS), rows, columns, indexing="ij"))
     part = ndimage.map_coordinates(part, index, order=1, cval=np.nan)
+    if rng.random() < THICK_SLICES_RATE:
+        part = in_thick_slices(part, rng.uniform(*THICK_SLICES_MM), rng)
     behind, ahead = (int(rng.integers(0, 10)) if rng.random() < 0.3 else 0 for _ in range(2))
     part[:, :, :behind] = np.nan
     part[:, :, N_COLUMNS - ahead :] = np.nan
@@ -158,3 +164,33 @@ def view(example: Straight, rng: np.random.Generator, n_rows: int = N_ROWS) -> S
     numbered = np.full(n_rows, np.nan, dtype=np.float32)
     numbered[: len(rows)] = np.interp(rows, np.arange(n), vertebrae)
     return Straight(image, padded, numbered)
+
+
+def in_thick_slices(slabs: np.ndarray, thickness_mm: float, rng: np.random.Generator) -> np.ndarray:
+    """Show a straightened spine as axial slices of another thickness and brightness would, interpolated between them.
+
+    Parameters
+    ----------
+    slabs : numpy.ndarray, shape (N_SLABS, N, N_COLUMNS)
+        Brightness; NaN outside the scan.
+    thickness_mm : float
+        Thickness of the slices, which follow each other without gaps.
+    rng : numpy.random.Generator
+        Draws where the first slice lies, and how bright each slice is.
+    """
+    n = slabs.shape[1]
+    width = thickness_mm / PIXEL_MM
+    middles = np.arange(rng.uniform(-width / 2, width / 2), n + width / 2, width)
+    rows = np.arange(n)
+    begin, end = middles[:, None] - width / 2, middles[:, None] + width / 2
+    share = np.maximum(np.minimum(rows + 0.5, end) - np.maximum(rows - 0.5, begin), 0)
+    filled = share.sum(axis=1) > 0
+    share, middles = share[filled], middles[filled]
+    between = np.stack([np.interp(rows, middles, one) for one in np.eye(len(middles))], axis=1)
+    known = np.isfinite(slabs)
+    mean, weight = (
+        np.einsum("sr,krc->ksc", share, values) for values in (np.where(known, slabs, 0), known.astype(float))
+    )
+    bright = np.exp(0.05 * rng.standard_normal((len(middles), 1)))
+    slices = between @ (bright * mean / np.maximum(weight, 1e-6))
+    return np.where(known, slices, np.nan)

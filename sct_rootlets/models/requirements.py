@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from sct_rootlets.errors import ModelError
@@ -26,10 +27,16 @@ def check_classes(labels: dict[str, int], model: object) -> None:
 
 def import_torch() -> Any:
     """Import torch, or raise a `ModelError` that says what to install."""
+    collects = gc.isenabled()
+    gc.disable()  # torch makes hundreds of thousands of objects that stay: looking for garbage among them takes time
     try:
         import dynamic_network_architectures  # noqa: F401
         import torch
     except ImportError as error:
         package = {"torch": "torch"}.get(error.name or "", "dynamic-network-architectures")
         raise ModelError(f"segmenting images needs {package}: python -m pip install {package}") from error
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
     return torch

@@ -75,7 +75,7 @@ def find_cord(
     if image.numel() <= MAX_SINGLE_TILE_VOXELS:
         patch = tuple(int(np.ceil(n / TILE_SIZE_FACTOR) * TILE_SIZE_FACTOR) for n in image.shape)
     logits = tiled_logits(model, image, patch, step=TILE_STEP, device=device)
-    background = logits.softmax(0).numpy()[0]
+    background = logits.softmax(0)[0].numpy()
     mask = largest_piece(1 - background > 0.5, np.ones((3, 3, 3)))
     try:
         if not mask.any():

@@ -173,12 +173,23 @@ class Resampling:
 def _resample(
     values: np.ndarray, scale: np.ndarray, offset: np.ndarray, shape: tuple[int, ...], order: int
 ) -> np.ndarray:
-    """Interpolate at ``scale * index + offset``, axis by axis, which is fast in scipy."""
+    """Interpolate at ``scale * index + offset``: along one axis after the other, as splines are separable."""
+    result = values.astype(np.float32)
+    for axis in np.argsort(np.array(shape) / values.shape):  # those that become shorter first
+        weights = _spline_weights(values.shape[axis], float(scale[axis]), float(offset[axis]), shape[axis], order)
+        result = np.moveaxis(np.tensordot(weights, result, (1, axis)), 0, axis)
+    return np.ascontiguousarray(result)
+
+
+def _spline_weights(n: int, scale: float, offset: float, n_target: int, order: int) -> np.ndarray:
+    """Return the weights of ``n`` values in those interpolated at ``scale * index + offset``, shape (n_target, n)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # scipy warns that it once treated a diagonal otherwise
-        return ndimage.affine_transform(
-            values, scale, offset, output_shape=shape, output=np.float32, order=order, mode="nearest"
-        )
+        columns = [
+            ndimage.affine_transform(one, [scale], offset, output_shape=(n_target,), order=order, mode="nearest")
+            for one in np.eye(n)
+        ]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def mean_and_deviation(data: np.ndarray) -> tuple[float, float]:

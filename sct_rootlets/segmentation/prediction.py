@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from nibabel.affines import apply_affine
 from scipy import ndimage
-from scipy.special import softmax
 
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.image import Volume
@@ -145,14 +144,11 @@ def _probabilities(model: Model, logits: np.ndarray) -> dict[str, np.ndarray]:
     known = np.isfinite(logits[0])
     result = {}
     for name, part in model.heads.items():
-        if name == "cord":
-            with np.errstate(over="ignore"):
-                result[name] = np.where(known, 1 / (1 + np.exp(-logits[part])), 0)
-        else:
-            values = softmax(np.where(known, logits[part], 0), axis=0)
-            values[:, ~known] = 0
-            values[0, ~known] = 1
-            result[name] = values
+        values = torch.from_numpy(np.ascontiguousarray(logits[part]))
+        result[name] = (values.sigmoid() if name == "cord" else values.softmax(0)).numpy()
+        result[name][:, ~known] = 0
+        if name != "cord":
+            result[name][0, ~known] = 1
     return result
 
 

@@ -59,8 +59,8 @@ def tiled_logits(
     before = [n // 2 for n in missing]
     widths = [width for n, first in zip(missing[::-1], before[::-1], strict=True) for width in (first, n - first)]
     padded = torch.nn.functional.pad(image, widths)
-    starts = [even_starts(n, size, step) for n, size in zip(padded.shape, patch, strict=True)]
-    total, weights = blended_logits(model, padded, patch, list(product(*starts)), mirror, device)
+    starts = list(product(*(even_starts(n, size, step) for n, size in zip(padded.shape, patch, strict=True))))
+    total, weights = blended_logits(model, padded, patch, starts, mirror, device)
     total /= weights
     return total[_all_channels(_box(before, image.shape))]
 
@@ -98,7 +98,8 @@ def blended_logits(
     runs = (
         run for _ in _each_fold(model) for run in _each_tile(model, image, patch, starts, mirror, device, precision)
     )
-    return _sum_tiles(runs, image.shape, _gaussian(tuple(patch)))
+    weight = _gaussian(tuple(patch)) if len(starts) > 1 else torch.ones(())
+    return _sum_tiles(runs, image.shape, weight)
 
 
 def nnunet_logits(

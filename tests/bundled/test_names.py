@@ -8,6 +8,7 @@ pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_arc
 
 from sct_rootlets.bundled.names import (  # noqa: E402
     Straight,
+    in_thick_slices,
     random_straight,
     real_straight,
     vertebral_coordinate,
@@ -83,3 +84,18 @@ def test_names_are_learned_and_exported(tmp_path):
     model = load_model(training.export(tmp_path))
     assert next(iter(model.labels)) == "above_C2"
     assert model.network(torch.zeros((1, N_SLABS, 48, N_COLUMNS))).shape == (1, 11 + 52, 48, N_COLUMNS)
+
+
+def test_thick_slices_average_rows_and_keep_places():
+    rng = np.random.default_rng(0)
+    rows = np.arange(60.0)
+    slabs = np.broadcast_to(100 + rows[None, :, None], (2, 60, 3)).copy()
+    slabs[1, :, 2] = np.nan
+    thick = in_thick_slices(slabs, 6.0, rng)
+    # A slope stays where it is, up to how much brighter or darker slices are (5 %); what is unknown stays unknown.
+    np.testing.assert_allclose(thick[0, 2:-2, 0], slabs[0, 2:-2, 0], rtol=0.2)
+    assert abs(np.mean(thick[0, 2:-2, 0] / slabs[0, 2:-2, 0]) - 1) < 0.05
+    np.testing.assert_array_equal(np.isnan(thick), np.isnan(slabs))
+    stripes = np.broadcast_to(100 + 50 * (-1.0) ** rows[None, :, None], (1, 60, 1))  # 4 mm from bright to bright
+    assert np.ptp(in_thick_slices(stripes, 2.0, np.random.default_rng(1))) > 90
+    assert np.ptp(in_thick_slices(stripes, 8.0, np.random.default_rng(1))) < 60

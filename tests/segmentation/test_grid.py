@@ -2,6 +2,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from nibabel.affines import apply_affine
+from scipy import ndimage
 
 from sct_rootlets.image import Volume
 from sct_rootlets.segmentation.grid import Resampling, downsample, mean_and_deviation, orient
@@ -55,6 +56,20 @@ def test_a_box_is_cut_where_the_affine_says(spacing):
     known = ((within >= 0) & (within <= 5)).all(axis=-1)
     assert known.sum() > 8
     np.testing.assert_allclose(back[known], seen.data[there][known], atol=2e-3 * np.ptp(seen.data))
+
+
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_interpolation_axis_by_axis_is_that_of_scipy(order):
+    values = np.random.default_rng(order).standard_normal((40, 30, 24)).astype(np.float32)
+    resampling = Resampling(values.shape, (25, 38, 30))
+    box = (slice(0, 25), slice(3, 38), slice(5, 20))
+    scale = resampling.scale
+    offset = (np.array([part.start for part in box]) + 0.5) * scale - 0.5
+    smooth = ndimage.gaussian_filter(values, [0.29 * np.sqrt(scale[0] ** 2 - 1), 0, 0])  # fine voxels are averaged
+    expected = ndimage.affine_transform(
+        smooth, np.diag(scale), offset, output_shape=(25, 35, 15), order=order, mode="nearest"
+    )
+    np.testing.assert_allclose(resampling.crop(values, box, order), expected, atol=1e-4)
 
 
 def test_the_number_of_voxels_is_that_of_nnunet():

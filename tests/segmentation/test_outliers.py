@@ -34,6 +34,26 @@ def test_one_absurd_voxel_becomes_usual(value):
     assert notes == [f"1 voxel of absurd intensity (up to {value:g}) in a toned down"]
 
 
+@pytest.mark.parametrize(("n_bright", "n_absurd"), [(1500, 0), (900, 900)])
+def test_bright_voxels_of_a_large_image_are_absurd_below_one_in_a_thousand(n_bright, n_absurd):
+    rng = np.random.default_rng(0)
+    data = rng.normal(500, 10, (100, 100, 100)).astype(np.float32)
+    data.ravel()[rng.choice(data.size, n_bright, replace=False)] = 1e6
+    mended, notes = without_absurd_voxels(Volume(data, np.eye(4), "a"))
+    assert (mended.data != data).sum() == n_absurd
+    assert len(notes) == (n_absurd > 0)
+
+
+def test_one_absurd_voxel_of_a_large_image_is_seen():
+    data = np.random.default_rng(0).normal(500, 10, (100, 100, 100)).astype(np.float32)
+    usual = Volume(data, np.eye(4), "a")
+    assert without_absurd_voxels(usual)[0] is usual
+    data[1, 2, 3] = 1e6
+    mended, notes = without_absurd_voxels(usual)
+    assert (mended.data != data).sum() == 1
+    assert notes == ["1 voxel of absurd intensity (up to 1e+06) in a toned down"]
+
+
 def test_the_files_of_testing_data_have_none(phantom_folder):
     for path in phantom_folder.glob("sub-*/anat/*_T2w.nii.gz"):
         volume = load_volume(path)
