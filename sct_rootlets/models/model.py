@@ -196,9 +196,11 @@ def _build_model(
         channels[name] = slice(_end(channels), _end(channels) + len(head["bias"]))
     for fold in folds:
         _add_heads(fold["network_weights"], heads)
-    network = build_network(architecture, len(dataset["channel_names"]), _end(channels))
+    # One fold is not copied, and nothing is drawn at random that it would replace.
+    with torch.device("meta" if len(folds) == 1 else "cpu"):
+        network = build_network(architecture, len(dataset["channel_names"]), _end(channels))
     for fold in reversed(folds):  # the network keeps the weights of the first fold
-        network.load_state_dict(fold["network_weights"], assign=len(folds) == 1)  # one fold is not copied
+        network.load_state_dict(fold["network_weights"], assign=len(folds) == 1)
     schemes = set(configuration["normalization_schemes"])
     if schemes != {"ZScoreNormalization"}:
         raise ModelError(f"{folder} wants {', '.join(sorted(schemes))}; only z-score models are supported")
