@@ -1,8 +1,9 @@
-"""What is wrong with a cord mask along its centerline: where it is missing or too thin, and sections of no cord."""
+"""What is wrong with a cord mask along its centerline, such as where it is missing; and the hash of its voxels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from itertools import groupby, permutations
 from typing import Literal
 
@@ -11,7 +12,7 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline
-from sct_rootlets.image import Volume, superior_axis
+from sct_rootlets.image import Volume, as_axial, binary_mask, superior_axis
 
 #: A slice whose section is less than this share of the sections around it is too thin to be the whole cord.
 MIN_SECTION_SHARE = 0.5
@@ -78,6 +79,31 @@ class Sections:
     arc_mm: np.ndarray
     area_mm2: np.ndarray
     step_mm: float
+
+
+def mask_digest(mask: Volume) -> str:
+    """Compute the SHA-256 of the voxels of a mask, whatever its name, its data type and the order of its axes.
+
+    Parameters
+    ----------
+    mask : Volume
+        Binary, or soft, which is thresholded.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+
+    Raises
+    ------
+    LabelError
+        If the volume is no mask (`sct_rootlets.image.binary_mask`).
+    """
+    inside, _ = binary_mask(mask)
+    voxels = as_axial(replace(mask, data=inside)).data
+    digest = hashlib.sha256(str(voxels.shape).encode())
+    digest.update(np.packbits(voxels).tobytes())
+    return digest.hexdigest()
 
 
 def measure_sections(mask: np.ndarray, affine: np.ndarray, centerline: Centerline) -> Sections:

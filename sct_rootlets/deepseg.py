@@ -489,6 +489,7 @@ def segment_files(
     """
     find_model(settings.model)
     from sct_rootlets.output.ownership import check_different
+    from sct_rootlets.output.scan import Scan
     from sct_rootlets.output.segmentation import label_map_files, label_map_guard, output_paths
 
     if cord is not None and all(made.suffix == CORD_SUFFIX for made in task.outputs):
@@ -503,7 +504,8 @@ def segment_files(
         targets[path] = [target for made, target in named if made in written]
         planned += [(path, file) for file in label_map_files(targets[path])]
     check_different(planned)
-    guard.check([file for _, file in planned])
+    for path, files in targets.items():
+        guard.for_scan(Scan.of_file(path, files[0].parent)).check(label_map_files(files))
     _check_images(images, discs)
     first: Inputs | None = None
     if len(images) == 1:  # what is wrong with the file is said before networks are loaded

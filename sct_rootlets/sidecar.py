@@ -20,6 +20,9 @@ FIRST_CALIBRATED = (2, 2)
 WRITTEN = "Written"
 #: Key of a sidecar under which the SHA-256 of all its other content is.
 SEAL = "ContentSHA256"
+#: Key of the sidecar of a level map under which the hash of the voxels of the cord mask is
+#: (`sct_rootlets.cord_mask.mask_digest`).
+CORD_MASK = "CordMaskSHA256"
 
 
 def sha256_of(path: Path) -> str:

@@ -217,6 +217,7 @@ def _check_outputs(arguments: argparse.Namespace, inputs: list[Path]) -> None:
     """Raise an error, before anything is computed, if a file of the user would be replaced."""
     from sct_rootlets.bids import LABEL_ENDINGS, output_prefix
     from sct_rootlets.output.levels import level_files, level_guard
+    from sct_rootlets.output.scan import Scan
 
     wanted = {step for step in arguments.run_sct or () if _sct_input(arguments, step) is None}
     prefix = output_prefix(Path(arguments.i or arguments.s).name)
@@ -233,7 +234,8 @@ def _check_outputs(arguments: argparse.Namespace, inputs: list[Path]) -> None:
         # Only now, as the names of figures take the second in which Matplotlib loads.
         names = level_files(prefix, kinds, segmented, True, arguments.published_csv or False)
     names += [f"{prefix}_{LABEL_ENDINGS[step]}.{ending}" for step in sorted(wanted) for ending in ("nii.gz", "json")]
-    guard = level_guard(prefix, inputs, bool(arguments.overwrite))
+    scan = Scan.of_file(Path(arguments.i or arguments.s), arguments.ofolder, is_image=arguments.i is not None)
+    guard = level_guard(prefix, inputs, bool(arguments.overwrite)).for_scan(scan)
     guard.check([Path(arguments.ofolder) / name for name in names])
 
 

@@ -168,6 +168,7 @@ def _check_outputs(arguments: argparse.Namespace, applied: list[str]) -> None:
     """Raise an error, before anything is computed, if an input or a file of the user would be replaced."""
     from sct_rootlets.bids import output_prefix
     from sct_rootlets.output.registration import registration_files, registration_guard
+    from sct_rootlets.output.scan import Scan
 
     given = (arguments.i, arguments.s, arguments.rootlets, arguments.ldisc, *arguments.apply)
     inputs = [Path(path) for path in given if path is not None]
@@ -176,7 +177,8 @@ def _check_outputs(arguments: argparse.Namespace, applied: list[str]) -> None:
     segmented += ["discs"] if arguments.ldisc is None and arguments.landmarks != "rootlets" else []
     prefix = output_prefix(Path(arguments.i).name)
     names = registration_files(prefix, applied, segmented, bool(arguments.figure))
-    guard = registration_guard(inputs, bool(arguments.overwrite))
+    scan = Scan.of_file(Path(arguments.i), arguments.ofolder)
+    guard = registration_guard(inputs, bool(arguments.overwrite)).for_scan(scan)
     guard.check([Path(arguments.ofolder) / name for name in names])
 
 

@@ -60,6 +60,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from sct_rootlets.image import binary_mask, labelled_voxels
     from sct_rootlets.nifti import check_sides
     from sct_rootlets.output.roots import root_files, root_guard, save_roots
+    from sct_rootlets.output.scan import Scan
     from sct_rootlets.roots import split_roots
     from sct_rootlets.spinal import check_beside_cord_mask, check_level_values
     from sct_rootlets.subject import Inputs
@@ -67,7 +68,8 @@ def _command(arguments: argparse.Namespace) -> int:
     given = [Path(arguments.rootlets), Path(arguments.s)]
     prefix, folder = output_prefix(given[0].name).removesuffix("_rootlets"), Path(arguments.ofolder)
     overwrite = bool(arguments.overwrite)
-    root_guard(prefix, given, overwrite).check([folder / name for name in root_files(prefix)])
+    scan = Scan.of_file(given[0], folder, is_image=False)
+    root_guard(prefix, given, overwrite).for_scan(scan).check([folder / name for name in root_files(prefix)])
     inputs = Inputs.load(rootlets=arguments.rootlets, cord=arguments.s)
     rootlets, cord = inputs.rootlets, inputs.cord
     assert rootlets is not None

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from sct_rootlets.errors import ImageError
-from sct_rootlets.output.files import format_json, write_atomic
+from sct_rootlets.output.files import describe_refusal, format_json, write_atomic
 from sct_rootlets.sidecar import generated_by
 
 #: Version of the BIDS standard that the dataset follows.
@@ -69,7 +69,7 @@ def describe_dataset(root: Path, bids: Path) -> None:
             if not (root / name).exists() or name == "dataset_description.json":
                 write_atomic(root / name, text)
     except OSError as error:
-        raise ImageError(f"cannot write to {root}: {error.strerror or error}") from error
+        raise ImageError(f"cannot write to {root}: {describe_refusal(root, error)}") from error
 
 
 def _relative_path(bids: Path, root: Path) -> str:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sct_rootlets.bids import LABEL_ENDINGS, LABEL_NAMES, TABLE_ENDING
+from sct_rootlets.cord_mask import mask_digest
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.flags import read_flags
 from sct_rootlets.group.level_table import read_level_table
+from sct_rootlets.image import Volume
 from sct_rootlets.levels import Kind
 from sct_rootlets.measure.cord_levels import CordLevels, TableLevel, read_cord_levels
 from sct_rootlets.nifti import header_notes, load_volume
-from sct_rootlets.sidecar import has_large_cord, read_sidecar, sha256_of
+from sct_rootlets.sidecar import CORD_MASK, has_large_cord, read_sidecar, sha256_of
 
 KINDS: tuple[Kind, ...] = ("spinal", "vertebral")
 #: How the name of a cord begins that was segmented on the way, in the inputs of a level map.
@@ -133,11 +135,13 @@ def load_levels(found: LevelFolder, cord: str | os.PathLike[str] | None = None) 
         )
         for key, level in table.levels.items()
     }
-    mask, mask_notes = _choose_mask(found, cord)
+    mask = _choose_mask(found, cord)
     maps = {kind: load_volume(path) for kind, path in found.maps.items()}
     volume = None if mask is None else load_volume(mask)
     levels = read_cord_levels(maps, volume, rows, table.reference)
-    notes = [*header_notes(*([] if volume is None else [volume]), *maps.values()), *levels.notes, *mask_notes]
+    notes = [*header_notes(*([] if volume is None else [volume]), *maps.values()), *levels.notes]
+    if volume is not None and not _is_mask_of_levels(found, volume, levels):
+        notes.append(f"the levels were computed from another cord mask ({_mask_of_levels(found)})")
     notes += [
         f"{path.name} is of an earlier run, and its levels are not in the table: left out" for path in found.stale
     ]
@@ -188,29 +192,43 @@ def _mask_of_levels(found: LevelFolder) -> str:
     return str(inputs.get("cord") or "") if isinstance(inputs, dict) else ""
 
 
-def _choose_mask(found: LevelFolder, cord: str | os.PathLike[str] | None) -> tuple[Path | None, list[str]]:
-    """Return the mask to measure, with a note if the levels are those of another one.
+def _choose_mask(found: LevelFolder, cord: str | os.PathLike[str] | None) -> Path | None:
+    """Return the mask to measure.
 
     Raises
     ------
     DatasetError
         If none is given, and that of the folder is of an earlier run.
     """
+    if cord is not None:
+        return Path(cord)
     used = _mask_of_levels(found)
-    is_own = used.startswith(SEGMENTED) or (found.cord is not None and used == found.cord.name)
-    if cord is None:
-        if used and not is_own and found.cord is not None:
-            raise DatasetError(
-                f"the levels were computed from the cord mask {used}, and {found.cord} is of an earlier run; give the "
-                "mask of the levels (-s)"
-            )
-        return found.cord, []
-    is_the_same = Path(cord).name == used or (
-        is_own and found.cord is not None and Path(cord).exists() and Path(cord).samefile(found.cord)
-    )
-    return Path(cord), (
-        [f"the levels were computed from another cord mask ({used})"] if used and not is_the_same else []
-    )
+    if used and found.cord is not None and not _has_own_mask(found):
+        raise DatasetError(
+            f"the levels were computed from the cord mask {used}, and {found.cord} is of an earlier run; give the "
+            "mask of the levels (-s)"
+        )
+    return found.cord
+
+
+def _has_own_mask(found: LevelFolder) -> bool:
+    """Whether the cord mask in the folder is that of the levels, by what their sidecar says."""
+    used = _mask_of_levels(found)
+    return found.cord is not None and (used.startswith(SEGMENTED) or used == found.cord.name)
+
+
+def _is_mask_of_levels(found: LevelFolder, mask: Volume, levels: CordLevels) -> bool:
+    """Whether the levels were computed from a mask: by its voxels, or, in folders without their hash, by its name."""
+    recorded = read_sidecar(next(iter(found.maps.values()))).get(CORD_MASK)
+    if recorded is not None:
+        return bool(recorded == mask_digest(mask))
+    used = _mask_of_levels(found)
+    if not used:
+        return True
+    path = mask.path or Path(mask.name)
+    if mask.name != used and not (_has_own_mask(found) and found.cord is not None and path.samefile(found.cord)):
+        return False
+    return all((levels.cord.data[volume.data > 0] >= 0.5).all() for volume in levels.maps.values())
 
 
 def _uncertainty(table: Path) -> dict[tuple[str, str], tuple[float, float]]:

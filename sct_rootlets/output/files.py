@@ -19,6 +19,7 @@ from typing import Any
 from sct_rootlets.cells import escape_cell
 from sct_rootlets.errors import ImageError
 from sct_rootlets.output.ownership import Guard, check_not_inputs, still_there
+from sct_rootlets.output.scan import SCAN, Scan
 from sct_rootlets.sidecar import read_object, seal, sha256_of
 
 _LOGGER = logging.getLogger(__name__)
@@ -74,9 +75,17 @@ def staged_outputs(
             with contextlib.suppress(OSError):
                 path.rmdir()
         if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-            raise ImageError(f"cannot write to {folder}: {reason}; nothing was changed there") from error
+            raise ImageError(f"cannot write to {folder}: {describe_refusal(folder, error)}") from error
         raise
+
+
+def describe_refusal(folder: Path, error: OSError) -> str:
+    """Say why a folder cannot be written to, such as that a file has its name."""
+    existing = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
+    if not existing.is_dir():
+        what = "a link to nothing" if existing.is_symlink() and not existing.exists() else "a file"
+        return f"{existing} is {what}, not a folder; move it away, or choose another folder"
+    return f"{error.strerror or error}; nothing was changed there"
 
 
 @contextlib.contextmanager
@@ -185,7 +194,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
         stream.write(format_table(columns, rows, separator))
 
 
-def seal_sidecars(stage: Path, folder: Path, record: str | None = None) -> None:
+def seal_sidecars(stage: Path, folder: Path, record: str | None = None, scan: Scan | None = None) -> None:
     """Write into each sidecar of a folder of complete outputs the hashes of the files that it describes.
 
     Parameters
@@ -197,6 +206,8 @@ def seal_sidecars(stage: Path, folder: Path, record: str | None = None) -> None:
         it is unchanged.
     record : str, optional
         Name of the JSON file that lists all files of the set.
+    scan : Scan, optional
+        The scan that the outputs belong to.
     """
     paths = sorted(path for path in stage.iterdir() if path.is_file())
     digests = {path.name: sha256_of(path) for path in paths if path.suffix != ".json"}
@@ -204,4 +215,5 @@ def seal_sidecars(stage: Path, folder: Path, record: str | None = None) -> None:
         own = {name: digest for name, digest in digests.items() if name.startswith(f"{sidecar.stem}.")}
         if sidecar.name == record:
             own = {**still_there(folder, record), **digests}
-        write_json(sidecar, seal(read_object(sidecar), own))
+        content = read_object(sidecar) if scan is None else {**read_object(sidecar), SCAN: scan.record}
+        write_json(sidecar, seal(content, own))

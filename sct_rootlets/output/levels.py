@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sct_rootlets.bids import FIGURE_TYPES, LABEL_ENDINGS, LABEL_NAMES, PUBLISHED_ENDINGS, SEGMENTED_KINDS, TABLE_ENDING
+from sct_rootlets.cord_mask import mask_digest
 from sct_rootlets.correspondence import (
     PAIR_COLUMNS,
     PUBLISHED_COLUMNS,
@@ -25,7 +26,8 @@ from sct_rootlets.levels import Levels, disc_name, level_color
 from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
-from sct_rootlets.sidecar import generated_by
+from sct_rootlets.output.scan import Scan
+from sct_rootlets.sidecar import CORD_MASK, generated_by
 from sct_rootlets.subject import SubjectLevels
 from sct_rootlets.vertebral import disc_labels
 
@@ -141,7 +143,8 @@ def save_levels(
         raise SctRootletsError("the published tables hold distances from the PMJ: give its label (-pmj)")
     prefix = prefix or subject.prefix
     sources = [volume.path for volume in subject.sources.values() if volume.path is not None]
-    guard = level_guard(prefix, [*inputs, *sources], overwrite)
+    scan = Scan.of_volume(subject.image or subject.cord, folder, is_image=subject.image is not None)
+    guard = level_guard(prefix, [*inputs, *sources], overwrite).for_scan(scan)
     with staged_outputs(folder, guard=guard) as stage:
         for levels in subject.kinds:
             _save_map(stage, prefix, subject, levels)
@@ -155,7 +158,7 @@ def save_levels(
 
             save_figures(FIGURES, subject, stage, f"{prefix}_")
         write_json(stage / _record_name(prefix), _table_sidecar(subject))
-        seal_sidecars(stage, Path(folder), _record_name(prefix))
+        seal_sidecars(stage, Path(folder), _record_name(prefix), scan)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
 
@@ -219,6 +222,11 @@ def _describe_discs(subject: SubjectLevels) -> dict[str, object]:
         "VertebralNumbering": {
             "Probability": round(numbering.probability, 3),
             "FixedByGivenDiscs": numbering.is_given,
+            **(
+                {}
+                if numbering.contradicted_by_image is None
+                else {"ContradictedByImage": round(numbering.contradicted_by_image, 3)}
+            ),
             "KindsOfEvidenceAgree": numbering.is_corroborated,
             "Alternatives": {
                 f"{shift:+d}": round(probability, 3)
@@ -239,6 +247,7 @@ def _provenance(subject: SubjectLevels) -> dict[str, object]:
         "GeneratedBy": generated_by(),
         "Sources": [volume.name for volume in subject.sources.values()],
         "Inputs": {kind: volume.name for kind, volume in subject.sources.items()},
+        CORD_MASK: mask_digest(subject.cord),
         **subject.settings,
         **({} if subject.name_sources is None else {"NamesFromDiscs": "discs" in subject.name_sources}),
         "Reference": subject.reference.name,

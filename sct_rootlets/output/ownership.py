@@ -2,7 +2,7 @@
 
 A sidecar that this package writes holds the SHA-256 of the files of its set (``Written``) and of its own content
 (``ContentSHA256``). A file is known by the sidecar of its own name, or by the record of its set, such as
-``t2_levels.json`` beside ``t2_levels.csv``. Every other file is the user's.
+``t2_levels.json`` beside ``t2_levels.csv``. Every other file is the user's, and so are results of another scan.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sct_rootlets.bids import stem
 from sct_rootlets.errors import ImageError
+from sct_rootlets.output.scan import SCAN, Scan
 from sct_rootlets.sidecar import WRITTEN, is_intact, read_object, sha256_of
 
 #: Text about the outputs of commands with an output folder.
@@ -38,6 +39,8 @@ class Guard:
         How the user names the outputs otherwise, such as ``"write to another folder (-ofolder)"``.
     as_input : dict of str to str
         Option by which a file may be used as an input instead, by the ending of the file's name.
+    scan : Scan, optional
+        The scan that the outputs belong to; results of another scan are not replaced.
     """
 
     inputs: tuple[Path, ...] = ()
@@ -46,10 +49,15 @@ class Guard:
     may_overwrite: bool = True
     elsewhere: str | None = OTHER_FOLDER
     as_input: Mapping[str, str] = field(default_factory=dict)
+    scan: Scan | None = None
 
     def without_options(self) -> Guard:
         """Return the same for a command without ``-overwrite`` and ``-ofolder``, such as `sct_rootlets bids`."""
         return replace(self, may_overwrite=False, elsewhere=None)
+
+    def for_scan(self, scan: Scan) -> Guard:
+        """Return the same for outputs that belong to a scan."""
+        return replace(self, scan=scan)
 
     def check(self, targets: Sequence[Path]) -> None:
         """Raise an error if one of the targets exists and must not be replaced.
@@ -57,13 +65,14 @@ class Guard:
         Raises
         ------
         ImageError
-            If a target is a folder, an input or its sidecar, or a file that this package did not write, or that was
-            edited since.
+            If a target is a folder, an input or its sidecar, a file that this package did not write, or that was
+            edited since, or a result of another scan.
         """
         check_not_inputs(targets, self.inputs)
         if self.overwrite:
             return
         self.keep(foreign_files(targets, self.record))
+        self._check_scan(targets)
 
     def keep(self, foreign: Sequence[Path]) -> None:
         """Raise an error, with the ways out, if there are files of the user that would be replaced.
@@ -78,6 +87,19 @@ class Guard:
                 f"{foreign[0]}{more} was not written by this command, or was edited since, and would be replaced; "
                 f"{self._ways_out(foreign[0])}"
             )
+
+    def _check_scan(self, targets: Sequence[Path]) -> None:
+        """Raise an error if a target is a result of another scan, by the sidecars that describe it."""
+        if self.scan is None:
+            return
+        for target in targets:
+            for sidecar in _sidecars_of(target, self.record) if os.path.lexists(target) else ():
+                recorded = read_object(sidecar).get(SCAN)
+                if isinstance(recorded, dict) and not self.scan.is_that_of(recorded):
+                    raise ImageError(
+                        f"{target} is a result of another scan with the same file name, and would be replaced; "
+                        f"{self._ways_out(target)}"
+                    )
 
     def _ways_out(self, path: Path) -> str:
         ways = ["replace it (-overwrite 1)" if self.may_overwrite else "move it away and run again"]
@@ -158,9 +180,13 @@ def foreign_files(targets: Sequence[Path], record: str | None = None) -> list[Pa
 
 
 def _is_recorded(target: Path, record: str | None) -> bool:
-    sidecars = [_sidecar_of(target), *([] if record is None else [target.with_name(record)])]
-    known = {recorded_digests(sidecar).get(target.name) for sidecar in sidecars} - {None}
+    known = {recorded_digests(sidecar).get(target.name) for sidecar in _sidecars_of(target, record)} - {None}
     return bool(known) and sha256_of(target) in known
+
+
+def _sidecars_of(target: Path, record: str | None) -> set[Path]:
+    """Return the sidecar of a file's own name, and the record of its set."""
+    return {_sidecar_of(target), *([] if record is None else [target.with_name(record)])}
 
 
 def recorded_digests(sidecar: Path) -> dict[str, str]:

@@ -34,7 +34,7 @@ from filelock import FileLock, Timeout
 from sct_rootlets.distribution import version
 from sct_rootlets.errors import ImageError, SctRootletsError
 from sct_rootlets.flags import Flag
-from sct_rootlets.output.files import staged_outputs
+from sct_rootlets.output.files import describe_refusal, staged_outputs
 from sct_rootlets.registration.result import Registration
 from sct_rootlets.report.page.entry import FORMAT_VERSION, About, Entry, make_entry
 from sct_rootlets.report.page.registration import registration_entry
@@ -191,7 +191,7 @@ def _locked(folder: Path) -> Iterator[Path]:
             f"{own} has been written to by another command for {MAX_WAIT_S:.0f} s; try again when it has ended"
         ) from error
     except OSError as error:
-        raise ImageError(f"cannot write to {own}: {error.strerror or error}; nothing was changed there") from error
+        raise ImageError(f"cannot write to {own}: {describe_refusal(own, error)}") from error
     try:
         _check_version(own)
         yield own

@@ -29,6 +29,7 @@ from sct_rootlets.nifti import (
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.levels import save_segmented
 from sct_rootlets.output.ownership import Guard
+from sct_rootlets.output.scan import Scan
 from sct_rootlets.registration.quality import refuse_folds
 from sct_rootlets.registration.resample import SPLINE_ORDERS, resample_series
 from sct_rootlets.registration.result import LANDMARK_COLUMNS, Registration
@@ -124,7 +125,8 @@ def save_registration(
     refuse_folds(registration.quality)
     paths = [volume.path for volume in registration.sources.values()] + [series.path for series in to_warp.values()]
     inputs = [path for path in paths if path is not None]
-    with staged_outputs(folder, guard=registration_guard(inputs, overwrite)) as stage:
+    scan = Scan.of_volume(registration.image, folder)
+    with staged_outputs(folder, guard=registration_guard(inputs, overwrite).for_scan(scan)) as stage:
         _LOGGER.info("writing warps and warped images")
         notes = list(registration.notes) + _save_images(stage, registration)
         for name, series in to_warp.items():
@@ -140,7 +142,7 @@ def save_registration(
         # Written also lists files of earlier runs that are there still.
         outputs = sorted(path.name for path in stage.iterdir())
         write_json(stage / RECORD, {**_sidecar(registration, notes), OUTPUTS: outputs})
-        seal_sidecars(stage, Path(folder), RECORD)
+        seal_sidecars(stage, Path(folder), RECORD, scan)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
 

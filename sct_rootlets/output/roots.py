@@ -13,6 +13,7 @@ from sct_rootlets.image import Volume, labelled_voxels
 from sct_rootlets.nifti import save_labels, save_volume
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
+from sct_rootlets.output.scan import Scan
 from sct_rootlets.roots import SplitRoots, root_counts
 from sct_rootlets.segmentation.tasks import root_map
 from sct_rootlets.sidecar import generated_by
@@ -72,7 +73,8 @@ def save_roots(
     levels, roots = (np.zeros(rootlets.data.shape, dtype=np.uint8) for _ in range(2))
     levels[place], roots[place] = values, 1 + split.root
     record = f"{prefix}_{RECORD_ENDING}"
-    with staged_outputs(folder, guard=root_guard(prefix, inputs, overwrite)) as stage:
+    scan = Scan.of_volume(rootlets, folder, is_image=False)
+    with staged_outputs(folder, guard=root_guard(prefix, inputs, overwrite).for_scan(scan)) as stage:
         save_volume(stage / f"{prefix}_{ROOTS_ENDING}", root_map(levels, roots), rootlets.affine, rootlets.header)
         for index, ending in enumerate(HALF_ENDINGS.values()):
             half = np.zeros(rootlets.data.shape, dtype=np.uint8)
@@ -88,6 +90,6 @@ def save_roots(
             "Flags": sidecar_flags([split.flag]),
         }
         write_json(stage / record, content)
-        seal_sidecars(stage, Path(folder), record)
+        seal_sidecars(stage, Path(folder), record, scan)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]

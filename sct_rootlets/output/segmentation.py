@@ -15,6 +15,7 @@ from sct_rootlets.levels import level_name
 from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
+from sct_rootlets.output.scan import Scan
 from sct_rootlets.segmentation.tasks import Output, Task
 from sct_rootlets.sidecar import generated_by
 
@@ -99,7 +100,8 @@ def save_label_maps(
         If the folder cannot be written to, or a file that is kept would be replaced.
     """
     guard = guard or label_map_guard([] if image.path is None else [image.path])
-    with staged_outputs(targets[0].parent, guard=guard) as stage:
+    scan = Scan.of_volume(image, targets[0].parent)
+    with staged_outputs(targets[0].parent, guard=guard.for_scan(scan)) as stage:
         for target, output, values, content in zip(targets, outputs, maps, sidecars, strict=True):
             save_labels(stage / target.name, values, image)
             name = stem(target.name)
@@ -112,7 +114,7 @@ def save_label_maps(
                 separator="\t",
             )
             write_json(stage / f"{name}.json", content)
-        seal_sidecars(stage, targets[0].parent)
+        seal_sidecars(stage, targets[0].parent, scan=scan)
 
 
 def label_map_sidecar(

@@ -7,9 +7,11 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import ndimage
 
 from sct_rootlets import compute_spinal_levels, save_levels
 from sct_rootlets.cli.main import main
+from sct_rootlets.measure.level_folder import find_levels, load_levels
 from sct_rootlets.nifti import save_field, save_volume
 
 PREFIX = "sub-phantom01_T2w"
@@ -283,11 +285,47 @@ def test_a_mask_of_an_earlier_run_is_not_measured(levels, phantom_files, tmp_pat
     sidecar = folder / f"{PREFIX}_label-spinalLevels_dseg.json"
     for path in (sidecar, folder / f"{PREFIX}_label-vertebralLevels_dseg.json"):
         content = json.loads(path.read_text())
+        del content["CordMaskSHA256"]  # as earlier versions wrote it
         path.write_text(json.dumps({**content, "Inputs": {**content["Inputs"], "cord": "mine.nii.gz"}}))
     arguments = ("-levels", folder, "-ofolder", tmp_path / "out", "-figure", 0)
     refused(capsys, arguments, "computed from the cord mask mine.nii.gz", str(mask), "(-s)")
     assert measure(*arguments, "-s", phantom_files["cord"]) == 0
     assert "from another cord mask (mine.nii.gz)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("recorded", "change", "name", "is_noted"),
+    [
+        (True, "none", "same", False),
+        (True, "none", "other", False),
+        (True, "turned", "same", False),
+        (True, "dilated", "same", True),
+        (True, "shifted", "same", True),
+        (False, "none", "same", False),
+        (False, "none", "other", True),
+        (False, "shifted", "same", True),
+    ],
+)
+def test_masks_are_told_apart_by_their_voxels(recorded, change, name, is_noted, levels, phantom_files, tmp_path):
+    """Every subject's mask may have the same name; folders of earlier versions hold no hash of the voxels."""
+    folder, cord = tmp_path / "levels", nib.load(phantom_files["cord"])
+    shutil.copytree(levels, folder)
+    for path in () if recorded else folder.glob("*_dseg.json"):
+        content = json.loads(path.read_text())
+        del content["CordMaskSHA256"]
+        path.write_text(json.dumps(content))
+    if change == "turned":
+        cord = nib.as_closest_canonical(cord)
+    data = np.asarray(cord.dataobj) > 0
+    if change == "dilated":
+        data = ndimage.binary_dilation(data)
+    if change == "shifted":
+        data = np.roll(data, 3, axis=nib.aff2axcodes(cord.affine).index("R"))
+    mask = tmp_path / (phantom_files["cord"].name if name == "same" else "other.nii.gz")
+    save_volume(mask, data.astype(np.float32 if change == "turned" else np.uint8), cord.affine)
+    read = load_levels(find_levels(folder), mask)
+    note = f"the levels were computed from another cord mask ({phantom_files['cord'].name})"
+    assert (note in read.notes) == is_noted
 
 
 def test_a_map_of_an_earlier_run_is_left_out(levels, phantom_files, tmp_path, capsys):

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 
 import pytest
 
@@ -83,6 +84,21 @@ def test_read_only_folder(tmp_path):
             os.seteuid(0)
         folder.chmod(0o755)
     assert (folder / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("below", ["", "sub-01"])
+@pytest.mark.parametrize("kind", ["a file", "a link to nothing"])
+def test_a_file_in_place_of_the_folder_is_named(tmp_path, kind, below):
+    place = tmp_path / "place"
+    if kind == "a file":
+        place.write_text("mine")
+    else:
+        place.symlink_to("gone")
+    said = f"{place} is {kind}, not a folder; move it away, or choose another folder"
+    with pytest.raises(ImageError, match=re.escape(said)), staged_outputs(place / below):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
+    assert kind != "a file" or place.read_text() == "mine"
 
 
 def test_a_small_file_is_written_whole_into_a_folder_that_is_made(tmp_path):
