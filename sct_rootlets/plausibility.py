@@ -5,7 +5,7 @@ The limits tell a reviewer where to look first. They are not validated as a test
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, Protocol
@@ -18,9 +18,15 @@ from sct_rootlets.cord_profile import compare_numberings, even_likelihood, measu
 from sct_rootlets.correspondence import LEVEL_PITCH_MM, Pair, correspond, published_bias
 from sct_rootlets.flags import Flag, State, grade
 from sct_rootlets.image import Volume
-from sct_rootlets.levels import LAST_NAMED, Level, Levels, level_name, level_value
+from sct_rootlets.levels import LAST_NAMED, Level, Levels, disc_name, level_name, level_value
 from sct_rootlets.straighten import surface_radius, unroll
-from sct_rootlets.vertebral import SURE_NUMBERING, Disc, VertebralNumbering
+from sct_rootlets.vertebral import (
+    DISC_OFFSET_LIMITS_MM,
+    SURE_NUMBERING,
+    VERTEBRA_LENGTH_MM,
+    Disc,
+    VertebralNumbering,
+)
 
 # Limits of a value, for `grade`: up to where it is fine, and beyond which it is bad.
 #: Probability of a level's name.
@@ -35,11 +41,16 @@ DEVIATION_LIMITS_MM = (LEVEL_PITCH_MM / 2, 0.75 * LEVEL_PITCH_MM)
 SPINAL_LENGTH_LIMITS_MM = {"short": (4.0, 2.0), "long": (18.0, 24.0)}
 #: Length of a vertebra with its disc: 13-23 mm in PAM50 and six healthy adults (C3 to T2), down to 8 mm in children.
 VERTEBRAL_LENGTH_LIMITS_MM = {"short": (9.0, 6.0), "long": (30.0, 40.0)}
+#: How many times longer a vertebra is than its neighbour, both against what is usual at their place: at most 1.32 in
+#: PAM50 and six healthy adults (C3 to T2). A disc 5 mm from its place, or a number left out, make it about 1.8.
+UNEVEN_LIMITS = (1.6, 2.2)
 #: Last level whose length is judged: segments of the chest are longer and those below shorter, and so are vertebrae of
 #: the loins longer, than the necks that the limits come from.
 LAST_JUDGED = {"spinal": LAST_NAMED, "vertebral": level_value("T11", "vertebral")}
 #: Probability of the numbers of vertebrae that were found in the image.
 NUMBERING_LIMITS = (SURE_NUMBERING, 0.5)
+#: Probability, by a T2w scan alone, of other numbers than those of given discs, from which on this is implausible.
+CONTRADICTION_LIMIT = 0.95
 #: By how much (log-likelihood) the thickness of the cord may speak for other numbers. In windows of 130 mm of six
 #: healthy adults it spoke by up to 1.9 against the right ones, and against numbers one off by 4 to 27 in whole scans.
 THICKNESS_LIMITS = (3.0, 10.0)
@@ -48,6 +59,10 @@ USUAL_DISCS = range(1, 13)
 MIN_DISCS_FOR_THICKNESS = 4
 #: Brightness just outside the cord minus inside, in standard deviations of the noise: rootlets show where they differ.
 CONTRAST_LIMITS_SD = (3.0, 1.5)
+
+#: Distance of the middle between the rootlets of both sides from the centerline of the mask: 0.0 to 0.5 mm in PAM50 and
+#: in scans of healthy adults. If a mask is shifted by 3 mm, the rootlets of one side are too far away to count.
+MAX_ASIDE_MM = 2.5
 
 #: Distances, along the cord and around it, between the samples of brightness.
 SAMPLING_MM, SAMPLING_DEG = 1.0, 15.0
@@ -74,6 +89,10 @@ class Judged(Protocol):
     @property
     def rootlet_arcs(self) -> dict[int, np.ndarray]:
         """Arc length of the rootlet voxels of each level in mm, by value."""
+
+    @property
+    def rootlets_right_mm(self) -> float | None:
+        """How far the middle of the rootlets lies to the right of the centerline; None where there are none."""
 
     @property
     def cord(self) -> Volume:
@@ -325,7 +344,8 @@ def _numbering_flag(subject: Judged) -> Flag:
     key, title = "numbering", "numbering"
     why = (
         "probability of the numbers of vertebrae that were found in the image; and whether the thickness of the cord, "
-        "compared with 203 healthy adults (doi 10.1162/imag_a_00075), speaks for other numbers"
+        "compared with 203 healthy adults (doi 10.1162/imag_a_00075), speaks for other numbers; of given discs, "
+        "whether a T2w scan shows them there, with these numbers"
     )
     numbering = None if subject.vertebral is None else subject.numbering
     against = thickness_against(subject)
@@ -338,6 +358,13 @@ def _numbering_flag(subject: Judged) -> Flag:
         texts.append(f"{numbering.probability:.2f}")
     else:
         texts.append("given")
+    if numbering is not None and numbering.contradicted_by_image is not None:
+        states.append("look" if numbering.contradicted_by_image < CONTRADICTION_LIMIT else "bad")
+        texts.append(f"others by the image ({numbering.contradicted_by_image:.2f})")
+    if numbering is not None and numbering.misplaced_discs:
+        value, off = max(numbering.misplaced_discs.items(), key=lambda item: abs(item[1]))
+        states.append(grade(abs(off), *DISC_OFFSET_LIMITS_MM))
+        texts.append(f"disc {disc_name(value)} {abs(off):.0f} mm off")
     shift, by = against or (0, 0.0)
     if shift:
         states.append(grade(by, *THICKNESS_LIMITS))
@@ -511,7 +538,8 @@ def _level_length_flag(subject: Judged) -> Flag:
     v_short, v_long = VERTEBRAL_LENGTH_LIMITS_MM.values()
     why = (
         f"lengths of levels: usual are {short[0]:g} to {long_[0]:g} mm of spinal levels (method extent) and "
-        f"{v_short[0]:g} to {v_long[0]:g} mm of vertebrae, from PAM50 and six healthy adults, with room for children"
+        f"{v_short[0]:g} to {v_long[0]:g} mm of vertebrae, from PAM50 and six healthy adults, with room for children; "
+        f"and vertebrae at most {UNEVEN_LIMITS[0]:g} times as long as their neighbours, against what is usual there"
     )
     graded: list[tuple[State, str, Level]] = []
     kinds = (
@@ -529,15 +557,18 @@ def _level_length_flag(subject: Judged) -> Flag:
     if not graded:
         return Flag(key=key, title=title, why=why)
     raised = [(state, kind, level) for state, kind, level in graded if state != "ok"]
-    worst: State = "bad" if any(state == "bad" for state, _, _ in raised) else "look" if raised else "ok"
-    text = ", ".join(f"{kind} {level.name} {level.length_mm:.1f}" for _, kind, level in raised) or "usual"
+    uneven = {value: ratio for value, ratio in compare_vertebrae(subject.discs).items() if ratio > UNEVEN_LIMITS[0]}
+    states = [*(state for state, _, _ in raised), *(grade(ratio, *UNEVEN_LIMITS) for ratio in uneven.values())]
+    worst: State = "bad" if "bad" in states else "look" if states else "ok"
+    texts = [f"{kind} {level.name} {level.length_mm:.1f}" for _, kind, level in raised]
+    texts += [f"vertebrae beside disc {disc_name(value)} {ratio:.1f} to 1" for value, ratio in uneven.items()]
     advice = "check that each label lies where it belongs, and the voxel size in the header"
     return Flag(
         key=key,
         title=title,
-        value=float(len(raised)),
+        value=float(len(texts)),
         level=next(((kind, level.name) for state, kind, level in raised if state == worst), None),
-        text=text,
+        text=", ".join(texts) or "usual",
         state=worst,
         why=why,
         advice=advice,
@@ -545,16 +576,55 @@ def _level_length_flag(subject: Judged) -> Flag:
     )
 
 
+def compare_vertebrae(discs: Sequence[Disc]) -> dict[int, float]:
+    """Compare the lengths of the vertebrae above and below each disc.
+
+    Parameters
+    ----------
+    discs : sequence of Disc
+
+    Returns
+    -------
+    dict of int to float
+        How many times longer, by the value of the disc, the one is than the other, both divided by what is usual at
+        their place (`VERTEBRA_LENGTH_MM`); where numbers are left out, the mean of several vertebrae. From C1/C2 to
+        T3/T4.
+    """
+    known = {disc.value: disc.arc_mm for disc in discs if 2 <= disc.value <= len(VERTEBRA_LENGTH_MM) + 1}
+    usual = {(upper, lower): sum(VERTEBRA_LENGTH_MM[upper - 1 : lower - 1]) for upper, lower in pairwise(sorted(known))}
+    relative = [(lower, (known[lower] - known[upper]) / length) for (upper, lower), length in usual.items()]
+    return {
+        value: max(above / below, below / above)
+        for (value, above), (_, below) in pairwise(relative)
+        if above > 0 and below > 0
+    }
+
+
 def _mask_flag(subject: Judged) -> Flag:
-    problems, defects = subject.mask_problems, subject.mask_defects
-    texts = [*problems, *(f"{defect.kind} over {defect.length_mm:.0f} mm" for defect in defects)]
-    state: State = "bad" if problems else "look" if defects else "ok"
+    problems, defects, aside = subject.mask_problems, subject.mask_defects, _describe_aside(subject)
+    texts = [*problems, *(f"{defect.kind} over {defect.length_mm:.0f} mm" for defect in defects), *aside]
+    state: State = "bad" if problems else "look" if texts else "ok"
+    advice = (
+        ["complete or replace the mask; levels beside the defect are not known well"] if problems or defects else []
+    )
+    if aside:
+        advice.append("check that the mask is that of this scan, and that rootlets of both sides are labelled")
     return Flag(
         key="mask",
         title="cord mask",
         value=float(len(texts)),
         text="; ".join(texts) or "whole",
         state=state,
-        why="whether the mask shows one whole cord along its length",
-        advice="complete or replace the mask; levels beside the defect are not known well",
+        why="whether the mask shows one whole cord along its length, in the middle between the rootlets of both sides",
+        advice="; ".join(advice),
     )
+
+
+def _describe_aside(subject: Judged) -> list[str]:
+    """Say that the rootlets lie to one side of the mask, as they do if the mask is that of another scan."""
+    right_mm = subject.rootlets_right_mm
+    if right_mm is None or abs(right_mm) <= MAX_ASIDE_MM:
+        return []
+    are_sides_known = any(level.roots for level in _spinal(subject))
+    side = ("to the right of" if right_mm > 0 else "to the left of") if are_sides_known else "beside"
+    return [f"the middle of the rootlets lies {abs(right_mm):.1f} mm {side} that of the mask"]

@@ -73,6 +73,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: Percentiles of the positions of rootlet voxels across the cord that stand for the outermost rootlets.
+OUTERMOST_PERCENTILES = (5, 95)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SubjectLevels:
     """The levels of one subject.
@@ -254,6 +258,19 @@ class SubjectLevels:
         ijk, values = labelled_voxels(self.rootlets)
         arc = self.centerline.project(apply_affine(self.rootlets.affine, ijk)).arc
         return {int(value): arc[values == value] for value in np.unique(values)}
+
+    @cached_property
+    def rootlets_right_mm(self) -> float | None:
+        """How far the middle of the rootlets lies to the right of the centerline, in mm; None without rootlets.
+
+        The middle is that between the outermost rootlets of the two sides, so that it does not depend on how many
+        voxels each side has.
+        """
+        if self.rootlets is None or not self.rootlets.data.any():
+            return None
+        ijk, _ = labelled_voxels(self.rootlets)
+        _, right_mm, _ = self.centerline.across(apply_affine(self.rootlets.affine, ijk))
+        return float(np.mean(np.percentile(right_mm, OUTERMOST_PERCENTILES)))
 
     def slice_mm(self, number: int) -> float:
         """Distance along the centerline from the reference to the middle of a slice of the cord's volume.

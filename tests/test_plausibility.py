@@ -1,8 +1,10 @@
 import math
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.affines import apply_affine
 from subjects import with_confidence
 
 from sct_rootlets import compute_spinal_levels
@@ -11,8 +13,9 @@ from sct_rootlets.correspondence import LEVEL_PITCH_MM
 from sct_rootlets.flags import grade
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Level, Levels
-from sct_rootlets.plausibility import csf_cord_contrast, deviations, expectations, level_flags
-from sct_rootlets.vertebral import VertebralNumbering
+from sct_rootlets.plausibility import compare_vertebrae, csf_cord_contrast, deviations, expectations, level_flags
+from sct_rootlets.spinal import measure_half_axes
+from sct_rootlets.vertebral import Disc, VertebralNumbering
 
 
 def flag(subject, key):
@@ -157,6 +160,50 @@ def test_without_an_image_the_contrast_is_not_known(phantom_levels):
     assert flag(replace(phantom_levels, image=None), "contrast").state == "none"
 
 
+@pytest.mark.parametrize("shift", [-8, -5, -3, 0, 3, 5, 8])
+def test_a_mask_beside_the_rootlets_is_flagged(phantom, shift):
+    """A mask moved to the right leaves the middle of the rootlets to its left, by as much."""
+    axis, step = phantom_right(phantom)
+    moved = np.roll(phantom.cord.data, shift * step, axis=axis)
+    subject = compute_spinal_levels(phantom.rootlets, cord=replace(phantom.cord, data=moved), discs=phantom.discs)
+    assert subject.rootlets_right_mm == pytest.approx(-shift, abs=0.3)
+    mask = flag(subject, "mask")
+    if shift:
+        assert (mask.state, mask.value) == ("look", 1)
+        assert f"mm to the {'left' if shift > 0 else 'right'} of that of the mask" in mask.text
+        assert "check that the mask is that of this scan" in mask.note
+    else:
+        assert (mask.state, mask.text) == ("ok", "whole")
+
+
+def test_rootlets_of_one_side_are_flagged_and_fewer_ones_are_not(phantom):
+    """Half of the left rootlets leave the middle where it is; none of them move it beside the cord."""
+    axis, step = phantom_right(phantom)
+    right = np.indices(phantom.cord.data.shape)[axis] * step
+    is_left = right < right[phantom.cord.data > 0].mean()
+    data = phantom.rootlets.data
+    for left, state in ((0, "look"), (np.indices(data.shape).sum(axis=0) % 2, "ok")):
+        kept = np.where(is_left, data * left, data).astype(np.uint8)
+        subject = compute_spinal_levels(replace(phantom.rootlets, data=kept), cord=phantom.cord, discs=phantom.discs)
+        assert flag(subject, "mask").state == state
+    one_sided = compute_spinal_levels(
+        replace(phantom.rootlets, data=np.where(is_left, 0, data).astype(np.uint8)), cord=phantom.cord
+    )
+    assert all(level.roots["left_dorsal"] == 0 for level in one_sided.spinal.levels)
+    half_width_mm, _ = measure_half_axes(
+        apply_affine(phantom.cord.affine, np.argwhere(phantom.cord.data)), one_sided.centerline
+    )
+    assert one_sided.rootlets_right_mm > half_width_mm
+
+
+def phantom_right(phantom):
+    """Axis of the phantom along left and right, and the sign with which it runs to the right; its voxels are 1 mm."""
+    codes = nib.aff2axcodes(phantom.cord.affine)
+    axis = next(axis for axis, code in enumerate(codes) if code in "LR")
+    assert phantom.cord.spacing[axis] == 1
+    return axis, 1 if codes[axis] == "R" else -1
+
+
 @pytest.mark.parametrize(
     ("value", "limits", "expected"),
     [
@@ -195,3 +242,41 @@ def test_flags_of_a_changed_copy_are_judged_anew(phantom_levels):
     after = {one.key: one for one in changed.flags}
     assert (after["mask"].state, after["deviation"].state) == ("bad", "bad")
     assert {one.key: one for one in phantom_levels.flags} == before
+
+
+@pytest.mark.parametrize(
+    ("given", "state", "text"),
+    [
+        ({}, "ok", "given"),
+        ({"contradicted_by_image": 0.96}, "bad", "given, others by the image (0.96)"),
+        ({"contradicted_by_image": 0.61}, "look", "given, others by the image (0.61)"),
+        ({"disc_offset_mm": {4: 3.0, 5: -4.9}}, "ok", "given"),
+        ({"disc_offset_mm": {4: 3.0, 5: -6.4}}, "look", "given, disc C4/C5 6 mm off"),
+        ({"disc_offset_mm": {4: 7.6, 5: -6.4}}, "bad", "given, disc C3/C4 8 mm off"),
+    ],
+)
+def test_given_discs_that_the_image_shows_otherwise_are_flagged(phantom_levels, monkeypatch, given, state, text):
+    monkeypatch.setattr("sct_rootlets.plausibility.thickness_against", lambda _: None)
+    numbering = VertebralNumbering(1.0, {}, True, is_given=True, **given)
+    found = flag(replace(phantom_levels, numbering=numbering), "numbering")
+    assert (found.state, found.text) == (state, text)
+
+
+@pytest.mark.parametrize(
+    ("values", "moved_mm", "worst", "state"),
+    [
+        ((3, 4, 5, 6, 7, 8), 0.0, 1.1, "ok"),
+        ((3, 4, 5, 6, 7, 8), 3.0, 1.45, "ok"),
+        ((3, 4, 5, 6, 7, 8), 5.0, 1.83, "look"),  # (17 + 5) / (16 - 5)
+        ((3, 4, 5, 6, 7, 8), -8.0, 2.78, "bad"),
+        ((3, 4, 5, 7, 8, 9), 0.0, 1.94, "look"),  # disc C5/C6 is called C6/C7, and so on
+    ],
+)
+def test_vertebrae_are_compared_with_their_neighbours(phantom_levels, values, moved_mm, worst, state):
+    places = np.array([0.0, 17.0, 34.0, 50.0, 66.0, 83.0])  # usual ones, of C2/C3 to C7/T1
+    places[2] += moved_mm
+    discs = [Disc(value, float(at), 0.3) for value, at in zip(values, places, strict=True)]
+    ratios = compare_vertebrae(discs)
+    assert max(ratios.values()) == pytest.approx(worst, abs=0.15)
+    found = flag(replace(phantom_levels, discs=discs), "level_length")
+    assert found.state == state

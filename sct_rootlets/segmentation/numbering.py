@@ -13,7 +13,7 @@ Weights and limits were fitted so that stated probabilities come true (`WEIGHTS`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.levels import ABOVE_C2, BELOW_T1, FIRST_NAMED, LAST_NAMED
 from sct_rootlets.segmentation.vertebral_path import USUAL_LENGTH_MM, VertebralPath
-from sct_rootlets.vertebral import SURE_NUMBERING, Disc, VertebralNumbering
+from sct_rootlets.vertebral import DISC_OFFSET_SD, SURE_NUMBERING, Disc, VertebralNumbering
 
 #: Weight of each kind of evidence, and the greatest difference of log-likelihoods that counts. Weights were fitted to
 #: whole scans and windows of 60, 90 and 130 mm of six healthy adults, by networks that had not seen the person (in each
@@ -53,11 +53,17 @@ class Numbering:
     evidence : dict of str to numpy.ndarray, shape (P,)
         Log-likelihood of each path, by kind of evidence; the greatest is 0.
     probability : numpy.ndarray, shape (P,)
+    given_shift : int
+        By how many vertebrae discs that were given differ from the most probable numbering of the image.
+    given_off : dict of int to float
+        By how much of a vertebra each disc that was given lies below its place on the path that they chose, by value.
     """
 
     paths: tuple[VertebralPath, ...]
     evidence: dict[str, np.ndarray]
     probability: np.ndarray
+    given_shift: int = 0
+    given_off: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def best(self) -> int:
@@ -107,7 +113,21 @@ class Numbering:
 
     def contradicts(self, by_image: Numbering) -> bool:
         """Whether discs that were given number the vertebrae differently from the image."""
-        return self.best != by_image.best
+        return self.best != by_image.best or self.given_shift != 0
+
+    def name_limit(self) -> float:
+        """Return the greatest confidence of names: discs half a vertebra from their place may have either number.
+
+        The vertebra that they lie beside is compared with its neighbour, by a normal distribution of their places.
+        """
+        off = abs(float(np.median(list(self.given_off.values())))) if self.given_off else 0.0
+        return 1 / (1 + float(np.exp(-(1 - 2 * off) / (2 * DISC_OFFSET_SD**2))))
+
+    def offset_mm(self, arc: np.ndarray) -> dict[int, float]:
+        """Return `given_off` in mm, given the places of the paths along the cord."""
+        path = self.paths[self.best].coordinate
+        mean_pace = (path[-1] - path[0]) / max(arc[-1] - arc[0], 1e-6)
+        return {value: off / max(float(mean_pace), 1e-3) for value, off in self.given_off.items()}
 
     def fixed_by(self, arc: np.ndarray, discs: Mapping[int, float]) -> Numbering:
         """Return the numbering that discs fix; its path runs through them, and away from them where the image has it.
@@ -124,13 +144,15 @@ class Numbering:
         off = np.array([np.abs(np.interp(at, arc, path.coordinate) - values).mean() for path in self.paths])
         index = int(off.argmin())
         path = self.paths[index]
+        given_shift = np.round(np.median(values - np.interp(at, arc, self.paths[self.best].coordinate)))
         off_path = values - np.interp(at, arc, path.coordinate)
         shift = float(np.round(np.median(off_path)))  # of discs that are numbered further off than any path
         reach = [at[0] - REACH_OF_GIVEN_MM, *at, at[-1] + REACH_OF_GIVEN_MM]
         correction = shift + np.interp(arc, reach, [0.0, *(off_path - shift), 0.0])
         paths = list(self.paths)
         paths[index] = replace(path, coordinate=np.maximum.accumulate(path.coordinate + correction))
-        return Numbering(tuple(paths), self.evidence, np.eye(len(paths))[index])
+        given_off = {int(value): float(shift - off) for value, off in zip(values, off_path, strict=True)}
+        return Numbering(tuple(paths), self.evidence, np.eye(len(paths))[index], int(given_shift), given_off)
 
 
 def count_text(number: int) -> str:

@@ -16,7 +16,7 @@ from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.cord_profile import Moments, compare_numberings, measure_moments
 from sct_rootlets.errors import LabelError, NoCordError
 from sct_rootlets.image import Volume, values_at
-from sct_rootlets.levels import ABOVE_C2, BELOW_T1, N_NAMES, Level, Levels
+from sct_rootlets.levels import ABOVE_C2, BELOW_T1, N_NAMES, Level, Levels, disc_name
 from sct_rootlets.models.model import Model
 from sct_rootlets.models.weights import Weights
 from sct_rootlets.segmentation.assign import assign_levels
@@ -60,7 +60,7 @@ from sct_rootlets.segmentation.prediction import (
 from sct_rootlets.segmentation.straight import VERTEBRA_BINS, Spine, predict_spine
 from sct_rootlets.segmentation.tiles import Precision
 from sct_rootlets.segmentation.vertebral_path import find_paths
-from sct_rootlets.vertebral import Disc, VertebralNumbering, place_discs
+from sct_rootlets.vertebral import CONTRADICTED_CONFIDENCE, Disc, VertebralNumbering, place_discs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -251,7 +251,9 @@ class Segmenter:
         oriented = resample_cord(prediction, cord, self._oriented(cord_mask, volume))
         seen_cord = prediction.oriented.restore(oriented) if cord_mask is None else cord_mask
         whole_cord = uncut(seen_cord, box, whole) if whole_mask is None else whole_mask
-        numbering, contrast_notes = judge_numbering(named.numbering, volume, seen_cord, is_given=bool(discs))
+        numbering, contrast_notes = judge_numbering(
+            named.numbering, volume, seen_cord, cells_of(centerline), named.by_image if discs else None
+        )
         if model is not None and model.keeps_names:
             labels = self._own_labels(model, original, whole_cord, centerline, named, mirror)
         else:
@@ -269,7 +271,7 @@ class Segmenter:
             roots=labels.roots,
             cord=whole_cord,
             centerline=centerline,
-            spinal=labels.spinal,
+            spinal=_limited(labels.spinal, named.numbering, numbering),
             numbering=numbering,
             discs=with_tips(volume, centerline, named.discs, discs),
             name_sources=labels.name_sources,
@@ -353,14 +355,14 @@ class Segmenter:
         content = cut(volume, find_content(volume.data))
         coarse = find_cord(self.overview, content, self.device, line)
         spine = predict_spine(self.names, coarse.data, coarse.affine, line, self.device)
-        cells = cell_centers(int(np.ceil(line.cord_length / CELL_MM)))
+        cells = cells_of(line)
         numbering = number_vertebrae(cells, cells, spine, measure_moments(cord_mask, volume.affine, line, len(cells)))
         chosen, found = _choose(cells, numbering, line, volume.affine, discs)
         if chosen.contradicts(numbering):
             notes.append(disagreement_of_discs(numbering))
         else:
             notes += numbering_notes(chosen, numbering)
-        summary, contrast_notes = judge_numbering(chosen, volume, cord_mask, is_given=bool(discs))
+        summary, contrast_notes = judge_numbering(chosen, volume, cord_mask, cells, numbering if discs else None)
         return with_tips(volume, line, found, discs), summary, [*notes, *contrast_notes]
 
     def _oriented(self, mask: np.ndarray | None, volume: Volume) -> np.ndarray | None:
@@ -549,9 +551,11 @@ def numbering_notes(chosen: Numbering, by_image: Numbering) -> list[str]:
 
 
 def judge_numbering(
-    numbering: Numbering, image: Volume, cord: np.ndarray, is_given: bool
+    numbering: Numbering, image: Volume, cord: np.ndarray, cells: np.ndarray, by_image: Numbering | None = None
 ) -> tuple[VertebralNumbering, list[str]]:
     """Say how sure the numbers of vertebrae are, and whether the image is like those on which this was verified.
+
+    In such images, discs that were given are compared with what the image shows.
 
     Parameters
     ----------
@@ -559,18 +563,30 @@ def judge_numbering(
     image : Volume
     cord : numpy.ndarray of bool, shape (I, J, K)
         On the voxels of the image.
-    is_given : bool
-        Whether discs that were given fix the numbers.
+    cells : numpy.ndarray, shape (N,)
+        Places of the paths along the cord.
+    by_image : Numbering, optional
+        The numbering by the image alone, where discs that were given fix the numbers.
 
     Returns
     -------
     summary : VertebralNumbering
         Kinds of evidence corroborate each other only in images like those on which this was verified.
     notes : list of str
-        A note where the numbers look sure and this was not verified.
+        A note where the numbers look sure and this was not verified, and for each disc that is not where it was given.
     """
+    is_given = by_image is not None
     summary = numbering.summary(is_given)
-    if is_given or not cord.any() or is_like_t2w(image, cord):
+    if not cord.any() or is_like_t2w(image, cord):
+        if by_image is not None:
+            other = float(by_image.probability.max()) if numbering.contradicts(by_image) else None
+            summary = replace(summary, contradicted_by_image=other, disc_offset_mm=numbering.offset_mm(cells))
+        return summary, [
+            f"the given disc {disc_name(value)} lies {abs(off):.0f} mm {'below' if off > 0 else 'above'} the place "
+            "where the image shows it; check its place and its number"
+            for value, off in summary.misplaced_discs.items()
+        ]
+    if is_given:
         return summary, []
     notes = []
     if numbering.describe_doubt() is None:
@@ -579,6 +595,22 @@ def judge_numbering(
             "against the cord than here; one disc label settles it (-ldisc)"
         )
     return replace(summary, is_corroborated=False), notes
+
+
+def _limited(levels: Levels, chosen: Numbering, summary: VertebralNumbering) -> Levels:
+    """Limit the confidence of names where the image contradicts the discs, or shows them in another place."""
+    limit = 1.0
+    if summary.misplaced_discs:
+        limit = chosen.name_limit()
+    if summary.contradicted_by_image is not None:
+        limit = min(limit, CONTRADICTED_CONFIDENCE)
+    known = {level.name: level.confidence for level in levels.levels}
+    return levels.with_confidence({name: None if one is None else min(one, limit) for name, one in known.items()})
+
+
+def cells_of(line: Centerline) -> np.ndarray:
+    """Return the places along a cord at which its vertebrae are numbered."""
+    return cell_centers(int(np.ceil(line.cord_length / CELL_MM)))
 
 
 def divide_cord(presence: np.ndarray, cells: np.ndarray, numbering: Numbering) -> Division:

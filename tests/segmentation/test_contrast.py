@@ -41,10 +41,33 @@ def test_sure_numbers_are_noted_where_they_were_not_verified(fluid, given, noted
     numbering = combine(paths, {"vertebrae": np.array([-9.0, 0, -9]), "thickness": np.array([-9.0, 0, -9])})
     assert numbering.describe_doubt() is None
     assert numbering.agrees()
-    summary, notes = judge_numbering(numbering, *cylinder(fluid), is_given=given)
+    cells = np.arange(50.0)
+    summary, notes = judge_numbering(numbering, *cylinder(fluid), cells, numbering if given else None)
     assert summary.probability == pytest.approx(numbering.probability.max())
     assert len(notes) == noted
     assert summary.is_corroborated == (not noted)
+
+
+@pytest.mark.parametrize(("fluid", "compared"), [(450.0, True), (180.0, False)])
+def test_given_discs_are_compared_with_t2w_scans_only(fluid, compared):
+    cells = np.arange(100.0)
+    paths = [VertebralPath(shift, 3 + cells / 16 + shift, np.full(100, 0.1), 0.0) for shift in (-1, 0, 1)]
+    by_image = combine(paths, {"vertebrae": np.array([-99.0, 0, -99]), "thickness": np.array([-99.0, 0, -99])})
+    below = by_image.fixed_by(cells, {4: 16.0 + 6.4})
+    summary, notes = judge_numbering(below, *cylinder(fluid), cells, by_image)
+    assert summary.contradicted_by_image is None
+    if not compared:
+        assert (summary.disc_offset_mm, notes) == ({}, [])
+    else:
+        assert summary.misplaced_discs == pytest.approx({4: 6.4})
+        assert notes == [
+            "the given disc C3/C4 lies 6 mm below the place where the image shows it; check its place and its number"
+        ]
+    one_off = by_image.fixed_by(cells, {5: 16.0})
+    summary, notes = judge_numbering(one_off, *cylinder(fluid), cells, by_image)
+    assert notes == []
+    assert summary.misplaced_discs == {}
+    assert summary.contradicted_by_image == (pytest.approx(by_image.probability[1]) if compared else None)
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,27 @@ def test_a_given_disc_may_be_numbered_further_off_than_any_path():
     assert on_path == pytest.approx({10: 10, 11: 26, 12: 42, 13: 58, 14: 74, 15: 90}, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("at", "off", "limit"),  # 16 mm a vertebra; the image has disc 5 at 42 mm
+    [(42.0, 0.0, 1.0), (44.0, 0.125, 1.0), (48.4, 0.4, 0.924), (49.9, 0.494, 0.54), (35.6, -0.4, 0.924)],
+)
+def test_a_disc_half_a_vertebra_from_its_place_may_have_either_number(at, off, limit):
+    fixed = combine(PATHS, evidence(vertebrae=[-9, 0, -9])).fixed_by(ARC, {5: at})
+    assert fixed.given_shift == 0
+    assert fixed.given_off == {5: pytest.approx(off, abs=0.01)}
+    assert fixed.offset_mm(ARC) == {5: pytest.approx(at - 42, abs=0.1)}
+    assert fixed.name_limit() == pytest.approx(limit, abs=0.01)
+
+
+@pytest.mark.parametrize(("value", "shift"), [(5, 0), (6, 1), (4, -1), (10, 5)])
+def test_given_discs_tell_by_how_much_they_differ_from_the_image(value, shift):
+    by_image = combine(PATHS, evidence(vertebrae=[-9, 0, -9]))
+    fixed = by_image.fixed_by(ARC, {value: 42.5})
+    assert fixed.given_shift == shift
+    assert fixed.contradicts(by_image) == (shift != 0)
+    assert fixed.offset_mm(ARC) == {value: pytest.approx(0.5, abs=0.1)}
+
+
 def test_discs_that_contradict_the_image_are_noted():
     pytest.importorskip("torch", reason="torch is not installed")
     from sct_rootlets.segmentation.segment import disagreement_of_discs, numbering_notes
