@@ -180,16 +180,26 @@ def check_same_grid(reference: Volume, other: Volume) -> None:
     """
     ref_shape, ref_affine = _ras_grid(reference)
     shape, affine = _ras_grid(other)
-    advice = f"resample {other.name} to the grid of {reference.name}"
+    reference_name, other_name = _names_apart(reference, other)
+    advice = f"resample {other_name} to the grid of {reference_name}"
     if ref_shape != shape:
         raise ImageError(f"{reference.describe()} and {other.describe()} have different shapes; {advice}")
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1).T
     shift = np.linalg.norm(apply_affine(ref_affine, corners) - apply_affine(affine, corners), axis=1).max()
     if shift > GRID_TOLERANCE_MM:
         raise ImageError(
-            f"{reference.name} and {other.name} have the same shape but different affines: "
+            f"{reference_name} and {other_name} have the same shape but different affines: "
             f"their corners lie up to {shift:.3g} mm apart; {advice}, or repair the header that is wrong"
         )
+
+
+def _names_apart(one: Volume, other: Volume) -> tuple[str, str]:
+    """Names of two volumes, for messages: with as many of their folders as tell files of one name apart."""
+    if one.name != other.name or one.path is None or other.path is None or one.path == other.path:
+        return one.name, other.name
+    parts, other_parts = one.path.absolute().parts, other.path.absolute().parts
+    n = next((n for n in range(2, len(parts)) if parts[-n:] != other_parts[-n:]), max(len(parts), len(other_parts)))
+    return str(Path(*parts[-n:])), str(Path(*other_parts[-n:]))
 
 
 def _ras_grid(volume: Volume) -> tuple[tuple[int, ...], np.ndarray]:

@@ -44,6 +44,7 @@ def load_volume(source: VolumeLike) -> Volume:
         return check_volume(Volume(np.asarray(data), np.asarray(affine, dtype=float)))
     if isinstance(source, (str, os.PathLike)):
         return _load_file(Path(source))
+    _check_has_affine(source)
     header = source.header if isinstance(source, nib.Nifti1Pair) else None
     affine = _to_millimetres(source.affine, header)
     return check_volume(Volume(np.asanyarray(source.dataobj), affine, "image", header))
@@ -60,6 +61,15 @@ def look_at_header(source: VolumeLike) -> Volume:
     empty = np.broadcast_to(np.zeros(1, dtype=image.get_data_dtype()), image.shape)
     affine = _to_millimetres(image.affine, image.header)
     return check_volume(Volume(empty, affine, Path(source).name, image.header, Path(source)))
+
+
+def _check_has_affine(source: object) -> None:
+    """Raise an `ImageError` if what is given as an image is none, such as an array alone."""
+    if not (hasattr(source, "affine") and hasattr(source, "dataobj")):
+        raise ImageError(
+            f"a volume was given as {type(source).__name__}, which has no affine; give (array, affine), a nibabel "
+            "image or a path"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +147,7 @@ def load_series(source: VolumeLike) -> Series:
     elif isinstance(source, tuple):
         stored, affine, name = np.asarray(source[0]), np.asarray(source[1], dtype=float), "array"
     else:
+        _check_has_affine(source)
         stored, name = source.dataobj, "image"
         header = source.header if isinstance(source, nib.Nifti1Pair) else None
         affine = _to_millimetres(source.affine, header)

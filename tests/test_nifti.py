@@ -6,7 +6,7 @@ import pytest
 
 from sct_rootlets.errors import ImageError
 from sct_rootlets.image import Volume
-from sct_rootlets.nifti import load_series, load_volume, save_labels
+from sct_rootlets.nifti import load_series, load_volume, look_at_header, save_labels
 
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
 
@@ -18,6 +18,13 @@ def test_sources_are_equivalent(tmp_path):
         volume = load_volume(source)
         np.testing.assert_array_equal(volume.data, data)
         np.testing.assert_allclose(volume.affine, AFFINE)
+
+
+@pytest.mark.parametrize("read", [load_volume, load_series, look_at_header])
+@pytest.mark.parametrize("source", [np.zeros((2, 3, 4)), [[1, 2], [3, 4]]])
+def test_an_array_without_its_affine_is_refused(read, source):
+    with pytest.raises(ImageError, match=f"given as {type(source).__name__}, which has no affine; give "):
+        read(source)
 
 
 def test_big_endian_files_load_in_native_order(tmp_path):

@@ -26,6 +26,8 @@ REQUIRED_COLUMNS = (
     "reference",
     "complete",
 )
+#: What to do about a damaged table. A rerun does not replace a table that was edited, but one that is missing.
+AGAIN = "delete this file or move it away, and compute the levels again (sct_compute_spinal_levels, bids)"
 _BOOLEANS = {"True": True, "False": False, "true": True, "false": False, "1": True, "0": False}
 
 
@@ -163,22 +165,22 @@ def read_level_table(path: Path) -> LevelTable:
     DatasetError
         If the file is not a level table, or its levels make no sense.
     """
-    rows = read_rows(path, "make it again with sct_compute_spinal_levels")
+    rows = read_rows(path, AGAIN)
     if not rows:
-        raise DatasetError(f"{path} has no levels; make it again with sct_compute_spinal_levels, or remove it")
+        raise DatasetError(f"{path} has no levels; {AGAIN}")
     missing = [column for column in REQUIRED_COLUMNS if column not in rows[0]]
     if missing:
-        raise DatasetError(f"{path} is not a level table: it has no column {', '.join(missing)}")
+        raise DatasetError(f"{path} is not a level table: it has no column {', '.join(missing)}; {AGAIN}")
     levels: dict[tuple[str, str], LevelRow] = {}
     for row in rows:
         level = _parse_row(row, path)
         if (level.kind, level.name) in levels:
-            raise DatasetError(f"{path} has {level.kind} level {level.name} twice; make it again")
+            raise DatasetError(f"{path} has {level.kind} level {level.name} twice; {AGAIN}")
         levels[level.kind, level.name] = level
     references = {row["reference"] for row in rows}
     methods = {row["method"] for row in rows if row["kind"] == "spinal"}
     if len(references) > 1 or len(methods) > 1:
-        raise DatasetError(f"{path} mixes references or methods; make it again with sct_compute_spinal_levels")
+        raise DatasetError(f"{path} mixes references or methods; {AGAIN}")
     return LevelTable(
         subject=subject_of(path),
         path=path,
@@ -196,7 +198,7 @@ def _least_numbering(rows: Sequence[dict[str, str]], path: Path) -> float | None
     try:
         values = [float(cell) for cell in cells if cell]
     except ValueError:
-        raise DatasetError(f"{path} has a confidence that is not a number; make it again") from None
+        raise DatasetError(f"{path} has a confidence that is not a number; {AGAIN}") from None
     return min(values, default=None)
 
 
@@ -208,16 +210,14 @@ def _parse_row(row: dict[str, str], path: Path) -> LevelRow:
             raise ValueError
         level_value(name, kind)
     except ValueError:
-        raise DatasetError(
-            f"{path} has a level {name!r} of kind {row['kind']!r}, which is none; make it again"
-        ) from None
+        raise DatasetError(f"{path} has a level {name!r} of kind {row['kind']!r}, which is none; {AGAIN}") from None
     columns = ("rostral_mm", "caudal_mm", "midpoint_mm", "length_mm")
     try:
         rostral, caudal, midpoint, length = (float(row[column]) for column in columns)
     except (TypeError, ValueError):
         rostral = caudal = midpoint = length = math.nan
     if not (rostral <= midpoint <= caudal and math.isfinite(caudal - rostral) and row["complete"] in _BOOLEANS):
-        raise DatasetError(f"{path} has no valid ends for {kind} level {name}; make it again")
+        raise DatasetError(f"{path} has no valid ends for {kind} level {name}; {AGAIN}")
     return LevelRow(
         name=name,
         kind=kind,

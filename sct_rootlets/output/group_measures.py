@@ -108,6 +108,11 @@ def _scans(group: GroupMeasures) -> list[dict[str, object]]:
     ]
 
 
+def _spread(sd: float) -> str:
+    """Text about a standard deviation; empty if it is not known, as that of one person."""
+    return f" ± {sd:.1f}" if math.isfinite(sd) else ""
+
+
 def summary(group: GroupMeasures) -> list[str]:
     """Lines that commands print: the area of each level over people, and notes."""
     lines = [f"measures of {group.n_people} {'person' if group.n_people == 1 else 'people'}"]
@@ -115,7 +120,7 @@ def summary(group: GroupMeasures) -> list[str]:
     for kind, levels in areas.groupby("kind", sort=False):
         lines.append(f"{kind} levels: area (mm²), mean ± SD over people (number of people)")
         lines += [
-            f"  {row.level:<4}" + (f"{row.mean:7.1f} ± {row.sd:.1f} ({row.n})" if row.n else f"{NOT_KNOWN:>7}")
+            f"  {row.level:<4}" + (f"{row.mean:7.1f}{_spread(row.sd)} ({row.n})" if row.n else f"{NOT_KNOWN:>7}")
             for row in levels.itertuples(index=False)
         ]
     return [*lines, *(f"note: {note}" for note in group.notes)]

@@ -6,6 +6,8 @@ from ladder import ladder, write
 
 from sct_rootlets.errors import ImageError, LabelError
 from sct_rootlets.evaluation.references import evaluate_files
+from sct_rootlets.image import check_same_grid
+from sct_rootlets.nifti import load_volume
 
 
 def test_axes_may_differ_and_grids_may_not(tmp_path):
@@ -18,6 +20,14 @@ def test_axes_may_differ_and_grids_may_not(tmp_path):
     moved[2, 3] = 5
     with pytest.raises(ImageError, match=r"corners lie up to 5 mm apart; resample moved.nii.gz"):
         evaluate_files({"a": [write(tmp_path, "moved.nii.gz", ladder(), moved)]}, [reference])
+    for folder, affine in (("a", np.eye(4)), ("b", moved)):
+        (tmp_path / folder / "maps").mkdir(parents=True)
+        write(tmp_path / folder / "maps", "t2.nii.gz", ladder(), affine)
+    a, b = (tmp_path / folder / "maps" / "t2.nii.gz" for folder in "ab")
+    with pytest.raises(ImageError, match=r"a.maps.t2.nii.gz and b.maps.t2.nii.gz have .* b.maps.t2.nii.gz to the"):
+        check_same_grid(load_volume(a), load_volume(b))
+    with pytest.raises(ImageError, match=r"resample a.maps.t2.nii.gz to the grid of b.maps.t2.nii.gz"):
+        evaluate_files({"a": [a]}, [b])
 
 
 @pytest.mark.parametrize(

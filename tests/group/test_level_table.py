@@ -32,6 +32,7 @@ def test_damaged_tables(tmp_path, change, message):
         read_level_table(path)
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
+    assert "delete this file or move it away, and compute the levels again" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

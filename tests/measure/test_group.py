@@ -8,6 +8,7 @@ import pytest
 from sct_rootlets.cli.main import main
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.measure.group import group_measures
+from sct_rootlets.output.group_measures import summary
 from sct_rootlets.sidecar import sha256_of
 
 
@@ -85,6 +86,13 @@ def test_means_are_over_people_whose_sessions_are_averaged_first(tmp_path):
     ]  # fmt: skip
     assert set(values["age"]) == {30, 41, 52}
     assert "several sessions of 1 people are averaged before people are (sub-02)" in group.notes
+
+
+def test_one_person_has_no_standard_deviation(tmp_path):
+    write_scan(tmp_path / "sub-01", {"C4": 80, "C5": 70}, record={})
+    assert summary(group_measures([tmp_path]))[2:4] == ["  C4     80.0 (1)", "  C5     70.0 (1)"]
+    write_scan(tmp_path / "sub-02", {"C4": 90}, record={})
+    assert summary(group_measures([tmp_path]))[2:4] == ["  C4     85.0 ± 7.1 (2)", "  C5     70.0 (1)"]
 
 
 def test_doubtful_scans_are_left_out_and_listed(tmp_path):
