@@ -168,10 +168,20 @@ def _levels_flag(subject: Judged) -> Flag:
 
 def _order_flag(subject: Judged) -> Flag:
     """Compare the middles of the levels' own rootlets, if there are any: they show also what was corrected since."""
+    middles = {level.value: level.midpoint_mm for level in _spinal(subject)}
+    return order_flag({value: float(np.median(arc)) for value, arc in subject.rootlet_arcs.items()} or middles)
+
+
+def order_flag(middles: Mapping[int, float]) -> Flag:
+    """Judge whether spinal levels follow one another.
+
+    Parameters
+    ----------
+    middles : mapping of int to float
+        Position of the middle of each level along the cord in mm, by value.
+    """
     key, title = "order", "order"
     why = "whether levels follow one another from rostral to caudal, none of them left out"
-    middles = {level.value: level.midpoint_mm for level in _spinal(subject)}
-    middles = {value: float(np.median(arc)) for value, arc in subject.rootlet_arcs.items()} or middles
     values = sorted(middles)
     if len(values) < 2:
         return Flag(key=key, title=title, why=why)

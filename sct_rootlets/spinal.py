@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.cord_mask import MaskDefect
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import Volume, superior_axis, voxel_length
+from sct_rootlets.image import Volume, labelled_voxels, superior_axis, voxel_length
 from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, ROOTS, Level, Levels, level_name
 
 Method = Literal["segment", "extent", "midgap"]
@@ -70,6 +70,15 @@ class _Rootlets:
 
     def __len__(self) -> int:
         return len(self.arc)
+
+
+def rootlet_arcs(rootlets: Volume, centerline: Centerline) -> dict[int, np.ndarray]:
+    """Return the arc length of the rootlet voxels of each level in mm, by value; empty where there are no rootlets."""
+    if not rootlets.data.any():
+        return {}
+    ijk, values = labelled_voxels(rootlets)
+    arc = centerline.project(apply_affine(rootlets.affine, ijk)).arc
+    return {int(value): arc[values == value] for value in np.unique(values)}
 
 
 def spinal_levels(

@@ -53,7 +53,15 @@ from sct_rootlets.levels import CONUS_VALUE, Kind, Level, Levels, disc_name
 from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume, look_at_header
 from sct_rootlets.plausibility import level_flags
 from sct_rootlets.sidecar import read_name_confidence, read_name_sources
-from sct_rootlets.spinal import DISTANCE_MM, METHODS, Method, check_beside_cord_mask, redefine_levels, spinal_levels
+from sct_rootlets.spinal import (
+    DISTANCE_MM,
+    METHODS,
+    Method,
+    check_beside_cord_mask,
+    redefine_levels,
+    rootlet_arcs,
+    spinal_levels,
+)
 from sct_rootlets.vertebral import (
     Disc,
     VertebralNumbering,
@@ -253,11 +261,7 @@ class SubjectLevels:
     @cached_property
     def rootlet_arcs(self) -> dict[int, np.ndarray]:
         """Arc length of the rootlet voxels of each level in mm, by value; empty where there are no rootlets."""
-        if self.rootlets is None or not self.rootlets.data.any():
-            return {}
-        ijk, values = labelled_voxels(self.rootlets)
-        arc = self.centerline.project(apply_affine(self.rootlets.affine, ijk)).arc
-        return {int(value): arc[values == value] for value in np.unique(values)}
+        return {} if self.rootlets is None else rootlet_arcs(self.rootlets, self.centerline)
 
     @cached_property
     def rootlets_right_mm(self) -> float | None:

@@ -1,4 +1,4 @@
-"""Flags of a registration: how well its landmarks and cords agree, and whether space folds."""
+"""Flags of a registration: how well its landmarks and cords agree, whether space folds, and how far to trust names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sct_rootlets.flags import Flag, grade
-from sct_rootlets.plausibility import DEVIATION_LIMITS_MM, confidence_flag
+from sct_rootlets.plausibility import DEVIATION_LIMITS_MM, confidence_flag, order_flag
+from sct_rootlets.spinal import rootlet_arcs
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
@@ -32,8 +33,9 @@ def registration_flags(registration: Registration) -> tuple[Flag, ...]:
     Returns
     -------
     tuple of Flag
-        Greatest error of a landmark that is left out, overlap of the cords, least change of volume, and where the
-        names of the rootlets have probabilities, the lowest one.
+        Greatest error of a landmark that is left out, overlap of the cords, least change of volume, number of
+        landmarks, order of the levels, landmarks of a kind that was not used, and where the names of the rootlets have
+        probabilities, the lowest one.
     """
     quality = registration.quality
     jacobian = quality.least_jacobian
@@ -55,8 +57,59 @@ def registration_flags(registration: Registration) -> tuple[Flag, ...]:
             state="bad" if jacobian <= 0 else grade(jacobian, *JACOBIAN_LIMITS),
             why="least change of volume in the canal; at or below 0, space folds",
         ),
+        _landmarks_flag(registration),
+        *_order_flags(registration),
+        *_others_flags(registration),
         *([confidence_flag(registration.name_confidence)] if registration.name_confidence else []),
     )
+
+
+def _landmarks_flag(registration: Registration) -> Flag:
+    """Count the landmarks that the map along the cord runs through."""
+    names = [str(row["name"]) for row in registration.rows if row["used"]]
+    return Flag(
+        key="landmarks",
+        title="landmarks used",
+        value=float(len(names)),
+        text=f"{len(names)} ({', '.join(names)})",
+        state="ok" if len(names) > 1 else "look",
+        why="landmarks along the cord; a single one says where the cord lies, and not how long its levels are",
+        advice="label the rootlets of another level, or use discs as well (-landmarks both)",
+    )
+
+
+def _order_flags(registration: Registration) -> list[Flag]:
+    """Judge the order of the levels by their rootlets, as for levels, where there are rootlets."""
+    rootlets = registration.sources.get("rootlets") or registration.segmented.get("rootlets")
+    if rootlets is None:
+        return []
+    arcs = rootlet_arcs(rootlets, registration.alignment.subject_cord.centerline)
+    return [order_flag({value: float(np.median(arc)) for value, arc in arcs.items()})]
+
+
+def _others_flags(registration: Registration) -> list[Flag]:
+    """Judge by how much the map misses landmarks of a kind that it was not made of: discs, or rootlets."""
+    kinds = {row["kind"] for row in registration.rows if row["used"]}
+    missed: dict[str, list[float]] = {}
+    for row in registration.rows:
+        if row["kind"] not in kinds and row["error_mm"] is not None:
+            missed.setdefault(str(row["kind"]), []).append(float(row["error_mm"]))  # type: ignore[arg-type]
+    flags = []
+    for kind, errors in missed.items():
+        median = float(np.median(errors))
+        flags.append(
+            Flag(
+                key="others",
+                title=f"{kind} (mm)",
+                value=round(median, 2),
+                unit="mm",
+                text=f"{median:+.1f} (median of {len(errors)})",
+                state=grade(abs(median), *DEVIATION_LIMITS_MM),
+                why=f"how far the registration misses the {kind}, which it was not made of",
+                advice="check the names of rootlets and discs, one of which is probably off by a level",
+            )
+        )
+    return flags
 
 
 def _left_out_flag(registration: Registration) -> Flag:

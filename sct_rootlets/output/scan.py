@@ -8,12 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from sct_rootlets.image import Volume
-from sct_rootlets.nifti import load_volume
+if TYPE_CHECKING:
+    from sct_rootlets.image import Volume
 
 #: Key of a sidecar under which the scan is that its files belong to.
 SCAN = "Scan"
@@ -48,11 +46,19 @@ class Scan:
     @classmethod
     def of_file(cls, path: Path, folder: str | os.PathLike[str], is_image: bool = True) -> Scan:
         """Return the scan of a file, which is read only if that is needed."""
-        return cls(path, Path(folder), is_image, lambda: load_volume(path))
+
+        def load() -> Volume:
+            from sct_rootlets.nifti import load_volume
+
+            return load_volume(path)
+
+        return cls(path, Path(folder), is_image, load)
 
     @cached_property
     def record(self) -> dict[str, str | None]:
         """What sidecars hold: SHA-256 of the path from the folder of the results, of the grid, and of the voxels."""
+        import numpy as np
+
         volume = self.load()
         grid = f"{volume.data.shape} {np.round(volume.affine, 2).tolist()}".replace("-0.0,", "0.0,")
         voxels = hashlib.sha256(np.ascontiguousarray(volume.data).data).hexdigest() if self.is_image else None

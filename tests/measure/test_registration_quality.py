@@ -41,7 +41,8 @@ def test_a_good_registration_has_no_flag(registered):
     ],
 )
 def test_poor_ones_have(registered, dice, jacobian, states):
-    flags = registration_flags(with_quality(registered, dice, jacobian))[1:]
+    by_key = {flag.key: flag for flag in registration_flags(with_quality(registered, dice, jacobian))}
+    flags = [by_key["dice"], by_key["jacobian"]]
     assert [flag.state for flag in flags] == states
     json.dumps([flag.value for flag in flags], allow_nan=False)
 
@@ -49,4 +50,37 @@ def test_poor_ones_have(registered, dice, jacobian, states):
 def test_a_single_landmark_predicts_nothing(registered):
     found = replace(registered)
     found.__dict__["rows"] = [{**registered.rows[0], "left_out_error_mm": None}]
-    assert registration_flags(found)[0].state == "none"
+    flags = {flag.key: flag for flag in registration_flags(found)}
+    assert flags["leftout"].state == "none"
+    assert (flags["landmarks"].state, flags["landmarks"].value) == ("look", 1)
+
+
+def with_names(phantom, change):
+    """The phantom's rootlets under other names."""
+    data = phantom.rootlets.data.copy()
+    for value, new in change.items():
+        data[phantom.rootlets.data == value] = new
+    return replace(phantom.rootlets, data=data)
+
+
+def registered_by(phantom, folder, change):
+    return register(
+        phantom.image, cord=phantom.cord, rootlets=with_names(phantom, change), discs=phantom.discs, template=folder
+    )
+
+
+def test_discs_that_the_registration_misses_tell_that_names_are_one_off(phantom, registered):
+    folder = registered.template.folder
+    right = {flag.key: flag for flag in registration_flags(registered_by(phantom, folder, {}))}
+    assert right["others"].state == "ok"
+    assert abs(right["others"].value) < 1
+    one_off = registered_by(phantom, folder, {value: value + 1 for value in range(2, 9)} | {9: 0})
+    flag = {flag.key: flag for flag in registration_flags(one_off)}["others"]
+    assert flag.state == "bad"
+    assert flag.value == pytest.approx(-15, abs=3)  # the pitch of the levels
+
+
+def test_levels_out_of_order_are_implausible(phantom, registered):
+    swapped = registered_by(phantom, registered.template.folder, {4: 5, 5: 4})
+    flag = {flag.key: flag for flag in registration_flags(swapped)}["order"]
+    assert (flag.state, flag.text) == ("bad", "C5 above C4")
