@@ -169,13 +169,8 @@ def find_contradictions(pairs: Sequence[Pair]) -> list[str]:
     rootlets, discs = ([pair for pair in used if pair.subject.kind == kind] for kind in ("rootlets", "discs"))
     notes = []
     if rootlets and discs:
-        # Only where there are discs on the template: beyond them, the map is an extrapolation.
-        ends = [pair.template.arc_mm for pair in discs]
-        low, high = min(ends) - TRANSITION_MM, max(ends) + TRANSITION_MM
         by_discs = map_through(discs)
-        apart = [
-            (pair.subject.name, -_error(by_discs, pair)) for pair in rootlets if low <= pair.template.arc_mm <= high
-        ]
+        apart = [(pair.subject.name, -_error(by_discs, pair)) for pair in within_reach(rootlets, discs)]
         wrong = [(name, mm) for name, mm in apart if abs(mm) > MAX_CONTRADICTION_MM]
         if wrong:
             listed = ", ".join(f"{name} {abs(mm):.1f} mm {_side(mm)}" for name, mm in wrong)
@@ -193,6 +188,47 @@ def find_contradictions(pairs: Sequence[Pair]) -> list[str]:
             "numbers and positions"
         )
     return notes
+
+
+def within_reach(pairs: Sequence[Pair], knots: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs where a map through others is no extrapolation: at most `TRANSITION_MM` beyond those.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    knots : sequence of Pair
+        At least one pair that the map goes through.
+    """
+    ends = [pair.template.arc_mm for pair in knots]
+    low, high = min(ends) - TRANSITION_MM, max(ends) + TRANSITION_MM
+    return [pair for pair in pairs if low <= pair.template.arc_mm <= high]
+
+
+def missed_landmarks(pairs: Sequence[Pair]) -> dict[LandmarkKind, list[float]]:
+    """Measure how far the map misses landmarks of the kind that it is not made of.
+
+    Landmarks that the field of view cuts do not count, as their middle is unknown. Landmarks beyond the reach of those
+    that are used (`within_reach`) count only if all are beyond it: a wrong number can place all of them there.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        At least one of them used.
+
+    Returns
+    -------
+    dict of {"rootlets", "discs"} to list of float
+        Mapped position minus position on the subject in mm, positive is caudal; kinds without such landmarks are
+        absent.
+    """
+    used = [pair for pair in pairs if pair.used]
+    arc_map = map_through(pairs)
+    missed: dict[LandmarkKind, list[float]] = {}
+    for kind in ("rootlets", "discs"):
+        whole = [pair for pair in pairs if pair.subject.kind == kind and not (pair.template.cut or pair.subject.cut)]
+        if whole and all(pair.subject.kind != kind for pair in used):
+            missed[kind] = [_error(arc_map, pair) for pair in within_reach(whole, used) or whole]
+    return missed
 
 
 def _side(mm: float) -> str:

@@ -256,6 +256,43 @@ def test_rootlets_and_discs_that_contradict_each_other_are_noted(
     assert record["Flags"]["leftout"]["State"] == "bad"
 
 
+@pytest.mark.parametrize(
+    ("change", "status", "key", "said"),
+    [
+        (
+            lambda data: np.where((data > 0) & (data < 9), data + 1, 0),
+            3,
+            "missed",
+            r"landmarks missed \(mm\) implausible: -1\d\.\d  median of \d discs: check the names of rootlets and discs",
+        ),
+        (
+            lambda data: np.select([data == 4, data == 5], [5, 4], data),
+            3,
+            "order",
+            r"order implausible: C5 above C4: ",
+        ),
+        (
+            lambda data: np.where(data == 5, data, 0),
+            0,
+            "landmarks",
+            r"landmarks used unusual: 1 \(C5\): a single landmark gives the position along the cord and not the scale",
+        ),
+    ],
+)
+def test_flags_of_landmarks_are_said_stored_on_the_page_and_strict(
+    phantom_files, template_folder, tmp_path, capsys, change, status, key, said
+):
+    path = wrong_by(phantom_files, tmp_path, lambda data, _axis, _mm: change(data))
+    more = ["-ldisc", phantom_files["discs"], "-figure", 0, "-strict", "-qc", tmp_path / "qc"]
+    command = [*options(phantom_files, template_folder, tmp_path / "reg", *more), "-rootlets", str(path)]
+    assert main(command) == status
+    assert re.search(f"^note: {said}", capsys.readouterr().out, flags=re.MULTILINE)
+    flag = json.loads((tmp_path / "reg" / "registration.json").read_text())["Flags"][key]
+    assert flag["State"] == ("bad" if status else "look")
+    on_page = "".join(path.read_text() for path in (tmp_path / "qc").rglob("*.js") if "niivue" not in path.name)
+    assert flag["Text"] in on_page
+
+
 def test_without_strict_contradictions_leave_the_status_at_0(phantom_files, template_folder, tmp_path):
     path = wrong_by(phantom_files, tmp_path, lambda data, _axis, _mm: np.where(data > 2, data - 1, 0))
     more = ["-ldisc", phantom_files["discs"], "-landmarks", "both", "-figure", 0]

@@ -70,7 +70,12 @@ def environment():
 def test_interrupted_in_the_middle_of_a_scan(bids, out, tmp_path, environment, number):
     """Ctrl-C goes to all processes of the terminal, `kill` to the command alone: both end all of them."""
     process = subprocess.Popen(
-        command(bids, out), env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True
+        command(bids, out),
+        env=environment,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which jobs in the background ignore
     )
     deadline = time.monotonic() + PATIENCE_S
     while not begun(out):

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +26,7 @@ def with_quality(registered, dice, jacobian):
 
 def test_a_good_registration_has_no_flag(registered):
     flags = {flag.key: flag for flag in registration_flags(registered)}
-    assert {flag.state for flag in flags.values()} == {"ok"}
+    assert {key: flag.state for key, flag in flags.items() if flag.state != "ok"} == {"missed": "none"}  # no discs
     worst = max((row["left_out_error_mm"] for row in registered.rows), key=abs)
     assert flags["leftout"].value == pytest.approx(worst, abs=0.01)
     assert flags["dice"].value == pytest.approx(registered.quality.cord_dice, abs=1e-3)
@@ -52,7 +53,12 @@ def test_a_single_landmark_predicts_nothing(registered):
     found.__dict__["rows"] = [{**registered.rows[0], "left_out_error_mm": None}]
     flags = {flag.key: flag for flag in registration_flags(found)}
     assert flags["leftout"].state == "none"
+    name = registered.rows[0]["name"]
     assert (flags["landmarks"].state, flags["landmarks"].value) == ("look", 1)
+    assert flags["landmarks"].note.startswith(
+        f"landmarks used unusual: 1 ({name}): a single landmark gives the position along the cord and not the scale"
+    )
+    assert "label a second level or disc" in flags["landmarks"].note
 
 
 def with_names(phantom, change):
@@ -63,21 +69,64 @@ def with_names(phantom, change):
     return replace(phantom.rootlets, data=data)
 
 
-def registered_by(phantom, folder, change):
+def registered_by(phantom, folder, change, landmarks="rootlets"):
     return register(
-        phantom.image, cord=phantom.cord, rootlets=with_names(phantom, change), discs=phantom.discs, template=folder
+        phantom.image,
+        cord=phantom.cord,
+        rootlets=with_names(phantom, change),
+        discs=phantom.discs,
+        template=folder,
+        landmarks=landmarks,
     )
 
 
-def test_discs_that_the_registration_misses_tell_that_names_are_one_off(phantom, registered):
-    folder = registered.template.folder
-    right = {flag.key: flag for flag in registration_flags(registered_by(phantom, folder, {}))}
-    assert right["others"].state == "ok"
-    assert abs(right["others"].value) < 1
-    one_off = registered_by(phantom, folder, {value: value + 1 for value in range(2, 9)} | {9: 0})
-    flag = {flag.key: flag for flag in registration_flags(one_off)}["others"]
+#: C5 called C6 and so on, and C5 called C4; and how far a registration by these rootlets misses the discs: a level.
+ONE_OFF = [
+    ({value: value + 1 for value in range(2, 9)} | {9: 0}, -15),
+    ({value: value - 1 for value in range(3, 10)} | {2: 0}, 15),
+]
+
+
+def test_discs_that_the_registration_meets_are_no_flag(phantom, registered):
+    found = registered_by(phantom, registered.template.folder, {})
+    flags = {flag.key: flag for flag in registration_flags(found)}
+    assert {flag.state for flag in flags.values()} == {"ok"}
+    assert abs(flags["missed"].value) < 1
+    assert flags["landmarks"].text == "8 (C2–T1)"
+
+
+@pytest.mark.parametrize(("change", "seems_mm"), ONE_OFF)
+@pytest.mark.parametrize(("landmarks", "sign", "kind"), [("rootlets", 1, "discs"), ("discs", -1, "rootlets")])
+def test_landmarks_that_the_registration_misses_tell_that_names_are_one_off(
+    phantom, registered, change, seems_mm, landmarks, sign, kind
+):
+    one_off = registered_by(phantom, registered.template.folder, change, landmarks)
+    flag = {flag.key: flag for flag in registration_flags(one_off)}["missed"]
     assert flag.state == "bad"
-    assert flag.value == pytest.approx(-15, abs=3)  # the pitch of the levels
+    assert flag.value == pytest.approx(sign * seems_mm, abs=3)  # the pitch of the levels
+    assert re.fullmatch(rf"[+-]1\d\.\d  median of \d {kind}", flag.text)
+    assert "off by a level" in flag.note
+
+
+@pytest.mark.parametrize(
+    ("offset_mm", "state"), [(0, "ok"), (7.2, "ok"), (-7.2, "ok"), (7.3, "look"), (-10.8, "look"), (-11.0, "bad")]
+)
+def test_the_limits_are_half_a_level_and_three_quarters(registered, offset_mm, state):
+    """Discs at a known distance from where the map places them; one that is a level off does not count."""
+    from sct_rootlets.registration.landmarks import Landmark
+    from sct_rootlets.registration.pairs import Pair
+
+    arc_map = registered.alignment.warp.arc_map
+    arcs = (60.0, 75.0, 90.0)
+    template = [Landmark(kind="discs", value=n, name=str(n), arc_mm=arc, sd_mm=0.3) for n, arc in enumerate(arcs)]
+    offsets = (offset_mm, offset_mm, offset_mm + 15)
+    subject = [
+        replace(one, arc_mm=float(arc_map(one.arc_mm)) - offset) for one, offset in zip(template, offsets, strict=True)
+    ]
+    pairs = tuple(Pair(*both, used=False) for both in zip(template, subject, strict=True))
+    found = replace(registered, alignment=replace(registered.alignment, pairs=(*registered.alignment.pairs, *pairs)))
+    flag = {flag.key: flag for flag in registration_flags(with_quality(found, 0.95, 0.5))}["missed"]
+    assert (flag.state, flag.value) == (state, pytest.approx(offset_mm, abs=0.01))
 
 
 def test_levels_out_of_order_are_implausible(phantom, registered):

@@ -3,8 +3,14 @@
 import pytest
 
 from sct_rootlets.errors import LabelError
-from sct_rootlets.registration.landmarks import Landmark
-from sct_rootlets.registration.pairs import find_contradictions, landmark_errors, map_through, pair_landmarks
+from sct_rootlets.registration.landmarks import Landmark, LandmarkKind
+from sct_rootlets.registration.pairs import (
+    find_contradictions,
+    landmark_errors,
+    map_through,
+    missed_landmarks,
+    pair_landmarks,
+)
 
 NAMES = {2: "C2", 3: "C3", 4: "C4", 5: "C5", 6: "C6", 9: "T1", 10: "T2"}
 
@@ -106,3 +112,37 @@ def test_a_landmark_that_the_map_misses_is_named_with_its_error():
     pairs, _ = pair_landmarks(levels({4: 40.0, 5: 60.0}), levels({4: 50.0, 5: 44.0}), ["rootlets"])
     (note,) = find_contradictions(pairs)
     assert "(C4 by 7.0 mm rostrally, C5 by 7.0 mm caudally)" in note
+
+
+def discs(arcs: dict[int, float]) -> list[Landmark]:
+    return [Landmark(kind="discs", value=value, name=str(value), arc_mm=arc, sd_mm=0.3) for value, arc in arcs.items()]
+
+
+def missed(template: list[Landmark], subject: list[Landmark], kind: LandmarkKind) -> dict[str, list[float]]:
+    pairs, _ = pair_landmarks(template, subject, [kind])
+    return {name: pytest.approx(errors) for name, errors in missed_landmarks(pairs).items()}
+
+
+def test_landmarks_of_the_other_kind_are_missed_by_where_the_map_places_them():
+    """The map is the identity."""
+    template = [*levels({4: 50.0, 5: 66.0}), *discs({4: 58.0, 5: 76.0})]
+    subject = [*levels({4: 50.0, 5: 66.0}), *discs({4: 56.0, 5: 91.0})]
+    assert missed(template, subject, "rootlets") == {"discs": [2.0, -15.0]}
+    subject = [*levels({4: 47.0, 5: 66.0}), *discs({4: 58.0, 5: 76.0})]
+    assert missed(template, subject, "discs") == {"rootlets": [3.0, 0.0]}
+    assert missed(levels({4: 50.0, 5: 66.0}), levels({4: 50.0, 5: 66.0}), "rootlets") == {}
+
+
+def test_levels_that_the_field_of_view_cuts_are_not_missed():
+    template = [*discs({4: 58.0, 5: 76.0}), *levels({3: 34.0, 4: 50.0})]
+    subject = [*discs({4: 58.0, 5: 76.0}), *levels({3: 44.0, 4: 51.0}, cut=(3,))]
+    assert missed(template, subject, "discs") == {"rootlets": [-1.0]}
+
+
+def test_landmarks_beyond_reach_are_missed_only_if_all_are_beyond():
+    """15 mm beyond the last landmark, the length of the levels is that of the template, and not known."""
+    template = [*levels({4: 50.0, 5: 66.0}), *discs({5: 81.0, 9: 150.0, 10: 172.0})]
+    subject = [*levels({4: 50.0, 5: 66.0}), *discs({5: 82.0, 9: 160.0, 10: 184.0})]
+    assert missed(template, subject, "rootlets") == {"discs": [-1.0]}
+    wrong = [*levels({4: 50.0, 5: 66.0}), *discs({9: 58.0, 10: 76.0})]
+    assert missed(template, wrong, "rootlets") == {"discs": [92.0, 96.0]}

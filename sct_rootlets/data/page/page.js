@@ -6,9 +6,9 @@
   const FORMAT = 1;
   // Columns of flags, in their order: those of scans, and those of registrations.
   const FLAGS = ["levels", "order", "confidence", "complete", "length", "contrast", "deviation", "level_length", "mask", "numbering"];
-  const REGISTRATION = ["leftout", "dice", "jacobian"];
+  const REGISTRATION = ["leftout", "dice", "jacobian", "landmarks", "missed"];
   // Flags that are graded by their magnitude are sorted by it.
-  const BY_MAGNITUDE = ["contrast", "deviation", "leftout"];
+  const BY_MAGNITUDE = ["contrast", "deviation", "leftout", "missed"];
   const VERDICTS = { pass: "✓", fail: "✗", correct: "✎" };
   const SIGNS = { ok: "✓", look: "!", bad: "✗", none: "·" };
   const WORSE = { none: 0, ok: 0, look: 1, bad: 2 };
