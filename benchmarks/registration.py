@@ -2,15 +2,17 @@
 
     python benchmarks/registration.py deformed -template PAM50 -draws 20
     python benchmarks/registration.py real -template PAM50 -data DIR
+    python benchmarks/registration.py misnumbered -template PAM50 -data DIR
     python benchmarks/registration.py spread -subjects 10
     python benchmarks/registration.py group -subjects 10
     python benchmarks/registration.py speed -template PAM50
 
 ``deformed``: PAM50's own labels, bent, stretched, turned and shifted level by level by a known map, drawn on voxels of
 0.8 mm (``-voxel``), and registered back. ``real``: a crop with RootletSeg's rootlets and four scans with ours (DIR, by
-default the folder that SCT_ROOTLETS_DATA names). ``spread``: phantoms whose levels drift against their vertebrae, by
-rootlets and by discs. ``group``: the mean over such phantoms of maps that are active at one level. ``speed``: the whole
-command on 384×216×52 voxels. PAM50 is a folder, by default ``$SCT_DIR/data/PAM50``.
+default the folder that SCT_ROOTLETS_DATA names). ``misnumbered``: by how much registrations by our rootlets
+miss the discs, where levels bear their own names, and those of neighbours. ``spread``: phantoms whose levels drift
+against their vertebrae, by rootlets and by discs. ``group``: the mean over such phantoms of maps that are active at one
+level. ``speed``: the whole command on 384×216×52 voxels. PAM50 is a folder, by default ``$SCT_DIR/data/PAM50``.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
 from sct_rootlets.image import Volume
-from sct_rootlets.levels import level_name
+from sct_rootlets.levels import FIRST_NAMED, LAST_NAMED, level_name
 from sct_rootlets.nifti import load_volume
 from sct_rootlets.output.phantoms import write_template
 from sct_rootlets.phantom import Phantom, activation, draw_phantom, phantom_grid
@@ -39,7 +41,7 @@ from sct_rootlets.registration.align import Alignment, align
 from sct_rootlets.registration.axial_rotation import axial_rotation_of_roots, axial_rotation_of_sections
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
 from sct_rootlets.registration.fields import displacement_field, jacobian, sample_field
-from sct_rootlets.registration.pairs import landmark_errors
+from sct_rootlets.registration.pairs import landmark_errors, missed_landmarks
 from sct_rootlets.registration.resample import resample
 from sct_rootlets.registration.result import Registration
 from sct_rootlets.registration.sections import SECTION_SPACING_MM, angles, measure_sections
@@ -49,6 +51,7 @@ from sct_rootlets.synthesis.anatomy import Anatomy
 from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 ERRSM = ("errsm11", "errsm18", "errsm21", "errsm23")
+ALL_ERRSM = {**dict.fromkeys(ERRSM, "errsm"), "errsm20": "errsm2", "errsm24": "errsm2"}
 
 
 def row(*cells: object) -> None:
@@ -305,6 +308,31 @@ def real(template: TemplateFolder, data: Path) -> None:
         row(name, f"{by_section:+.1f}", roots, f"{estimated:+.1f}")
 
 
+def misnumbered(template: TemplateFolder, data: Path) -> None:
+    """Print how far discs are missed where the rootlets of all levels bear their name, or that of a neighbour."""
+    from sct_rootlets import segment_rootlets
+
+    header("scan", "right names (mm)", "C5 called C6, and so on (mm)", "C5 called C4, and so on (mm)")
+    for name, dataset in sorted(ALL_ERRSM.items()):
+        image = load_volume(data / dataset / f"sub-{name}" / "anat" / f"sub-{name}_T2w.nii.gz")
+        labels = data / dataset / "derivatives" / "labels" / f"sub-{name}" / "anat"
+        discs = load_volume(labels / f"sub-{name}_T2w_label-discs_dlabel.nii.gz")
+        found = segment_rootlets(image)
+        medians = []
+        for shift in (0, 1, -1):
+            values = found.rootlets.astype(int) + shift * (found.rootlets > 0)
+            values[(values < FIRST_NAMED) | (values > LAST_NAMED)] = 0
+            registration = register(
+                image,
+                cord=Volume(found.cord, image.affine, "cord"),
+                rootlets=Volume(values.astype(np.uint8), image.affine, "rootlets"),
+                discs=discs,
+                template=template,
+            )
+            medians.append(np.median(missed_landmarks(registration.alignment.pairs)["discs"]))
+        row(name, *(f"{median:+.1f}" for median in medians))
+
+
 def places(cord: LandmarkedCord) -> dict[str, float]:
     """Return the middles of levels along a cord, mm by name."""
     return {one.name: one.arc_mm for one in cord.landmarks if one.kind == "rootlets"}
@@ -446,7 +474,7 @@ def speed(folder: Path, runs: int) -> None:
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("deformed", "real", "spread", "group", "speed"))
+    parser.add_argument("what", choices=("deformed", "real", "misnumbered", "spread", "group", "speed"))
     parser.add_argument("-template", type=Path, help="folder of PAM50")
     parser.add_argument("-data", type=Path, default=os.environ.get("SCT_ROOTLETS_DATA"))
     parser.add_argument("-draws", type=int, default=20)
@@ -467,7 +495,8 @@ def main() -> None:
     elif arguments.data is None:
         parser.error("give the folder with real scans: -data DIR, or SCT_ROOTLETS_DATA")
     else:
-        real(find_template(arguments.template), arguments.data)
+        table = real if arguments.what == "real" else misnumbered
+        table(find_template(arguments.template), Path(arguments.data))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 
 from sct_rootlets import compute_spinal_levels, segment_rootlets
 from sct_rootlets.nifti import load_volume
+from sct_rootlets.plausibility import UNEVEN_LIMITS, compare_vertebrae
 from sct_rootlets.vertebral import label_points
 
 pytestmark = pytest.mark.real_data
@@ -148,3 +149,20 @@ def test_nothing_cervical_is_found_in_a_lumbar_scan(real_data):
     found = segment_rootlets(real_data / "other" / "lumbar" / "t2_lumbar.nii.gz")
     assert found.spinal.levels == ()
     assert any("rootlets" in note for note in found.notes)
+
+
+def test_vertebrae_of_healthy_adults_are_as_long_as_their_neighbours(real_data, pam50):
+    """The limits of the flag leave room beyond PAM50 and five scans with cord masks and discs (C3 to T2)."""
+    labels = sorted(real_data.glob("errsm*/derivatives/labels/sub-*/anat"))
+    scans = [
+        [path / f"{path.parent.name}_T2w_label-{name}.nii.gz" for name in ("SC_seg", "discs_dlabel")] for path in labels
+    ]
+    given = [pair for pair in scans if pair[0].exists()] + [[pam50["cord"], pam50["discs"]]]
+    assert len(given) == 6
+    worst = []
+    for cord, discs in given:
+        subject = compute_spinal_levels(cord=cord, discs=discs)
+        ratios = compare_vertebrae([disc for disc in subject.discs if 3 <= disc.value <= 10])
+        assert len(ratios) >= 5
+        worst.append(max(ratios.values()))
+    assert 1.25 < max(worst) < 1.4 < UNEVEN_LIMITS[0]
