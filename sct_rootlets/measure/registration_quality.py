@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 #: Distance of a landmark from where the others predict it: beyond the second limit it is nearer to the place of a
 #: neighbour.
 LEFT_OUT_LIMITS_MM = (3.0, DEVIATION_LIMITS_MM[0])
-#: Median distance of discs from where a registration by rootlets places them: 0.3 to 5.2 mm in six healthy adults, and
-#: 8.5 to 19.0 mm with the names of all rootlets one off (docs/registration.md).
+#: Median distance of discs from where a registration by rootlets places them: 0.3 to 3.8 mm in six healthy adults, and
+#: 11.5 to 19.1 mm with the names of all rootlets one off (docs/registration.md).
 MISSED_LIMITS_MM = DEVIATION_LIMITS_MM
 #: Dice coefficient of the cords.
 DICE_LIMITS = (0.9, 0.8)
