@@ -76,19 +76,23 @@ class Scan:
             return _digest(path.as_posix())
 
     def is_that_of(self, recorded: Mapping[str, Any]) -> bool:
-        """Whether a recorded scan is this one: the same file, or the same voxels, or labels on the same grid.
+        """Whether a recorded scan is this one: the same voxels, or on the same grid labels or a file of the same path.
+
+        A file that was denoised in place stays the same scan; one of another grid is another subject's under the same
+        name, as a loop over subjects leaves it in a folder for temporary files.
 
         Parameters
         ----------
         recorded : dict
             As `record` returns it.
         """
-        if recorded.get("Path") is not None and recorded["Path"] == self._path_digest:
-            return True
         own = self.record
-        if own["Voxels"] is not None and recorded.get("Voxels") is not None:
-            return own["Voxels"] == recorded["Voxels"]
-        return own["Grid"] == recorded.get("Grid")
+        if own["Voxels"] is None or recorded.get("Voxels") is None:
+            return own["Grid"] == recorded.get("Grid")
+        if own["Voxels"] == recorded["Voxels"]:
+            return True
+        same_path = own["Path"] is not None and own["Path"] == recorded.get("Path")
+        return same_path and own["Grid"] == recorded.get("Grid")
 
 
 def _digest(text: str) -> str:

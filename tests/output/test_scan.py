@@ -49,6 +49,13 @@ def test_a_file_that_was_changed_in_place_is_the_same_scan(tmp_path):
     assert not other.is_that_of(recorded)
 
 
+@pytest.mark.parametrize("difference", [{"shape": (4, 5, 7)}, {"origin": 12.0}])
+def test_a_file_of_the_same_path_on_another_grid_is_another_scan(tmp_path, difference):
+    path = tmp_path / "tmp" / "t2.nii.gz"  # to which a loop copies one subject after the other
+    recorded = Scan.of_volume(volume(path=path), tmp_path / "out").record
+    assert not Scan.of_volume(volume(3.0, path=path, **difference), tmp_path / "out").is_that_of(recorded)
+
+
 @pytest.fixture
 def two_subjects(phantom_files, tmp_path):
     """The labels of a phantom, and the same 3 mm further left, in two folders under the same names."""
