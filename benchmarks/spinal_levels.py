@@ -25,7 +25,7 @@ from sct_rootlets.phantom import draw_phantom, phantom_grid
 from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 SHAPE = (384, 216, 52)
-THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2")
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "2")
 
 
 def main() -> None:

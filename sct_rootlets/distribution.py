@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 #: Name of the package on an index.
 NAME = "sct_rootlets"
@@ -49,7 +47,7 @@ def requirement(extra: str = "") -> str:
         url = str(source.get("url", ""))
         if vcs:
             return shlex.quote(f"{NAME}{wanted} @ {vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', 'HEAD')}")
-        path = Path(url2pathname(urlsplit(url).path)) if url.startswith("file:") else None
+        path = _path_of_url(url) if url.startswith("file:") else None
         if path is None or not path.exists():
             return shlex.quote(f"{NAME}{wanted}") if wanted else NAME
         if path.is_file():
@@ -58,6 +56,13 @@ def requirement(extra: str = "") -> str:
     constraints = folder / "constraints.txt"
     limits = f"-c {shlex.quote(str(constraints))} " if constraints.is_file() else ""
     return f"{limits}{shlex.quote(f'{folder}{wanted}')}"
+
+
+def _path_of_url(url: str) -> Path:
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname  # slow to import
+
+    return Path(url2pathname(urlsplit(url).path))
 
 
 def _recorded_source() -> dict[str, dict[str, str]]:

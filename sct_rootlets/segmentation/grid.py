@@ -226,13 +226,17 @@ def downsample(volume: Oriented, spacing_mm: float) -> tuple[np.ndarray, np.ndar
         first, weight = _coarse_weights(volume.data.shape[axis], origin_mm, volume.spacing[axis], spacing_mm)
         weights.append(weight)
         firsts.append((first - origin_mm) / volume.spacing[axis])
-    data = np.empty((len(weights[0]), len(weights[1]), len(weights[2])), dtype=np.float32)
-    for row, target in zip(weights[0], data, strict=True):
-        # One coarse sheet after the other: memory never holds the volume in single precision.
+    # In the order in which the voxels lie in memory, and one coarse sheet after the other: memory never holds the volume
+    # in single precision.
+    order = np.argsort(volume.data.strides)[::-1]
+    fine = volume.data.transpose(order)
+    slowest, middle, fastest = (weights[axis] for axis in order)
+    data = np.empty(tuple(len(weight) for weight in (slowest, middle, fastest)), dtype=np.float32)
+    for row, target in zip(slowest, data, strict=True):
         used = np.flatnonzero(row)
-        sheets = volume.data[used[0] : used[-1] + 1].astype(np.float32)
-        sheet = np.tensordot(row[used[0] : used[-1] + 1], sheets, 1)
-        target[:] = weights[1] @ sheet @ weights[2].T
+        sheet = sum(row[index] * fine[index].astype(np.float32) for index in used)
+        target[:] = middle @ sheet @ fastest.T
+    data = np.ascontiguousarray(data.transpose(np.argsort(order)))
     scaling = np.diag([*(spacing_mm / volume.spacing), 1.0])
     scaling[:3, 3] = firsts
     return data, volume.affine @ scaling

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from sct_rootlets.cli import main
@@ -47,3 +49,15 @@ def test_a_command_can_be_called_from_a_thread_and_leaves_signals_alone(tmp_path
     status.append(main.main(command))
     assert status == [0, 0]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("4", "4")])
+def test_small_matrices_need_no_threads(given, expected, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    parser = command_parser("test", "A command.", "  test")
+    add_misc(parser)
+    seen = []
+    assert run(parser, [], lambda _: seen.append(os.environ["OPENBLAS_NUM_THREADS"])) == 0
+    assert seen == [expected]

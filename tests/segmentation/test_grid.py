@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -85,8 +87,11 @@ def test_fine_voxels_are_averaged_and_not_skipped():
     assert cut.std() < 0.3  # skipping would leave it at 1; the mean of 64 voxels has 0.125
 
 
-def test_the_reduced_volume_is_a_mean_in_the_right_place():
-    volume = volume_of((41, 44, 48), (0.9, 0.6, 1.2), "PSR")
+@pytest.mark.parametrize("axes", ["PSR", "RAS", "LIP"])
+@pytest.mark.parametrize("layout", "CF")
+def test_the_reduced_volume_is_a_mean_in_the_right_place(axes, layout):
+    volume = volume_of((41, 44, 48), (0.9, 0.6, 1.2), axes)
+    volume = replace(volume, data=np.asarray(volume.data, order=layout))
     data, affine = downsample(orient(volume), 2.0)
     np.testing.assert_allclose(nib.affines.voxel_sizes(affine), 2, atol=0.12)
     inner = tuple(slice(2, n - 2) for n in data.shape)
