@@ -61,6 +61,8 @@ READ_BY_EYE = {
 }
 #: Confidence from which on a name is sure.
 SURE = 0.9
+#: Rootlets and their surroundings are averaged with Gaussians of these standard deviations to find their contrast.
+ROOTLET_MM, SURROUNDINGS_MM = 0.7, 2.0
 #: Half the width of a picture's cut, and the size of its pixels.
 HALF_MM, PIXEL_MM = 14.0, 0.35
 
@@ -87,6 +89,25 @@ def area_ratio(found: Volume, truth: Volume) -> float:
     areas = [(as_axial(mask).data > 0).sum(axis=(0, 1)) for mask in (found, truth)]
     both = np.all(areas, axis=0)
     return float(areas[0][both].sum() / areas[1][both].sum())
+
+
+def visible_rootlets(image: Volume, rootlets: Volume, cord: Volume) -> np.ndarray:
+    """Voxels of rootlets whose contrast to their surroundings, without the cord, is above the noise; shape (I, J, K).
+
+    Noise is the standard deviation within the cord, from differences between neighbouring voxels.
+    """
+    inside, labelled = cord.data > 0, rootlets.data > 0
+    both = inside[1:] & inside[:-1]
+    steps = np.diff(image.data.astype(np.float32), axis=0)[both]
+    noise = 1.4826 * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2)
+
+    def local_mean(mask: np.ndarray, size_mm: float) -> np.ndarray:
+        size = size_mm / image.spacing
+        total = ndimage.gaussian_filter(np.where(mask, image.data, 0).astype(np.float32), size)
+        return total / np.maximum(ndimage.gaussian_filter(mask.astype(np.float32), size), 1e-6)
+
+    contrast = local_mean(labelled, ROOTLET_MM) - local_mean(~labelled & ~inside, SURROUNDINGS_MM)
+    return labelled & (np.abs(contrast) > noise)
 
 
 def middles(segmentation: Segmentation) -> dict[int, float]:
@@ -138,6 +159,8 @@ class Score:
     """Agreement of a segmentation with one synthetic scan."""
 
     dice: list[float]
+    visible_dice: list[float]
+    visible: float
     binary: float
     cord: float
     area: float
@@ -149,8 +172,10 @@ class Score:
     off_mm: list[float]
 
 
-def score(found: Segmentation, rootlets: Volume, cord: Volume) -> Score:
+def score(found: Segmentation, image: Volume, rootlets: Volume, cord: Volume) -> Score:
     """Compare a segmentation with the truth; levels that the field of view cuts are left out of names."""
+    visible = visible_rootlets(image, rootlets, cord)
+    hidden = (rootlets.data > 0) & ~visible
     values = [int(v) for v in np.unique(rootlets.data) if v]
     truth = {}
     for value in values:
@@ -158,9 +183,14 @@ def score(found: Segmentation, rootlets: Volume, cord: Volume) -> Score:
         arc = found.centerline.project(points).arc
         truth[value] = float(np.mean(arc))
     area = area_ratio(Volume(found.cord, cord.affine, cord.name), cord)
-    result = Score([], 0, dice(found.cord, cord.data > 0), area, 0, 0, 0, 0, 0, [])
+    share = float(visible.sum() / max(1, np.count_nonzero(rootlets.data)))
+    result = Score([], [], share, 0, dice(found.cord, cord.data > 0), area, 0, 0, 0, 0, 0, [])
     confidence = {level.value: level.confidence or 0.0 for level in found.spinal.levels}
     result.dice = [dice(found.rootlets == value, rootlets.data == value) for value in values]
+    seen_values = [value for value in values if (visible & (rootlets.data == value)).any()]
+    result.visible_dice = [
+        dice((found.rootlets == value) & ~hidden, visible & (rootlets.data == value)) for value in seen_values
+    ]
     result.binary = dice(found.rootlets > 0, rootlets.data > 0)
     seen = set()
     for value in np.unique(found.rootlets[found.rootlets > 0]):
@@ -186,6 +216,8 @@ def synthetic(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...], p
     header(
         "contrast",
         "level-wise Dice",
+        "of visible voxels",
+        "visible",
         "binary Dice",
         "cord Dice",
         "cord area",
@@ -200,7 +232,7 @@ def synthetic(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...], p
         for subject in range(subjects):
             image, rootlets, cord = synthetic_scan(contrast, subject, population=population)
             try:
-                scores.append(score(segmenter(image), rootlets, cord))
+                scores.append(score(segmenter(image), image, rootlets, cord))
             except SctRootletsError:
                 failed += 1
         if not scores:
@@ -213,6 +245,8 @@ def synthetic(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...], p
         row(
             f"{contrast}, {failed} failed" if failed else contrast,
             f"{levels.mean():.3f} ± {levels.std():.3f}",
+            f"{np.mean(np.concatenate([one.visible_dice for one in scores])):.3f}",
+            f"{100 * np.mean([one.visible for one in scores]):.0f} %",
             f"{np.mean([one.binary for one in scores]):.3f}",
             f"{np.mean([one.cord for one in scores]):.3f}",
             f"{np.mean([one.area for one in scores]):.2f}",
@@ -316,7 +350,9 @@ def worst(segmenter: Segmenter, subjects: int, contrasts: tuple[str, ...], path:
     for contrast in contrasts:
         for subject in range(subjects):
             image, rootlets, cord = synthetic_scan(contrast, subject)
-            lowest = min(lowest, (float(np.mean(score(segmenter(image), rootlets, cord).dice)), contrast, subject))
+            lowest = min(
+                lowest, (float(np.mean(score(segmenter(image), image, rootlets, cord).dice)), contrast, subject)
+            )
     mean, contrast, subject = lowest
     image, rootlets, cord = synthetic_scan(contrast, subject)
     found = segmenter(image)

@@ -226,8 +226,8 @@ def downsample(volume: Oriented, spacing_mm: float) -> tuple[np.ndarray, np.ndar
         first, weight = _coarse_weights(volume.data.shape[axis], origin_mm, volume.spacing[axis], spacing_mm)
         weights.append(weight)
         firsts.append((first - origin_mm) / volume.spacing[axis])
-    # In the order in which the voxels lie in memory, and one coarse sheet after the other: memory never holds the volume
-    # in single precision.
+    # In the order of the voxels in memory, and one coarse sheet after the other: the volume is never held in single
+    # precision.
     order = np.argsort(volume.data.strides)[::-1]
     fine = volume.data.transpose(order)
     slowest, middle, fastest = (weights[axis] for axis in order)
