@@ -264,17 +264,18 @@ class SubjectLevels:
         return {} if self.rootlets is None else rootlet_arcs(self.rootlets, self.centerline)
 
     @cached_property
-    def rootlets_right_mm(self) -> float | None:
-        """How far the middle of the rootlets lies to the right of the centerline, in mm; None without rootlets.
+    def rootlets_middle_mm(self) -> tuple[float, float] | None:
+        """How far the middle of the rootlets lies to the right and to the front of the centerline, in mm.
 
-        The middle is that between the outermost rootlets of the two sides, so that it does not depend on how many
-        voxels each side has.
+        The middle is that between the outermost rootlets of two sides, so that it does not depend on how many voxels
+        each side has. None without rootlets.
         """
         if self.rootlets is None or not self.rootlets.data.any():
             return None
         ijk, _ = labelled_voxels(self.rootlets)
-        _, right_mm, _ = self.centerline.across(apply_affine(self.rootlets.affine, ijk))
-        return float(np.mean(np.percentile(right_mm, OUTERMOST_PERCENTILES)))
+        _, *across_mm = self.centerline.across(apply_affine(self.rootlets.affine, ijk))
+        right_mm, anterior_mm = np.mean(np.percentile(across_mm, OUTERMOST_PERCENTILES, axis=1), axis=0)
+        return float(right_mm), float(anterior_mm)
 
     def slice_mm(self, number: int) -> float:
         """Distance along the centerline from the reference to the middle of a slice of the cord's volume.

@@ -11,9 +11,10 @@ from sct_rootlets import compute_spinal_levels
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import LEVEL_PITCH_MM
 from sct_rootlets.flags import grade
-from sct_rootlets.image import Volume
-from sct_rootlets.levels import Level, Levels
+from sct_rootlets.image import Volume, labelled_voxels
+from sct_rootlets.levels import ROOTS, Level, Levels
 from sct_rootlets.plausibility import compare_vertebrae, csf_cord_contrast, deviations, expectations, level_flags
+from sct_rootlets.roots import split_roots
 from sct_rootlets.spinal import measure_half_axes
 from sct_rootlets.vertebral import Disc, VertebralNumbering
 
@@ -166,7 +167,7 @@ def test_a_mask_beside_the_rootlets_is_flagged(phantom, shift):
     axis, step = phantom_right(phantom)
     moved = np.roll(phantom.cord.data, shift * step, axis=axis)
     subject = compute_spinal_levels(phantom.rootlets, cord=replace(phantom.cord, data=moved), discs=phantom.discs)
-    assert subject.rootlets_right_mm == pytest.approx(-shift, abs=0.3)
+    assert subject.rootlets_middle_mm[0] == pytest.approx(-shift, abs=0.3)
     mask = flag(subject, "mask")
     if shift:
         assert (mask.state, mask.value) == ("look", 1)
@@ -174,6 +175,38 @@ def test_a_mask_beside_the_rootlets_is_flagged(phantom, shift):
         assert "check that the mask is that of this scan" in mask.note
     else:
         assert (mask.state, mask.text) == ("ok", "whole")
+
+
+@pytest.mark.parametrize(("shift", "text"), [(0, None), (2, None), (4, "behind"), (-4, "in front of")])
+def test_a_mask_in_front_of_or_behind_the_rootlets_is_flagged(phantom, shift, text):
+    """A mask moved to the front leaves the middle of the rootlets behind, by as much."""
+    codes = nib.aff2axcodes(phantom.cord.affine)
+    axis = next(axis for axis, code in enumerate(codes) if code in "AP")
+    assert phantom.cord.spacing[axis] == 1
+    moved = np.roll(phantom.cord.data, shift if codes[axis] == "A" else -shift, axis=axis)
+    whole = compute_spinal_levels(phantom.rootlets, cord=phantom.cord)
+    subject = compute_spinal_levels(phantom.rootlets, cord=replace(phantom.cord, data=moved))
+    assert subject.rootlets_middle_mm[1] == pytest.approx(whole.rootlets_middle_mm[1] - shift, abs=0.3)
+    mask = flag(subject, "mask")
+    if text is None:
+        assert (mask.state, mask.text) == ("ok", "whole")
+    else:
+        assert (mask.state, mask.value) == ("look", 1)
+        assert f"mm {text} that of the mask (usually 1.4 mm in front)" in mask.text
+
+
+@pytest.mark.parametrize("roots", [("left_dorsal", "right_dorsal"), ("left_ventral", "right_ventral")])
+def test_dorsal_or_ventral_rootlets_alone_are_no_fault(phantom, roots):
+    """The published model r20240730 labels dorsal rootlets only."""
+    whole = compute_spinal_levels(phantom.rootlets, cord=phantom.cord)
+    ijk, values = labelled_voxels(phantom.rootlets)
+    cord_mm = apply_affine(phantom.cord.affine, np.argwhere(phantom.cord.data))
+    split = split_roots(ijk, values, phantom.rootlets.affine, cord_mm, whole.centerline)
+    is_other = ~np.isin(split.root, [ROOTS.index(root) for root in roots])
+    kept = phantom.rootlets.data.copy()
+    kept[tuple(ijk[is_other].T)] = 0
+    subject = compute_spinal_levels(replace(phantom.rootlets, data=kept), cord=phantom.cord)
+    assert flag(subject, "mask").state == "ok"
 
 
 def test_rootlets_of_one_side_are_flagged_and_fewer_ones_are_not(phantom):
@@ -193,7 +226,7 @@ def test_rootlets_of_one_side_are_flagged_and_fewer_ones_are_not(phantom):
     half_width_mm, _ = measure_half_axes(
         apply_affine(phantom.cord.affine, np.argwhere(phantom.cord.data)), one_sided.centerline
     )
-    assert one_sided.rootlets_right_mm > half_width_mm
+    assert one_sided.rootlets_middle_mm[0] > half_width_mm
 
 
 def phantom_right(phantom):
