@@ -133,6 +133,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from sct_rootlets.measure.level_folder import find_levels, load_levels
     from sct_rootlets.measure.scan import MeasuredFiles, measure_scan
     from sct_rootlets.output.measures import measure_files, measure_guard, save_measures, summary
+    from sct_rootlets.output.scan import Scan
 
     found = find_levels(arguments.levels)
     if arguments.normalize_PAM50 and "vertebral" not in found.maps:
@@ -156,7 +157,8 @@ def _command(arguments: argparse.Namespace) -> int:
     names = measure_files(
         found.prefix, images, files.lesions is not None, figure, points, bool(arguments.normalize_PAM50)
     )
-    measure_guard(found.prefix, inputs, overwrite).check([folder / name for name in names])
+    scan = Scan.of_results(next(iter(found.maps.values())), folder)
+    measure_guard(found.prefix, inputs, overwrite).for_scan(scan).check([folder / name for name in names])
 
     measures = measure_scan(load_levels(found, arguments.s), files)
     written = save_measures(
@@ -168,6 +170,7 @@ def _command(arguments: argparse.Namespace) -> int:
         in_template=bool(arguments.normalize_PAM50),
         overwrite=overwrite,
         inputs=inputs,
+        scan=scan,
     )
     if arguments.v:
         say(*summary(measures, written))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from sct_rootlets.measure.template_space import interpolate_to_template
 from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
+from sct_rootlets.output.scan import Scan
 from sct_rootlets.sidecar import generated_by
 
 _LOGGER = logging.getLogger(__name__)
@@ -108,6 +110,7 @@ def save_measures(
     inputs: Sequence[Path] = (),
     may_overwrite: bool = True,
     facts: Mapping[str, object] | None = None,
+    scan: Scan | None = None,
 ) -> list[Path]:
     """Write the measures of one scan into a folder: all files, or none.
 
@@ -132,6 +135,8 @@ def save_measures(
         Whether the error message may name the option ``-overwrite``.
     facts : mapping, optional
         What the record holds beside.
+    scan : Scan, optional
+        The scan that is measured; measures of another scan are not replaced.
 
     Returns
     -------
@@ -155,7 +160,7 @@ def save_measures(
                 "the cord mask; compute the levels with discs (-ldisc)"
             )
         tables[PAM50_ENDING] = rows
-    guard = measure_guard(prefix, inputs, overwrite)
+    guard = replace(measure_guard(prefix, inputs, overwrite), scan=scan)
     with staged_outputs(folder, guard=guard if may_overwrite else guard.without_options()) as stage:
         if points:
             tables[POINTS_ENDING] = point_rows(measures)
@@ -168,7 +173,7 @@ def save_measures(
 
             save_figures(FIGURES, measures, stage, f"{prefix}_")
         write_json(stage / record, _record(measures, facts or {}))
-        seal_sidecars(stage, Path(folder), record)
+        seal_sidecars(stage, Path(folder), record, scan)
         names = sorted(path.name for path in stage.iterdir())
     return [Path(folder) / name for name in names]
 

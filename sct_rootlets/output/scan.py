@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sct_rootlets.sidecar import read_sidecar
+
 if TYPE_CHECKING:
     from sct_rootlets.image import Volume
 
@@ -27,42 +29,43 @@ class Scan:
         Its file, if it was read from one.
     folder : Path
         Folder of the results.
-    is_image : bool
-        Whether it is the image: the voxels of labels say nothing, as people correct them.
-    load : callable
-        Returns the volume.
+    contents : callable
+        Returns the SHA-256 of the grid and of the voxels of an image, as `record` has them.
     """
 
     path: Path | None
     folder: Path
-    is_image: bool
-    load: Callable[[], Volume]
+    contents: Callable[[], Mapping[str, str | None]]
 
     @classmethod
     def of_volume(cls, volume: Volume, folder: str | os.PathLike[str], is_image: bool = True) -> Scan:
-        """Return the scan of a volume in memory."""
-        return cls(volume.path, Path(folder), is_image, lambda: volume)
+        """Return the scan of a volume in memory; the voxels of labels say nothing, as people correct them."""
+        return cls(volume.path, Path(folder), lambda: _contents(volume, is_image))
 
     @classmethod
     def of_file(cls, path: Path, folder: str | os.PathLike[str], is_image: bool = True) -> Scan:
         """Return the scan of a file, which is read only if that is needed."""
 
-        def load() -> Volume:
+        def contents() -> Mapping[str, str | None]:
             from sct_rootlets.nifti import load_volume
 
-            return load_volume(path)
+            return _contents(load_volume(path), is_image)
 
-        return cls(path, Path(folder), is_image, load)
+        return cls(path, Path(folder), contents)
+
+    @classmethod
+    def of_results(cls, path: Path, folder: str | os.PathLike[str]) -> Scan:
+        """Return the scan that a label map belongs to by its sidecar, for results that are computed from this map."""
+        recorded = read_sidecar(path).get(SCAN)
+        if not isinstance(recorded, dict):
+            return cls.of_file(path, folder, is_image=False)
+        return cls(path, Path(folder), lambda: recorded)
 
     @cached_property
     def record(self) -> dict[str, str | None]:
         """What sidecars hold: SHA-256 of the path from the folder of the results, of the grid, and of the voxels."""
-        import numpy as np
-
-        volume = self.load()
-        grid = f"{volume.data.shape} {np.round(volume.affine, 2).tolist()}".replace("-0.0,", "0.0,")
-        voxels = hashlib.sha256(np.ascontiguousarray(volume.data).data).hexdigest() if self.is_image else None
-        return {"Path": self._path_digest, "Grid": _digest(grid), "Voxels": voxels}
+        contents = self.contents()
+        return {"Path": self._path_digest, **{key: contents.get(key) for key in ("Grid", "Voxels")}}
 
     @cached_property
     def _path_digest(self) -> str | None:
@@ -93,6 +96,14 @@ class Scan:
             return True
         same_path = own["Path"] is not None and own["Path"] == recorded.get("Path")
         return same_path and own["Grid"] == recorded.get("Grid")
+
+
+def _contents(volume: Volume, is_image: bool) -> dict[str, str | None]:
+    import numpy as np
+
+    grid = f"{volume.data.shape} {np.round(volume.affine, 2).tolist()}".replace("-0.0,", "0.0,")
+    voxels = hashlib.sha256(np.ascontiguousarray(volume.data).data).hexdigest() if is_image else None
+    return {"Grid": _digest(grid), "Voxels": voxels}
 
 
 def _digest(text: str) -> str:

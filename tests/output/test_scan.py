@@ -9,9 +9,10 @@ import pytest
 
 from sct_rootlets import compute_spinal_levels, save_levels
 from sct_rootlets.cli import compute_spinal_levels as levels_command
-from sct_rootlets.cli import roots
+from sct_rootlets.cli import measure, roots
 from sct_rootlets.errors import ImageError
 from sct_rootlets.image import Volume
+from sct_rootlets.output.files import write_json
 from sct_rootlets.output.scan import Scan
 
 
@@ -90,6 +91,35 @@ def test_levels_of_another_scan_are_kept(two_subjects, capsys):
     assert levels_command.main(arguments(two_subjects / "copy", out)) == 0
     assert levels_command.main(arguments(b, out, "-overwrite", "1")) == 0
     assert {path.name for path in out.iterdir()} == set(before)
+
+
+def test_measures_of_another_scan_are_kept(two_subjects, capsys):
+    def measured(folder, *more):
+        levels = two_subjects / folder / "levels"
+        assert levels_command.main(arguments(two_subjects / folder, levels, "-overwrite", "1")) == 0
+        return measure.main(["-levels", str(levels), "-ofolder", str(two_subjects / "metrics"), "-v", "0", *more])
+
+    assert measured("a") == 0
+    before = {path.name: path.read_bytes() for path in (two_subjects / "metrics").iterdir()}
+    assert measured("b") == 1
+    error = capsys.readouterr().err
+    assert "is a result of another scan with the same file name, and would be replaced" in error
+    assert error.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in (two_subjects / "metrics").iterdir()} == before
+    assert measured("a") == 0  # the same scan, its levels computed again
+    assert measured("b", "-overwrite", "1") == 0
+
+
+def test_results_are_of_the_scan_that_their_levels_are_of(tmp_path):
+    path, folder = tmp_path / "t2_label-spinalLevels_dseg.nii.gz", tmp_path / "metrics"
+    other = tmp_path / "b" / path.name
+    other.parent.mkdir()
+    for file, digest in ((path, "1"), (other, "2")):
+        write_json(file.with_name("t2_label-spinalLevels_dseg.json"), {"Scan": {"Grid": "same", "Voxels": digest}})
+    recorded = Scan.of_results(path, folder).record
+    assert (recorded["Grid"], recorded["Voxels"]) == ("same", "1")
+    assert Scan.of_results(path, folder).is_that_of(recorded)
+    assert not Scan.of_results(other, folder).is_that_of(recorded)
 
 
 def test_a_corrected_mask_of_the_same_scan_is_no_other_scan(two_subjects):
