@@ -76,12 +76,15 @@ class Centerline:
         Arc length of the caudal end of the cord mask in mm.
     notes : tuple of str
         What a user should know about the fit, one line each.
+    turn_deg : float
+        Angle about the cord's long axis from the patient's right, towards anterior, to the right of the cord.
     """
 
     points: np.ndarray
     arc: np.ndarray
     cord_length: float
     notes: tuple[str, ...] = ()
+    turn_deg: float = 0.0
 
     @classmethod
     def from_points(cls, points: ArrayLike) -> Centerline:
@@ -154,7 +157,8 @@ class Centerline:
     def frame(self, arc: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Compute the axes of the cord at arc lengths: unit vectors to caudal, to the right, and to anterior.
 
-        Right and anterior are perpendicular to the curve; right stays as close as it can to the patient's right.
+        Right and anterior are perpendicular to the curve; right stays as close as it can to the patient's right, turned
+        by `turn_deg`.
 
         Parameters
         ----------
@@ -171,7 +175,11 @@ class Centerline:
         caudal = (ahead - behind) / np.linalg.norm(ahead - behind, axis=1, keepdims=True)
         right = np.array([1.0, 0.0, 0.0]) - caudal[:, :1] * caudal
         right /= np.linalg.norm(right, axis=1, keepdims=True)
-        return caudal, right, np.cross(right, caudal)
+        anterior = np.cross(right, caudal)
+        if self.turn_deg:
+            cosine, sine = np.cos(np.radians(self.turn_deg)), np.sin(np.radians(self.turn_deg))
+            right, anterior = cosine * right + sine * anterior, cosine * anterior - sine * right
+        return caudal, right, anterior
 
     def across(self, points: ArrayLike) -> tuple[Projection, np.ndarray, np.ndarray]:
         """Project points, and measure how far they lie beside the curve.
@@ -185,7 +193,7 @@ class Centerline:
         -------
         place : Projection
         right_mm, anterior_mm : numpy.ndarray, shape (N,)
-            Distance from the curve to the patient's right, and to anterior.
+            Distance from the curve to the right and to anterior of its `frame`.
         """
         points = np.asarray(points, dtype=float).reshape(-1, 3)
         place = self.project(points)

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.flags import Flag, grade
 from sct_rootlets.levels import ROOTS, level_name
-from sct_rootlets.spinal import DISTANCE_MM, VENTRAL_DEG, classify_roots, measure_half_axes
+from sct_rootlets.spinal import DISTANCE_MM, VENTRAL_DEG, classify_roots, measure_half_axes, turn_to_rootlets
 
 #: Rootlets that attach within this angle of the border between dorsal and ventral, or this near to the midplane, as a
 #: share of half of the cord's width, are ambiguous.
@@ -87,6 +87,7 @@ def split_roots(
     SplitRoots
     """
     points = apply_affine(affine, ijk)
+    centerline = turn_to_rootlets(centerline, points, values)
     _, to_right, to_anterior = centerline.across(points)
     half_width, half_depth = measure_half_axes(cord_mm, centerline)
     root = classify_roots(to_right, to_anterior, half_width, half_depth)

@@ -61,6 +61,7 @@ from sct_rootlets.spinal import (
     redefine_levels,
     rootlet_arcs,
     spinal_levels,
+    turn_to_rootlets,
 )
 from sct_rootlets.vertebral import (
     Disc,
@@ -462,6 +463,14 @@ def levels_from_labels(
     notes += inputs.header_notes
     centerline, line_notes = _fit_cord(cord, inputs.centerline)
     notes += line_notes
+    if inputs.rootlets is not None:
+        ijk, values = labelled_voxels(inputs.rootlets)
+        centerline = turn_to_rootlets(centerline, apply_affine(inputs.rootlets.affine, ijk), values)
+        if centerline.turn_deg:
+            notes.append(
+                f"the cord is turned by {abs(centerline.turn_deg):.0f} degrees about its long axis, by its rootlets: "
+                "left, right, dorsal and ventral are counted from its own axes"
+            )
     sections = measure_sections(cord.data, cord.affine, centerline)
     problems = _nested_label_problems(inputs.cord)
     problems += implausible_sections(cord.data, cord.affine, centerline, sections)

@@ -6,11 +6,19 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 from skimage.morphology import ball
 
+from sct_rootlets import compute_spinal_levels
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import LabelError
 from sct_rootlets.levels import ROOTS, level_name
 from sct_rootlets.phantom import draw_phantom, phantom_grid
-from sct_rootlets.spinal import CUT_BY_VIEW, classify_roots, incomplete_reasons, measure_half_axes, spinal_levels
+from sct_rootlets.spinal import (
+    CUT_BY_VIEW,
+    classify_roots,
+    incomplete_reasons,
+    measure_half_axes,
+    spinal_levels,
+    turn_to_rootlets,
+)
 from sct_rootlets.synthesis.cervical import cervical_anatomy
 
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
@@ -378,3 +386,35 @@ def test_half_axes_are_those_of_an_ellipse():
     affine = np.diag([0.25, 0.25, 0.5, 1.0])
     line = fit_centerline(cord, affine)
     assert measure_half_axes(apply_affine(affine, np.argwhere(cord)), line) == pytest.approx((6.5, 4.0), abs=0.1)
+
+
+@pytest.mark.parametrize("turn_deg", [-30, -12, 0, 8, 30])
+def test_roots_are_counted_from_the_axes_of_a_turned_cord(phantom, turn_deg):
+    """A head turned to one side: the same voxels, and a header turned about the long axis of the body."""
+    angle = np.radians(turn_deg)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+
+    def counts(affine):
+        files = {"cord": (phantom.cord.data, affine), "discs": (phantom.discs.data, affine)}
+        subject = compute_spinal_levels((phantom.rootlets.data, affine), **files)
+        return subject, {level.name: level.roots for level in subject.spinal.levels}
+
+    straight, expected = counts(phantom.cord.affine)
+    turned, found = counts(turn @ phantom.cord.affine)
+    assert straight.centerline.turn_deg == 0
+    assert turned.centerline.turn_deg == (pytest.approx(turn_deg, abs=2) if abs(turn_deg) > 10 else 0)
+    for name, roots in expected.items():
+        assert found[name] == pytest.approx(roots, abs=0.06 * sum(roots.values()))
+    noted = [note for note in turned.notes if "about its long axis" in note]
+    assert len(noted) == (abs(turn_deg) > 10)
+
+
+def test_rootlets_of_one_side_turn_no_cord(phantom):
+    line = fit_centerline(phantom.cord.data, phantom.cord.affine)
+    ijk = np.argwhere(phantom.rootlets.data)
+    points, values = apply_affine(phantom.rootlets.affine, ijk), phantom.rootlets.data[tuple(ijk.T)]
+    _, right_mm, anterior_mm = line.across(points)
+    assert turn_to_rootlets(line, points[right_mm > 0], values[right_mm > 0]) is line
+    lacks_one_root = ~((right_mm < 0) & (anterior_mm > 1.5))  # no ventral ones on the left
+    assert turn_to_rootlets(line, points[lacks_one_root], values[lacks_one_root]).turn_deg == 0

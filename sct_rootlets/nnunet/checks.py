@@ -18,7 +18,7 @@ from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.errors import SctRootletsError
 from sct_rootlets.image import Volume, binary_mask, check_same_grid, labelled_voxels
 from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, ROOTS, level_name
-from sct_rootlets.spinal import DISTANCE_MM, classify_roots, measure_half_axes
+from sct_rootlets.spinal import DISTANCE_MM, classify_roots, measure_half_axes, turn_to_rootlets
 
 #: Largest distance along the cord between a piece of a level and the middle of its rootlets: twice the longest level
 #: (about 15 mm; Kobayashi 2015, Eur Spine J 24:2828), to leave room for rootlets that descend.
@@ -221,10 +221,8 @@ def find_roots(label: Volume, cord: Volume | None = None) -> Roots | None:
         reach_mm = DISTANCE_MM + float(np.linalg.norm(cord.spacing)) / 2
         near = points[cKDTree(cord_mm).query(points, distance_upper_bound=reach_mm)[0] <= reach_mm]
         if len(near) >= _MIN_ROOT_VOXELS:
-            projection = line.project(near)
-            _, right, anterior = line.frame(projection.arc)
-            offset = near - projection.foot
-            to_right, to_anterior = (np.einsum("ij,ij->i", offset, axis) for axis in (right, anterior))
+            line = turn_to_rootlets(line, points, values)
+            _, to_right, to_anterior = line.across(near)
             roots = classify_roots(to_right, to_anterior, *measure_half_axes(cord_mm, line))
             ventral = np.mean([ROOTS[root].endswith("ventral") for root in roots])
             return "dorsal" if ventral < MIN_ROOT_SHARE else "ventral" if ventral > 1 - MIN_ROOT_SHARE else "both"
