@@ -173,13 +173,7 @@ class Centerline:
         arc = np.atleast_1d(np.asarray(arc, dtype=float))
         ahead, behind = self.position(arc + POINT_SPACING_MM), self.position(arc - POINT_SPACING_MM)
         caudal = (ahead - behind) / np.linalg.norm(ahead - behind, axis=1, keepdims=True)
-        right = np.array([1.0, 0.0, 0.0]) - caudal[:, :1] * caudal
-        right /= np.linalg.norm(right, axis=1, keepdims=True)
-        anterior = np.cross(right, caudal)
-        if self.turn_deg:
-            cosine, sine = np.cos(np.radians(self.turn_deg)), np.sin(np.radians(self.turn_deg))
-            right, anterior = cosine * right + sine * anterior, cosine * anterior - sine * right
-        return caudal, right, anterior
+        return caudal, *axes_across(caudal, self.turn_deg)
 
     def across(self, points: ArrayLike) -> tuple[Projection, np.ndarray, np.ndarray]:
         """Project points, and measure how far they lie beside the curve.
@@ -222,6 +216,30 @@ class Centerline:
             points=np.vstack([self.points[0] + fractions[:, None] * line, self.points]),
             arc=np.concatenate([self.arc[0] - fractions * length, self.arc]),
         )
+
+
+def axes_across(caudal: np.ndarray, turn_deg: float) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the axes across a cord from its direction.
+
+    Parameters
+    ----------
+    caudal : numpy.ndarray, shape (N, 3)
+        Unit vectors, RAS+.
+    turn_deg : float
+        See `Centerline.turn_deg`.
+
+    Returns
+    -------
+    right, anterior : numpy.ndarray, shape (N, 3) each
+        Unit vectors, RAS+.
+    """
+    right = np.array([1.0, 0.0, 0.0]) - caudal[:, :1] * caudal
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    anterior = np.cross(right, caudal)
+    if not turn_deg:
+        return right, anterior
+    cosine, sine = np.cos(np.radians(turn_deg)), np.sin(np.radians(turn_deg))
+    return cosine * right + sine * anterior, cosine * anterior - sine * right
 
 
 def fit_centerline(

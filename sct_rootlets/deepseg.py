@@ -287,7 +287,7 @@ def _find_discs(
     try:
         _check_image(inputs)
         segmenter = segmenter or load_networks(settings)
-        return segmenter.find_discs(image, binary_mask(cord)[0], _disc_points(inputs))
+        return segmenter.find_discs(image, binary_mask(cord)[0], _disc_points(inputs), inputs.rootlets)
     except SctRootletsError as error:  # what is wrong with the labels is said where levels are computed
         return (), None, [f"no discs were found in {image.name}: {error}"]
 

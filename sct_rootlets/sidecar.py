@@ -23,6 +23,8 @@ SEAL = "ContentSHA256"
 #: Key of the sidecar of a level map under which the hash of the voxels of the cord mask is
 #: (`sct_rootlets.cord_mask.mask_digest`).
 CORD_MASK = "CordMaskSHA256"
+#: Key under which a level map says by how much the cord is turned about its long axis (`Centerline.turn_deg`).
+CORD_TURN = "CordTurnDegrees"
 
 
 def sha256_of(path: Path) -> str:

@@ -300,8 +300,6 @@ def measure_half_axes(cord_mm: np.ndarray, centerline: Centerline) -> tuple[floa
 def turn_to_rootlets(centerline: Centerline, points: np.ndarray, values: np.ndarray) -> Centerline:
     """Turn the frame of a centerline about the cord, as its rootlets show it turned in the scanner.
 
-    Where the head is turned to one side, the line from the left to the right rootlets of a level is too.
-
     Parameters
     ----------
     centerline : Centerline
@@ -313,10 +311,32 @@ def turn_to_rootlets(centerline: Centerline, points: np.ndarray, values: np.ndar
     Returns
     -------
     Centerline
-        The same if the cord is turned by less than `MIN_TURN_DEG`, or too few levels have rootlets of both sides.
+        The same if `measure_turn` finds no turn.
     """
-    place, right_mm, anterior_mm = centerline.across(points)
-    near = place.distance <= MAX_TURN_DISTANCE_MM
+    _, right_mm, anterior_mm = centerline.across(points)
+    turn_deg = measure_turn(right_mm, anterior_mm, values)
+    return replace(centerline, turn_deg=centerline.turn_deg + turn_deg) if turn_deg else centerline
+
+
+def measure_turn(right_mm: np.ndarray, anterior_mm: np.ndarray, values: np.ndarray) -> float:
+    """Measure by how much a cord is turned about its long axis.
+
+    Where the head is turned to one side, the line from the left to the right rootlets of a level is too.
+
+    Parameters
+    ----------
+    right_mm, anterior_mm : numpy.ndarray, shape (N,)
+        Offsets of voxels of rootlets from the centerline.
+    values : numpy.ndarray of int, shape (N,)
+        Their levels.
+
+    Returns
+    -------
+    float
+        Degrees from the right towards anterior; 0 for less than `MIN_TURN_DEG`, or if too few levels have rootlets of
+        both sides.
+    """
+    near = np.hypot(right_mm, anterior_mm) <= MAX_TURN_DISTANCE_MM
     turns = []
     for value in np.unique(values[near]):
         left, right = (near & (values == value) & (right_mm * side > 0) for side in (-1, 1))
@@ -328,11 +348,10 @@ def turn_to_rootlets(centerline: Centerline, points: np.ndarray, values: np.ndar
             ]
             turns.append(np.degrees(np.arctan2(np.subtract(*reversed(heights_mm)), width_mm)))
     if len(turns) < MIN_TURN_LEVELS:
-        return centerline
+        return 0.0
     turn_deg, *at_ends = np.median(turns, axis=0)
-    if abs(turn_deg) < MIN_TURN_DEG or min(at_ends / turn_deg) < MIN_TURN_SHARE:
-        return centerline
-    return replace(centerline, turn_deg=centerline.turn_deg + float(turn_deg))
+    is_turned = abs(turn_deg) >= MIN_TURN_DEG and min(at_ends / turn_deg) >= MIN_TURN_SHARE
+    return float(turn_deg) if is_turned else 0.0
 
 
 def classify_roots(

@@ -27,7 +27,7 @@ from sct_rootlets.nifti import save_labels
 from sct_rootlets.output.files import seal_sidecars, staged_outputs, write_json, write_table
 from sct_rootlets.output.ownership import Guard
 from sct_rootlets.output.scan import Scan
-from sct_rootlets.sidecar import CORD_MASK, generated_by
+from sct_rootlets.sidecar import CORD_MASK, CORD_TURN, generated_by
 from sct_rootlets.subject import SubjectLevels
 from sct_rootlets.vertebral import disc_labels
 
@@ -248,6 +248,7 @@ def _provenance(subject: SubjectLevels) -> dict[str, object]:
         "Sources": [volume.name for volume in subject.sources.values()],
         "Inputs": {kind: volume.name for kind, volume in subject.sources.items()},
         CORD_MASK: mask_digest(subject.cord),
+        **({CORD_TURN: round(subject.centerline.turn_deg, 1)} if subject.centerline.turn_deg else {}),
         **subject.settings,
         **({} if subject.name_sources is None else {"NamesFromDiscs": "discs" in subject.name_sources}),
         "Reference": subject.reference.name,

@@ -8,11 +8,11 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 from sct_rootlets.centerline import Centerline, fit_centerline
-from sct_rootlets.image import Volume, binary_mask, superior_axis
+from sct_rootlets.image import Volume, binary_mask, labelled_voxels, superior_axis
 from sct_rootlets.registration.cordspace import CordSpace
 from sct_rootlets.registration.landmarks import Landmark, disc_landmarks, rootlet_landmarks
 from sct_rootlets.registration.rootlets import RootletVoxels
-from sct_rootlets.spinal import check_beside_cord_mask, measure_half_axes
+from sct_rootlets.spinal import check_beside_cord_mask, measure_half_axes, turn_to_rootlets
 from sct_rootlets.vertebral import disc_points
 
 
@@ -62,6 +62,9 @@ def landmarked_cord(cord: Volume, rootlets: Volume | None = None, discs: Volume 
     centerline = fit_centerline(mask, cord.affine)
     notes += [*centerline.notes, *_side_notes(mask, cord.affine)]
     volume = replace(cord, data=mask)
+    if rootlets is not None:
+        ijk, values = labelled_voxels(rootlets)
+        centerline = turn_to_rootlets(centerline, apply_affine(rootlets.affine, ijk), values)
     space = CordSpace.along(centerline)
     voxels = None
     landmarks: list[Landmark] = []

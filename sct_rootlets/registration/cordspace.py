@@ -14,7 +14,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline, PPoly
 from scipy.spatial import cKDTree
 
-from sct_rootlets.centerline import KNOT_SPACING_MM, Centerline
+from sct_rootlets.centerline import KNOT_SPACING_MM, Centerline, axes_across
 
 #: Distance between the points of the curve from which the search for the nearest position starts.
 _START_SPACING_MM = 1.0
@@ -35,16 +35,19 @@ class CordSpace:
     ----------
     curve : scipy.interpolate.CubicSpline
         RAS+ mm by arc length, from rostral to caudal.
+    turn_deg : float
+        See `Centerline.turn_deg`.
     """
 
     curve: CubicSpline
+    turn_deg: float = 0.0
 
     @classmethod
     def along(cls, centerline: Centerline) -> CordSpace:
         """Fit the curve, a cubic spline through a point every few millimetres of a centerline."""
         n_points = max(4, 1 + round((centerline.arc[-1] - centerline.arc[0]) / KNOT_SPACING_MM))
         arc = np.linspace(centerline.arc[0], centerline.arc[-1], n_points)
-        return cls(CubicSpline(arc, centerline.position(arc)))
+        return cls(CubicSpline(arc, centerline.position(arc)), centerline.turn_deg)
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -70,7 +73,12 @@ class CordSpace:
 
     def axes(self, arc: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Compute unit vectors to caudal, right and anterior, as `Centerline.frame` does, shape (N, 3) each, RAS+."""
-        return _axes(self._line(np.asarray(arc, dtype=float))[1])
+        return self._axes(self._line(np.asarray(arc, dtype=float))[1])
+
+    def _axes(self, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Compute the axes from the direction of the curve."""
+        caudal = direction / np.linalg.norm(direction, axis=1, keepdims=True)
+        return caudal, *axes_across(caudal, self.turn_deg)
 
     def points(self, coordinates: np.ndarray) -> np.ndarray:
         """Compute world positions from the cord's coordinates.
@@ -89,7 +97,7 @@ class CordSpace:
 
     def _points(self, coordinates: np.ndarray) -> np.ndarray:
         line, direction = self._line(coordinates[:, 0])
-        _, right, anterior = _axes(direction)
+        _, right, anterior = self._axes(direction)
         return line + coordinates[:, 1:2] * right + coordinates[:, 2:] * anterior
 
     def coordinates(self, points: np.ndarray) -> np.ndarray:
@@ -122,16 +130,8 @@ class CordSpace:
             arc = arc + np.where(straight, step, np.clip(step, -_MAX_STEP_MM, _MAX_STEP_MM))
         line, direction = self._line(arc)
         offset = points - line
-        _, right, anterior = _axes(direction)
+        _, right, anterior = self._axes(direction)
         return np.stack([arc, *(np.einsum("ij,ij->i", offset, axis) for axis in (right, anterior))], axis=1)
-
-
-def _axes(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute unit vectors to caudal, right and anterior from the direction of the curve, shape (N, 3) each."""
-    caudal = direction / np.linalg.norm(direction, axis=1, keepdims=True)
-    right = np.array([1.0, 0.0, 0.0]) - caudal[:, :1] * caudal
-    right /= np.linalg.norm(right, axis=1, keepdims=True)
-    return caudal, right, np.cross(right, caudal)
 
 
 def _in_pieces(function: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:

@@ -14,8 +14,9 @@ from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.cord_profile import Moments, compare_numberings, measure_moments
+from sct_rootlets.correspondence import LEVEL_PITCH_MM
 from sct_rootlets.errors import LabelError, NoCordError
-from sct_rootlets.image import Volume, values_at
+from sct_rootlets.image import Volume, labelled_voxels, values_at
 from sct_rootlets.levels import ABOVE_C2, BELOW_T1, N_NAMES, Level, Levels, disc_name
 from sct_rootlets.models.model import Model
 from sct_rootlets.models.weights import Weights
@@ -60,6 +61,7 @@ from sct_rootlets.segmentation.prediction import (
 from sct_rootlets.segmentation.straight import VERTEBRA_BINS, Spine, predict_spine
 from sct_rootlets.segmentation.tiles import Precision
 from sct_rootlets.segmentation.vertebral_path import find_paths
+from sct_rootlets.spinal import measure_turn, turn_to_rootlets
 from sct_rootlets.vertebral import CONTRADICTED_CONFIDENCE, Disc, VertebralNumbering, place_discs
 
 if TYPE_CHECKING:
@@ -245,6 +247,7 @@ class Segmenter:
             return self._without_cord(original, model, mirror, [*notes, str(error)])
         if cord_mask is not None and given is not None:
             cord, centerline = _resample_mask(cord_mask, volume, prediction), given
+        line, centerline = (replace(one, turn_deg=turn_of_rootlets(prediction, one)) for one in (line, centerline))
         _LOGGER.info("finding the discs and naming the levels")
         spine = predict_spine(self.names, coarse.data, coarse.affine, line, self.device)
         named = name_levels(prediction, cord, centerline, coarse, spine, discs)
@@ -325,9 +328,13 @@ class Segmenter:
         )
 
     def find_discs(
-        self, volume: Volume, cord_mask: np.ndarray, discs: dict[int, np.ndarray] | None = None
+        self,
+        volume: Volume,
+        cord_mask: np.ndarray,
+        discs: dict[int, np.ndarray] | None = None,
+        rootlets: Volume | None = None,
     ) -> tuple[tuple[Disc, ...], VertebralNumbering, list[str]]:
-        """Find the discs beside a cord that is known, without its rootlets.
+        """Find the discs beside a cord that is known.
 
         Parameters
         ----------
@@ -336,6 +343,8 @@ class Segmenter:
             On the voxels of the image.
         discs : dict of int to numpy.ndarray, optional
             Discs that are given, RAS+ mm by value: they fix the numbers.
+        rootlets : Volume, optional
+            Rootlet map: it shows whether the cord is turned about its long axis.
 
         Returns
         -------
@@ -352,6 +361,9 @@ class Segmenter:
         """
         volume, notes = without_absurd_voxels(volume)
         line = fit_centerline(cord_mask, volume.affine)
+        if rootlets is not None:
+            ijk, values = labelled_voxels(rootlets)
+            line = turn_to_rootlets(line, apply_affine(rootlets.affine, ijk), values)
         content = cut(volume, find_content(volume.data))
         coarse = find_cord(self.overview, content, self.device, line)
         spine = predict_spine(self.names, coarse.data, coarse.affine, line, self.device)
@@ -370,6 +382,26 @@ class Segmenter:
         if mask is None:
             return None
         return orient(replace(volume, data=mask), self.rootlets.orientation, self.rootlets.permutation).data
+
+
+def turn_of_rootlets(prediction: Prediction, line: Centerline) -> float:
+    """Measure by how much a cord is turned about its long axis, before its levels are named (`measure_turn`).
+
+    Parameters
+    ----------
+    prediction : Prediction
+    line : Centerline
+
+    Returns
+    -------
+    float
+        Degrees.
+    """
+    points = apply_affine(prediction.affine, np.argwhere(prediction.rootlet > ROOTLET_THRESHOLD))
+    if not len(points):
+        return 0.0
+    place, right_mm, anterior_mm = line.across(points)
+    return measure_turn(right_mm, anterior_mm, np.floor(place.arc / LEVEL_PITCH_MM).astype(int))
 
 
 def _resample_mask(mask: np.ndarray, volume: Volume, prediction: Prediction) -> np.ndarray:
