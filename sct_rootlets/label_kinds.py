@@ -6,7 +6,7 @@ import numpy as np
 
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, labelled_voxels, superior_axis
-from sct_rootlets.levels import CONUS_VALUE, LAST_DISC, PMJ_VALUE
+from sct_rootlets.levels import CONUS_VALUE, FIRST_ROOTLET, LAST_DISC, LAST_ROOTLET, PMJ_VALUE, ROOTS
 
 #: A label whose voxels lie further apart than this is a region: points are one voxel, or a ball around one, and a
 #: vertebra is 12 mm and more in every direction.
@@ -24,6 +24,8 @@ MAX_FILLED_SHARE = 0.85
 MAX_LINE_VOXELS, MAX_LINE_MM2 = 9, 10.0
 #: A line has voxels in at least this share of the slices between its ends; points leave most of them empty.
 MIN_LINE_COVERAGE = 0.5
+#: Last digits of the values of a map of roots (`sct_rootlets.segmentation.tasks.root_value`).
+ROOT_DIGITS = range(1, 1 + len(ROOTS))
 #: Values of TotalSpineSeg that no map of the Spinal Cord Toolbox has (60 is its conus, or the end of the cord).
 _TOTALSPINESEG_VALUES = range(61, 101)
 
@@ -133,9 +135,15 @@ def check_rootlet_map(volume: Volume) -> None:
     Raises
     ------
     LabelError
-        If it is a scan, a map of TotalSpineSeg, or holds single points.
+        If it is a scan, a map of TotalSpineSeg or of roots, or holds single points.
     """
     sizes = label_sizes(volume)
+    are_roots = all(value % 10 in ROOT_DIGITS and FIRST_ROOTLET <= value // 10 <= LAST_ROOTLET for value in sizes)
+    if are_roots and max(sizes) > LAST_ROOTLET:
+        raise LabelError(
+            f"{volume.name} is a map of roots ({min(sizes)} to {max(sizes)}: ten times the level, and the root); give "
+            "the map of levels (sct_deepseg rootlets), or divide its values by ten"
+        )
     _check_totalspineseg(volume, set(sizes), "no levels of rootlets", "the map of sct_deepseg rootlets instead of it")
     if all(n_voxels == 1 for _, n_voxels in sizes.values()):
         raise LabelError(

@@ -60,6 +60,14 @@ MIN_DISCS_FOR_THICKNESS = 4
 #: Brightness just outside the cord minus inside, in standard deviations of the noise: rootlets show where they differ.
 CONTRAST_LIMITS_SD = (3.0, 1.5)
 
+#: Value of a spinal level minus vertebral coordinate (disc n is n) beside its middle, up to a level: 0.4 to 0.8 in the
+#: neck (PAM50), and about 9 at the tip of the cord, where S5 lies beside disc L1/L2. The limits leave room for a level.
+NUMBER_LIMITS = {
+    LAST_NAMED: (-1.0, 2.5),
+    level_value("T12", "spinal"): (-1.0, 5.0),
+    level_value("S5", "spinal"): (-1.0, 11.0),
+}
+
 #: Distance of the middle between the rootlets of both sides from the centerline of the mask: 0.0 to 0.5 mm in PAM50 and
 #: in scans of healthy adults. If a mask is shifted by 3 mm, the rootlets of one side are too far away to count.
 MAX_ASIDE_MM = 2.5
@@ -298,6 +306,20 @@ def csf_cord_contrast(image: Volume, cord: Volume, line: Centerline) -> float | 
 
 def _deviation_flag(subject: Judged) -> Flag:
     key, title = "deviation", "deviation (mm)"
+    impossible = impossible_places(subject)
+    if impossible:
+        name, vertebra = next(iter(impossible.items()))
+        return Flag(
+            key=key,
+            title=title,
+            level=("spinal", name),
+            text=f"{name} beside vertebra {vertebra}",
+            state="bad",
+            why="how far level midpoints are from where they are expected; no level can lie beside the vertebra that "
+            "it is found beside here",
+            advice="check the numbers of rootlets and discs: those of one kind are off by several levels",
+            levels={("spinal", one): f"beside vertebra {other}" for one, other in impossible.items()},
+        )
     distances = deviations(subject)
     if not distances:
         return Flag(key=key, title=title, why="how far level midpoints are from where they are expected")
@@ -513,6 +535,32 @@ def expectations(subject: Judged) -> list[Expectation]:
         for above, below in pairwise(() if extents is None else extents.levels)
         if below.value <= LAST_NAMED
     ]
+
+
+def impossible_places(subject: Judged) -> dict[str, str]:
+    """Find spinal levels beside vertebrae that they cannot lie beside, where no level has its vertebra to compare with.
+
+    Parameters
+    ----------
+    subject : Judged
+
+    Returns
+    -------
+    dict of str to str
+        Name of the vertebra by name of the spinal level; empty if a level has its vertebra (`expectations`).
+    """
+    extents = subject.extents or subject.spinal
+    if extents is None or subject.vertebral is None or _pairs_by_extent(subject):
+        return {}
+    found = {}
+    for level in extents.levels:
+        limits = next(limits for last, limits in NUMBER_LIMITS.items() if level.value <= last)
+        for vertebra in subject.vertebral.levels:
+            if vertebra.rostral_mm <= level.midpoint_mm < vertebra.caudal_mm:
+                share = (level.midpoint_mm - vertebra.rostral_mm) / vertebra.length_mm
+                if not limits[0] <= level.value - vertebra.value - share <= limits[1]:
+                    found[level.name] = vertebra.name
+    return found
 
 
 def _expectation(

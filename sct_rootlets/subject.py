@@ -240,7 +240,14 @@ class SubjectLevels:
         -------
         numpy.ndarray of uint8, shape (I, J, K)
             On the grid of the cord mask.
+
+        Raises
+        ------
+        ValueError
+            If there are no levels of this kind.
         """
+        if kind not in ("spinal", "vertebral"):
+            raise ValueError(f"no levels of kind {kind!r}; use 'spinal' or 'vertebral'")
         levels = self.spinal if kind == "spinal" else self.vertebral
         if levels is None:
             given = "rootlets" if kind == "spinal" else "discs"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -220,3 +222,14 @@ def test_labels_on_the_cord_without_rootlets_may_be_either(phantom):
     discs = {value: arc for value, arc in phantom.anatomy.discs.items() if 3 <= value <= 9}
     (note,) = notes_on_points(compute_spinal_levels(cord=phantom.cord, discs=points_of(phantom, discs, 0)))
     assert note.endswith("where SCT puts labels of discs and of vertebral bodies: check that they are discs")
+
+
+def test_a_map_of_roots_is_named(phantom):
+    """Values 21 to 94 are those of the task rootlets_roots; 21 to 24 alone may be rootlets of L1 to L4."""
+    data = phantom.rootlets.data.astype(np.uint8)
+    left = np.indices(data.shape).sum(axis=0) % 2
+    roots = replace(phantom.rootlets, data=np.where(data > 0, 10 * data + 1 + left, 0).astype(np.uint8))
+    with pytest.raises(LabelError, match=r"is a map of roots \(21 to 92: .* give the map of levels"):
+        compute_spinal_levels(roots, cord=phantom.cord)
+    lumbar = np.where((data > 0) & (data < 6), data + 19, 0).astype(np.uint8)
+    check_rootlet_map(replace(phantom.rootlets, data=lumbar))

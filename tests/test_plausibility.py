@@ -12,8 +12,16 @@ from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import LEVEL_PITCH_MM
 from sct_rootlets.flags import grade
 from sct_rootlets.image import Volume, labelled_voxels
-from sct_rootlets.levels import ROOTS, Level, Levels
-from sct_rootlets.plausibility import compare_vertebrae, csf_cord_contrast, deviations, expectations, level_flags
+from sct_rootlets.levels import ROOTS, Level, Levels, level_value
+from sct_rootlets.plausibility import (
+    NUMBER_LIMITS,
+    compare_vertebrae,
+    csf_cord_contrast,
+    deviations,
+    expectations,
+    impossible_places,
+    level_flags,
+)
 from sct_rootlets.roots import split_roots
 from sct_rootlets.spinal import measure_half_axes
 from sct_rootlets.vertebral import Disc, VertebralNumbering
@@ -175,6 +183,43 @@ def test_a_mask_beside_the_rootlets_is_flagged(phantom, shift):
         assert "check that the mask is that of this scan" in mask.note
     else:
         assert (mask.state, mask.text) == ("ok", "whole")
+
+
+@pytest.mark.parametrize(("spinal", "discs"), [(10, 0), (0, 10), (-3, 9), (20, 0)])
+def test_numbers_so_far_off_that_no_pair_is_left_are_implausible(phantom, spinal, discs):
+    """One level off, positions of a pair contradict each other; ten off, there is no pair, and each place does."""
+    rootlets, labels = phantom.rootlets.data.astype(int), phantom.discs.data
+    moved = np.where(rootlets > 0, rootlets + spinal, 0)
+    kept = np.where(moved >= 2, moved, 0).astype(np.uint8)
+    subject = compute_spinal_levels(
+        replace(phantom.rootlets, data=kept),
+        cord=phantom.cord,
+        discs=replace(phantom.discs, data=np.where(labels > 0, labels + discs, 0).astype(np.uint8)),
+    )
+    assert not [pair for pair in subject.pairs if pair.pairing == "shifted"]
+    deviation = flag(subject, "deviation")
+    assert deviation.state == "bad"
+    assert " beside vertebra " in deviation.text
+
+
+def test_levels_without_their_vertebra_are_no_fault(phantom):
+    """Rootlets of C2 to C4 beside discs of C6 and below: nothing to compare, and nothing impossible."""
+    rootlets = np.where(phantom.rootlets.data <= 4, phantom.rootlets.data, 0).astype(np.uint8)
+    discs = np.where(phantom.discs.data >= 7, phantom.discs.data, 0).astype(np.uint8)
+    subject = compute_spinal_levels(
+        replace(phantom.rootlets, data=rootlets), cord=phantom.cord, discs=replace(phantom.discs, data=discs)
+    )
+    assert impossible_places(subject) == {}
+    assert flag(subject, "deviation").state != "bad"
+
+
+def test_levels_of_the_whole_cord_lie_beside_possible_vertebrae():
+    """Vertebrae beside the segments of the cord: from C1 for C2 to L1 for S5 (Cadotte 2015, Frostell 2016)."""
+    places = {"C2": 1.6, "T1": 8.2, "T6": 12.5, "T12": 17.0, "L3": 19.0, "S5": 21.2}
+    for name, coordinate in places.items():
+        value = level_value(name, "spinal")
+        low, high = next(limits for last, limits in NUMBER_LIMITS.items() if value <= last)
+        assert low + 1 <= value - coordinate <= high - 1
 
 
 @pytest.mark.parametrize(("shift", "text"), [(0, None), (2, None), (4, "behind"), (-4, "in front of")])

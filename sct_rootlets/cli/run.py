@@ -24,13 +24,20 @@ MAX_NAMED_FILES = 20
 
 
 def say(*lines: str) -> None:
-    """Print lines, if there are any; a closed output, as after ``| head``, is no error."""
+    """Print lines, if there are any; a closed output, as after ``| head``, is no error, and a full disk is one.
+
+    Raises
+    ------
+    OSError
+    """
     if not lines:
         return
     clear_steps()
     try:
         print(*lines, sep="\n", flush=True)
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            raise OSError(error.errno, f"the output could not be printed: {error.strerror}") from error
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 (open until the process ends)
 
 

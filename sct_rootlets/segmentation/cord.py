@@ -63,14 +63,14 @@ def find_cord(
         If there is no cord in the image.
     """
     data, affine = downsample(orient(volume, model.orientation, model.permutation), model.spacing_mm[0])
-    deviation = float(data.std())
+    mean, deviation = float(data.mean(dtype=np.float64)), float(data.std(dtype=np.float64))
     if not np.isfinite(deviation):
         raise ImageError(f"{volume.name} holds NaN or infinite values; replace them by 0")
-    if deviation < 1e-6 * max(1.0, abs(float(data.mean()))):
-        raise ImageError(f"{volume.name} shows nothing: all its voxels are about {data.mean():g}")
+    if deviation < 1e-6 * max(1.0, abs(mean)):
+        raise ImageError(f"{volume.name} shows nothing: all its voxels are about {mean:g}")
     if given is not None:
         return CoarseCord(given, data, affine)
-    image = torch.from_numpy((data - data.mean()) / deviation)
+    image = torch.from_numpy(((data - mean) / deviation).astype(np.float32, copy=False))
     patch = model.patch
     if image.numel() <= MAX_SINGLE_TILE_VOXELS:
         patch = tuple(int(np.ceil(n / TILE_SIZE_FACTOR) * TILE_SIZE_FACTOR) for n in image.shape)

@@ -182,6 +182,12 @@ def test_images_without_a_cord_are_refused(segmenter, data, message):
         segmenter(Volume(data, np.eye(4), "t2.nii.gz"))
 
 
+def test_huge_numbers_are_no_reason(segmenter, scan):
+    """The square of 1e33 is beyond single precision, its scan is not."""
+    huge = segmenter(replace(scan[0], data=scan[0].data.astype(np.float64) * 1e30))
+    np.testing.assert_array_equal(huge.rootlets, segmenter(scan[0]).rootlets)
+
+
 def test_tiles_cover_the_curve_and_what_is_around_it():
     along = np.linspace(0, 399, 800)
     points = np.stack([along, 60 + 40 * np.sin(along / 120), np.full(800, 30.0)], axis=1)
