@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Literal, Protocol
 
 import numpy as np
+from nibabel.affines import apply_affine
 
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.cord_mask import MaskDefect
@@ -18,7 +19,7 @@ from sct_rootlets.cord_profile import compare_numberings, even_likelihood, measu
 from sct_rootlets.correspondence import LEVEL_PITCH_MM, Pair, correspond, published_bias
 from sct_rootlets.flags import Flag, State, grade
 from sct_rootlets.image import Volume
-from sct_rootlets.levels import LAST_NAMED, Level, Levels, disc_name, level_name, level_value
+from sct_rootlets.levels import FIRST_NAMED, LAST_NAMED, Level, Levels, disc_name, level_name, level_value
 from sct_rootlets.straighten import surface_radius, unroll
 from sct_rootlets.vertebral import (
     DISC_OFFSET_LIMITS_MM,
@@ -74,6 +75,10 @@ MAX_ASIDE_MM = 2.5
 #: How far the middle between the foremost and the hindmost rootlets lies in front of the centerline: 1.2 to 1.7 mm
 #: there; 0.0 to 0.9 mm if dorsal rootlets are labelled alone, and 3.4 to 3.8 mm for ventral ones.
 USUAL_ANTERIOR_MM = 1.4
+
+#: A mask that ends further before the field of view does, about a level and a half, may lack levels. The masks of the
+#: bundled model end 6 to 12 mm before it. The straight continuation of the cord is followed for so long.
+MAX_SHOWN_BEYOND_MM, MAX_CONTINUED_MM = 20.0, 150.0
 
 #: Distances, along the cord and around it, between the samples of brightness.
 SAMPLING_MM, SAMPLING_DEG = 1.0, 15.0
@@ -663,11 +668,14 @@ def compare_vertebrae(discs: Sequence[Disc]) -> dict[int, float]:
 
 def _mask_flag(subject: Judged) -> Flag:
     problems, defects, aside = subject.mask_problems, subject.mask_defects, _describe_aside(subject)
-    texts = [*problems, *(f"{defect.kind} over {defect.length_mm:.0f} mm" for defect in defects), *aside]
+    ends = _describe_early_ends(subject)
+    texts = [*problems, *(f"{defect.kind} over {defect.length_mm:.0f} mm" for defect in defects), *ends, *aside]
     state: State = "bad" if problems else "look" if texts else "ok"
     advice = (
         ["complete or replace the mask; levels beside the defect are not known well"] if problems or defects else []
     )
+    if ends:
+        advice.append("look at the image beyond the end of the mask, and continue the mask if the cord goes on there")
     if aside:
         advice.append("check that the mask is that of this scan, and that rootlets of both sides are labelled")
     return Flag(
@@ -679,6 +687,37 @@ def _mask_flag(subject: Judged) -> Flag:
         why="whether the mask shows one whole cord along its length, in the middle between the rootlets of both sides",
         advice="; ".join(advice),
     )
+
+
+def _describe_early_ends(subject: Judged) -> list[str]:
+    """Say that the mask ends long before the field of view does, where the levels beyond its end were not found."""
+    found = {level.value for level in _spinal(subject)}
+    if not found or min(found) > LAST_NAMED:
+        return []
+    texts = []
+    ends = (
+        ("rostral", 0.0, -1, (FIRST_NAMED, FIRST_NAMED + 1)),
+        ("caudal", subject.centerline.cord_length, 1, (LAST_NAMED,)),
+    )
+    for side, arc_mm, direction, expected in ends:
+        shown_mm = 0.0 if found & set(expected) else _length_shown(subject, arc_mm, direction)
+        if shown_mm > MAX_SHOWN_BEYOND_MM:
+            names = " and ".join(level_name(value, "spinal") for value in expected)
+            texts.append(f"{side} end {shown_mm:.0f} mm before that of the field of view, and {names} not found")
+    return texts
+
+
+def _length_shown(subject: Judged, arc_mm: float, direction: int) -> float:
+    """Length of the straight continuation of the cord that lies in the field of view, without uniform padding; mm."""
+    volume = subject.cord if subject.image is None else subject.image
+    points = subject.centerline.position(arc_mm + direction * np.arange(1.0, MAX_CONTINUED_MM))
+    index = np.rint(apply_affine(np.linalg.inv(volume.affine), points)).astype(int)
+    inside = ((index >= 0) & (index < volume.data.shape)).all(axis=1)
+    n_inside = len(inside) if inside.all() else int(inside.argmin())
+    if subject.image is not None and n_inside:
+        values = volume.data[tuple(index[:n_inside].T)]
+        n_inside = int(np.flatnonzero(values != values[-1]).max(initial=-1)) + 1
+    return float(n_inside)
 
 
 def _describe_aside(subject: Judged) -> list[str]:

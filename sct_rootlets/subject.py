@@ -276,12 +276,16 @@ class SubjectLevels:
         """How far the middle of the rootlets lies to the right and to the front of the centerline, in mm.
 
         The middle is that between the outermost rootlets of two sides, so that it does not depend on how many voxels
-        each side has. None without rootlets.
+        each side has. None without rootlets beside the cord mask.
         """
         if self.rootlets is None or not self.rootlets.data.any():
             return None
         ijk, _ = labelled_voxels(self.rootlets)
-        _, *across_mm = self.centerline.across(apply_affine(self.rootlets.affine, ijk))
+        place, *across_mm = self.centerline.across(apply_affine(self.rootlets.affine, ijk))
+        beside = (place.arc >= 0) & (place.arc <= self.centerline.cord_length)
+        if not beside.any():
+            return None
+        across_mm = [mm[beside] for mm in across_mm]
         right_mm, anterior_mm = np.mean(np.percentile(across_mm, OUTERMOST_PERCENTILES, axis=1), axis=0)
         return float(right_mm), float(anterior_mm)
 

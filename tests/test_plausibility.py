@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import replace
 
 import nibabel as nib
@@ -8,7 +9,7 @@ from nibabel.affines import apply_affine
 from subjects import with_confidence
 
 from sct_rootlets import compute_spinal_levels
-from sct_rootlets.centerline import Centerline
+from sct_rootlets.centerline import Centerline, fit_centerline
 from sct_rootlets.correspondence import LEVEL_PITCH_MM
 from sct_rootlets.flags import grade
 from sct_rootlets.image import Volume, labelled_voxels
@@ -220,6 +221,32 @@ def test_levels_of_the_whole_cord_lie_beside_possible_vertebrae():
         value = level_value(name, "spinal")
         low, high = next(limits for last, limits in NUMBER_LIMITS.items() if value <= last)
         assert low + 1 <= value - coordinate <= high - 1
+
+
+@pytest.mark.parametrize(
+    ("side", "removed_mm", "text"),
+    [
+        ("caudal", 70, "caudal end 7[0-9] mm before that of the field of view, and T1 not found"),
+        ("rostral", 60, "rostral end 8[0-9] mm before that of the field of view, and C2 and C3 not found"),
+        ("caudal", 12, None),  # T1 is found
+        ("none", 0, None),
+    ],
+)
+def test_a_mask_that_ends_early_is_flagged_where_levels_are_missing(phantom, side, removed_mm, text):
+    """As a segmentation ends at a metal artefact, although the image goes on."""
+    arc = fit_centerline(phantom.cord.data, phantom.cord.affine)
+    ijk = np.argwhere(phantom.cord.data)
+    place = arc.project(apply_affine(phantom.cord.affine, ijk)).arc
+    gone = {"caudal": place > arc.cord_length - removed_mm, "rostral": place < removed_mm, "none": place < -1}[side]
+    data = phantom.cord.data.copy()
+    data[tuple(ijk[gone].T)] = 0
+    subject = compute_spinal_levels(phantom.rootlets, cord=replace(phantom.cord, data=data))
+    mask = flag(subject, "mask")
+    if text is None:
+        assert (mask.state, mask.text) == ("ok", "whole")
+    else:
+        assert mask.state == "look"
+        assert re.fullmatch(text, mask.text)
 
 
 @pytest.mark.parametrize(("shift", "text"), [(0, None), (2, None), (4, "behind"), (-4, "in front of")])

@@ -103,6 +103,42 @@ def test_a_real_scan_has_the_same_levels(segmenter, real_data):
     assert_same_in_variants(segmenter, volume, reference)
 
 
+def turned(volume, degrees):
+    """Turn the header about the long axis of the body, as for a sagittal slab that follows a head turned to one side."""
+    angle = np.radians(degrees)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return replace(volume, affine=turn @ volume.affine)
+
+
+def places_along_cord(found):
+    discs = {f"disc {disc.value}": disc.arc_mm for disc in found.discs}
+    return discs | {level.name: level.midpoint_mm for level in found.spinal.levels}
+
+
+def assert_same_when_turned(segmenter, volume):
+    reference = segmenter(volume)
+    assert reference.centerline.turn_deg == 0
+    for degrees in (-25, 25):
+        found = segmenter(turned(volume, degrees))
+        assert found.centerline.turn_deg == pytest.approx(degrees, abs=7)
+        assert places_along_cord(found) == pytest.approx(places_along_cord(reference), abs=1.5)
+        np.testing.assert_array_equal(found.rootlets > 0, reference.rootlets > 0)
+
+
+@pytest.mark.slow
+def test_a_turned_synthetic_neck_has_the_same_levels_and_discs(segmenter):
+    volume = rounded(scan_of(anatomy_of())[0])
+    assert_same_when_turned(segmenter, replace(volume, data=volume.data[:, :, 30:130]))
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_a_turned_real_neck_has_the_same_levels_and_discs(segmenter, real_data):
+    anat = real_data / "errsm" / "sub-errsm18" / "anat"
+    assert_same_when_turned(segmenter, load_volume(anat / "sub-errsm18_T2w.nii.gz"))
+
+
 def test_only_a_border_of_one_value_is_cut_off():
     data = np.full((9, 10, 11), 3.0)
     data[2:7, 1:4, 5:11] = np.random.default_rng(0).uniform(0, 1, (5, 3, 6))
