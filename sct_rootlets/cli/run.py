@@ -148,7 +148,8 @@ def run(
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     arguments = parser.parse_args(argv)
-    logging.getLogger("nibabel.global").disabled = True  # users get notes and errors instead
+    for library in ("nibabel.global", "matplotlib"):
+        logging.getLogger(library).disabled = True  # users get notes and errors instead
     os.environ["MPLBACKEND"] = "Agg"  # figures go into files, whatever backend the user has chosen
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are small: its threads wait, and keep cores busy
     with _terminated_as_failed():

@@ -110,6 +110,23 @@ def test_the_sign_of_the_determinant_does_not_matter(drifted_phantom, drifted_re
     )
 
 
+@pytest.mark.parametrize("turn_deg", [-30, 30])
+def test_a_neck_turned_about_its_long_axis_is_mapped_alike(
+    drifted_phantom, drifted_registration, template_folder, turn_deg
+):
+    angle = np.radians(turn_deg)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    cord, rootlets = (
+        replace(volume, affine=turn @ volume.affine) for volume in (drifted_phantom.cord, drifted_phantom.rootlets)
+    )
+    found = register(cord=cord, rootlets=rootlets, template=template_folder)
+    points = np.array([position(drifted_phantom.anatomy, arc)[0] + [4, 3, 0] for arc in (30.0, 60.0, 110.0)])
+    mapped = found.alignment.warp.to_template(apply_affine(turn, points))
+    expected = drifted_registration.alignment.warp.to_template(points)
+    assert np.linalg.norm(mapped - expected, axis=1).max() < 0.6
+
+
 @pytest.mark.parametrize("level", [4, 7])
 def test_one_level_is_enough(drifted_phantom, template_folder, level):
     rootlets = replace(drifted_phantom.rootlets, data=np.where(drifted_phantom.rootlets.data == level, level, 0))

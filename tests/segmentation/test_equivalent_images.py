@@ -104,7 +104,7 @@ def test_a_real_scan_has_the_same_levels(segmenter, real_data):
 
 
 def turned(volume, degrees):
-    """Turn the header about the long axis of the body, as for a sagittal slab that follows a head turned to one side."""
+    """Turn the header about the long axis of the body, as for a slab that follows a head turned to one side."""
     angle = np.radians(degrees)
     turn = np.eye(4)
     turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
