@@ -14,7 +14,8 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
@@ -74,9 +75,22 @@ def unpack(archive: Path, target: Path, shown: str) -> Path:
     ModelError
         If it is not a zip file, is damaged, has members that no archive of a model has, or does not hold one model.
     """
+    with _opened(archive, shown) as opened:
+        return _copy(_zip_members(opened, archive.stat().st_size, shown), target, shown)
+
+
+def check_members(archive: Path, shown: str) -> None:
+    """Check the members that a zip file lists, without unpacking it; parameters and errors are those of `unpack`."""
+    with _opened(archive, shown) as opened:
+        _zip_members(opened, archive.stat().st_size, shown)
+
+
+@contextmanager
+def _opened(archive: Path, shown: str) -> Iterator[zipfile.ZipFile]:
+    """Open a zip file; damage becomes a `ModelError`."""
     try:
         with zipfile.ZipFile(archive) as opened:
-            return _copy(_zip_members(opened, archive.stat().st_size, shown), target, shown)
+            yield opened
     except _DAMAGE_ERRORS as error:
         reason = "it is encrypted" if "password" in str(error) else str(error).partition("\n")[0].rstrip(".")
         raise ModelError(f"{shown} is not a zip file that can be unpacked ({reason})") from error

@@ -93,7 +93,9 @@ def install(
         if present is not None and not force:
             return present, False
     if len(sources) == 1:
-        _local_path(sources[0])  # a mistyped path is reported before torch is loaded
+        local = _local_path(sources[0])  # a mistyped path, or no archive, is reported before torch is loaded
+        if local is not None and local.is_file():
+            archive.check_members(local, _printable(sources[0]))
     import_torch()  # a model cannot be checked without it, and the download takes long
     with _locked_home(model_folders()[0], name, progress) as home:
         _tidy(home)
