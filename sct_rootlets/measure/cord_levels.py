@@ -19,6 +19,8 @@ from sct_rootlets.measure.norms import published_norm
 
 #: Largest value of a soft mask; interpolation may overshoot 1 a little.
 MAX_WEIGHT = 1.5
+#: A soft mask is thresholded there (`sct_rootlets.image.binary_mask`).
+MIN_MASK_VALUE = 0.5
 #: Level maps and level tables that differ by more than this belong to different scans or runs.
 MAX_TABLE_ERROR_MM = 5.0
 
@@ -251,6 +253,11 @@ def is_soft(mask: Volume) -> bool:
     return mask.data.dtype.kind == "f" and float(mask.data.max()) <= MAX_WEIGHT
 
 
+def threshold_reason(highest: float) -> str:
+    """Say why a soft mask whose highest value is below the threshold holds no voxel."""
+    return f"its highest value is {highest:g}, and soft masks are thresholded at {MIN_MASK_VALUE:g}"
+
+
 def read_weights(mask: Volume) -> tuple[Volume, list[str]]:
     """Read a mask as the share of each voxel that belongs to it.
 
@@ -269,10 +276,15 @@ def read_weights(mask: Volume) -> tuple[Volume, list[str]]:
     Raises
     ------
     LabelError
-        If the mask is empty, or holds other values, such as those of a scan.
+        If the mask is empty or below 0.5 everywhere, or holds other values, such as those of a scan.
     """
     if not is_soft(mask):  # a soft mask in a small field of view has as many values as a scan
         check_no_scan(mask, "give a mask, 1 inside and 0 elsewhere")
+    highest = float(mask.data.max())
+    if 0 < highest < MIN_MASK_VALUE:
+        raise LabelError(
+            f"{mask.name} marks no voxel: {threshold_reason(highest)}; give a mask that reaches 1 where it is sure"
+        )
     chosen, notes = binary_mask(mask)  # checks the values
     data = np.clip(mask.data, 0, 1) if is_soft(mask) else chosen
     weights = as_axial(replace(mask, data=np.asarray(data, dtype=np.float32)))

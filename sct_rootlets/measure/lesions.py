@@ -16,6 +16,14 @@ from sct_rootlets.measure.cord_levels import CordLevels, MeasuredLevel
 MIN_SHARE_IN_CORD = 0.5
 #: Points of a lesion further from the middle of the cord are not lesions of the cord: twice its half width.
 MAX_BESIDE_CORD_MM = 15.0
+#: A mask that takes more of the cord than this is one of the cord. A lesion of 60 % of each section takes at most 60 %,
+#: however long it is; cords of two methods overlap more (Dice coefficients of 0.85 and above).
+MAX_SHARE_OF_CORD = 0.75
+#: Labelled levels and lesions that agree in more of both volumes than this are the same map: lesions do not end where
+#: levels do.
+MAX_SHARE_OF_LEVELS = 0.9
+#: A longer lesion that fills more of the cord in most sections than this is noted: long lesions leave a rim, and taper.
+FILLED_SECTION, FILLED_LENGTH_MM = 0.9, 40.0
 #: A voxel is divided so many times along each axis to share out lesions over borders.
 DIVISIONS_OF_A_VOXEL = 3
 #: Layers that a voxel of the cord mask is divided into across the slices of the lesions.
@@ -37,6 +45,8 @@ class Lesion:
         Arc length of the centre of mass.
     axial_share : float
         Greatest share of the cord's cross-section that the lesion takes in a slice; NaN outside of the cord mask.
+    median_share : float
+        Median of this share over the slices of the lesion.
     in_cord : float
         Share of the lesion's volume that lies in the cord mask.
     volumes_mm3 : dict of MeasuredLevel to float
@@ -49,6 +59,7 @@ class Lesion:
     caudal_mm: float
     middle_mm: float
     axial_share: float
+    median_share: float
     in_cord: float
     volumes_mm3: dict[MeasuredLevel, float]
 
@@ -89,7 +100,9 @@ class LevelLesions:
         return self.volume_mm3 / self.level_volume_mm3 if self.level_volume_mm3 else np.nan
 
 
-def measure_lesions(mask: np.ndarray, affine: np.ndarray, cord: CordLevels) -> tuple[list[Lesion], list[LevelLesions]]:
+def measure_lesions(
+    mask: np.ndarray, affine: np.ndarray, cord: CordLevels, name: str = "the mask of lesions"
+) -> tuple[list[Lesion], list[LevelLesions]]:
     """Measure lesions along the cord, and share them out between levels by volume.
 
     Parameters
@@ -98,6 +111,8 @@ def measure_lesions(mask: np.ndarray, affine: np.ndarray, cord: CordLevels) -> t
         Lesions, on any grid in the space of the levels.
     affine : numpy.ndarray, shape (4, 4)
     cord : CordLevels
+    name : str
+        What messages call the mask.
 
     Returns
     -------
@@ -109,7 +124,7 @@ def measure_lesions(mask: np.ndarray, affine: np.ndarray, cord: CordLevels) -> t
     Raises
     ------
     LabelError
-        If no part of the lesions lies in the cord.
+        If no part of the lesions lies in the cord, or they are the cord, or its labelled levels.
     """
     axial = as_axial(Volume(mask, affine))
     parts, n_parts = ndimage.label(axial.data, np.ones((3, 3, 3)))
@@ -136,14 +151,51 @@ def measure_lesions(mask: np.ndarray, affine: np.ndarray, cord: CordLevels) -> t
                 "rostral_mm": float(arc[own].mean(axis=1).min()) - reach / 2,
                 "caudal_mm": float(arc[own].mean(axis=1).max()) + reach / 2,
                 "middle_mm": float(arc[own].mean()),
-                "axial_share": shares[part],
+                "axial_share": shares[part][0],
+                "median_share": shares[part][1],
                 "in_cord": float(np.mean(weight[own] >= 0.5)),
                 "volumes_mm3": _volumes(arc[own], cord, voxel_mm3),
             }
         )
     found.sort(key=lambda entry: entry["middle_mm"])  # type: ignore[arg-type, return-value]
     lesions = [Lesion(number=number, **entry) for number, entry in enumerate(found, 1)]  # type: ignore[arg-type]
-    return lesions, _by_level(lesions, axial, cord, arc, areas)
+    by_level = _by_level(lesions, axial, cord, arc, areas)
+    _check_no_cord(lesions, by_level, cord, name)
+    return lesions, by_level
+
+
+def note_filled_sections(lesions: list[Lesion]) -> list[str]:
+    """Report lesions that fill the whole section of the cord over a long stretch, as a mask of the cord does."""
+    return [
+        f"lesion {lesion.number} fills {lesion.median_share:.0%} of the section of the cord over "
+        f"{lesion.length_mm:.0f} mm; check that the file is the mask of the lesions, not of the cord"
+        for lesion in lesions
+        if lesion.median_share >= FILLED_SECTION and lesion.length_mm >= FILLED_LENGTH_MM
+    ]
+
+
+def _check_no_cord(lesions: list[Lesion], by_level: list[LevelLesions], cord: CordLevels, name: str) -> None:
+    """Check that a mask of lesions is not one of the cord, or of its levels."""
+    voxel_mm3 = abs(float(np.linalg.det(cord.cord.affine[:3, :3])))
+    cord_mm3 = float(cord.cord.data.sum(dtype=float)) * voxel_mm3
+    lesions_mm3 = sum(lesion.volume_mm3 for lesion in lesions)
+    in_cord_mm3 = sum(lesion.volume_mm3 * lesion.in_cord for lesion in lesions)
+    length_mm = _union_length([(lesion.rostral_mm, lesion.caudal_mm) for lesion in lesions])
+    advice = "give the mask of the lesions (-lesion)"
+    if in_cord_mm3 > MAX_SHARE_OF_CORD * cord_mm3:
+        raise LabelError(
+            f"{name} fills {min(1, in_cord_mm3 / cord_mm3):.0%} of the cord over {length_mm:.0f} mm, as a mask of the "
+            f"cord does, not one of lesions; {advice}"
+        )
+    for kind in cord.levels:
+        of_kind = [found for found in by_level if found.level.kind == kind]
+        in_levels_mm3 = sum(found.volume_mm3 for found in of_kind)
+        levels_mm3 = sum(found.level_volume_mm3 for found in of_kind)
+        if in_levels_mm3 > MAX_SHARE_OF_LEVELS * max(levels_mm3, lesions_mm3):
+            raise LabelError(
+                f"{name} fills {min(1, in_levels_mm3 / levels_mm3):.0%} of the labelled {kind} levels over "
+                f"{length_mm:.0f} mm and ends where they end, as a map of levels does; {advice}"
+            )
 
 
 def _points(ijk: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, float]:
@@ -177,15 +229,16 @@ def _volumes(arc: np.ndarray, cord: CordLevels, voxel_mm3: float) -> dict[Measur
     return volumes
 
 
-def _axial_shares(axial: Volume, parts: np.ndarray, areas: np.ndarray) -> dict[int, float]:
-    """Greatest share of the cord's section that each lesion takes in a slice of its grid."""
+def _axial_shares(axial: Volume, parts: np.ndarray, areas: np.ndarray) -> dict[int, tuple[float, float]]:
+    """Greatest and median share of the cord's section that each lesion takes in the slices of its grid."""
     section = np.prod(axial.spacing[:2])
     shares = {}
     for part in range(1, parts.max() + 1):
         lesion = (parts == part).sum(axis=(0, 1)) * section
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where((lesion > 0) & (areas > 0), np.minimum(lesion / areas, 1), np.nan)
-        shares[part] = float(np.nanmax(share)) if np.isfinite(share).any() else np.nan
+        known = share[np.isfinite(share)]
+        shares[part] = (float(known.max()), float(np.median(known))) if len(known) else (np.nan, np.nan)
     return shares
 
 

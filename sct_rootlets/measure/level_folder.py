@@ -17,7 +17,7 @@ from sct_rootlets.image import Volume
 from sct_rootlets.levels import Kind
 from sct_rootlets.measure.cord_levels import CordLevels, TableLevel, read_cord_levels
 from sct_rootlets.nifti import header_notes, load_volume
-from sct_rootlets.sidecar import CORD_MASK, has_large_cord, read_sidecar, sha256_of
+from sct_rootlets.sidecar import CORD_MASK, CORD_TURN, has_large_cord, read_sidecar, sha256_of
 
 KINDS: tuple[Kind, ...] = ("spinal", "vertebral")
 #: How the name of a cord begins that was segmented on the way, in the inputs of a level map.
@@ -151,7 +151,20 @@ def load_levels(found: LevelFolder, cord: str | os.PathLike[str] | None = None) 
             "the cord mask was segmented by an earlier version of the bundled model, which draws cords larger than the "
             "masks of the healthy adults are (docs/measures.md): sizes are not compared with theirs; segment it again"
         )
-    return replace(levels, has_norms=has_norms, facts=describe_levels(found, table.numbering), notes=tuple(notes))
+    turn_deg = _cord_turn(found)
+    if turn_deg:
+        notes.append(
+            f"the cord is turned by {abs(turn_deg):.0f} degrees about its long axis, says the sidecar of the levels: "
+            "sides, halves and quarters follow the cord (-by)"
+        )
+    centerline = replace(levels.centerline, turn_deg=turn_deg)
+    return replace(
+        levels,
+        centerline=centerline,
+        has_norms=has_norms,
+        facts=describe_levels(found, table.numbering),
+        notes=tuple(notes),
+    )
 
 
 def describe_levels(found: LevelFolder, numbering: float | None) -> dict[str, object]:
@@ -190,6 +203,15 @@ def _mask_of_levels(found: LevelFolder) -> str:
     """Name of the cord mask that the levels were computed from; empty if their sidecar does not say so."""
     inputs = read_sidecar(next(iter(found.maps.values()))).get("Inputs")
     return str(inputs.get("cord") or "") if isinstance(inputs, dict) else ""
+
+
+def _cord_turn(found: LevelFolder) -> float:
+    """Angle in degrees by which the cord is turned about its long axis; 0 if no sidecar of a level map says so."""
+    for path in found.maps.values():  # spinal levels first: rootlets tell the angle
+        turn_deg = read_sidecar(path).get(CORD_TURN)
+        if isinstance(turn_deg, int | float) and math.isfinite(turn_deg):
+            return float(turn_deg)
+    return 0.0
 
 
 def _choose_mask(found: LevelFolder, cord: str | os.PathLike[str] | None) -> Path | None:

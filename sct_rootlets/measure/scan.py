@@ -6,6 +6,7 @@ import logging
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import nibabel as nib
@@ -17,9 +18,17 @@ from sct_rootlets.errors import DatasetError, ImageError, LabelError
 from sct_rootlets.flags import Flag
 from sct_rootlets.image import Volume, as_axial, binary_mask, check_same_grid
 from sct_rootlets.label_kinds import check_no_scan
-from sct_rootlets.measure.cord_levels import CordLevels, is_soft, read_cord, read_weights
-from sct_rootlets.measure.lesions import Lesion, LevelLesions, measure_lesions
+from sct_rootlets.measure.cord_levels import (
+    MIN_MASK_VALUE,
+    CordLevels,
+    is_soft,
+    read_cord,
+    read_weights,
+    threshold_reason,
+)
+from sct_rootlets.measure.lesions import Lesion, LevelLesions, measure_lesions, note_filled_sections
 from sct_rootlets.measure.shape import LevelShape, SliceShapes, measure_slices, shape_by_level
+from sct_rootlets.measure.shown_cord import ShownCord, find_shown_cord, note_shown_cord
 from sct_rootlets.measure.signal import (
     CordOverlap,
     Division,
@@ -27,6 +36,7 @@ from sct_rootlets.measure.signal import (
     SignalStatistics,
     SignalWeights,
     compare_cords,
+    leave_out,
     level_weights,
     mean_of_volume,
     restrict,
@@ -74,6 +84,31 @@ class MeasuredImage:
     seconds: float = np.nan
     overlap: CordOverlap | None = None
     is_placed_by_header: bool = False
+
+
+@dataclass(frozen=True)
+class MaskedWeights:
+    """Weights of regions on the grid of an image, and a mask.
+
+    Attributes
+    ----------
+    base : SignalWeights
+        Before the mask.
+    mask : numpy.ndarray, shape (I, J, K)
+        Share of each voxel that counts, 0 to 1.
+    """
+
+    base: SignalWeights
+    mask: np.ndarray
+
+    @cached_property
+    def restricted(self) -> SignalWeights:
+        """Weights within the mask."""
+        return restrict(self.base, self.mask)
+
+    def without(self, outside: np.ndarray) -> SignalWeights:
+        """Leave out voxels that the image does not show, shape (I, J, K); returns weights within the mask."""
+        return restrict(leave_out(self.base, outside), self.mask) if outside.any() else self.restricted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,36 +344,36 @@ def _measure_image(
             f"{series.name}: {seen:.0%} of the levels are in view by the headers; whether the person moved between the "
             "scans is not known without its cord mask (-s-image)"
         )
-    masks = {CORD_LABEL: restrict(whole, np.broadcast_to(within, axial.data.shape))}
+    masks = {CORD_LABEL: MaskedWeights(whole, np.broadcast_to(within, axial.data.shape))}
     if files.masks:
         masks = {}
         for mask in files.masks:
             masks[stem(mask.name)], mask_notes = _masked(cord, mask, grid, whole, within, weights_of)
             notes += mask_notes
     for label, weights in masks.items():
-        if not weights.weights.any():
+        if not weights.restricted.weights.any():
             raise LabelError(
                 f"{label} and the levels do not overlap in {series.name}: nothing is left to measure; check that the "
                 "mask shows the cord"
             )
-    measured = _signal(series, masks)
-    regions = [found for of_mask in measured.statistics.values() for found in of_mask]
-    if regions and not any(found.n_voxels for found in regions):
+    measured, shown = _signal(series, masks, whole)
+    if not _has_values(measured):
         raise ImageError(
-            f"{series.name} holds no finite value in the levels (NaN or infinite): nothing is left to measure; create "
-            "the image again"
+            f"{series.name} holds no values in the levels other than 0, NaN or infinity: nothing is left to measure; "
+            "check that the image shows this part of the cord"
         )
+    notes += note_shown_cord(series.name, shown, series.length is not None)
     return replace(measured, overlap=overlap, is_placed_by_header=is_placed_by_header), notes
 
 
 def _masked(
     cord: CordLevels, path: Path, grid: Volume, whole: SignalWeights, within: np.ndarray | float, weights_of: Weigh
-) -> tuple[SignalWeights, list[str]]:
+) -> tuple[MaskedWeights, list[str]]:
     """Restrict weights to a mask on the grid of the image, or on that of the levels."""
     mask = load_volume(path)
     weights, notes = read_weights(mask)
     if _is_same_grid(grid, mask):
-        return restrict(whole, weights.data * within), notes
+        return MaskedWeights(whole, weights.data * within), notes
     if not _is_same_grid(cord.cord, mask):
         check_same_grid(grid, mask)  # raises the error that says how they differ
     product = replace(cord.cord, data=cord.cord.data * weights.data)
@@ -347,7 +382,7 @@ def _masked(
             f"{path.name} and the levels do not overlap: nothing is left to measure; check that the mask shows the cord"
         )
     inside = weights_of(replace(cord, cord=product))
-    return restrict(inside, np.broadcast_to(within, as_axial(grid).data.shape)), notes
+    return MaskedWeights(inside, np.broadcast_to(within, as_axial(grid).data.shape)), notes
 
 
 def _is_same_grid(reference: Volume, other: Volume) -> bool:
@@ -358,24 +393,38 @@ def _is_same_grid(reference: Volume, other: Volume) -> bool:
     return True
 
 
-def _signal(series: Series, masks: dict[str, SignalWeights]) -> MeasuredImage:
-    """Read the volumes of an image, one at a time, and measure them."""
+def _signal(
+    series: Series, masks: dict[str, MaskedWeights], whole: SignalWeights
+) -> tuple[MeasuredImage, list[ShownCord]]:
+    """Read the volumes of an image, one at a time, and measure what each shows of the cord."""
     statistics: dict[str, list[SignalStatistics]] = {}
     rows: dict[str, list[np.ndarray]] = {label: [] for label in masks}
+    shown = []
     for data in series.volumes():
-        values = as_axial(Volume(data, series.affine)).data
+        volume = as_axial(Volume(data, series.affine))
+        found = find_shown_cord(volume.data, whole, float(volume.spacing[2]))
+        values = np.where(found.outside, np.nan, volume.data) if found.outside.any() else volume.data
         for label, weights in masks.items():
             if series.length is None:
-                statistics[label] = summarize_signal(values, weights)
+                statistics[label] = summarize_signal(values, weights.without(found.outside))
             else:
-                rows[label].append(mean_of_volume(values, weights))
-    return MeasuredImage(
+                rows[label].append(mean_of_volume(values, weights.restricted))
+        # Only one volume is in memory at a time.
+        shown.append(found if series.length is None else replace(found, outside=np.zeros(0, dtype=bool)))
+    measured = MeasuredImage(
         name=series.name,
         statistics=statistics,
-        regions={label: weights.regions for label, weights in masks.items()},
+        regions={label: weights.base.regions for label, weights in masks.items()},
         series={} if series.length is None else {label: np.array(values) for label, values in rows.items()},
         seconds=_seconds_between(series),
     )
+    return measured, shown
+
+
+def _has_values(image: MeasuredImage) -> bool:
+    """Whether any region of an image has a value."""
+    has_mean = any(found.n_voxels for regions in image.statistics.values() for found in regions)
+    return has_mean or any(np.isfinite(values).any() for values in image.series.values())
 
 
 def _seconds_between(series: Series) -> float:
@@ -391,10 +440,18 @@ def _measure_lesions(cord: CordLevels, path: Path) -> tuple[list[Lesion], list[L
     volume = load_volume(path)
     if not is_soft(volume):
         check_no_scan(volume, "give a mask of the lesions, 1 in lesions and 0 elsewhere")
-    if np.all(np.abs(volume.data) < 0.5):  # a soft mask is thresholded there
-        return [], measure_no_lesions(cord), [f"{volume.name} is empty: there are no lesions"]
+    if np.all(np.abs(volume.data) < MIN_MASK_VALUE):
+        highest = float(volume.data.max())
+        note = f"{volume.name} is empty: there are no lesions"
+        if highest > 0:
+            note = (
+                f"{volume.name} is not empty: {threshold_reason(highest)}; no lesions are measured: threshold it "
+                "yourself if lower values are lesions"
+            )
+        return [], measure_no_lesions(cord), [note]
     mask, notes = binary_mask(volume)
-    lesions, by_level = measure_lesions(mask, volume.affine, cord)
+    lesions, by_level = measure_lesions(mask, volume.affine, cord, volume.name)
+    notes += note_filled_sections(lesions)
     outside = [str(lesion.number) for lesion in lesions if lesion.in_cord < 0.5]
     if outside:
         notes.append(f"more than half of lesion {', '.join(outside)} lies outside the cord mask")

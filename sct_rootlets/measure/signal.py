@@ -7,7 +7,7 @@ points, and the cord there, give the weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -72,7 +72,7 @@ class SignalWeights:
     cord : numpy.ndarray of float32, shape (V,)
         Share of each voxel that is cord, whether or not it belongs to a level; not restricted by masks.
     covered : numpy.ndarray, shape (regions,)
-        Share of the volume of each region's level that lies in the field of view, before masks.
+        Share of the volume of each region's level that the image shows, before masks.
     voxel_mm3 : float
         Volume of a voxel.
     """
@@ -99,7 +99,7 @@ class SignalStatistics:
     size_voxels, volume_mm3 : float
         Sum of the weights, in voxels and in mm³.
     covered : float
-        Share of the level's volume that lies in the field of view.
+        Share of the level's volume that the image shows.
     remarks : tuple of str
     """
 
@@ -320,14 +320,19 @@ def _parts(cord: CordLevels, division: Division, points: np.ndarray, is_cord: np
 
 def _covered(cord: CordLevels, regions: Sequence[Region], weights: np.ndarray, voxel_mm3: float) -> np.ndarray:
     """Share of each region's level that is in view."""
-    seen: dict[MeasuredLevel, float] = {}
-    for region, row in zip(regions, weights, strict=True):
-        seen[region.level] = seen.get(region.level, 0.0) + float(row.sum(dtype=float)) * voxel_mm3
     shares = {}
-    for level, volume in seen.items():
+    for level, n_voxels in _level_sums(regions, weights).items():
         total = cord.volume_mm3(level)
-        shares[level] = min(1.0, volume / total) if total else 0.0
+        shares[level] = min(1.0, n_voxels * voxel_mm3 / total) if total else 0.0
     return np.array([shares[region.level] for region in regions])
+
+
+def _level_sums(regions: Sequence[Region], weights: np.ndarray) -> dict[MeasuredLevel, float]:
+    """Sum of the weights of each level over its regions, in voxels."""
+    sums: dict[MeasuredLevel, float] = {}
+    for region, row in zip(regions, weights, strict=True):
+        sums[region.level] = sums.get(region.level, 0.0) + float(row.sum(dtype=float))
+    return sums
 
 
 def restrict(weights: SignalWeights, mask: np.ndarray) -> SignalWeights:
@@ -339,15 +344,25 @@ def restrict(weights: SignalWeights, mask: np.ndarray) -> SignalWeights:
     mask : numpy.ndarray, shape (I, J, K)
         Share of each voxel that counts, 0 to 1.
     """
-    factor = np.asarray(mask, dtype=np.float32)[tuple(weights.voxels.T)]
-    return SignalWeights(
-        regions=weights.regions,
-        voxels=weights.voxels,
-        weights=weights.weights * factor,
-        cord=weights.cord,
-        covered=weights.covered,
-        voxel_mm3=weights.voxel_mm3,
-    )
+    factor = np.asarray(mask[tuple(weights.voxels.T)], dtype=np.float32)
+    return replace(weights, weights=weights.weights * factor)
+
+
+def leave_out(weights: SignalWeights, outside: np.ndarray) -> SignalWeights:
+    """Remove voxels that an image does not show, as if they lay outside of its grid.
+
+    Parameters
+    ----------
+    weights : SignalWeights
+        Before `restrict`.
+    outside : numpy.ndarray of bool, shape (I, J, K)
+        Voxels that are not shown (`sct_rootlets.measure.shown_cord.ShownCord`).
+    """
+    kept = weights.weights * ~outside[tuple(weights.voxels.T)]
+    before, after = (_level_sums(weights.regions, rows) for rows in (weights.weights, kept))
+    shares = {level: after[level] / total if total else 0.0 for level, total in before.items()}
+    covered = weights.covered * [shares[region.level] for region in weights.regions]
+    return replace(weights, weights=kept, covered=covered)
 
 
 def summarize_signal(data: np.ndarray, weights: SignalWeights) -> list[SignalStatistics]:

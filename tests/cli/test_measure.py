@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from sct_rootlets import compute_spinal_levels, save_levels
 from sct_rootlets.cli.main import main
 from sct_rootlets.measure.level_folder import find_levels, load_levels
+from sct_rootlets.measure.signal import DIVISIONS
 from sct_rootlets.nifti import save_field, save_volume
 
 PREFIX = "sub-phantom01_T2w"
@@ -237,7 +239,11 @@ def test_bad_input_is_one_line(levels, phantom_files, tmp_path, capsys):
     refused(capsys, ["-levels", levels, *usual, "-lesion", tmp_path / "negative.nii.gz"], "holds negative values")
     refused(capsys, ["-levels", levels, *usual, "-lesion", tmp_path / "nan.nii.gz"], "holds NaN or infinite values")
     refused(capsys, ["-levels", levels, *usual, "-lesion", image], "as a scan", "give a mask of the lesions")
-    refused(capsys, ["-levels", levels, *usual, "-i", tmp_path / "nan.nii.gz"], "holds no finite value in the levels")
+    refused(
+        capsys,
+        ["-levels", levels, *usual, "-i", tmp_path / "nan.nii.gz"],
+        "holds no values in the levels other than 0, NaN",
+    )
     field = np.zeros((*grid.shape, 3), dtype=np.float32)
     save_field(tmp_path / "warp.nii.gz", field, grid.affine)
     damaged = tmp_path / "damaged.nii.gz"
@@ -265,6 +271,84 @@ def test_an_empty_mask_of_lesions_is_no_error(levels, phantom_files, tmp_path, c
     assert measure(*arguments, "-ofolder", tmp_path / "out") == 0
     assert "note: none.nii.gz is empty: there are no lesions" in capsys.readouterr().out
     assert (pd.read_csv(tmp_path / "out" / f"{PREFIX}_lesions_perlevel.csv")["n_lesions"] == 0).all()
+
+
+def test_a_soft_map_of_lesions_below_the_threshold_is_not_called_empty(levels, phantom_files, tmp_path, capsys):
+    cord = nib.load(phantom_files["cord"])
+    soft = np.where(np.asarray(cord.dataobj) > 0, 0.4, 0).astype(np.float32)
+    save_volume(tmp_path / "soft.nii.gz", soft, cord.affine, cord.header)
+    usual = ["-levels", levels, "-s", phantom_files["cord"], "-ofolder", tmp_path / "out", "-figure", 0]
+    assert measure(*usual, "-lesion", tmp_path / "soft.nii.gz") == 0
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if "soft.nii.gz" in line]
+    assert note.startswith("note: soft.nii.gz is not empty: its highest value is 0.4, and soft masks are thresholded")
+    image = ["-i", phantom_files["image"], "-mask", tmp_path / "soft.nii.gz"]
+    refused(capsys, [*usual, *image], "soft.nii.gz marks no voxel: its highest value is 0.4")
+
+
+def test_a_mask_of_the_cord_or_of_its_levels_is_not_taken_for_lesions(levels, phantom_files, tmp_path, capsys):
+    usual = ["-levels", levels, "-s", phantom_files["cord"], "-ofolder", tmp_path / "out", "-figure", 0]
+    cord = phantom_files["cord"]
+    refused(
+        capsys, [*usual, "-lesion", cord], f"{cord.name} fills 100% of the cord over", "give the mask of the lesions"
+    )
+    labels = levels / f"{PREFIX}_label-vertebralLevels_dseg.nii.gz"
+    refused(capsys, [*usual, "-lesion", labels], "give the mask of the lesions")
+    assert not (tmp_path / "out").exists()
+
+
+def test_beyond_a_slab_the_cord_is_not_measured(levels, phantom_files, tmp_path, capsys):
+    """The image is 0 below the middle of its grid, as after resampling to that of the levels."""
+    cord = nib.load(phantom_files["cord"])
+    data = np.random.default_rng(1).normal(30, 3, cord.shape).astype(np.float32)
+    (axis,) = np.flatnonzero([code in "SI" for code in nib.aff2axcodes(cord.affine)])
+    height = np.arange(cord.shape[axis]) * (1 if nib.aff2axcodes(cord.affine)[axis] == "S" else -1)
+    is_below = np.argsort(height).argsort() < cord.shape[axis] // 2
+    data[np.broadcast_to(np.expand_dims(is_below, [k for k in range(3) if k != axis]), cord.shape)] = 0
+    save_volume(tmp_path / "mtr.nii.gz", data, cord.affine, cord.header)
+    arguments = ["-levels", levels, "-s", phantom_files["cord"], "-i", tmp_path / "mtr.nii.gz", "-figure", 0]
+    assert measure(*arguments, "-ofolder", tmp_path / "out") == 0
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: mtr.nii.gz")]
+    inside = (np.asarray(cord.dataobj) > 0).any(axis=tuple(k for k in range(3) if k != axis))
+    expected_mm = np.count_nonzero(inside & is_below) * cord.header.get_zooms()[axis]
+    assert f"{expected_mm:.0f} mm of the cord lie outside of what the image shows" in note
+    table = pd.read_csv(tmp_path / "out" / f"{PREFIX}_signal.csv")
+    shown = table[table["covered"] > 0]
+    assert (shown["WA()"].astype(float) - 30).abs().max() < 1
+    assert table["WA()"].isna().sum() == (table["covered"] == 0).sum() > 0
+    assert table["covered"].between(0.01, 0.98).any()
+    save_volume(tmp_path / "mtr.nii.gz", data * 0, cord.affine, cord.header)
+    refused(capsys, [*arguments, "-ofolder", tmp_path / "no"], "mtr.nii.gz holds no values in the levels other than 0")
+
+
+def test_quarters_follow_a_neck_that_is_turned(phantom_files, tmp_path, capsys):
+    """The header turns the same voxels about the long axis of the body; quarters hold the same voxels."""
+    labels = {name: nib.load(phantom_files[name]) for name in ("rootlets", "cord", "discs")}
+    turn = nib.affines.from_matvec(Rotation.from_euler("z", 25, degrees=True).as_matrix())
+    tables, pattern = {}, None
+    for name, header in (("straight", np.eye(4)), ("turned", turn)):
+        folder = tmp_path / name
+        files = {key: (np.asarray(image.dataobj), header @ image.affine) for key, image in labels.items()}
+        save_levels(compute_spinal_levels(files.pop("rootlets"), **files), folder, prefix=PREFIX, figure=False)
+        mask, affine = files["cord"]
+        save_volume(folder / "cord.nii.gz", mask, affine)
+        read = load_levels(find_levels(folder), folder / "cord.nii.gz")
+        assert read.centerline.turn_deg == (0 if name == "straight" else pytest.approx(25, abs=2))
+        if pattern is None:
+            points = nib.affines.apply_affine(affine, np.argwhere(np.ones(mask.shape)))
+            _, right_mm, anterior_mm = read.centerline.across(points)
+            pattern = (1 + (right_mm > 0) + 2 * (anterior_mm > 0)).reshape(mask.shape).astype(np.float32)
+        save_volume(folder / "image.nii.gz", pattern, affine)
+        capsys.readouterr()
+        usual = ["-levels", folder, "-s", folder / "cord.nii.gz", "-figure", 0, "-ofolder", folder]
+        assert measure(*usual, "-i", folder / "image.nii.gz", "-by", "quarter") == 0
+        is_noted = "sides, halves and quarters follow the cord (-by)" in capsys.readouterr().out
+        assert is_noted == (name == "turned")
+        tables[name] = pd.read_csv(folder / f"{PREFIX}_signal.csv")
+    assert list(tables["straight"]["part"].unique()) == ["left dorsal", "right dorsal", "left ventral", "right ventral"]
+    parts = tables["straight"]["part"].map({part: 1 + n for n, part in enumerate(DIVISIONS["quarter"])})
+    np.testing.assert_allclose(tables["straight"]["WA()"], parts, atol=0.2)  # voxels of the midplanes are divided
+    np.testing.assert_allclose(tables["turned"]["WA()"], tables["straight"]["WA()"], atol=0.1)
+    np.testing.assert_allclose(tables["turned"]["Size [vox]"], tables["straight"]["Size [vox]"], rtol=0.1)
 
 
 def with_old_mask(levels, folder, phantom_files, half):

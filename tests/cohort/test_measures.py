@@ -52,7 +52,8 @@ def add_images(bids):
         nib.save(nib.Nifti1Image(data, cord.affine), bids / place / "anat" / f"{stem}_MTR.nii.gz")
         if place == "sub-01":
             shutil.copy(mask, mask.with_name(f"{stem}_MTR_label-SC_seg.nii.gz"))
-            nib.save(nib.Nifti1Image((data == value).astype(np.uint8), cord.affine),
+            lesion = (data == value) & (np.random.default_rng(1).random(data.shape) < 0.5)  # half of the cord
+            nib.save(nib.Nifti1Image(lesion.astype(np.uint8), cord.affine),
                      mask.with_name(f"{stem}_T2w_label-lesion_seg.nii.gz"))  # fmt: skip
 
 

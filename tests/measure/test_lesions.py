@@ -6,7 +6,7 @@ from tilted_cords import AREA_MM2, level_map, tilted_cord
 
 from sct_rootlets.errors import LabelError
 from sct_rootlets.measure.cord_levels import TableLevel, read_cord_levels
-from sct_rootlets.measure.lesions import measure_lesions
+from sct_rootlets.measure.lesions import measure_lesions, note_filled_sections
 
 BORDERS_MM = (16.0, 4.0, -8.0)  # levels C3 and C4, in mm above the origin
 
@@ -72,6 +72,35 @@ def test_lesions_are_numbered_from_above_and_lengths_are_not_counted_twice(cord)
     assert (first.number, second.number) == (2, 1)
     assert first.length_mm == pytest.approx(3, abs=0.05)
     assert second.length_mm == pytest.approx(2, abs=0.05)
+
+
+def test_a_mask_of_the_cord_is_no_lesion_and_a_long_lesion_is(cord):
+    """The cord is 46 mm long; a lesion of 60 % of the section over 40 mm takes half of its volume."""
+    whole = cord.cord.data >= 0.5
+    with pytest.raises(LabelError, match=r"^seg fills 100% of the cord over 4[567] mm, as a mask of the cord does"):
+        measure_lesions(whole, cord.cord.affine, cord, "seg")
+    labels = cord.maps["spinal"].data > 0
+    with pytest.raises(LabelError, match=r"^seg fills 100% of the labelled spinal levels over 24 mm and ends where"):
+        measure_lesions(labels, cord.maps["spinal"].affine, cord, "seg")
+    half_width = np.sqrt(0.6 * AREA_MM2) / 2
+    mask, affine, volume = box(-20, 20, half_width_mm=half_width, voxel_mm=0.25)
+    (lesion,), _ = measure_lesions(mask, affine, cord)
+    assert lesion.volume_mm3 == pytest.approx(volume)
+    assert lesion.median_share == pytest.approx(0.6, rel=0.05)
+    assert note_filled_sections([lesion]) == []
+
+
+def test_a_long_lesion_that_fills_its_sections_is_noted():
+    mask = tilted_cord(0, 1.0, height_mm=90, is_soft=False)
+    long_cord = read_cord_levels({"spinal": level_map(mask, 0, (40, 20, 0, -20, -40))}, mask)
+    height = mask.affine[2, 3] + np.arange(mask.data.shape[2])
+    for reach_mm, is_noted in ((15, False), (25, True)):
+        data = (mask.data > 0) & (abs(height) < reach_mm)
+        (lesion,), _ = measure_lesions(data, mask.affine, long_cord)
+        assert lesion.median_share == pytest.approx(1)
+        notes = note_filled_sections([lesion])
+        assert notes == [] or notes[0].startswith("lesion 1 fills 100% of the section of the cord over 50 mm")
+        assert bool(notes) == is_noted
 
 
 def test_lesions_outside_the_cord_are_an_error(cord):

@@ -156,7 +156,7 @@ def test_a_warp_places_the_image(cord, tmp_path):
 
 def test_a_series_is_measured_volume_by_volume(cord, tmp_path):
     labels = cord.maps["spinal"].data
-    data = np.stack([np.where(labels == 3, t, 2 * t) for t in range(5)], axis=-1).astype(np.int16)
+    data = np.stack([np.where(labels == 3, t, 2 * t) for t in range(1, 6)], axis=-1).astype(np.int16)
     series = nib.Nifti1Image(data, cord.cord.affine)
     series.header["pixdim"][4] = 1.5
     series.header.set_xyzt_units("mm", "sec")
@@ -164,7 +164,7 @@ def test_a_series_is_measured_volume_by_volume(cord, tmp_path):
     mask = save(tmp_path / "gm.nii.gz", (labels > 0).astype("f4") * 0.5, cord.cord.affine)
     (measured,) = measure_scan(cord, MeasuredFiles(images=(tmp_path / "fmri.nii.gz",), masks=(mask,))).images
     assert measured.seconds == 1.5
-    np.testing.assert_allclose(measured.series["gm"], [[t, 2 * t] for t in range(5)], rtol=1e-5)
+    np.testing.assert_allclose(measured.series["gm"], [[t, 2 * t] for t in range(1, 6)], rtol=1e-5)
     assert measured.statistics == {}
 
 
