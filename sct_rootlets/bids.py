@@ -251,6 +251,12 @@ class Name:
         return next((kind for kind, words in _OLDER_NAMES.items() if words.fullmatch(self.label_words)), None)
 
     @property
+    def is_processed_image(self) -> bool:
+        """Whether a ``desc-`` before the suffix of an image says that it was processed: ``sub-01_desc-n4_T2w``."""
+        is_image = self.suffix is not None and self.stem.endswith(f"_{self.suffix}") and not self.label_words
+        return is_image and "desc" in self.entities and "label" not in self.entities
+
+    @property
     def precedence(self) -> int:
         """Rank among labels of one kind of one image, the lowest first.
 

@@ -60,7 +60,6 @@ def find_scans(
         them, the first folder takes precedence.
     contrasts : iterable of str
         Contrasts to keep, such as ``("T2w", "INV1")``, in capitals or small letters; all by default.
-
     desc : str, optional
         Use the rootlet maps whose ``desc-`` has this value, and maps without ``desc-`` that are the only ones.
 
@@ -77,16 +76,18 @@ def find_scans(
         If a folder does not exist, or `root` has no ``sub-`` folder.
     """
     root = Path(root)
+    wanted = {contrast.lower() for contrast in contrasts}
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder; give the BIDS folder, which holds folders named sub-...")
     names, problems = _read_names(root)
     if not names and not problems:
         raise DatasetError(f"{root} has no sub-*/anat/*.nii.gz (or sub-*/ses-*/anat/*.nii.gz); is it a BIDS folder?")
     images = [name for name in names if not name.derived]
+    problems += _processed_images([name for name in names if not wanted or name.contrast.lower() in wanted])
     problems += [
         f"{name.path} is left out: by its name it was made from an image, which is not there"
         for name in names
-        if name.derived and not any(_may_derive_from(name, image) for image in images)
+        if name.derived and not name.is_processed_image and not any(_may_derive_from(name, image) for image in images)
     ]
     labels_of: dict[Path, dict[str, Path]] = {image.path: {} for image in images}
     ambiguous: dict[Path, dict[str, str]] = {image.path: {} for image in images}
@@ -106,7 +107,6 @@ def find_scans(
                 ambiguous[path][kind] = remarks[0]
             else:
                 labels_of[path][kind] = label.path
-    wanted = {contrast.lower() for contrast in contrasts}
     scans = [
         Scan(root, image, labels_of[image.path], ambiguous[image.path])
         for image in sorted(images, key=lambda image: image.path.name)
@@ -142,6 +142,19 @@ def _read_names(root: Path) -> tuple[list[Name], list[str]]:
         else:
             names.append(name)
     return names, problems
+
+
+def _processed_images(names: list[Name]) -> list[str]:
+    """Describe images that were processed, by their names, in one line for each contrast and value of ``desc-``."""
+    alike: dict[tuple[str, str], list[Name]] = {}
+    for name in names:
+        if name.is_processed_image:
+            alike.setdefault((name.entities["desc"], name.contrast), []).append(name)
+    return [
+        f"{same[0].path}{f' (and {len(same) - 1} more such files)' if len(same) > 1 else ''} is left out: desc-{desc} "
+        f"in its name marks a processed image; to use it as a scan, leave desc-{desc} out of its name"
+        for (desc, _), same in alike.items()
+    ]
 
 
 def _may_derive_from(derived: Name, image: Name) -> bool:
@@ -223,8 +236,12 @@ def places_without_scan(root: str | os.PathLike[str], scans: Sequence[Scan]) -> 
         sessions = sorted(path for path in subject.glob("ses-*") if path.is_dir())
         for folder in sessions or [subject]:
             if folder not in found:
-                names = [parse_name(path) for path in sorted(folder.glob("anat/*.nii*"))]
-                there = dict.fromkeys(name.contrast for name in names if name is not None and not name.derived)
+                names = [name for path in sorted(folder.glob("anat/*.nii*")) if (name := parse_name(path)) is not None]
+                there = dict.fromkeys(
+                    f"desc-{name.entities['desc']}_{name.contrast}" if name.is_processed_image else name.contrast
+                    for name in names
+                    if name.is_processed_image or not name.derived
+                )
                 places[folder.relative_to(root).as_posix()] = ", ".join(there) or "no image"
     return places
 

@@ -100,11 +100,28 @@ def test_what_is_left_out_is_said_in_one_line(bids, images, labels, problem):
 
 
 def test_what_was_made_from_an_image_and_lies_beside_it_is_no_image(bids):
-    """As sct_deepseg writes it: labels still find the image, and nothing is done twice."""
+    """As sct_deepseg writes it: labels still find the image, nothing is done twice, and a processed image is said."""
     beside = ["sub-01_T2w_seg.nii.gz", "sub-01_T2w_rootlets.nii.gz", "sub-01_T2w_label-discs_dlabel.nii.gz",
               "sub-01_T2w_label-lesion_mask.nii.gz", "sub-01_T2w_RPI_r.nii", "sub-01_desc-n4_T2w.nii.gz"]  # fmt: skip
     (scan,), problems = find_scans(bids(["sub-01_T2w.nii.gz", *beside], [SPINE_GENERIC]))
-    assert (scan.image.stem, set(scan.labels), problems) == ("sub-01_T2w", {"rootlets"}, [])
+    assert (scan.image.stem, set(scan.labels)) == ("sub-01_T2w", {"rootlets"})
+    assert [problem.partition(" is left out")[0] for problem in problems] == [
+        str(scan.image.path.with_name("sub-01_desc-n4_T2w.nii.gz"))
+    ]
+
+
+def test_processed_images_are_said_once_for_each_kind(bids):
+    names = [f"sub-0{n}/anat/sub-0{n}_desc-x_T2w.nii.gz" for n in (1, 2, 3)]
+    root = bids(["sub-01_T2w.nii.gz", *names, "sub-01_desc-y_T1w.nii.gz"], [])
+    (scan,), problems = find_scans(root)
+    assert problems == [
+        f"{root / names[0]} (and 2 more such files) is left out: desc-x in its name marks a processed image; to use it "
+        "as a scan, leave desc-x out of its name",
+        f"{root / 'sub-01/anat/sub-01_desc-y_T1w.nii.gz'} is left out: desc-y in its name marks a processed image; to "
+        "use it as a scan, leave desc-y out of its name",
+    ]
+    assert len(find_scans(root, contrasts=["T2w"])[1]) == 1
+    assert places_without_scan(root, [scan]) == {"sub-02": "desc-x_T2w", "sub-03": "desc-x_T2w"}
 
 
 def test_a_mask_without_its_image_is_said(bids):

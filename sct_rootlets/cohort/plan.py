@@ -10,6 +10,7 @@ from sct_rootlets.bids import parse_name
 from sct_rootlets.bids_folder import Scan, find_scans, places_without_scan
 from sct_rootlets.cohort.job import CohortSettings, Job
 from sct_rootlets.cohort.measures import is_measured
+from sct_rootlets.cohort.repeated import repeated_files
 from sct_rootlets.cohort.selection import Filter, is_listed
 from sct_rootlets.errors import DatasetError
 
@@ -23,7 +24,7 @@ class Plan:
     jobs : list of Job
         In the order of their names.
     notes : list of str
-        Files that were left out, and subjects and sessions without a scan, and why.
+        Files that were left out, and subjects and sessions without a scan, and why; scans that are there twice.
     others : list of Job
         Scans of other contrasts, or that were not asked for, but were not excluded either: results of an earlier run
         may tell something of the scans of their session.
@@ -62,7 +63,9 @@ def make_plan(bids: Path, out: Path, labels: Sequence[Path] = (), wanted: Filter
     contrasts = {contrast.lower() for contrast in wanted.contrasts}
     scans = [scan for scan in every if not contrasts or scan.image.contrast.lower() in contrasts]
     if not scans:
-        raise DatasetError(f"{bids} has no {', '.join(wanted.contrasts)} images in sub-*/anat; -contrasts takes others")
+        raise DatasetError(
+            f"{bids} has no {', '.join(wanted.contrasts)} images in sub-*/anat; {_why_none(bids, notes)}"
+        )
     jobs = [Job(scan, out) for scan in scans if wanted.wants(scan)]
     if not jobs:
         raise DatasetError(f"of {len(scans)} scans in {bids} none is left; look at -include, -exclude and the lists")
@@ -79,9 +82,20 @@ def make_plan(bids: Path, out: Path, labels: Sequence[Path] = (), wanted: Filter
         for name in dict.fromkeys((*wanted.include_list, *wanted.exclude_list))
         if not any(is_listed(scan, (name,)) for scan in scans)
     ]
+    notes += [
+        f"{again} has the same content as {first}, so it is one scan under two names; keep the right one"
+        for again, first in repeated_files(job.scan.image.path for job in jobs)
+    ]
     allowed = replace(wanted, include=None, include_list=())
     others = [Job(scan, out) for scan in every if allowed.wants(scan)]
     return Plan(jobs, notes + _without_scan(bids, scans, wanted), [job for job in others if job.stem not in stems])
+
+
+def _why_none(bids: Path, notes: Sequence[str]) -> str:
+    """Say why files in the folders of the subjects are no scans, or that other contrasts may be chosen."""
+    reasons = [note for note in notes if note.startswith(f"{bids / 'sub-'}")]
+    more = f" (and {len(reasons) - 1} more files)" if len(reasons) > 1 else ""
+    return f"{reasons[0]}{more}" if reasons else "-contrasts takes others"
 
 
 def _without_scan(bids: Path, scans: Sequence[Scan], wanted: Filter) -> list[str]:

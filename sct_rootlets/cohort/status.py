@@ -71,7 +71,10 @@ class StatusTable:
         try:
             write_atomic(self.path, format_table(COLUMNS, rows, separator="\t"))
         except OSError as error:
-            raise ImageError(f"cannot write to {self.path}: {error.strerror or error}") from error
+            raise ImageError(
+                f"cannot write to {self.path}: {error.strerror or error}; scans that are done are kept, run it again "
+                "when that is mended"
+            ) from error
 
     def _row(self, job: Job) -> dict[str, object]:
         image, attempt = job.scan.image, self.attempts[job.stem]

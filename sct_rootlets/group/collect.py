@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
 from sct_rootlets.bids_folder import files_below
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.group.level_table import LevelTable, read_level_table
-from sct_rootlets.group.participants import Participant, check_heights, find_participants
+from sct_rootlets.group.level_table import LevelTable, Provenance, read_level_table, subject_of
+from sct_rootlets.group.participants import (
+    Participant,
+    check_heights,
+    describe_wrong_heights,
+    find_participants,
+)
 from sct_rootlets.group.published_table import (
     PUBLISHED_SUMMARY,
     is_published,
@@ -90,12 +95,13 @@ def collect(
     Raises
     ------
     DatasetError
-        If tables are missing, damaged, or do not belong together: two for a subject, different references or
-        methods, fewer than two subjects; or if heights are needed and missing.
+        If tables are missing, damaged, or do not belong together: two for a subject, different references, methods
+        or distances, fewer than two subjects; or if heights are needed, and missing or impossible.
     """
     tables, n_unread = _read_tables(folders, match)
     scans, left_out = _select_comparable(tables, reference, keep_names_from_discs, keep_uncertain)
     _check_one_table_each(scans)
+    unfit = [scan for scan, _ in left_out]
     people, source = find_participants(folders, participants)
     for scan in scans:  # anna_levels.csv, in no folder sub-anna
         if f"sub-{scan.subject}" in people:
@@ -103,6 +109,8 @@ def collect(
     if need_height:
         scans, without = _select_with_heights(scans, people, source)
         left_out += without
+    scans, repeated = _leave_out_repeated(scans, unfit)
+    left_out += repeated
     _check_alike(scans)
     if len(scans) < 2:
         counts = Counter(reason for _, reason in left_out)
@@ -110,6 +118,9 @@ def collect(
         subjects = f"only one subject ({scans[0].subject})" if scans else "no subject"
         raise DatasetError(f"{subjects} to compare: a group needs two or more{reasons}")
     notes = [*_notes(scans, left_out, people, source)]
+    if not need_height and source is not None:
+        wrong = describe_wrong_heights(people, [scan.subject for scan in scans], source)
+        notes += [f"{wrong}: correlations with height are wrong until then"] if wrong else []
     if n_unread:
         notes.append(
             f"{n_unread} tables of the published scripts are not read: their scans have a *{TABLE_ENDING}, too"
@@ -134,8 +145,11 @@ def _read_tables(folders: Sequence[str | os.PathLike[str]], match: str) -> tuple
 
 
 def find_tables(folders: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Find the level tables in folders and their subfolders, each once, sorted."""
-    tables: dict[Path, Path] = {}
+    """Find the level tables in folders and their subfolders, each once for each subject that it is called by, sorted.
+
+    A link under the name of another subject is a table of this subject, too.
+    """
+    tables: dict[tuple[Path, str], Path] = {}
     for folder in map(Path, folders):
         if folder.is_dir():
             paths = [path for path in files_below(folder) if path.name.endswith(TABLE_ENDING) or is_published(path)]
@@ -144,7 +158,7 @@ def find_tables(folders: Iterable[str | os.PathLike[str]]) -> list[Path]:
             paths = [folder]
         else:
             raise DatasetError(f"{folder} does not exist; check the path")
-        tables |= {path.resolve(): path for path in paths}
+        tables |= {(path.resolve(), subject_of(path)): path for path in paths}
     return sorted(tables.values())
 
 
@@ -181,6 +195,32 @@ def _split(scans: list[LevelTable], keep: Callable[[LevelTable], bool]) -> tuple
     return [scan for scan in scans if keep(scan)], [scan for scan in scans if not keep(scan)]
 
 
+def _leave_out_repeated(
+    scans: list[LevelTable], unfit: Sequence[LevelTable] = ()
+) -> tuple[list[LevelTable], list[LeftOut]]:
+    """Leave out tables whose levels are those of another subject: no two people have the same to 0.001 mm.
+
+    Parameters
+    ----------
+    scans : list of LevelTable
+    unfit : sequence of LevelTable
+        Tables that were left out before: a copy of one is as unfit, though its sidecar may be missing.
+    """
+    first: dict[object, LevelTable] = {}
+    kept: list[LevelTable] = []
+    repeated: list[LeftOut] = []
+    for scan in (*unfit, *scans):
+        other = first.setdefault((scan.reference, scan.method, frozenset(scan.levels.values())), scan)
+        if scan in unfit:
+            continue
+        if other is scan:
+            kept.append(scan)
+        else:
+            reason = f"its levels are those of {other.subject}, the same scan under two names; keep the right one"
+            repeated.append((scan, reason))
+    return kept, repeated
+
+
 def _check_one_table_each(scans: list[LevelTable]) -> None:
     first: dict[str, LevelTable] = {}
     for scan in scans:
@@ -194,19 +234,55 @@ def _check_one_table_each(scans: list[LevelTable]) -> None:
 
 
 def _check_alike(scans: list[LevelTable]) -> None:
-    """Check that all tables have the same reference and method."""
-    for what, advice, values in (
-        ("positions from", "give the same labels (-pmj) to all, or choose (-reference)", [s.reference for s in scans]),
-        ("spinal levels by the method", "use one for all (-method)", [s.method for s in scans]),
-    ):
-        counts = Counter(value for value in values if value)
-        if len(counts) > 1:
-            (most, _), *others = counts.most_common()
-            stranger = next(scan for scan, value in zip(scans, values, strict=True) if value == others[0][0])
-            shares = ", ".join(f"{value} ({count})" for value, count in counts.most_common())
-            raise DatasetError(
-                f"tables do not belong together: {what} {shares}, such as {stranger.path} not {most}; {advice}"
-            )
+    """Check that all tables have the same reference, method and distance."""
+    check_same(
+        "positions from",
+        "give the same labels (-pmj) to all, or choose (-reference)",
+        [(scan.path, scan.reference) for scan in scans],
+    )
+    check_same_method([(scan.path, replace(scan.provenance, method=scan.method)) for scan in scans if scan.method])
+
+
+def check_same_method(tables: Sequence[tuple[Path, Provenance]]) -> None:
+    """Check that the spinal levels of tables were computed in the same way, as far as it is known.
+
+    Parameters
+    ----------
+    tables : sequence of (Path, Provenance)
+        Tables with spinal levels.
+
+    Raises
+    ------
+    DatasetError
+        If methods or distances differ.
+    """
+    methods = [(path, facts.method) for path, facts in tables]
+    distances = [(path, "" if facts.distance_mm is None else f"{facts.distance_mm:g} mm") for path, facts in tables]
+    check_same("spinal levels by the method", "use one for all (-method)", methods)
+    check_same("spinal levels of rootlets within", "use one for all (-distance)", distances)
+
+
+def check_same(what: str, advice: str, values: Sequence[tuple[Path, str]]) -> None:
+    """Check that tables have the same value.
+
+    Parameters
+    ----------
+    what, advice : str
+        What the values are, and what the error message says to do.
+    values : sequence of (Path, str)
+        Values of tables; empty where they are not known.
+
+    Raises
+    ------
+    DatasetError
+        If values differ.
+    """
+    counts = Counter(value for _, value in values if value)
+    if len(counts) > 1:
+        (most, _), *others = counts.most_common()
+        stranger = next(path for path, value in values if value == others[0][0])
+        shares = ", ".join(f"{value} ({count})" for value, count in counts.most_common())
+        raise DatasetError(f"tables do not belong together: {what} {shares}, such as {stranger} not {most}; {advice}")
 
 
 def _notes(
@@ -230,6 +306,15 @@ def _notes(
     kept = [scan.subject for scan in scans if scan.names_from_discs]
     if kept:
         yield f"kept as asked, {len(kept)}: discs decided the names of their spinal levels ({abbreviate(kept)})"
+    models = Counter(scan.provenance.model for scan in scans if scan.provenance.model)
+    if len(models) > 1:
+        shares = ", ".join(f"{name} ({count})" for (name, _), count in models.most_common())
+        yield (
+            f"labels were segmented by {len(models)} different models: {shares}; differences between models look like "
+            "differences between people"
+        )
+    for same in _same_images(scans):
+        yield f"levels of {len(same)} subjects are of one and the same image; keep the right one ({abbreviate(same)})"
     for kind in LABEL_NAMES:
         without = [scan.subject for scan in scans if kind not in scan.kinds]
         if without:
@@ -240,6 +325,15 @@ def _notes(
             yield f"{len(unknown)} of {len(scans)} subjects are not in {source.name} ({abbreviate(unknown)})"
     if any(scan.method not in ("", "extent") for scan in scans):
         yield "spinal levels are not by the method extent: do not compare them with published figures"
+
+
+def _same_images(scans: list[LevelTable]) -> list[list[str]]:
+    """Find subjects whose levels are of the same image, though they differ."""
+    subjects: dict[str, list[str]] = {}
+    for scan in scans:
+        if scan.provenance.image:
+            subjects.setdefault(scan.provenance.image, []).append(scan.subject)
+    return [same for same in subjects.values() if len(same) > 1]
 
 
 def abbreviate(names: Sequence[str]) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.levels import Kind, level_value
-from sct_rootlets.sidecar import read_name_sources
+from sct_rootlets.sidecar import read_name_sources, read_object, read_sidecar
 
 #: Columns that a level table must have, among others.
 REQUIRED_COLUMNS = (
@@ -56,6 +58,28 @@ class LevelRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """How levels were computed, as far as sidecars say it.
+
+    Attributes
+    ----------
+    method : str
+        Definition of the spinal levels; empty if it is not known.
+    distance_mm : float or None
+        Largest distance of the rootlets of a level from the cord.
+    model : (str, str) or None
+        Name with version, and hashes, of the model that segmented labels that were not given.
+    image : str or None
+        SHA-256 of the voxels of the scan.
+    """
+
+    method: str = ""
+    distance_mm: float | None = None
+    model: tuple[str, str] | None = None
+    image: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class LevelTable:
     """The level table of a scan.
 
@@ -78,6 +102,7 @@ class LevelTable:
         Other files that its levels come from.
     is_published : bool
         Whether the published scripts wrote it: see `sct_rootlets.group.published_table`.
+    provenance : Provenance
     """
 
     subject: str
@@ -89,6 +114,7 @@ class LevelTable:
     numbering: float | None = None
     companions: tuple[Path, ...] = ()
     is_published: bool = False
+    provenance: Provenance = Provenance()
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -189,6 +215,7 @@ def read_level_table(path: Path) -> LevelTable:
         levels=levels,
         names_from_discs=_names_from_discs(path),
         numbering=_least_numbering(rows, path),
+        provenance=read_provenance(path),
     )
 
 
@@ -229,8 +256,44 @@ def _parse_row(row: dict[str, str], path: Path) -> LevelRow:
     )
 
 
+def _spinal_map(path: Path) -> Path:
+    """Return the path of the map of spinal levels that belongs to a table."""
+    stem = path.name.removesuffix(TABLE_ENDING)
+    return path.with_name(f"{stem}_label-{LABEL_NAMES['spinal']}_dseg.nii.gz")
+
+
 def _names_from_discs(path: Path) -> bool | None:
     """Read from the sidecar of the map of spinal levels whether discs decided their names."""
-    stem = path.name.removesuffix(TABLE_ENDING)
-    sources = read_name_sources(path.with_name(f"{stem}_label-{LABEL_NAMES['spinal']}_dseg.nii.gz"))
+    sources = read_name_sources(_spinal_map(path))
     return None if sources is None else "discs" in sources
+
+
+def read_provenance(path: Path) -> Provenance:
+    """Read how the levels of a table were computed, from its sidecar or from that of the map of spinal levels.
+
+    Parameters
+    ----------
+    path : Path
+        The level table, ``*_levels.csv``.
+
+    Returns
+    -------
+    Provenance
+    """
+    content = read_object(path.with_suffix(".json")) or read_sidecar(_spinal_map(path))
+    method, distance, scan = (content.get(key) for key in ("Method", "DistanceMillimeters", "Scan"))
+    image = scan.get("Voxels") if isinstance(scan, dict) else None
+    return Provenance(
+        method=method if isinstance(method, str) else "",
+        distance_mm=float(distance) if isinstance(distance, int | float) else None,
+        model=_model(content),
+        image=image if isinstance(image, str) else None,
+    )
+
+
+def _model(content: Mapping[str, Any]) -> tuple[str, str] | None:
+    model = content.get("Model")
+    if not isinstance(model, dict):
+        return None
+    name = " ".join(str(model[key]) for key in ("Name", "Version") if model.get(key))
+    return name, json.dumps({key: model.get(key) for key in ("SHA256", "CordAndRoots")}, sort_keys=True)

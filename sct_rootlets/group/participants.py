@@ -11,8 +11,14 @@ from pathlib import Path
 
 from sct_rootlets.errors import DatasetError
 
-#: Heights that a person may have, in cm; others are in another unit, or wrong.
-MIN_HEIGHT_CM, MAX_HEIGHT_CM = 50.0, 250.0
+#: Age in years from which limits of height are those of adults.
+ADULT_AGE = 18.0
+#: Lowest and highest height in cm of a newborn and of an adult; in between, both grow evenly with age. At every age the
+#: WHO standards from -3 to +3 SD lie within (doi 10.1111/j.1651-2227.2006.tb02378.x, doi 10.2471/BLT.07.043497), and
+#: the same heights in inches or in metres do not.
+BIRTH_HEIGHTS_CM, ADULT_HEIGHTS_CM = (40.0, 100.0), (130.0, 220.0)
+#: Units in which heights are written by mistake, in cm.
+WRONG_UNITS_CM = {"metres": 100.0, "inches": 2.54}
 #: Ways in which missing values are written.
 MISSING_VALUES = ("", "n/a", "N/A", "na", "NA", "nan", "NaN", "-")
 
@@ -121,8 +127,72 @@ def find_participants(
     return participants, sources[0] if sources else None
 
 
+def height_limits(age: float | None) -> tuple[float, float]:
+    """Return the lowest and the highest height that people of an age have.
+
+    Parameters
+    ----------
+    age : float, optional
+        In years; people of unknown age count as adults.
+
+    Returns
+    -------
+    lowest, highest : float
+        In cm.
+
+    Examples
+    --------
+    >>> height_limits(40), height_limits(None), height_limits(9)
+    ((130.0, 220.0), (130.0, 220.0), (85.0, 160.0))
+    """
+    share = 1.0 if age is None else min(max(age / ADULT_AGE, 0.0), 1.0)
+    lowest, highest = (
+        birth + share * (adult - birth) for birth, adult in zip(BIRTH_HEIGHTS_CM, ADULT_HEIGHTS_CM, strict=True)
+    )
+    return lowest, highest
+
+
+def describe_wrong_heights(participants: Mapping[str, Participant], subjects: Iterable[str], source: Path) -> str:
+    """Describe heights that people of that age cannot have, in one line.
+
+    Parameters
+    ----------
+    participants : mapping of str to Participant
+        Participants by subject.
+    subjects : iterable of str
+        Subjects to look at.
+    source : Path
+        File that the participants were read from.
+
+    Returns
+    -------
+    str
+        Empty if all heights are possible, or none is known.
+    """
+    people = {subject: participants[subject] for subject in subjects if subject in participants}
+    known = {subject: person.height_cm for subject, person in people.items() if person.height_cm is not None}
+    limits = {subject: height_limits(people[subject].age) for subject in known}
+    wrong = [subject for subject, height in known.items() if not _is_within(height, limits[subject])]
+    if not wrong:
+        return ""
+    subject, age = wrong[0], people[wrong[0]].age
+    units = (
+        unit for unit, cm in WRONG_UNITS_CM.items() if all(_is_within(known[name] * cm, limits[name]) for name in wrong)
+    )
+    whom = "adults, as there is no age" if age is None else "adults" if age >= ADULT_AGE else f"the age of {age:g}"
+    lowest, highest = limits[subject]
+    return (
+        f"{source}: {len(wrong)} of {len(known)} heights seem to be in {next(units, 'another unit than cm, or wrong')} "
+        f"({subject}: {known[subject]:g}; expected for {whom}: {lowest:.0f} to {highest:.0f}); write them in cm"
+    )
+
+
+def _is_within(value: float, limits: tuple[float, float]) -> bool:
+    return limits[0] <= value <= limits[1]
+
+
 def check_heights(participants: Mapping[str, Participant], subjects: Iterable[str], source: Path) -> None:
-    """Check that the heights of subjects are in centimetres.
+    """Check that the heights of subjects are in centimetres, and possible at their age.
 
     Parameters
     ----------
@@ -136,17 +206,10 @@ def check_heights(participants: Mapping[str, Participant], subjects: Iterable[st
     Raises
     ------
     DatasetError
-        If no subject has a height, or some heights are in another unit.
+        If no subject has a height, or some heights are in another unit, or wrong.
     """
-    heights = {subject: participants[subject].height_cm for subject in subjects if subject in participants}
-    known = {subject: height for subject, height in heights.items() if height is not None}
-    if not known:
+    subjects = list(subjects)
+    if all(participants.get(subject, Participant()).height_cm is None for subject in subjects):
         raise DatasetError(f"{source} has no height of any subject that is compared; add a column height, in cm")
-    wrong = {subject: height for subject, height in known.items() if not MIN_HEIGHT_CM <= height <= MAX_HEIGHT_CM}
-    if wrong:
-        subject, height = next(iter(wrong.items()))
-        unit = "metres" if all(0.5 <= height <= 2.5 for height in wrong.values()) else "another unit than cm, or wrong"
-        raise DatasetError(
-            f"{source}: {len(wrong)} of {len(known)} heights seem to be in {unit} ({subject}: {height:g}); "
-            "write them in cm"
-        )
+    if wrong := describe_wrong_heights(participants, subjects, source):
+        raise DatasetError(wrong)

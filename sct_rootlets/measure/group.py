@@ -16,9 +16,9 @@ import numpy as np
 from sct_rootlets.bids import MEASURE_ENDINGS, MEASURE_RECORD_ENDING, TABLE_ENDING, stem
 from sct_rootlets.bids_folder import files_below
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.group.collect import abbreviate
-from sct_rootlets.group.level_table import read_rows, subject_of
-from sct_rootlets.group.participants import Participant, find_participants
+from sct_rootlets.group.collect import abbreviate, check_same_method
+from sct_rootlets.group.level_table import Provenance, read_provenance, read_rows, subject_of
+from sct_rootlets.group.participants import Participant, describe_wrong_heights, find_participants
 from sct_rootlets.levels import level_value
 from sct_rootlets.sidecar import read_object, sha256_of
 from sct_rootlets.vertebral import SURE_NUMBERING
@@ -35,6 +35,8 @@ MEASURE_COLUMNS = {
 }
 #: What tells the values of one series from those of another: they are averaged over people, and drawn as one line.
 SERIES_COLUMNS = ("table", "image", "label", "part", "measure", "kind")
+#: What tells the values of a scan apart.
+CONTENT_COLUMNS = ("table", "image", "label", "part", "kind", "level", "measure")
 #: Measures that grow with the level: they do not count where the level may be longer than stated.
 EXTENSIVE = ("SUM(length)", "n_lesions", "volume_mm3", "length_mm")
 NOT_COMPLETE = "the level may be longer than stated"
@@ -126,7 +128,8 @@ def group_measures(
     Raises
     ------
     DatasetError
-        If tables are missing or damaged, a session has several, or no scan counts.
+        If tables are missing or damaged, a session has several, their spinal levels were computed by different methods
+        or distances, or no scan counts.
     """
     scans = [_read_scan(path) for path in _find_tables(folders) if match in path.name]
     if not scans:
@@ -143,24 +146,38 @@ def group_measures(
         path, reason = next(iter(left_out.items()))
         raise DatasetError(f"none of the {len(scans)} measured scans counts, such as {path}: {reason}")
     rows: list[dict[str, object]] = []
+    first: dict[object, ScanMeasures] = {}
+    with_spinal_levels: list[Path] = []
     for scan in scans:
         person = people.get(scan.subject) or people.get(f"sub-{scan.subject}") or Participant()
         because = left_out.get(scan.path, "")
-        rows += _scan_rows(scan, person, because, keep_incomplete)
-    values = _sorted_frame(rows)
+        values = list(_scan_rows(scan, person, because, keep_incomplete))
+        if not because and any(row["kind"] == "spinal" for row in values):
+            with_spinal_levels.append(scan.path)
+        linked = scan if because else first.setdefault(scan.path.resolve(), scan)
+        other = scan if because else first.setdefault(_content(values), linked)
+        if other is not scan:
+            because = f"its values are those of {other.prefix}, the same scan under two names; keep the right one"
+            left_out[scan.path] = because
+            values = [{**row, "left_out_because": because} for row in values]
+        rows += values
+    check_same_method([(scan.path, _provenance(scan)) for scan in scans if scan.path in with_spinal_levels])
+    frame = _sorted_frame(rows)
     notes = list(_notes(scans, left_out, people if source is not None else None))
+    if source is not None and (wrong := describe_wrong_heights(people, [scan.subject for scan in scans], source)):
+        notes.append(wrong)
     return GroupMeasures(
-        scans=tuple(scans), left_out=left_out, values=values, statistics=_average(values), notes=tuple(notes)
+        scans=tuple(scans), left_out=left_out, values=frame, statistics=_average(frame), notes=tuple(notes)
     )
 
 
 def _find_tables(folders: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    tables: dict[Path, Path] = {}
+    tables: dict[tuple[Path, str], Path] = {}
     for folder in map(Path, folders):
         if not folder.exists():
             raise DatasetError(f"{folder} does not exist; check the path")
         paths = files_below(folder) if folder.is_dir() else [folder]
-        tables |= {path.resolve(): path for path in paths if path.name.endswith(SHAPE_TABLE_ENDING)}
+        tables |= {(path.resolve(), subject_of(path)): path for path in paths if path.name.endswith(SHAPE_TABLE_ENDING)}
     return sorted(tables.values())
 
 
@@ -260,6 +277,18 @@ def _scan_rows(
                         "complete": is_complete,
                         "left_out_because": because or (NOT_COMPLETE if is_short else None),
                     }
+
+
+def _provenance(scan: ScanMeasures) -> Provenance:
+    """Read how the spinal levels were computed that a scan was measured in, if their table lies beside the measures."""
+    levels = scan.record.get("Levels")
+    name = levels.get("Table") if isinstance(levels, dict) else None
+    return read_provenance(scan.path.with_name(name)) if isinstance(name, str) and name else Provenance()
+
+
+def _content(values: Sequence[Mapping[str, object]]) -> str:
+    """Return all values of a scan, with what they are of and without whose they are."""
+    return repr([[row[column] for column in (*CONTENT_COLUMNS, "value")] for row in values])
 
 
 def _is_of_this_run(scan: ScanMeasures, table: str) -> bool:

@@ -3,6 +3,7 @@ import pytest
 from sct_rootlets.cohort.job import CohortSettings
 from sct_rootlets.cohort.plan import describe_pending, find_pending, make_plan
 from sct_rootlets.cohort.record import Record
+from sct_rootlets.cohort.repeated import repeated_files
 from sct_rootlets.cohort.selection import Filter
 from sct_rootlets.errors import DatasetError
 
@@ -66,6 +67,42 @@ def test_subjects_without_a_scan_are_said_if_they_are_wanted(bids, out):
         (bids / f"sub-{number}" / "anat").mkdir(parents=True)
         (bids / f"sub-{number}" / "anat" / f"sub-{number}_T1w.nii.gz").touch()
     plan = make_plan(bids, out, wanted=Filter(exclude="sub-08"))
-    assert plan.notes == [
+    assert plan.notes[2:] == [
         f"{bids / 'sub-07'} has no usable scan: none of T2w, UNIT1, INV1, INV2 is in anat, but T1w",
     ]
+
+
+def test_scans_that_are_there_twice_are_said(bids, out):
+    first, second, third = (job.scan.image.path for job in make_plan(bids, out).jobs)
+    second.unlink()
+    second.symlink_to(first)
+    link = f"{second} has the same content as {first}, so it is one scan under two names; keep the right one"
+    assert make_plan(bids, out).notes == [link, link.replace(str(second), str(third))]
+    content = bytearray(third.read_bytes())
+    content[-1] ^= 1  # of the same size
+    third.write_bytes(content)
+    assert make_plan(bids, out).notes == [link]
+
+
+def test_large_files_that_differ_anywhere_are_none_that_repeat(tmp_path, monkeypatch):
+    monkeypatch.setattr("sct_rootlets.cohort.repeated.SAMPLE_BYTES", 8)
+    paths = []
+    for name, content in (("a", b"0" * 64), ("b", b"0" * 64), ("c", b"0" * 63 + b"1"), ("d", b"0" * 32 + b"1" * 32)):
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(content)
+    assert repeated_files([*paths, tmp_path / "gone"]) == [(paths[1], paths[0])]
+
+
+def test_without_a_scan_the_error_says_why_none_is_taken(tmp_path, out):
+    anat = tmp_path / "bids" / "sub-03" / "anat"
+    anat.mkdir(parents=True)
+    (anat / "sub-03_desc-x_T2w.nii.gz").touch()
+    with pytest.raises(DatasetError) as caught:
+        make_plan(tmp_path / "bids", out)
+    assert str(caught.value) == (
+        f"{tmp_path / 'bids'} has no T2w, UNIT1, INV1, INV2 images in sub-*/anat; {anat / 'sub-03_desc-x_T2w.nii.gz'} "
+        "is left out: desc-x in its name marks a processed image; to use it as a scan, leave desc-x out of its name"
+    )
+    (anat / "T2w.nii.gz").touch()
+    with pytest.raises(DatasetError, match=r"T2w.nii.gz is left out: its name is none of BIDS .* \(and 1 more files\)"):
+        make_plan(tmp_path / "bids", out)

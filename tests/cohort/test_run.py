@@ -322,7 +322,15 @@ def test_the_group_is_compared_by_contrast(bids, out, here):
     go(bids, out)
     with pytest.raises(DatasetError, match="sub-02"):  # two sessions of one subject
         run.run_group(bids, out, make_plan(bids, out))
-    groups, page = run.run_group(bids, out, make_plan(bids, out, wanted=Filter(exclude="ses-b")))
+    without_b = Filter(exclude="ses-b")
+    with pytest.raises(DatasetError, match=r"only one subject .* 1 left out: its levels are those of sub-01, the same"):
+        run.run_group(bids, out, make_plan(bids, out, wanted=without_b))
+    other = label(bids, "rootlets", "sub-02/ses-a")
+    change(other, other)
+    go(bids, out)
+    groups, page = run.run_group(bids, out, make_plan(bids, out, wanted=without_b))
+    note = "levels of 2 subjects are of one and the same image; keep the right one (sub-01, sub-02)"
+    assert note in groups["T2w"].levels.notes
     assert list(groups) == ["T2w"]
     assert (out / "group" / "T2w" / "group_agreement.csv").is_file()
     assert page == out / "qc" / "index.html"

@@ -59,6 +59,11 @@ def session(bids):
                 data = np.asarray(image.dataobj)
                 named = np.where(data > 0, data + 1, 0).astype(np.uint8)
                 nib.save(nib.Nifti1Image(named, image.affine), target)
+    # The second subject is no copy of the first.
+    (path,) = (bids / "derivatives" / "labels" / "sub-02" / "ses-a" / "anat").glob("*label-rootlets_*.nii.gz")
+    image = nib.load(path)
+    data = np.asarray(image.dataobj)
+    nib.save(nib.Nifti1Image(np.where(data == data.max(), 0, data).astype(np.uint8), image.affine), path)
     return bids
 
 

@@ -1,5 +1,7 @@
 """Which level tables are compared, and what is said of the others."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,7 @@ def test_tables_of_all_subjects_are_found(folder):
 
 def test_scans_named_by_their_discs_are_left_out_with_a_note(folder):
     write_subject(folder, "sub-02", level_rows(), names_from_discs=True)
-    write_subject(folder, "sub-03", level_rows(), names_from_discs=None)
+    write_subject(folder, "sub-03", level_rows(scale=1.1), names_from_discs=None)
     (folder / "sub-03" / "anat" / "sub-03_T2w_label-spinalLevels_dseg.json").unlink()
     cohort = collect([folder])
     assert subjects(cohort) == ["sub-01", "sub-03", "sub-04"]
@@ -51,7 +53,9 @@ def test_scans_named_by_their_discs_are_left_out_with_a_note(folder):
 
 
 def test_scans_of_doubtful_numbers_are_left_out_with_a_note(folder):
-    sure, doubtful = ([dict(row, confidence=value) for row in level_rows()] for value in (0.93, 0.61))
+    sure, doubtful = (
+        [dict(row, confidence=value) for row in level_rows(scale=scale)] for value, scale in ((0.93, 1.0), (0.61, 1.1))
+    )
     write_subject(folder, "sub-02", doubtful)
     write_subject(folder, "sub-03", sure)
     cohort = collect([folder])
@@ -74,6 +78,75 @@ def test_mixed_references_and_methods(folder):
     assert "left out, 1: positions from disc C2/C3, not PMJ (sub-03)" in cohort.notes
     write_subject(folder, "sub-03", level_rows(method="segment"))
     fails("the method extent (3), segment (1)", folders=[folder])
+
+
+def write_facts(folder, subject, **facts):
+    """The sidecar of a level table."""
+    (folder / subject / "anat" / f"{subject}_T2w_levels.json").write_text(json.dumps(facts))
+
+
+def test_mixed_distances(folder):
+    for number in (1, 2, 3):
+        write_facts(folder, f"sub-0{number}", Method="extent", DistanceMillimeters=2.4)
+    assert collect([folder]).notes == ()  # nothing is known of the fourth
+    write_facts(folder, "sub-02", Method="extent", DistanceMillimeters=6.0)
+    fails(
+        "tables do not belong together: spinal levels of rootlets within 2.4 mm (2), 6 mm (1), such as",
+        "sub-02_T2w_levels.csv not 2.4 mm; use one for all (-distance)",
+        folders=[folder],
+    )
+    # vertebral levels do not depend on it
+    write_subject(folder, "sub-02", [row for row in level_rows() if row["kind"] == "vertebral"])
+    assert len(collect([folder]).scans) == 4
+
+
+def test_mixed_models_are_said(folder):
+    for number, (name, digest) in enumerate((("a", "1"), ("a", "1"), ("a", "2"), ("b", "3")), start=1):
+        write_facts(folder, f"sub-0{number}", Model={"Name": name, "Version": "2.2", "SHA256": {"x.pth": digest}})
+    (note,) = collect([folder]).notes
+    assert note == (
+        "labels were segmented by 3 different models: a 2.2 (2), a 2.2 (1), b 2.2 (1); differences between models look "
+        "like differences between people"
+    )
+
+
+@pytest.mark.parametrize("how", [shutil.copy, lambda source, target: target.symlink_to(source), None])
+def test_a_scan_under_two_names_counts_once(folder, how):
+    source = folder / "sub-01" / "anat" / "sub-01_T2w_levels.csv"
+    target = folder / "sub-09" / "anat" / "sub-09_T2w_levels.csv"
+    target.parent.mkdir(parents=True)
+    if how is None:  # saved by a spreadsheet
+        target.write_bytes(source.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    else:
+        how(source, target)
+    write_participants(folder / "participants.tsv", {f"sub-0{n}": 160 + n for n in (1, 2, 3, 4)} | {"sub-09": 199})
+    cohort = collect([folder], need_height=True)
+    assert subjects(cohort) == ["sub-01", "sub-02", "sub-03", "sub-04"]
+    assert cohort.notes == (
+        "left out, 1: its levels are those of sub-01, the same scan under two names; keep the right one (sub-09)",
+    )
+
+
+def test_a_copy_of_a_scan_that_is_left_out_is_left_out_too(folder):
+    """Its sidecar was not copied: it would not be known that discs decided the names."""
+    rows = level_rows(scale=1.1)
+    write_subject(folder, "sub-05", rows, names_from_discs=True)
+    write_subject(folder, "sub-06", rows, names_from_discs=None)
+    cohort = collect([folder])
+    assert subjects(cohort) == ["sub-01", "sub-02", "sub-03", "sub-04"]
+    assert [(scan.subject, why) for scan, why in cohort.left_out] == [
+        ("sub-05", "discs decided the names of its spinal levels"),
+        ("sub-06", "its levels are those of sub-05, the same scan under two names; keep the right one"),
+    ]
+
+
+def test_different_levels_of_one_image_are_said(folder):
+    for number in (1, 3):
+        write_facts(folder, f"sub-0{number}", Scan={"Path": str(number), "Grid": "g", "Voxels": "v"})
+    write_facts(folder, "sub-02", Scan={"Path": "2", "Grid": "g", "Voxels": None})
+    assert collect([folder]).notes == (
+        "levels of 2 subjects are of one and the same image; keep the right one (sub-01, sub-03)",
+    )
 
 
 def test_one_subject_or_none(tmp_path, folder):
@@ -107,8 +180,8 @@ def test_participants_beside_the_tables_are_found(folder):
 
 
 def test_tables_without_the_name_of_a_subject_have_their_own(tmp_path):
-    for name in ("anna", "ben"):
-        write_subject(tmp_path, f"sub-{name}", level_rows()).rename(tmp_path / f"{name}_levels.csv")
+    for name, scale in (("anna", 1.0), ("ben", 1.1)):
+        write_subject(tmp_path, f"sub-{name}", level_rows(scale=scale)).rename(tmp_path / f"{name}_levels.csv")
     write_participants(tmp_path / "participants.tsv", {"anna": 170, "sub-ben": 181})
     cohort = collect([tmp_path], need_height=True)
     assert {name: cohort.participant(name).height_cm for name in subjects(cohort)} == {"anna": 170, "ben": 181}
@@ -116,7 +189,7 @@ def test_tables_without_the_name_of_a_subject_have_their_own(tmp_path):
 
 def test_participants_of_several_sites_are_put_together(tmp_path):
     for site, subject, height in (("a", "sub-01", 170), ("b", "sub-02", 181)):
-        write_subject(tmp_path / site, subject, level_rows())
+        write_subject(tmp_path / site, subject, level_rows(scale=height / 170))
         write_participants(tmp_path / site / "participants.tsv", {subject: height})
     cohort = collect([tmp_path / "a", tmp_path / "b"], need_height=True)
     assert [cohort.participant(subject).height_cm for subject in subjects(cohort)] == [170, 181]
@@ -127,16 +200,39 @@ def test_participants_of_several_sites_are_put_together(tmp_path):
 @pytest.mark.parametrize(
     ("heights", "message"),
     [
-        ((1.70, 1.82, 1.65, 1.78), "4 of 4 heights seem to be in metres (sub-01: 1.7); write them in cm"),
-        ((170, 182, 1.65, 178), "1 of 4 heights seem to be in metres (sub-03: 1.65)"),
-        ((170, 182, 165, 1780), "1 of 4 heights seem to be in another unit than cm, or wrong (sub-04: 1780)"),
+        (
+            (1.70, 1.82, 1.65, 1.78),
+            "4 of 4 heights seem to be in metres (sub-01: 1.7; expected for adults: 130 to 220); write them in cm",
+        ),
+        ((170, 182, 1.65, 178), "1 of 4 heights seem to be in metres (sub-03: 1.65;"),
+        ((170, 62.6378, 164.3, 179.7), "1 of 4 heights seem to be in inches (sub-02: 62.6378; expected for adults"),
+        ((170, 182, 165, 1780), "1 of 4 heights seem to be in another unit than cm, or wrong (sub-04: 1780;"),
+        ((170, 100, 165, 178), "1 of 4 heights seem to be in another unit than cm, or wrong (sub-02: 100;"),
+        ((-170, 180, 165, 178), "1 of 4 heights seem to be in another unit than cm, or wrong (sub-01: -170;"),
     ],
 )
-def test_heights_in_another_unit(tmp_path, folder, heights, message):
+def test_heights_that_nobody_has(tmp_path, folder, heights, message):
+    """An error where positions depend on them, and a note where only correlations do."""
     path = write_participants(
         tmp_path / "participants.tsv", {f"sub-0{i}": height for i, height in enumerate(heights, start=1)}
     )
     fails(message, folders=[folder], participants=path, need_height=True)
+    (note,) = collect([folder], path).notes
+    assert message in note
+    assert note.endswith("write them in cm: correlations with height are wrong until then")
+
+
+def test_heights_of_children(tmp_path, folder):
+    path = tmp_path / "participants.tsv"
+    table = "participant_id\tage\theight\nsub-01\t9\t{}\nsub-02\t6\t115\nsub-03\t30\t130\nsub-04\tn/a\t220\n"
+    path.write_text(table.format(136))
+    assert len(collect([folder], path, need_height=True).scans) == 4
+    path.write_text(table.format(53.5))  # 136 cm
+    fails("in inches (sub-01: 53.5; expected for the age of 9: 85 to 160)", folders=[folder], participants=path,
+          need_height=True)  # fmt: skip
+    path.write_text(table.format(136).replace("\t30\t130", "\tn/a\t129"))
+    fails("(sub-03: 129; expected for adults, as there is no age: 130 to 220)", folders=[folder], participants=path,
+          need_height=True)  # fmt: skip
 
 
 def test_subjects_with_one_kind_of_levels_are_said(folder):

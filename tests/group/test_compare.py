@@ -65,10 +65,9 @@ def test_missing_levels_are_counted_and_shift_nothing(tmp_path):
 
 def test_a_level_seen_once_is_flagged(tmp_path):
     write_cohort(tmp_path, 3)
-    for subject in ("sub-01", "sub-02"):
-        write_subject(
-            tmp_path, subject, [row for row in level_rows() if (row["kind"], row["name"]) != ("spinal", "T1")]
-        )
+    for subject, scale in (("sub-01", 1.0), ("sub-02", 1.1)):
+        rows = [row for row in level_rows(scale=scale) if (row["kind"], row["name"]) != ("spinal", "T1")]
+        write_subject(tmp_path, subject, rows)
     group = compare(collect([tmp_path]))
     row = pair_of(group.agreement, "T1", "T1")
     assert (row["n"], row["n_spinal_missing"]) == (1, 2)
@@ -139,8 +138,8 @@ def test_names_one_level_off_are_pointed_out(tmp_path):
 
 
 def test_nothing_to_compare_is_said(tmp_path):
-    for subject in ("sub-01", "sub-02"):
-        write_subject(tmp_path, subject, [row for row in level_rows() if row["kind"] == "spinal"])
+    for subject, scale in (("sub-01", 1.0), ("sub-02", 1.1)):
+        write_subject(tmp_path, subject, [row for row in level_rows(scale=scale) if row["kind"] == "spinal"])
     group = compare(collect([tmp_path]))
     assert group.agreement.empty
     assert "no subject has both levels of a pair: there is nothing to compare" in group.notes
@@ -163,8 +162,8 @@ def test_a_group_shows_bias_and_limits_of_each_pair(tmp_path):
 
 
 def test_a_group_without_pairs_says_so(tmp_path):
-    for subject in ("sub-01", "sub-02"):
-        write_subject(tmp_path, subject, [row for row in level_rows() if row["kind"] == "spinal"])
+    for subject, scale in (("sub-01", 1.0), ("sub-02", 1.1)):
+        write_subject(tmp_path, subject, [row for row in level_rows(scale=scale) if row["kind"] == "spinal"])
     group = compare(collect([tmp_path]))
     assert repr(group).endswith("\nno pairs")
     assert group._repr_html_().endswith("<p>no pairs</p>")

@@ -63,13 +63,13 @@ def test_names_that_the_scripts_of_the_paper_give(tmp_path):
 
 
 def write_other(tmp_path):
-    return write_published(tmp_path / "1", "sub-02", level_rows(), stem="ses-1_T2w")[0]
+    return write_published(tmp_path / "1", "sub-02", level_rows(scale=1.1), stem="ses-1_T2w")[0]
 
 
 def test_our_own_table_of_a_scan_takes_precedence(tmp_path):
-    for subject in ("sub-01", "sub-02"):
-        write_subject(tmp_path, subject, level_rows())
-        write_published(tmp_path, subject, level_rows())
+    for subject, scale in (("sub-01", 1.0), ("sub-02", 1.1)):
+        write_subject(tmp_path, subject, level_rows(scale=scale))
+        write_published(tmp_path, subject, level_rows(scale=scale))
     cohort = collect([tmp_path])
     assert not any(scan.is_published for scan in cohort.scans)
     assert cohort.notes == ("4 tables of the published scripts are not read: their scans have a *_levels.csv, too",)

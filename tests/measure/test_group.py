@@ -146,6 +146,43 @@ def test_tables_of_an_earlier_run_do_not_count(tmp_path):
     assert set(group_measures([tmp_path]).values["table"]) == {"shape"}
 
 
+def test_a_scan_under_two_names_counts_once(tmp_path):
+    """Also of two sessions, of which one would weigh more; tables with other values of an image are no copies."""
+    write_scan(tmp_path / "sub-01", {"C4": 80, "C5": 70}, record={})
+    write_scan(tmp_path / "sub-02", {"C4": 90, "C5": 75}, "ses-a", record={})
+    write_scan(tmp_path / "sub-02", {"C4": 90, "C5": 75}, "ses-b", record={})
+    write_scan(tmp_path / "sub-02", {"C4": 96, "C5": 75}, "ses-c", record={})
+    write_scan(tmp_path / "sub-03", {"C4": 80, "C5": 70}, signal={("C4", "left"): 30}, record={})
+    write_scan(tmp_path / "sub-09", {"C4": 80, "C5": 70}, record={})
+    link = tmp_path / "sub-10" / "sub-10_T2w_shape.csv"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "sub-01" / "anat" / "sub-01_T2w_shape.csv")
+    group = group_measures([tmp_path])
+    row = statistic(group, "MEAN(area)", "C4")
+    assert (row["n"], row["mean"]) == (3, pytest.approx((80 + 93 + 80) / 3))
+    reason = "its values are those of sub-0{}_T2w, the same scan under two names; keep the right one"
+    assert {path.name: why for path, why in group.left_out.items()} == {
+        "sub-02_ses-b_T2w_shape.csv": reason.format("2_ses-a"),
+        "sub-09_T2w_shape.csv": reason.format(1),
+        "sub-10_T2w_shape.csv": reason.format(1),
+    }
+    assert f"left out, 2: {reason.format(1)} (sub-09_T2w, sub-10_T2w)" in group.notes
+
+
+def test_levels_that_were_computed_in_another_way_are_not_averaged(tmp_path):
+    for number, distance in enumerate((2.4, 2.4, 6.0), start=1):
+        shape = write_scan(
+            tmp_path / f"sub-0{number}", {"C4": 80 + number}, record={"Levels": {"Table": f"sub-0{number}_levels.csv"}}
+        )
+        facts = {"Method": "segment", "DistanceMillimeters": distance}
+        shape.with_name(f"sub-0{number}_levels.json").write_text(json.dumps(facts))
+    with pytest.raises(DatasetError, match=r"rootlets within 2\.4 mm \(2\), 6 mm \(1\), such as .*sub-03_T2w_shape"):
+        group_measures([tmp_path])
+    assert statistic(group_measures([tmp_path / "sub-01", tmp_path / "sub-02"]), "MEAN(area)", "C4")["n"] == 2
+    (tmp_path / "sub-03" / "anat" / "sub-03_levels.json").unlink()
+    assert statistic(group_measures([tmp_path]), "MEAN(area)", "C4")["n"] == 3
+
+
 def test_bad_input(tmp_path):
     with pytest.raises(DatasetError, match=r"no measures \(\*_shape.csv\)"):
         group_measures([tmp_path])

@@ -86,9 +86,9 @@ def test_a_single_subject_with_a_pair_and_one_kind_alone_are_drawn(tmp_path):
 
 
 def test_what_there_is_nothing_for_is_not_drawn(tmp_path):
-    spinal = [row | {"complete": False} for row in level_rows() if row["kind"] == "spinal"]
-    for subject in ("sub-01", "sub-02"):
-        write_subject(tmp_path, subject, spinal)
+    for subject, scale in (("sub-01", 1.0), ("sub-02", 1.1)):
+        rows = [row | {"complete": False} for row in level_rows(scale=scale) if row["kind"] == "spinal"]
+        write_subject(tmp_path, subject, rows)
     group = compare(collect([tmp_path]))
     with standard_settings():
         assert [name for name, draw in FIGURES.items() if draw(group)] == ["group_levels_by_subject"]
