@@ -197,7 +197,7 @@ def _participant(arguments: argparse.Namespace) -> int:
     if arguments.v:
         say(*(f"note: {note}" for note in plan.notes))
     if arguments.dry_run:
-        say(*describe_pending(plan, settings))
+        say(*describe_pending(plan, settings), is_result=True)
         return 0
     with _ProgressBar(bool(arguments.v)) as progress_bar:
         result = run_cohort(bids, out, plan, settings, _engine(arguments), progress_bar)

@@ -250,7 +250,7 @@ def _without_task(parser: argparse.ArgumentParser, arguments: argparse.Namespace
     if not arguments.task_details:
         parser.error("give a task, such as: sct_deepseg rootlets -i t2.nii.gz (sct_deepseg -h lists them)")
     for name, task in TASKS.items():
-        say(f"{name}: {task.description}", f"  {task.details}", "")
+        say(f"{name}: {task.description}", f"  {task.details}", "", is_result=True)
 
 
 def _segment(parser: argparse.ArgumentParser, task: Task, arguments: argparse.Namespace) -> int:

@@ -38,4 +38,4 @@ def _command(arguments: argparse.Namespace) -> None:
 
     text = methods_text(arguments.ofolder)
     if arguments.v:
-        say(text)
+        say(text, is_result=True)

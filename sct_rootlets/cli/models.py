@@ -70,7 +70,7 @@ def _command(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     if action == "list":
         from sct_rootlets.models.store import model_table
 
-        say(*model_table())
+        say(*model_table(), is_result=True)
     elif action == "install":
         install(name, arguments.custom_url or (), arguments.force, bool(arguments.v))
     elif action == "verify":
@@ -136,4 +136,4 @@ def _print_folders(name: str | None) -> None:
     from sct_rootlets.models.installed import model_folders
     from sct_rootlets.models.store import find_by_name
 
-    say(*map(str, model_folders() if name is None else [find_by_name(name).folder]))
+    say(*map(str, model_folders() if name is None else [find_by_name(name).folder]), is_result=True)

@@ -23,8 +23,14 @@ EXIT_TERMINATED = 143
 MAX_NAMED_FILES = 20
 
 
-def say(*lines: str) -> None:
-    """Print lines, if there are any; a closed output, as after ``| head``, is no error, and a full disk is one.
+def say(*lines: str, is_result: bool = False) -> None:
+    """Print lines, if there are any; a closed output, as after ``| head``, is no error.
+
+    Parameters
+    ----------
+    lines : str
+    is_result : bool
+        Whether they are all that the command makes, so that a full disk that loses them is an error.
 
     Raises
     ------
@@ -36,7 +42,7 @@ def say(*lines: str) -> None:
     try:
         print(*lines, sep="\n", flush=True)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        if is_result and error.errno != errno.EPIPE:
             raise OSError(error.errno, f"the output could not be printed: {error.strerror}") from error
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 (open until the process ends)
 

@@ -33,4 +33,4 @@ def _command(arguments: argparse.Namespace) -> None:
             raise
         lines = status_without_toolbox(str(error))
     if arguments.v:
-        say(*lines)
+        say(*lines, is_result=True)

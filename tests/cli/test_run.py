@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +64,20 @@ def test_small_matrices_need_no_threads(given, expected, monkeypatch):
     seen = []
     assert run(parser, [], lambda _: seen.append(os.environ["OPENBLAS_NUM_THREADS"])) == 0
     assert seen == [expected]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("command", [["models", "list"], ["models", "path"]])
+def test_a_text_that_is_the_result_is_not_lost_without_a_word(command):
+    """As on a full disk; where files are the result, the text on the terminal may be lost."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "sct_rootlets.cli.main", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "the output could not be printed: No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 1
