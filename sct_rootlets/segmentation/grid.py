@@ -228,7 +228,7 @@ def downsample(volume: Oriented, spacing_mm: float) -> tuple[np.ndarray, np.ndar
         firsts.append((first - origin_mm) / volume.spacing[axis])
     # In the order of the voxels in memory, and one coarse sheet after the other: the volume is never held in single
     # precision.
-    order = np.argsort(volume.data.strides)[::-1]
+    order = np.argsort(np.abs(volume.data.strides))[::-1]  # the strides of turned axes are negative
     fine = volume.data.transpose(order)
     slowest, middle, fastest = (weights[axis] for axis in order)
     data = np.empty(tuple(len(weight) for weight in (slowest, middle, fastest)), dtype=np.float32)

@@ -247,7 +247,8 @@ class Segmenter:
             return self._without_cord(original, model, mirror, [*notes, str(error)])
         if cord_mask is not None and given is not None:
             cord, centerline = _resample_mask(cord_mask, volume, prediction), given
-        line, centerline = (replace(one, turn_deg=turn_of_rootlets(prediction, one)) for one in (line, centerline))
+        turn_deg = turn_of_rootlets(prediction, centerline)
+        line, centerline = (replace(one, turn_deg=turn_deg) for one in (line, centerline))
         _LOGGER.info("finding the discs and naming the levels")
         spine = predict_spine(self.names, coarse.data, coarse.affine, line, self.device)
         named = name_levels(prediction, cord, centerline, coarse, spine, discs)
