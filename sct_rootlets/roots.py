@@ -94,7 +94,7 @@ def split_roots(
     angle = np.degrees(np.arctan2(to_anterior / half_depth, np.abs(to_right) / half_width))
     is_ambiguous = np.abs(angle - VENTRAL_DEG) < AMBIGUOUS_DEG
     is_ambiguous |= np.abs(to_right) < AMBIGUOUS_SHARE * half_width
-    near = cKDTree(cord_mm).query(points)[0] <= DISTANCE_MM
+    near = cKDTree(cord_mm).query(points, distance_upper_bound=DISTANCE_MM + 1e-3)[0] <= DISTANCE_MM
     for value in np.unique(values):
         own = np.flatnonzero(values == value)
         attached = near[own]

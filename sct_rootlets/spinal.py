@@ -251,7 +251,14 @@ def _near_cord(
 ) -> _Rootlets:
     """The rootlet voxels whose centre lies within a distance of the cord mask's surface."""
     points = apply_affine(affine, ijk)
-    distance, closest = cKDTree(cord_mm).query(points)
+    tree = cKDTree(cord_mm)
+    # No voxel reaches further from its centre than half its diagonal; voxels beyond both are not searched for.
+    half_diagonal = float(np.linalg.norm(np.linalg.norm(affine[:3, :3], axis=0))) / 2
+    distance, closest = tree.query(points, distance_upper_bound=distance_mm + half_diagonal + 1e-3)
+    if not np.isfinite(distance).any():
+        distance, closest = tree.query(points)
+    within = np.isfinite(distance)
+    ijk, values, points, distance, closest = (of[within] for of in (ijk, values, points, distance, closest))
     # From the centre of the closest cord voxel to its face: without this, coarse voxels would shorten the reach.
     toward = (points - cord_mm[closest]) / np.maximum(distance, 1e-6)[:, None]
     distance -= voxel_length(affine, toward) / 2
@@ -599,7 +606,7 @@ def _rootlets_beside(
 ) -> _Dropped:
     """Find the rootlets beside defects of the mask that would count if the mask had its usual section there."""
     points = apply_affine(affine, ijk)
-    far = cKDTree(cord_mm).query(points)[0] > distance_mm
+    far = cKDTree(cord_mm).query(points, distance_upper_bound=distance_mm + 1e-3)[0] > distance_mm
     place = centerline.project(points[far])
     index = np.full(len(place.arc), -1)
     for number, defect in enumerate(defects):

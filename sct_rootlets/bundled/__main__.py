@@ -51,6 +51,9 @@ def get_parser() -> argparse.ArgumentParser:
     optional.add_argument(
         "-real-share", type=float, metavar="<x>", help="how often a scan is a real one (default: 0.4, 0.4, 0.35)"
     )
+    optional.add_argument(
+        "-thick-share", type=float, metavar="<x>", help="names: how often a scan has thick axial slices (default: 0)"
+    )
     optional.add_argument("-rate", type=float, metavar="<x>", help="learning rate (default: 0.002)")
     optional.add_argument("-workers", type=int, default=0, metavar="<n>",
                           help="processes that make scans while the network learns (default: 0)")  # fmt: skip
@@ -96,6 +99,7 @@ def _command(arguments: argparse.Namespace) -> None:
         "learning_rate": arguments.rate,
         "real": arguments.subjects,
         "real_share": arguments.real_share,
+        "thick_share": arguments.thick_share,
         "seed": arguments.seed,
     }
     settings = replace(

@@ -38,8 +38,7 @@ from sct_rootlets.vertebral import label_points, place_discs
 #: Column of the middle of the cord.
 CORD_COLUMN = BEHIND_MM / PIXEL_MM - 0.5
 
-#: Share of views that look as if acquired in thick axial slices, and the range of the slices' thickness.
-THICK_SLICES_RATE = 0.3
+#: Range of the thickness of slices in views that look as if acquired in thick axial slices.
 THICK_SLICES_MM = (2.5, 7.5)
 
 #: Beyond the first and the last known disc, so many vertebrae are still numbered.
@@ -122,8 +121,16 @@ def real_straight(folder: Path, subject: str) -> Straight:
     return Straight(straighten(data, affine, line, arc), names, vertebral_coordinate(arc, at))
 
 
-def view(example: Straight, rng: np.random.Generator, n_rows: int = N_ROWS) -> Straight:
+def view(example: Straight, rng: np.random.Generator, n_rows: int = N_ROWS, thick_share: float = 0.0) -> Straight:
     """Cut a random part of an example, as a scan of another field of view, size and brightness would show it.
+
+    Parameters
+    ----------
+    example : Straight
+    rng : numpy.random.Generator
+    n_rows : int
+    thick_share : float
+        How often the part looks as if acquired in thick axial slices (`in_thick_slices`), 0 to 1.
 
     Returns
     -------
@@ -145,7 +152,7 @@ def view(example: Straight, rng: np.random.Generator, n_rows: int = N_ROWS) -> S
     part = slabs[::-1] if rng.random() < 0.5 else slabs
     index = np.array(np.meshgrid(np.arange(N_SLABS), rows, columns, indexing="ij"))
     part = ndimage.map_coordinates(part, index, order=1, cval=np.nan)
-    if rng.random() < THICK_SLICES_RATE:
+    if rng.random() < thick_share:
         part = in_thick_slices(part, rng.uniform(*THICK_SLICES_MM), rng)
     behind, ahead = (int(rng.integers(0, 10)) if rng.random() < 0.3 else 0 for _ in range(2))
     part[:, :, :behind] = np.nan

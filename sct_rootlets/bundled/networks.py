@@ -67,6 +67,8 @@ class TrainingSettings:
         Subjects whose real scans take part.
     real_share : float
         Share of real scans among all scans, if there are real subjects.
+    thick_share : float
+        For names: share of views that look as if acquired in thick axial slices.
     seed : int
     """
 
@@ -84,6 +86,7 @@ class TrainingSettings:
     template: bool = False
     real: tuple[str, ...] = ()
     real_share: float = 0.4
+    thick_share: float = 0.0
     seed: int = 0
 
 
@@ -228,7 +231,7 @@ class NamesNetwork(Network):
         return example  # `cut` varies all examples
 
     def cut(self, example: Straight, settings: TrainingSettings, rng: np.random.Generator) -> list[torch.Tensor]:
-        return [torch.from_numpy(part) for part in view(example, rng, settings.patch[0])]
+        return [torch.from_numpy(part) for part in view(example, rng, settings.patch[0], settings.thick_share)]
 
     def loss(self, output: torch.Tensor, *labels: torch.Tensor) -> torch.Tensor:
         return names_loss(output, *labels)

@@ -99,3 +99,14 @@ def test_thick_slices_average_rows_and_keep_places():
     stripes = np.broadcast_to(100 + 50 * (-1.0) ** rows[None, :, None], (1, 60, 1))  # 4 mm from bright to bright
     assert np.ptp(in_thick_slices(stripes, 2.0, np.random.default_rng(1))) > 90
     assert np.ptp(in_thick_slices(stripes, 8.0, np.random.default_rng(1))) < 60
+
+
+def test_a_share_of_views_is_in_thick_slices():
+    """From row to row, noise changes less where slices are thick."""
+    noise = np.random.default_rng(3).standard_normal((N_SLABS, N_ROWS, N_COLUMNS)).astype(np.float32)
+    example = Straight(noise, np.full(N_ROWS, 5), np.linspace(3, 9, N_ROWS).astype(np.float32))
+    changes = [
+        np.abs(np.diff(view(example, np.random.default_rng(2), thick_share=share).slabs[:, :20], axis=1)).mean()
+        for share in (0.0, 1.0)
+    ]
+    assert changes[1] < 0.8 * changes[0]
