@@ -123,11 +123,11 @@ def synthetic_scan(
     ``realistic`` differs from ``held-out``: its cords are as thick along the vertebrae as those of healthy adults, and
     its T2w scans (``T2w_3D``) have fluid as bright as that of people.
     """
-    from sct_rootlets.synthesis.random_anatomy import HELD_OUT_RANGES, random_anatomy
+    from sct_rootlets.synthesis.random_anatomy import HELD_OUT_RANGES, REALISTIC_RANGES, random_anatomy
 
     seed = {"held-out": 2026, "realistic": 2027}[population]
     rng = np.random.default_rng((seed, subject))
-    ranges = HELD_OUT_RANGES if population == "held-out" else replace(HELD_OUT_RANGES, enlargement=None)
+    ranges = HELD_OUT_RANGES if population == "held-out" else REALISTIC_RANGES
     anatomy = random_anatomy(rng, ranges)
     spacing = float(rng.uniform(0.7, 1.0))
     rng = np.random.default_rng((seed, subject, CONTRASTS.index(contrast), noise))

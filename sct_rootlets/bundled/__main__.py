@@ -19,6 +19,9 @@ EXAMPLES = """\
   python -m sct_rootlets.bundled -ofolder names -task names -threads 1
   python -m sct_rootlets.bundled -ofolder training -steps 5000 -template PAM50 -workers 1 -threads 1"""
 
+#: Ranges in `sct_rootlets.synthesis.random_anatomy` of the populations.
+POPULATIONS = {"training": "TRAINING_RANGES", "held-out": "HELD_OUT_RANGES", "realistic": "REALISTIC_RANGES"}
+
 
 def get_parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
@@ -44,7 +47,14 @@ def get_parser() -> argparse.ArgumentParser:
         "-real", metavar="<folder>", help="BIDS folder with real scans and their cord masks and discs"
     )
     optional.add_argument("-subjects", type=names, metavar="<name,...>", help="those of its subjects to use")
-    optional.add_argument("-start", metavar="<file>", help="checkpoint of another training to start from")
+    optional.add_argument("-start", metavar="<path>", help="checkpoint of another training, or model, to start from")
+    optional.add_argument(
+        "-population",
+        choices=tuple(POPULATIONS),
+        default="training",
+        help="to learn from (default: training); the others are for tests, and show what a network could reach there",
+    )
+    optional.add_argument("-contrasts", type=names, metavar="<name,...>", help="rootlets: those of synthetic scans")
     optional.add_argument(
         "-average", metavar="<file>", help="checkpoint whose weights and the trained ones are averaged for the model"
     )
@@ -83,6 +93,7 @@ def _command(arguments: argparse.Namespace) -> None:
 
     from sct_rootlets.bundled.networks import DEFAULTS
     from sct_rootlets.bundled.train import Training
+    from sct_rootlets.synthesis import random_anatomy
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -100,6 +111,7 @@ def _command(arguments: argparse.Namespace) -> None:
         "real": arguments.subjects,
         "real_share": arguments.real_share,
         "thick_share": arguments.thick_share,
+        "contrasts": arguments.contrasts,
         "seed": arguments.seed,
     }
     settings = replace(
@@ -109,9 +121,8 @@ def _command(arguments: argparse.Namespace) -> None:
     )
     template = None if arguments.template is None else Path(arguments.template)
     real = None if arguments.real is None else Path(arguments.real)
-    training = Training(
-        settings, arguments.device, template_folder=template, real_folder=real, workers=arguments.workers
-    )
+    ranges = getattr(random_anatomy, POPULATIONS[arguments.population])
+    training = Training(settings, arguments.device, ranges, template, real, arguments.workers)
     if checkpoint.exists():
         training.resume(checkpoint)
     elif arguments.start:

@@ -69,6 +69,8 @@ class TrainingSettings:
         Share of real scans among all scans, if there are real subjects.
     thick_share : float
         For names: share of views that look as if acquired in thick axial slices.
+    contrasts : tuple of str
+        For rootlets: contrasts of the synthetic scans, each as often; by default all, as often as protocols say.
     seed : int
     """
 
@@ -87,6 +89,7 @@ class TrainingSettings:
     real: tuple[str, ...] = ()
     real_share: float = 0.4
     thick_share: float = 0.0
+    contrasts: tuple[str, ...] = ()
     seed: int = 0
 
 
@@ -190,7 +193,8 @@ class RootletsNetwork(Network):
     heads = {"cord": slice(N_LEVELS, N_LEVELS + N_CORD), "roots": slice(N_LEVELS + N_CORD, None)}
 
     def synthetic(self, rng, settings, device, ranges, template) -> Example:  # type: ignore[no-untyped-def]
-        return random_example(rng, settings.spacing_mm, device, ranges, template=template)
+        contrast = str(rng.choice(settings.contrasts)) if settings.contrasts else None
+        return random_example(rng, settings.spacing_mm, device, ranges, contrast, template=template)
 
     def loss(self, output: torch.Tensor, *labels: torch.Tensor) -> torch.Tensor:
         return rootlets_loss(output, *labels)

@@ -26,6 +26,7 @@ from sct_rootlets.bundled.export import write_model_folder
 from sct_rootlets.bundled.networks import NETWORK_KINDS, TrainingSettings
 from sct_rootlets.errors import ImageError, LabelError, ModelError
 from sct_rootlets.models.architecture import build_network, last_layer
+from sct_rootlets.models.model import load_model
 from sct_rootlets.segmentation.tiles import has_bfloat16
 from sct_rootlets.synthesis.random_anatomy import TRAINING_RANGES, AnatomyRanges
 from sct_rootlets.synthesis.template import TemplateAnatomy, load_template
@@ -224,9 +225,12 @@ class Training:
         self.step = state["step"]
 
     def start_from(self, path: Path) -> None:
-        """Begin with the averaged weights of another training's checkpoint."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["average"])
+        """Begin with the averaged weights of another training's checkpoint, or with those of a model folder."""
+        if path.is_dir():
+            weights = load_model(path, self.device).network.state_dict()
+        else:
+            weights = torch.load(path, map_location=self.device, weights_only=True)["average"]
+        self.network.load_state_dict(weights)
         self.average = {key: value.clone() for key, value in self.network.state_dict().items()}
 
     def average_with(self, path: Path) -> None:

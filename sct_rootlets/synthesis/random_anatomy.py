@@ -113,6 +113,8 @@ HELD_OUT_RANGES = AnatomyRanges(
     ventral_deg=(36.0, 55.0),
     exit_jitter_mm=(0.5, 2.0),
 )
+#: The same population, with cords as thick along the vertebrae as those of healthy adults.
+REALISTIC_RANGES = replace(HELD_OUT_RANGES, enlargement=None)
 
 
 def random_anatomy(rng: np.random.Generator, ranges: AnatomyRanges = TRAINING_RANGES) -> Anatomy:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -163,6 +165,29 @@ def test_weights_can_be_averaged_with_those_before(tmp_path):
     assert not torch.equal(before.average[name], after.average[name])
     after.average_with(tmp_path / "checkpoint.pt")
     torch.testing.assert_close(after.average[name], expected)
+
+
+def test_training_begins_with_the_weights_of_a_model_folder(tmp_path):
+    first = Training(TINY)
+    first.train_step()
+    folder = first.export(tmp_path)
+    second = Training(replace(TINY, seed=1))
+    second.start_from(folder)
+    last = max(key for key in first.average if ".seg_layers." in key)
+    for key, weights in second.network.state_dict().items():
+        if ".seg_layers." not in key or key == last:
+            torch.testing.assert_close(weights, first.average[key], atol=2e-3, rtol=2e-3)  # stored in half precision
+
+
+def test_scans_have_the_contrasts_of_the_settings(monkeypatch):
+    from sct_rootlets.bundled import networks
+
+    drawn = []
+    monkeypatch.setattr(networks, "random_example", lambda *arguments, **_: drawn.append(arguments[4]))
+    settings = replace(TINY, contrasts=("INV1", "UNIT1"))
+    for seed in range(20):
+        networks.NETWORK_KINDS["rootlets"].synthetic(np.random.default_rng(seed), settings, "cpu", None, None)
+    assert set(drawn) == {"INV1", "UNIT1"}
 
 
 def test_other_settings_are_refused(tmp_path):
