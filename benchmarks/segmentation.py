@@ -6,6 +6,7 @@
     python benchmarks/segmentation.py crop -data DIR
     python benchmarks/segmentation.py others -data DIR
     python benchmarks/segmentation.py cords -data DIR
+    python benchmarks/segmentation.py slices -data DIR
     python benchmarks/segmentation.py repeat
     python benchmarks/segmentation.py worst -contrasts T2w -o docs/worst.png
 
@@ -58,6 +59,16 @@ READ_BY_EYE = {
     "sub-10062Ses1_run-1_T2starw.nii.gz": {3: 1, 4: -16},
     "sub-10062Ses2_run-1_T2starw.nii.gz": {3: 1, 4: -17},
     "sub-9584_run-1_T2starw.nii.gz": {3: 56, 4: 37},
+}
+#: Axial slices (third voxel index) of the T2*w scans on which the eye sees rootlets beside the cord, and those on which
+#: it sees none, read twice without a look at any result: once slice by slice, once in random order and without names.
+#: Slices that one reading left open are in neither list.
+READ_SLICES = {
+    "sub-10062Ses1_run-1_T2starw.nii.gz": ((10, 11, 12, 13, 18, 19), (4, 5, 9)),
+    "sub-10062Ses2_run-1_T2starw.nii.gz": ((2, 5, 8, 9, 10, 11, 14, 16, 17, 18, 19), ()),
+    "sub-9584_run-1_T2starw.nii.gz": ((0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14), ()),
+    "sub-9709Ses1_run-1_T2starw.nii.gz": ((10, 11, 12, 13, 14, 18, 19), (0, 4, 5, 6)),
+    "sub-9709Ses2_run-1_T2starw.nii.gz": ((10, 11, 12, 14, 16, 17), (0, 1, 3, 4, 5, 6, 8, 9)),
 }
 #: Confidence from which on a name is sure.
 SURE = 0.9
@@ -450,6 +461,19 @@ def cords(segmenter: Segmenter, data: Path) -> None:
         row(volume.name, f"{area_ratio(found, load_volume(mask)):.2f}", f"{overlap:.2f}", ratio)
 
 
+def slices(segmenter: Segmenter, data: Path) -> None:
+    """Table of the axial slices with rootlets, against those on which the eye sees rootlets or none."""
+    header("scan", "found where the eye sees them", "found where the eye sees none")
+    total = np.zeros((2, 2), dtype=int)
+    for name, read in READ_SLICES.items():
+        (path,) = data.rglob(name)
+        found = (segmenter(load_volume(path)).rootlets > 0).any(axis=(0, 1))
+        counts = np.array([(int(found[list(part)].sum()), len(part)) for part in read])
+        total += counts
+        row(name, *(f"{n}/{of}" for n, of in counts))
+    row("all", *(f"{n}/{of} ({100 * n / of:.0f} %)" for n, of in total))
+
+
 def manual_mask(data: Path, image: Path) -> Path | None:
     """Find the manual mask of the cord of a scan: beside it, or below the derivatives of its dataset."""
     name = image.name.removesuffix(".nii.gz")
@@ -477,7 +501,7 @@ def known_heights(data: Path, path: Path) -> str:
 def main() -> None:
     """Print a table, or draw a picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("synthetic", "real", "crop", "others", "cords", "repeat", "worst"))
+    parser.add_argument("what", choices=("synthetic", "real", "crop", "others", "cords", "slices", "repeat", "worst"))
     parser.add_argument("-subjects", type=int, default=20)
     parser.add_argument("-contrasts", help="some of the contrasts, between commas")
     parser.add_argument("-population", choices=tuple(POPULATIONS), default="held-out", help="of synthetic")
@@ -508,6 +532,8 @@ def main() -> None:
         others(segmenter, arguments.data)
     elif arguments.what == "cords":
         cords(segmenter, arguments.data)
+    elif arguments.what == "slices":
+        slices(segmenter, arguments.data)
     else:
         real(segmenter, arguments.data, tuple(arguments.scans.split(",")), arguments.discs)
 
