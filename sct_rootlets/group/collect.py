@@ -306,6 +306,9 @@ def _notes(
     kept = [scan.subject for scan in scans if scan.names_from_discs]
     if kept:
         yield f"kept as asked, {len(kept)}: discs decided the names of their spinal levels ({abbreviate(kept)})"
+    single = [scan.subject for scan in scans if scan.provenance.is_corroborated is False]
+    if single:
+        yield describe_uncorroborated(single, len(scans))
     models = Counter(scan.provenance.model for scan in scans if scan.provenance.model)
     if len(models) > 1:
         shares = ", ".join(f"{name} ({count})" for (name, _), count in models.most_common())
@@ -325,6 +328,15 @@ def _notes(
             yield f"{len(unknown)} of {len(scans)} subjects are not in {source.name} ({abbreviate(unknown)})"
     if any(scan.method not in ("", "extent") for scan in scans):
         yield "spinal levels are not by the method extent: do not compare them with published figures"
+
+
+def describe_uncorroborated(subjects: Sequence[str], n_all: int) -> str:
+    """Say that levels of some of all subjects may be off by one together, though their numbers look sure."""
+    return (
+        f"nothing independent supports the numbers of the vertebrae of {len(subjects)} of {n_all} subjects, which were "
+        "found in the image: their spinal and vertebral levels may be off by one together; one disc each settles it "
+        f"(-ldisc) ({abbreviate(subjects)})"
+    )
 
 
 def _same_images(scans: list[LevelTable]) -> list[list[str]]:

@@ -71,12 +71,16 @@ class Provenance:
         Name with version, and hashes, of the model that segmented labels that were not given.
     image : str or None
         SHA-256 of the voxels of the scan.
+    is_corroborated : bool or None
+        Whether independent kinds of evidence agree on the numbers of vertebrae that were found in the image; None for
+        discs that were given.
     """
 
     method: str = ""
     distance_mm: float | None = None
     model: tuple[str, str] | None = None
     image: str | None = None
+    is_corroborated: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +292,16 @@ def read_provenance(path: Path) -> Provenance:
         distance_mm=float(distance) if isinstance(distance, int | float) else None,
         model=_model(content),
         image=image if isinstance(image, str) else None,
+        is_corroborated=_is_corroborated(content),
     )
+
+
+def _is_corroborated(content: Mapping[str, Any]) -> bool | None:
+    numbering = content.get("VertebralNumbering")
+    if not isinstance(numbering, dict) or numbering.get("FixedByGivenDiscs"):
+        return None
+    agree = numbering.get("KindsOfEvidenceAgree")
+    return agree if isinstance(agree, bool) else None
 
 
 def _model(content: Mapping[str, Any]) -> tuple[str, str] | None:

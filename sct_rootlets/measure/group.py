@@ -16,7 +16,7 @@ import numpy as np
 from sct_rootlets.bids import MEASURE_ENDINGS, MEASURE_RECORD_ENDING, TABLE_ENDING, stem
 from sct_rootlets.bids_folder import files_below
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.group.collect import abbreviate, check_same_method
+from sct_rootlets.group.collect import abbreviate, check_same_method, describe_uncorroborated
 from sct_rootlets.group.level_table import Provenance, read_provenance, read_rows, subject_of
 from sct_rootlets.group.participants import Participant, describe_wrong_heights, find_participants
 from sct_rootlets.levels import level_value
@@ -161,9 +161,14 @@ def group_measures(
             left_out[scan.path] = because
             values = [{**row, "left_out_because": because} for row in values]
         rows += values
-    check_same_method([(scan.path, _provenance(scan)) for scan in scans if scan.path in with_spinal_levels])
+    provenance = {scan.path: _provenance(scan) for scan in scans}
+    check_same_method([(path, provenance[path]) for path in with_spinal_levels])
     frame = _sorted_frame(rows)
     notes = list(_notes(scans, left_out, people if source is not None else None))
+    counted = [scan for scan in scans if scan.path not in left_out]
+    single = [scan.subject for scan in counted if provenance[scan.path].is_corroborated is False]
+    if single:
+        notes.append(describe_uncorroborated(single, len(counted)))
     if source is not None and (wrong := describe_wrong_heights(people, [scan.subject for scan in scans], source)):
         notes.append(wrong)
     return GroupMeasures(

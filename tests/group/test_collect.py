@@ -110,6 +110,19 @@ def test_mixed_models_are_said(folder):
     )
 
 
+def test_numbers_that_nothing_independent_supports_are_said(folder):
+    found = {"Probability": 0.95, "FixedByGivenDiscs": False, "KindsOfEvidenceAgree": False}
+    write_facts(folder, "sub-01", VertebralNumbering=found)
+    write_facts(folder, "sub-02", VertebralNumbering={**found, "KindsOfEvidenceAgree": True})
+    write_facts(folder, "sub-03", VertebralNumbering={**found, "FixedByGivenDiscs": True})
+    cohort = collect([folder])
+    assert len(cohort.scans) == 4
+    assert cohort.notes == (
+        "nothing independent supports the numbers of the vertebrae of 1 of 4 subjects, which were found in the image: "
+        "their spinal and vertebral levels may be off by one together; one disc each settles it (-ldisc) (sub-01)",
+    )
+
+
 @pytest.mark.parametrize("how", [shutil.copy, lambda source, target: target.symlink_to(source), None])
 def test_a_scan_under_two_names_counts_once(folder, how):
     source = folder / "sub-01" / "anat" / "sub-01_T2w_levels.csv"

@@ -183,6 +183,18 @@ def test_levels_that_were_computed_in_another_way_are_not_averaged(tmp_path):
     assert statistic(group_measures([tmp_path]), "MEAN(area)", "C4")["n"] == 3
 
 
+def test_numbers_that_nothing_independent_supports_are_said(tmp_path):
+    for number, agree in enumerate((True, False), start=1):
+        table = f"sub-0{number}_levels.csv"
+        shape = write_scan(tmp_path / f"sub-0{number}", {"C4": 80 + number}, record={"Levels": {"Table": table}})
+        facts = {"VertebralNumbering": {"FixedByGivenDiscs": False, "KindsOfEvidenceAgree": agree}}
+        shape.with_name(table).with_suffix(".json").write_text(json.dumps(facts))
+    notes = [note for note in group_measures([tmp_path]).notes if "nothing independent" in note]
+    assert len(notes) == 1
+    assert "of 1 of 2 subjects" in notes[0]
+    assert notes[0].endswith("(sub-02)")
+
+
 def test_bad_input(tmp_path):
     with pytest.raises(DatasetError, match=r"no measures \(\*_shape.csv\)"):
         group_measures([tmp_path])
