@@ -169,7 +169,6 @@ def test_weights_can_be_averaged_with_those_before(tmp_path):
 
 def test_training_begins_with_the_weights_of_a_model_folder(tmp_path):
     first = Training(TINY)
-    first.train_step()
     folder = first.export(tmp_path)
     second = Training(replace(TINY, seed=1))
     second.start_from(folder)
