@@ -430,7 +430,7 @@ def register_image(
         by_shape=by_shape,
     )
     given = {name: volume for name, volume in registration.sources.items() if name not in maps}
-    notes = tuple(dict.fromkeys((*header_notes(*given.values()), *doubt)))
+    notes = tuple(dict.fromkeys((*header_notes(*given.values()), *inputs.image_notes, *doubt)))
     return replace(
         registration,
         sources=given,
@@ -676,7 +676,7 @@ def _segment(
 
     image = inputs.image
     assert image is not None
-    notes = [*inputs.header_notes, *(() if segmenter.weights is None else segmenter.weights.notes)]
+    notes = [*inputs.header_notes, *inputs.image_notes, *(() if segmenter.weights is None else segmenter.weights.notes)]
     thickness = max(image.spacing)
     if thickness > MAX_SLICE_THICKNESS_MM:
         notes.append(f"voxels of {thickness:.3g} mm do not show single rootlets: levels are unreliable")

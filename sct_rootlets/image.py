@@ -5,8 +5,10 @@ Voxel indices are used here; all other modules work in RAS+ mm.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Union
 
@@ -70,6 +72,11 @@ class Volume:
     def spacing(self) -> np.ndarray:
         """Voxel size along each axis in mm, shape (3,)."""
         return voxel_sizes(self.affine)
+
+    @cached_property
+    def voxels_digest(self) -> str:
+        """SHA-256 of the values, in hexadecimal digits, whatever the file and its compression are."""
+        return hashlib.sha256(np.ascontiguousarray(self.data).data).hexdigest()
 
     def describe(self) -> str:
         """Name, shape, voxel size and axes, for messages."""

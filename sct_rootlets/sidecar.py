@@ -20,6 +20,8 @@ FIRST_CALIBRATED = (2, 2)
 WRITTEN = "Written"
 #: Key of a sidecar under which the SHA-256 of all its other content is.
 SEAL = "ContentSHA256"
+#: Key of a sidecar under which the scan is that its files belong to, with the SHA-256 of its voxels (``Voxels``).
+SCAN = "Scan"
 #: Key of the sidecar of a level map under which the hash of the voxels of the cord mask is
 #: (`sct_rootlets.cord_mask.mask_digest`).
 CORD_MASK = "CordMaskSHA256"
@@ -84,6 +86,13 @@ def read_sidecar(image: Path) -> dict[str, Any]:
         Empty if there is no sidecar, or it cannot be read as a JSON object.
     """
     return read_object(image.with_name(f"{stem(image.name)}.json"))
+
+
+def read_scan_voxels(labels: Path) -> str | None:
+    """Read from the sidecar of a file the SHA-256 of the voxels of the image that it was made from; None if unknown."""
+    scan = read_sidecar(labels).get(SCAN)
+    voxels = scan.get("Voxels") if isinstance(scan, dict) else None
+    return voxels if isinstance(voxels, str) else None
 
 
 def has_large_cord(labels: Path) -> bool:

@@ -52,7 +52,7 @@ from sct_rootlets.label_kinds import (
 from sct_rootlets.levels import CONUS_VALUE, Kind, Level, Levels, disc_name
 from sct_rootlets.nifti import header_notes, lacks_orientation, load_volume, look_at_header
 from sct_rootlets.plausibility import level_flags
-from sct_rootlets.sidecar import read_name_confidence, read_name_sources
+from sct_rootlets.sidecar import read_name_confidence, read_name_sources, read_scan_voxels
 from sct_rootlets.spinal import (
     DISTANCE_MM,
     METHODS,
@@ -391,6 +391,29 @@ class Inputs:
         return header_notes(*(volumes[name] for name in order if name in volumes))
 
     @property
+    def image_notes(self) -> list[str]:
+        """Which labels were made from other voxels than those of the image, by their sidecars, in one line at most.
+
+        Labels that were corrected by hand stay in use when their image is replaced; they may lie elsewhere in it.
+        """
+        image = self.image
+        if image is None:
+            return []
+        known = {
+            volume.name: read_scan_voxels(volume.path)
+            for volume in (self.cord, self.rootlets, self.discs)
+            if volume is not None and volume.path is not None
+        }
+        others = [name for name, voxels in known.items() if voxels and voxels != image.voxels_digest]
+        if not others:
+            return []
+        were = "was" if len(others) == 1 else "were"
+        return [
+            f"{' and '.join(others)} {were} made from other voxels than those of {image.name}: the image was changed "
+            "since, or is another one; check that they still lie where the image shows them"
+        ]
+
+    @property
     def has_discs(self) -> bool:
         """Whether discs are given, as labels or as a vertebral map."""
         return self.discs is not None or self.vertebrae is not None
@@ -471,7 +494,7 @@ def levels_from_labels(
         raise ValueError("give rootlets, discs or both")
     mask, notes = binary_mask(inputs.cord)
     cord = replace(inputs.cord, data=mask)
-    notes += inputs.header_notes
+    notes += [*inputs.header_notes, *inputs.image_notes]
     centerline, line_notes = _fit_cord(cord, inputs.centerline)
     notes += line_notes
     if inputs.rootlets is not None:

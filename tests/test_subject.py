@@ -13,6 +13,7 @@ from sct_rootlets.levels import level_name, level_value
 from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.registration.to_template import register
 from sct_rootlets.sidecar import seal, sha256_of
+from sct_rootlets.subject import Inputs, levels_from_labels
 
 
 @pytest.fixture
@@ -360,3 +361,27 @@ def test_arc_length_of_rootlets_is_within_their_level(subject):
         arc = subject.rootlet_arcs[level.value]
         assert level.rostral_mm <= np.median(arc) <= level.caudal_mm + 5  # beyond 2.4 mm they run on caudally
     assert replace(subject, rootlets=None).rootlet_arcs == {}
+
+
+def test_labels_that_were_made_from_another_image_are_said(phantom, tmp_path):
+    """By their sidecars: a correction stays in use when its image is replaced."""
+    paths = {name: tmp_path / f"{name}.nii.gz" for name in ("image", "cord", "rootlets")}
+    for name, path in paths.items():
+        volume = getattr(phantom, name)
+        nib.save(nib.Nifti1Image(volume.data.astype(np.float32), volume.affine), path)
+    image = load_volume(paths["image"])
+    for name in ("cord", "rootlets"):
+        scan = {"Scan": {"Path": None, "Grid": "0", "Voxels": image.voxels_digest}}
+        paths[name].with_suffix("").with_suffix(".json").write_text(json.dumps(scan))
+    assert Inputs.load(**paths).image_notes == []
+    moved = nib.Nifti1Image(np.roll(image.data, 5, axis=0), image.affine)
+    nib.save(moved, paths["image"])
+    note = (
+        "cord.nii.gz and rootlets.nii.gz were made from other voxels than those of image.nii.gz: the image was changed "
+        "since, or is another one; check that they still lie where the image shows them"
+    )
+    assert Inputs.load(**paths).image_notes == [note]
+    assert note in levels_from_labels(Inputs.load(**paths), "extent", 2.4).notes
+    (tmp_path / "cord.json").unlink()
+    assert Inputs.load(**paths).image_notes[0].startswith("rootlets.nii.gz was made from other voxels")
+    assert Inputs.load(cord=paths["cord"], rootlets=paths["rootlets"]).image_notes == []

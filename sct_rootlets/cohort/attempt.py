@@ -1,8 +1,7 @@
-"""Attempts to process a scan: how far the last one came, in a file that all workers read and write."""
+"""Attempts to process a scan: how far each run came, in a file that all workers read and write."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -10,7 +9,10 @@ from typing import Any
 from sct_rootlets.cohort.job import Job
 from sct_rootlets.cohort.slurm import own_job
 from sct_rootlets.output.files import format_json, write_atomic
+from sct_rootlets.sidecar import read_object
 
+#: Attempts of so many other runs are kept.
+MAX_OTHER_RUNS = 15
 KILLED = "the process was killed while it was at this scan (out of memory, or cancelled?)"
 
 
@@ -48,43 +50,51 @@ class Attempt:
 
 
 def write_attempt(job: Job, run: str, attempt: Attempt) -> None:
-    """Write how far a scan has come in a run, in place of an earlier attempt.
+    """Write how far a scan has come in a run, in place of its earlier attempt in that run.
+
+    Attempts of other runs are kept, as several may go on at the same time.
 
     Parameters
     ----------
     job : Job
+        Its lock is held.
     run : str
         Identifier of this run of the command.
     attempt : Attempt
     """
-    content = {"Run": run, "Status": attempt.status.value, "Reason": attempt.reason, "Job": own_job()}
-    write_atomic(job.attempt, format_json(content, indent=None))
+    content = {"Status": attempt.status.value, "Reason": attempt.reason, "Job": own_job()}
+    _write(job, {**_read_others(job, run), run: content})
 
 
 def read_attempt(job: Job, run: str) -> Attempt:
     """Read how far a scan has come in a run; it is waiting if that run has not begun it."""
-    content = _read(job)
+    content = _read(job, run)
     try:
-        if content["Run"] == run:
-            return Attempt(Status(content["Status"]), str(content["Reason"]))
+        return Attempt(Status(content["Status"]), str(content["Reason"]))
     except (KeyError, ValueError):
-        pass
-    return Attempt(Status.WAITING)
+        return Attempt(Status.WAITING)
 
 
-def remove_attempt(job: Job) -> None:
-    """Remove the last attempt: the scan is waiting again."""
-    job.attempt.unlink(missing_ok=True)
+def remove_attempt(job: Job, run: str) -> None:
+    """Remove the attempt of a run: the scan is waiting again."""
+    _write(job, _read_others(job, run))
 
 
 def is_running_in(job: Job, run: str, slurm_job: str) -> bool:
     """Whether a scan was begun in a run by a job of SLURM, and has not ended."""
-    return read_attempt(job, run).status is Status.RUNNING and _read(job).get("Job") == slurm_job
+    return read_attempt(job, run).status is Status.RUNNING and _read(job, run).get("Job") == slurm_job
 
 
-def _read(job: Job) -> dict[str, Any]:
-    try:
-        content = json.loads(job.attempt.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _read(job: Job, run: str) -> dict[str, Any]:
+    attempt = read_object(job.attempt).get(run)
+    return attempt if isinstance(attempt, dict) else {}
+
+
+def _read_others(job: Job, run: str) -> dict[str, Any]:
+    """Return the last attempts of other runs, by run."""
+    others = [(name, attempt) for name, attempt in read_object(job.attempt).items() if name != run]
+    return dict(others[-MAX_OTHER_RUNS:])
+
+
+def _write(job: Job, attempts: dict[str, Any]) -> None:
+    write_atomic(job.attempt, format_json(attempts, indent=None))

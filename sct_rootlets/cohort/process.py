@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sct_rootlets.bids import stem
 from sct_rootlets.cohort.job import CohortSettings, Job
 from sct_rootlets.cohort.record import Record, read_record
 from sct_rootlets.deepseg import compute_spinal_levels
@@ -73,8 +74,11 @@ def process_scan(job: Job, settings: CohortSettings, provenance: dict[str, Any],
             facts={**provenance, "Sources": {kind: _public_path(path, job) for kind, path in inputs.items()}},
         )
         record.save(job.record)
+    corrected = {path.with_name(f"{stem(path.name)}.json") for path in inputs.values()}
     for name in earlier_digests.keys() - record.written.keys():
         stale = job.folder / name
+        if stale in corrected:  # it tells from which image the correction was made
+            continue
         if stale.is_file() and earlier is not None and earlier.wrote(stale):  # what was corrected by hand stays
             stale.unlink(missing_ok=True)
     layers = level_layers(subject, [job.folder / path.name for path in paths])

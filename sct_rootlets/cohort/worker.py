@@ -115,7 +115,7 @@ class Worker:
         own = own_job() if self.parent is None else ""  # processes of this machine may all run in one job of SLURM
         for job in self.jobs if own else []:
             if is_running_in(job, self.run, own):
-                remove_attempt(job)
+                remove_attempt(job, self.run)
 
     def _process(self, job: Job) -> Attempt:
         """Process a scan, unless another run has done so meanwhile, and return how it ended."""
@@ -147,7 +147,7 @@ class Worker:
             if self.n_ended == 0 and time.monotonic() - self.begin >= self.limit_s:
                 write_attempt(self.current, self.run, Attempt(Status.FAILED, TOO_LONG))
             else:
-                remove_attempt(self.current)
+                remove_attempt(self.current, self.run)
             self.current = None
         self.segmenter = None  # loaded anew in the new process, not sent to it
         return DelayedSubmission(self)

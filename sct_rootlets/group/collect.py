@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
@@ -25,6 +26,8 @@ from sct_rootlets.group.published_table import (
     scan_of,
     select,
 )
+from sct_rootlets.levels import level_value
+from sct_rootlets.plausibility import LAST_JUDGED, SPINAL_LENGTH_LIMITS_MM, VERTEBRAL_LENGTH_LIMITS_MM
 from sct_rootlets.vertebral import SURE_NUMBERING
 
 #: A level table that is not compared, and the reason.
@@ -306,6 +309,13 @@ def _notes(
     kept = [scan.subject for scan in scans if scan.names_from_discs]
     if kept:
         yield f"kept as asked, {len(kept)}: discs decided the names of their spinal levels ({abbreviate(kept)})"
+    edited = [scan.subject for scan in scans if scan.provenance.is_edited]
+    if edited:
+        yield (
+            f"level tables of {len(edited)} of {len(scans)} subjects were changed since they were written "
+            f"({abbreviate(edited)}); their maps and figures show what was there before"
+        )
+    yield from _describe_implausible(scans)
     single = [scan.subject for scan in scans if scan.provenance.is_corroborated is False]
     if single:
         yield describe_uncorroborated(single, len(scans))
@@ -328,6 +338,30 @@ def _notes(
             yield f"{len(unknown)} of {len(scans)} subjects are not in {source.name} ({abbreviate(unknown)})"
     if any(scan.method not in ("", "extent") for scan in scans):
         yield "spinal levels are not by the method extent: do not compare them with published figures"
+
+
+def _describe_implausible(scans: Sequence[LevelTable]) -> Iterator[str]:
+    """Name subjects whose levels do not follow one another, or are longer than levels are."""
+    disordered, long_ = [], []
+    for scan in scans:
+        for kind, limit in (("spinal", SPINAL_LENGTH_LIMITS_MM), ("vertebral", VERTEBRAL_LENGTH_LIMITS_MM)):
+            named = {level_value(name, level.kind): level for (of, name), level in scan.levels.items() if of == kind}
+            levels = [named[value] for value in sorted(named)]
+            disordered += [
+                f"{scan.subject}: {lower.name} above {upper.name}"
+                for upper, lower in pairwise(levels)
+                if lower.midpoint_mm <= upper.midpoint_mm
+            ]
+            longest = limit["long"][1]
+            long_ += [
+                f"{scan.subject}: {kind} {level.name}, {level.length_mm:.0f} mm"
+                for value, level in sorted(named.items())
+                if value <= LAST_JUDGED[kind] and level.length_mm > longest
+            ]
+    if disordered:
+        yield f"levels out of order, {len(disordered)}: {abbreviate(disordered)}; check these tables and their labels"
+    if long_:
+        yield f"levels longer than levels are, {len(long_)}: {abbreviate(long_)}; check these tables and their labels"
 
 
 def describe_uncorroborated(subjects: Sequence[str], n_all: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.levels import Kind, level_value
-from sct_rootlets.sidecar import read_name_sources, read_object, read_sidecar
+from sct_rootlets.sidecar import WRITTEN, read_name_sources, read_object, read_sidecar, sha256_of
 
 #: Columns that a level table must have, among others.
 REQUIRED_COLUMNS = (
@@ -30,7 +30,10 @@ REQUIRED_COLUMNS = (
 )
 #: What to do about a damaged table. A rerun does not replace a table that was edited, but one that is missing.
 AGAIN = "delete this file or move it away, and compute the levels again (sct_compute_spinal_levels, bids)"
-_BOOLEANS = {"True": True, "False": False, "true": True, "false": False, "1": True, "0": False}
+#: How ``complete`` is written, in lower case; a spreadsheet saves it in upper case.
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+#: Numbers of a table are rounded to 0.001 mm.
+_ROUNDING_MM = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,8 @@ class Provenance:
         Name with version, and hashes, of the model that segmented labels that were not given.
     image : str or None
         SHA-256 of the voxels of the scan.
+    is_edited : bool
+        Whether the table was changed since it was written, by its sidecar.
     is_corroborated : bool or None
         Whether independent kinds of evidence agree on the numbers of vertebrae that were found in the image; None for
         discs that were given.
@@ -80,6 +85,7 @@ class Provenance:
     distance_mm: float | None = None
     model: tuple[str, str] | None = None
     image: str | None = None
+    is_edited: bool = False
     is_corroborated: bool | None = None
 
 
@@ -239,16 +245,27 @@ def _parse_row(row: dict[str, str], path: Path) -> LevelRow:
     try:
         if kind != row["kind"]:
             raise ValueError
-        level_value(name, kind)
+        value = level_value(name, kind)
     except ValueError:
         raise DatasetError(f"{path} has a level {name!r} of kind {row['kind']!r}, which is none; {AGAIN}") from None
+    if row.get("level") not in (None, str(value), f"{value}.0"):
+        raise DatasetError(f"{path}: {kind} level {name} has the number {row['level']}, not {value}; {AGAIN}")
     columns = ("rostral_mm", "caudal_mm", "midpoint_mm", "length_mm")
     try:
         rostral, caudal, midpoint, length = (float(row[column]) for column in columns)
     except (TypeError, ValueError):
         rostral = caudal = midpoint = length = math.nan
-    if not (rostral <= midpoint <= caudal and math.isfinite(caudal - rostral) and row["complete"] in _BOOLEANS):
+    if not (rostral <= midpoint <= caudal and math.isfinite(caudal - rostral)):
         raise DatasetError(f"{path} has no valid ends for {kind} level {name}; {AGAIN}")
+    off_mm = max(abs(length - (caudal - rostral)), abs(midpoint - (rostral + caudal) / 2))
+    if not off_mm <= _ROUNDING_MM:
+        raise DatasetError(f"{path}: length or midpoint of {kind} level {name} are not those of its ends; {AGAIN}")
+    complete = _BOOLEANS.get((row["complete"] or "").strip().lower())
+    if complete is None:
+        raise DatasetError(
+            f"{path} has no valid ends for {kind} level {name}, or moved cells: complete is {row['complete']!r}, and "
+            f"not True or False; {AGAIN}"
+        )
     return LevelRow(
         name=name,
         kind=kind,
@@ -256,7 +273,7 @@ def _parse_row(row: dict[str, str], path: Path) -> LevelRow:
         caudal_mm=caudal,
         midpoint_mm=midpoint,
         length_mm=length,
-        complete=_BOOLEANS[row["complete"]],
+        complete=complete,
     )
 
 
@@ -292,8 +309,15 @@ def read_provenance(path: Path) -> Provenance:
         distance_mm=float(distance) if isinstance(distance, int | float) else None,
         model=_model(content),
         image=image if isinstance(image, str) else None,
+        is_edited=_is_edited(path, content),
         is_corroborated=_is_corroborated(content),
     )
+
+
+def _is_edited(path: Path, sidecar: Mapping[str, Any]) -> bool:
+    written = sidecar.get(WRITTEN)
+    digest = written.get(path.name) if isinstance(written, dict) else None
+    return digest is not None and path.is_file() and sha256_of(path) != digest
 
 
 def _is_corroborated(content: Mapping[str, Any]) -> bool | None:

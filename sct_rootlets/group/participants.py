@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,12 @@ ADULT_AGE = 18.0
 BIRTH_HEIGHTS_CM, ADULT_HEIGHTS_CM = (40.0, 100.0), (130.0, 220.0)
 #: Units in which heights are written by mistake, in cm.
 WRONG_UNITS_CM = {"metres": 100.0, "inches": 2.54}
+#: Greatest age in years; greater numbers are months, or codes of missing values.
+MAX_AGE = 120.0
+#: Ways in which BIDS lets a sex be written, in lower case.
+SEXES = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
+#: Units at the end of the title of a column.
+UNITS_IN_TITLES = re.compile(r"[ _]*[(\[]?(?<![a-z])(cm|years|yrs|y)[)\]]?$")
 #: Ways in which missing values are written.
 MISSING_VALUES = ("", "n/a", "N/A", "na", "NA", "nan", "NaN", "-")
 
@@ -47,34 +55,80 @@ def read_participants(path: str | os.PathLike[str]) -> dict[str, Participant]:
     Raises
     ------
     DatasetError
-        If the file cannot be read, has no column ``participant_id``, or a subject twice.
+        If the file cannot be read, has no column ``participant_id``, a column or a subject twice, or ages or heights
+        that are none.
     """
     path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
-    except FileNotFoundError as error:
-        raise DatasetError(f"{path} does not exist; check the path") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read as a table of participants") from error
-    if not rows or "participant_id" not in rows[0]:
-        raise DatasetError(f"{path} has no column participant_id; give a BIDS participants.tsv (columns between tabs)")
+    header, rows = _read_rows(path)
+    columns = _known_columns(header, path)
     participants: dict[str, Participant] = {}
     for row in rows:
-        name = (row["participant_id"] or "").strip()
-        if not name:  # a line of tabs
+        text = {key: row[place] for key, place in columns.items()}
+        if not text["participant_id"]:  # a line of tabs
             continue
-        subject = "sub-" + name.removeprefix("sub-")
+        subject = "sub-" + text["participant_id"].removeprefix("sub-")
         if subject in participants:
             raise DatasetError(f"{path} has {subject} twice; keep one row for each subject")
-        lowered = {(key or "").strip().lower(): value for key, value in row.items()}
-        text = {key: (lowered.get(key) or "").strip() for key in ("age", "sex", "height")}
+        age = _number(text.get("age", ""), "age", subject, path)
+        if age is not None and not 0 <= age <= MAX_AGE:
+            raise DatasetError(f"{path}: the age of {subject} is {age:g}; write years, or n/a")
+        sex = text.get("sex", "")
         participants[subject] = Participant(
-            _number(text["age"], "age", subject, path),
-            None if text["sex"] in MISSING_VALUES else text["sex"],
-            _number(text["height"], "height", subject, path),
+            age,
+            None if sex in MISSING_VALUES else SEXES.get(sex.lower(), sex),
+            _number(text.get("height", ""), "height", subject, path),
         )
     return participants
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Read the header, and rows of as many cells.
+
+    A quote within a cell is a part of its text; only where a line has too many cells, some of which are quoted, the
+    quotes hold tabs, as BIDS allows.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} does not exist; check the path") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read as a table of participants") from error
+    header = [_unquote(cell) for cell in lines[0].rstrip("\t").split("\t")]
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        cells = line.split("\t")
+        while len(cells) > len(header) and not cells[-1].strip():
+            cells.pop()
+        if len(cells) > len(header):
+            with contextlib.suppress(csv.Error):
+                cells = next(csv.reader([line], delimiter="\t", strict=True))
+        if len(cells) > len(header) or (len(cells) < len(header) and line.count('"') % 2):
+            raise DatasetError(
+                f"{path}: line {number} has {len(cells)} cells, and the header has {len(header)}; write one line for "
+                "each subject, with one tab between cells"
+            )
+        rows.append([_unquote(cell) for cell in cells] + [""] * (len(header) - len(cells)))
+    return header, rows
+
+
+def _unquote(cell: str) -> str:
+    cell = cell.strip()
+    return cell[1:-1].replace('""', '"').strip() if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
+
+
+def _known_columns(header: Sequence[str], path: Path) -> dict[str, int]:
+    """Find the columns that are read, by name; their names may end with the unit (``Height (cm)``)."""
+    columns: dict[str, int] = {}
+    for place, title in enumerate(header):
+        name = UNITS_IN_TITLES.sub("", title.lower())
+        if name not in ("participant_id", "age", "sex", "height"):
+            continue
+        if name in columns:
+            raise DatasetError(f"{path} has two columns {name} ({header[columns[name]]}, {title}); keep one")
+        columns[name] = place
+    if "participant_id" not in columns:
+        raise DatasetError(f"{path} has no column participant_id; give a BIDS participants.tsv (columns between tabs)")
+    return columns
 
 
 def _number(text: str, column: str, subject: str, path: Path) -> float | None:

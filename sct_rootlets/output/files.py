@@ -19,8 +19,8 @@ from typing import Any
 from sct_rootlets.cells import escape_cell
 from sct_rootlets.errors import ImageError
 from sct_rootlets.output.ownership import Guard, check_not_inputs, still_there
-from sct_rootlets.output.scan import SCAN, Scan
-from sct_rootlets.sidecar import read_object, seal, sha256_of
+from sct_rootlets.output.scan import Scan
+from sct_rootlets.sidecar import SCAN, read_object, seal, sha256_of
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from sct_rootlets.bids import stem
 from sct_rootlets.errors import ImageError
-from sct_rootlets.output.scan import SCAN, Scan
-from sct_rootlets.sidecar import WRITTEN, is_intact, read_object, sha256_of
+from sct_rootlets.output.scan import Scan
+from sct_rootlets.sidecar import SCAN, WRITTEN, is_intact, read_object, sha256_of
 
 #: Text about the outputs of commands with an output folder.
 OTHER_FOLDER = "write to another folder (-ofolder)"

@@ -10,13 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sct_rootlets.sidecar import read_sidecar
+from sct_rootlets.sidecar import SCAN, read_sidecar
 
 if TYPE_CHECKING:
     from sct_rootlets.image import Volume
-
-#: Key of a sidecar under which the scan is that its files belong to.
-SCAN = "Scan"
 
 
 @dataclass(frozen=True)
@@ -102,8 +99,7 @@ def _contents(volume: Volume, is_image: bool) -> dict[str, str | None]:
     import numpy as np
 
     grid = f"{volume.data.shape} {np.round(volume.affine, 2).tolist()}".replace("-0.0,", "0.0,")
-    voxels = hashlib.sha256(np.ascontiguousarray(volume.data).data).hexdigest() if is_image else None
-    return {"Grid": _digest(grid), "Voxels": voxels}
+    return {"Grid": _digest(grid), "Voxels": volume.voxels_digest if is_image else None}
 
 
 def _digest(text: str) -> str:

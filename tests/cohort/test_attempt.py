@@ -24,11 +24,25 @@ def test_an_attempt_is_of_one_run(job, attempt):
     write_attempt(job, "this", attempt)
     assert read_attempt(job, "this") == attempt
     assert read_attempt(job, "next") == Attempt(Status.WAITING)
-    remove_attempt(job)
+    remove_attempt(job, "this")
     assert read_attempt(job, "this") == Attempt(Status.WAITING)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '{"Run": "this"}', '{"Run": "this", "Status": "?", "Reason": ""}'])
+def test_attempts_of_runs_at_the_same_time_do_not_replace_each_other(job):
+    write_attempt(job, "one", Attempt(Status.DONE))
+    write_attempt(job, "other", Attempt(Status.RUNNING))
+    remove_attempt(job, "other")
+    write_attempt(job, "other", Attempt(Status.FAILED, "no cord"))
+    assert read_attempt(job, "one") == Attempt(Status.DONE)
+    assert read_attempt(job, "other") == Attempt(Status.FAILED, "no cord")
+    for number in range(100):
+        write_attempt(job, f"{number}", Attempt(Status.DONE))
+    assert job.attempt.stat().st_size < 2000  # bytes: those of a few runs are kept
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", '{"this": 1}', '{"this": {}}', '{"this": {"Status": "?", "Reason": ""}}']
+)
 def test_a_damaged_attempt_is_none(job, text):
     job.attempt.parent.mkdir(parents=True)
     job.attempt.write_text(text)

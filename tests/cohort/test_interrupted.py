@@ -44,8 +44,9 @@ def state(out):
 
 def begun(out):
     """Scans that a worker has begun, and not ended."""
-    attempts = (out / "logs" / "attempts").glob("[!.]*.json")
-    return [path.stem for path in attempts if json.loads(path.read_text(encoding="utf-8"))["Status"] == "running"]
+    files = (out / "logs" / "attempts").glob("[!.]*.json")
+    attempts = {path.stem: json.loads(path.read_text(encoding="utf-8")).values() for path in files}
+    return [name for name, runs in attempts.items() if any(run["Status"] == "running" for run in runs)]
 
 
 def left_over(group):

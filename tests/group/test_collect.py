@@ -9,6 +9,7 @@ from cohorts import level_rows, write_cohort, write_participants, write_subject
 
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.group.collect import abbreviate, collect
+from sct_rootlets.sidecar import sha256_of
 
 
 @pytest.fixture
@@ -107,6 +108,27 @@ def test_mixed_models_are_said(folder):
     assert note == (
         "labels were segmented by 3 different models: a 2.2 (2), a 2.2 (1), b 2.2 (1); differences between models look "
         "like differences between people"
+    )
+
+
+def test_tables_that_were_edited_or_make_no_sense_are_said(folder):
+    path = folder / "sub-01" / "anat" / "sub-01_T2w_levels.csv"
+    write_facts(folder, "sub-01", Written={path.name: sha256_of(path)})
+    assert collect([folder]).notes == ()
+    rows = level_rows()
+    by_name = {row["name"]: row for row in rows if row["kind"] == "spinal"}
+    ends = ("rostral_mm", "caudal_mm", "midpoint_mm", "length_mm")
+    for end in ends:  # exchanged
+        by_name["C4"][end], by_name["C5"][end] = by_name["C5"][end], by_name["C4"][end]
+    last = max(rows, key=lambda row: (row["kind"], row["caudal_mm"]))
+    last |= {"caudal_mm": last["rostral_mm"] + 57, "midpoint_mm": last["rostral_mm"] + 28.5, "length_mm": 57}
+    write_subject(folder, "sub-01", rows)
+    assert collect([folder]).notes == (
+        "level tables of 1 of 4 subjects were changed since they were written (sub-01); their maps and figures show "
+        "what was there before",
+        "levels out of order, 1: sub-01: C5 above C4; check these tables and their labels",
+        f"levels longer than levels are, 1: sub-01: vertebral {last['name']}, 57 mm; check these tables and their "
+        "labels",
     )
 
 

@@ -21,6 +21,14 @@ from sct_rootlets.group.level_table import read_level_table
         (lambda text: text.replace("C4,spinal", "C4,cord"), "level 'C4' of kind 'cord'"),
         (lambda text: text.replace("12.000", "12,0", 1), "no valid ends for spinal level C3"),
         (lambda text: text.replace("35.000", "nan", 1), "no valid ends for spinal level C3"),
+        (lambda text: text.replace("12.000", "120.000", 1), "length or midpoint of spinal level C3 are not those of"),
+        (lambda text: text.replace("12.000", "nan", 1), "length or midpoint of spinal level C3 are not those of"),
+        (lambda text: text.replace("35.000", "36.000", 1), "length or midpoint of spinal level C3 are not those of"),
+        (lambda text: text.replace("3,C3,spinal", "4,C3,spinal", 1), "spinal level C3 has the number 4, not 3"),
+        (
+            lambda text: text.replace("True", "yes", 1),
+            "complete is 'yes', and not True or False",
+        ),
         (lambda text: text.replace("PMJ", "cord top", 1), "mixes references"),
         (lambda text: "\0\0\n\0", "not a level table"),
     ],
@@ -34,6 +42,13 @@ def test_damaged_tables(tmp_path, change, message):
     assert message in str(caught.value)
     assert "delete this file or move it away, and compute the levels again" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_a_spreadsheet_has_saved(tmp_path):
+    path = write_subject(tmp_path, "sub-02", level_rows())
+    before = read_level_table(path)
+    path.write_text(path.read_text().replace("True", "TRUE").replace("False", "FALSE"))
+    assert read_level_table(path).levels == before.levels
 
 
 def test_bytes_that_are_no_text(tmp_path):

@@ -37,6 +37,43 @@ def test_participants(tmp_path):
         read_participants(tmp_path)
 
 
+def test_quotes_are_text_and_move_no_cell(tmp_path):
+    """A comment with a quote in one row, and another one in a later row."""
+    path = tmp_path / "participants.tsv"
+    path.write_text(
+        'participant_id\tcomment\tage\tsex\nsub-01\t"moved\t31\tF\nsub-02\t\t32\tM\nsub-03\t12" coil\t33\tF\n'
+        '"sub-04"\t"a ""good"" one"\t"34"\tM\r\nsub-05\t"a tab\there"\t35\tF\n'
+    )
+    assert {name: person.age for name, person in read_participants(path).items()} == {
+        f"sub-0{number}": 30 + number for number in range(1, 6)
+    }
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["participant_id\tage\tsex", "sub-01\t31\tF\tx"], "line 2 has 4 cells, and the header has 3"),
+        (["participant_id\tnote\tage", 'sub-01\t"two', 'lines"\t31'], "line 2 has 2 cells, and the header has 3"),
+        (["participant_id\tage", "sub-01\t-999"], "the age of sub-01 is -999; write years, or n/a"),
+        (["participant_id\tage", "sub-01\t384"], "the age of sub-01 is 384; write years, or n/a"),
+        (["participant_id\tage\tAge", "sub-01\t31\t32"], r"two columns age \(age, Age\); keep one"),
+    ],
+)
+def test_tables_that_would_be_misread_are_refused(tmp_path, lines, message):
+    path = tmp_path / "participants.tsv"
+    path.write_text("\n".join(lines))
+    with pytest.raises(DatasetError, match=message):
+        read_participants(path)
+
+
+def test_titles_with_units_and_words_for_sexes(tmp_path):
+    path = tmp_path / "participants.tsv"
+    path.write_text("Participant_ID\tAge (years)\tSex\tHeight [cm]\nsub-01\t31\tmale\t180\nsub-02\t32\tf\t165\n")
+    assert read_participants(path) == {"sub-01": Participant(31, "M", 180), "sub-02": Participant(32, "F", 165)}
+    path.write_text("participant_id\tage_y\theight_cm\theight (m)\tbirthday\nsub-01\t31\t180\t1.8\tn/a\n")
+    assert read_participants(path) == {"sub-01": Participant(31, None, 180)}
+
+
 @pytest.mark.parametrize(("age", "heights"), WHO_HEIGHTS_CM.items())
 def test_heights_of_the_who_are_possible_in_cm_alone(age, heights):
     lowest, highest = height_limits(age)
