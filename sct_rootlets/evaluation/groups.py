@@ -9,6 +9,7 @@ import pandas as pd
 
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.evaluation.files import ScanName
+from sct_rootlets.evaluation.text_table import check_all_given, read_text_table
 from sct_rootlets.evaluation.variability import variability, variability_by_level
 
 #: Group of rows over all scans.
@@ -38,10 +39,7 @@ def read_groups(path: Path, column: str, scans: dict[Path, ScanName]) -> dict[Pa
         If the table cannot be read, lacks a column, names a scan twice, has no group for a scan, or a group called
         ``all``.
     """
-    try:
-        given = pd.read_csv(path, sep="\t", dtype=str)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read as a tab-separated table: {str(error).splitlines()[0]}") from error
+    given = read_text_table(path)
     keys: list[str]
     names: dict[Path, tuple[str, ...]]
     if "scan" in given:
@@ -60,12 +58,8 @@ def read_groups(path: Path, column: str, scans: dict[Path, ScanName]) -> dict[Pa
     if len(set(rows)) < len(rows):
         twice = next(row for row in rows if rows.count(row) > 1)
         raise DatasetError(f"{path} names {' '.join(map(str, twice))} twice; keep one row for each")
-    given_groups = given[column].fillna("").str.strip()
-    groups = {row: group for row, group in zip(rows, given_groups, strict=True) if group}
-    unknown = sorted({" ".join(name) for name in names.values() if name not in groups})
-    if unknown:
-        others = f" and {len(unknown) - 1} others" if len(unknown) > 1 else ""
-        raise DatasetError(f"{path} has no {column} for {unknown[0]}{others}; add a row for each")
+    groups = dict(zip(rows, given[column], strict=True))
+    check_all_given(path, column, {" ".join(name): groups.get(name) for name in names.values()})
     result = {table: groups[name] for table, name in names.items()}
     if ALL_GROUPS in result.values():
         raise DatasetError(f"{path} has a group called all, as the row over all groups is; rename it")

@@ -7,6 +7,9 @@ from scipy import stats
 
 from sct_rootlets.errors import DatasetError
 
+#: A mean square of less than this share of the greatest squared deviation is rounding, not variance.
+ROUNDING_SHARE = 1e-20
+
 
 def icc(ratings: np.ndarray) -> dict[str, float]:
     """Compute the intraclass correlations of single ratings, with 95 % confidence intervals.
@@ -22,8 +25,8 @@ def icc(ratings: np.ndarray) -> dict[str, float]:
     Returns
     -------
     dict
-        ``agreement``, ``agreement_ci_low``, ``agreement_ci_high``, and the same of ``consistency``; NaN where
-        all ratings are equal.
+        ``agreement``, ``agreement_ci_low``, ``agreement_ci_high``, and the same of ``consistency``; NaN where they are
+        not defined (`why_undefined`).
 
     Raises
     ------
@@ -33,11 +36,14 @@ def icc(ratings: np.ndarray) -> dict[str, float]:
     n, k = ratings.shape
     if n < 2 or k < 2:
         raise DatasetError(f"an intraclass correlation needs at least 2 subjects and 2 raters, not {n} and {k}")
+    ratings = ratings - ratings[0, 0]  # of equal ratings, exactly 0
     mean = ratings.mean()
     by_row, by_column = ratings.mean(axis=1), ratings.mean(axis=0)
     rows = k * ((by_row - mean) ** 2).sum() / (n - 1)
     columns = n * ((by_column - mean) ** 2).sum() / (k - 1)
     error = ((ratings - by_row[:, None] - by_column + mean) ** 2).sum() / ((n - 1) * (k - 1))
+    rounding = ROUNDING_SHARE * ((ratings - mean) ** 2).max()
+    rows, columns, error = (square if square > rounding else np.float64(0) for square in (rows, columns, error))
     with np.errstate(divide="ignore", invalid="ignore"):
         agreement = (rows - error) / (rows + (k - 1) * error + k * (columns - error) / n)
         consistency = (rows - error) / (rows + (k - 1) * error)
@@ -45,14 +51,36 @@ def icc(ratings: np.ndarray) -> dict[str, float]:
         f = rows / error
         f_low = f / stats.f.ppf(0.975, n - 1, (n - 1) * (k - 1))
         f_high = f * stats.f.ppf(0.975, (n - 1) * (k - 1), n - 1)
-        return {
-            "agreement": float(agreement),
-            "agreement_ci_low": float(low),
-            "agreement_ci_high": float(high),
-            "consistency": float(consistency),
-            "consistency_ci_low": float((f_low - 1) / (f_low + k - 1)),
-            "consistency_ci_high": float((f_high - 1) / (f_high + k - 1)),
+        found = {
+            "agreement": agreement,
+            "agreement_ci_low": low,
+            "agreement_ci_high": high,
+            "consistency": consistency,
+            "consistency_ci_low": (f_low - 1) / (f_low + k - 1),
+            "consistency_ci_high": (f_high - 1) / (f_high + k - 1),
         }
+    return {name: float(value) if np.isfinite(value) else np.nan for name, value in found.items()}
+
+
+def why_undefined(found: dict[str, float]) -> str:
+    """Say why correlations or their intervals are not defined.
+
+    Parameters
+    ----------
+    found : dict
+        Result of `icc`.
+
+    Returns
+    -------
+    str
+        Empty if all are defined.
+    """
+    undefined = [name for name in ("agreement", "consistency") if np.isnan(found[name])]
+    if undefined:
+        return f"{' and '.join(undefined)} undefined: the subjects do not differ"
+    if any(np.isnan(value) for value in found.values()):
+        return "no interval: repeats do not scatter, apart from a constant"
+    return ""
 
 
 def _agreement_interval(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from sct_rootlets.evaluation.maps import align_axes, level_map, load_same_grid
 from sct_rootlets.evaluation.scan import Cord, ScanScores, evaluate_scan
 from sct_rootlets.evaluation.study import Study
 from sct_rootlets.evaluation.tables import count_statuses, make_long_table, summarize
+from sct_rootlets.evaluation.text_table import check_all_given, read_text_table
 from sct_rootlets.image import binary_mask
 from sct_rootlets.levels import level_value
 from sct_rootlets.nifti import header_notes
@@ -170,10 +171,7 @@ def _score_scan(prediction: Path, reference: Path, cord: Path | None, values: tu
 
 def _set_contrasts(tables: dict[str, pd.DataFrame], path: Path) -> dict[str, pd.DataFrame]:
     """Replace the contrasts of the file names by those of a table."""
-    try:
-        given = pd.read_csv(path, sep="\t", dtype=str)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read as a tab-separated table: {str(error).splitlines()[0]}") from error
+    given = read_text_table(path)
     column = next((name for name in SCAN_COLUMNS if name in given), None)
     if column is None or "contrast" not in given:
         raise DatasetError(
@@ -182,16 +180,10 @@ def _set_contrasts(tables: dict[str, pd.DataFrame], path: Path) -> dict[str, pd.
     if given[column].duplicated().any():
         twice = given[column][given[column].duplicated()].iloc[0]
         raise DatasetError(f"{path} names {twice} twice; one row a {column.replace('participant_id', 'subject')}")
-    lookup = given.dropna(subset="contrast").set_index(column).contrast
+    lookup = dict(zip(given[column], given.contrast, strict=True))
     key = "scan" if column == "scan" else "subject"
-    missing = sorted(set(tables["scans"][key]) - set(lookup.index))
-    if missing:
-        raise DatasetError(f"{path} has no contrast for {missing[0]}{_and_others(missing)}; add a row for each")
+    check_all_given(path, "contrast", {name: lookup.get(name) for name in tables["scans"][key]})
     return {name: table.assign(contrast=table[key].map(lookup)) for name, table in tables.items()}
-
-
-def _and_others(names: Sequence[str]) -> str:
-    return f" and {len(names) - 1} others" if len(names) > 1 else ""
 
 
 def _add_statistics(

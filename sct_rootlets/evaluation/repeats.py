@@ -10,12 +10,9 @@ import pandas as pd
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.evaluation.files import Sources, find_files, parse_scan_name
 from sct_rootlets.evaluation.groups import read_groups, variability_of_groups
+from sct_rootlets.evaluation.level_table import read_distance_mm, read_level_table
 from sct_rootlets.evaluation.study import Study
 from sct_rootlets.evaluation.variability import position_rows, position_tables
-
-#: Columns of a level table that must hold numbers, and those that may hold text.
-NUMBER_COLUMNS = ("level", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm")
-TEXT_COLUMNS = ("kind", "name", "method", "reference")
 
 
 def evaluate_repeats(
@@ -45,11 +42,12 @@ def evaluate_repeats(
     Raises
     ------
     DatasetError
-        If a table is unreadable, references or methods are mixed, or nothing repeats.
+        If a table is unreadable, references, methods or distances of rootlets are mixed, or nothing repeats.
     """
     positions: list[dict[str, object]] = []
     notes: list[str] = []
     first_paths: dict[tuple[str, str], Path] = {}
+    distances: dict[Path, float | None] = {}
     paths = list(find_files(level_tables, "level tables").values())
     group_of = _groups_of_scans(paths, groups, by)
     for path in paths:
@@ -57,10 +55,12 @@ def evaluate_repeats(
         first = first_paths.setdefault((group, repeat), path)
         if first != path:
             raise DatasetError(f"{first} and {path} are both {over} {repeat} of {group}; remove one")
-        rows = position_rows(_read_level_table(path), group, repeat, notes)
+        rows = position_rows(read_level_table(path), group, repeat, notes)
         rows = [row | {"scan_group": group_of[path]} for row in rows] if group_of else rows
         notes += [] if rows else [f"{path}: holds no complete spinal level"]
         positions += rows
+        if rows:
+            distances[path] = read_distance_mm(path)
     if not positions:
         raise DatasetError("no level table holds a complete spinal level; make them from rootlets")
     table = pd.DataFrame(positions)
@@ -69,7 +69,9 @@ def evaluate_repeats(
         raise DatasetError(
             f"level tables are of different methods ({' and '.join(methods)}); make all with one -method"
         )
+    _check_distances(distances)
     tables = position_tables(table)
+    notes += _same_levels_notes(table, over)
     if group_of:
         tables |= variability_of_groups(table, notes)
     notes += [f"{group}: one {over} only" for group, part in table.groupby("group") if part["repeat"].nunique() < 2]
@@ -98,15 +100,29 @@ def _group_and_repeat(path: Path, over: str) -> tuple[str, str]:
     return "_".join(part for part in scan.key.split("_") if part not in parts) or "all", repeat
 
 
-def _read_level_table(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from error
-    missing = sorted({*NUMBER_COLUMNS, *TEXT_COLUMNS} - set(table.columns))
-    if missing:
-        raise DatasetError(f"{path} has no column {missing[0]}; give level tables of sct_compute_spinal_levels")
-    for column in NUMBER_COLUMNS:
-        if pd.to_numeric(table[column], errors="coerce").isna().any():
-            raise DatasetError(f"{path} has a row whose {column} is not a number; make the table again")
-    return table
+def _check_distances(distances: dict[Path, float | None]) -> None:
+    """Check that rootlets counted within one distance of the cord in all tables, as far as sidecars say it."""
+    known = {path: distance for path, distance in distances.items() if distance is not None}
+    if len(set(known.values())) > 1:
+        first = next(iter(known))
+        other = next(path for path in known if known[path] != known[first])
+        raise DatasetError(
+            f"level tables are of rootlets within different distances ({known[first]:g} mm in {first}, "
+            f"{known[other]:g} mm in {other}); make all with one -distance"
+        )
+
+
+def _same_levels_notes(positions: pd.DataFrame, over: str) -> list[str]:
+    """Note repeats whose levels are the same to 0.001 mm, as those of one scan under two names are."""
+    notes = []
+    for group, of_group in positions.groupby("group"):
+        first: dict[object, str] = {}
+        for repeat, part in of_group.groupby("repeat"):
+            ends = part.sort_values("level")[["level", "rostral_mm", "caudal_mm"]].itertuples(index=False, name=None)
+            other = first.setdefault(tuple(ends), str(repeat))
+            if other != repeat:
+                notes.append(
+                    f"{group}: the levels of {over} {repeat} are those of {other} to 0.001 mm, as of one scan under "
+                    "two names; keep one of them, unless the maps were made alike on purpose"
+                )
+    return notes

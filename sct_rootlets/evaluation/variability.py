@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.evaluation.intraclass import icc
+from sct_rootlets.evaluation.intraclass import icc, why_undefined
 
 #: Reference from which a distance has a natural zero, which a coefficient of variation needs.
 NATURAL_ZERO = "PMJ"
@@ -91,13 +91,17 @@ def variability(positions: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     DatasetError
-        If positions count from different references, or no group has two repeats.
+        If positions count from different references, a repeat has a level twice, or no group has two repeats.
     """
     references = sorted(positions.reference.unique())
     if len(references) > 1:
         examples = [positions[positions.reference == reference].iloc[0] for reference in references]
         named = " but ".join(f"{row.group} {row['repeat']} from {row.reference}" for row in examples)
         raise DatasetError(f"positions count from different references ({named}); use the same labels for all of them")
+    twice = positions[positions.duplicated(["group", "repeat", "level"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise DatasetError(f"{row.group} {row['repeat']} has level {row['name']} twice; keep one row of it")
     if positions.groupby("group")["repeat"].nunique().max() < 2:
         raise DatasetError("nothing repeats: every subject has one table only; a variation needs at least 2")
     has_natural_zero = references == [NATURAL_ZERO]
@@ -166,8 +170,8 @@ def icc_by_level(positions: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per level and quantity; subjects that lack a repeat are left out and counted in ``n_left_out``. Levels
-        with fewer than two complete subjects have NaN and the ``note``. Empty if there is one subject only.
+        One row per level and quantity; subjects that lack a repeat are left out and counted in ``n_left_out``. Where a
+        correlation is not defined, there is NaN, and the ``note`` says why. Empty if there is one subject only.
     """
     if positions.group.nunique() < 2:
         return pd.DataFrame()
@@ -179,6 +183,7 @@ def icc_by_level(positions: pd.DataFrame) -> pd.DataFrame:
             wide = wide.reindex(columns=repeats)
             complete = wide.dropna()
             is_enough = len(complete) >= 2 and wide.shape[1] >= 2
+            found = icc(complete.to_numpy()) if is_enough else {}
             rows.append(
                 {
                     "level": level,
@@ -187,8 +192,8 @@ def icc_by_level(positions: pd.DataFrame) -> pd.DataFrame:
                     "n_subjects": len(complete),
                     "n_repeats": wide.shape[1],
                     "n_left_out": positions.group.nunique() - len(complete),
-                    **(icc(complete.to_numpy()) if is_enough else {}),
-                    "note": "" if is_enough else "fewer than 2 subjects with all repeats",
+                    **found,
+                    "note": why_undefined(found) if is_enough else "fewer than 2 subjects with all repeats",
                 }
             )
     return pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""Flags of a registration: how well its landmarks and cords agree, whether space folds, and how far to trust names."""
+"""Flags of a registration: how well its landmarks and cords agree, whether space folds, and how far to trust labels."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sct_rootlets.flags import Flag, grade
-from sct_rootlets.plausibility import DEVIATION_LIMITS_MM, confidence_flag, order_flag
+from sct_rootlets.plausibility import DEVIATION_LIMITS_MM, confidence_flag
 from sct_rootlets.registration.pairs import missed_landmarks
-from sct_rootlets.spinal import rootlet_arcs
 
 if TYPE_CHECKING:
     from sct_rootlets.registration.result import Registration
@@ -25,6 +24,9 @@ MISSED_LIMITS_MM = DEVIATION_LIMITS_MM
 DICE_LIMITS = (0.9, 0.8)
 #: Least change of volume; at 0, space folds.
 JACOBIAN_LIMITS = (0.1, 0.0)
+#: Flags of the levels (`sct_rootlets.plausibility.level_flags`) that judge the labels of a registration, too; and those
+#: of them that need rootlets.
+LABEL_FLAGS, ROOTLET_FLAGS = ("order", "level_length", "mask"), ("order", "level_length")
 
 
 def registration_flags(registration: Registration) -> tuple[Flag, ...]:
@@ -38,8 +40,8 @@ def registration_flags(registration: Registration) -> tuple[Flag, ...]:
     -------
     tuple of Flag
         Greatest error of a landmark that is left out, overlap of the cords, least change of volume, number of
-        landmarks, landmarks of the kind that is not used, order of the levels, and where the names of the rootlets have
-        probabilities, the lowest one.
+        landmarks, landmarks of the kind that is not used; of the labels, as for levels: order and length of the levels,
+        and the cord mask; and where the names of the rootlets have probabilities, the lowest one.
     """
     quality = registration.quality
     jacobian = quality.least_jacobian
@@ -63,7 +65,7 @@ def registration_flags(registration: Registration) -> tuple[Flag, ...]:
         ),
         _landmarks_flag(registration),
         _missed_flag(registration),
-        *_order_flags(registration),
+        *_label_flags(registration),
         *([confidence_flag(registration.name_confidence)] if registration.name_confidence else []),
     )
 
@@ -86,13 +88,11 @@ def _landmarks_flag(registration: Registration) -> Flag:
     )
 
 
-def _order_flags(registration: Registration) -> list[Flag]:
-    """Judge the order of the levels by their rootlets, as for levels, where there are rootlets."""
-    rootlets = registration.sources.get("rootlets") or registration.segmented.get("rootlets")
-    if rootlets is None:
-        return []
-    arcs = rootlet_arcs(rootlets, registration.alignment.subject_cord.centerline)
-    return [order_flag({value: float(np.median(arc)) for value, arc in arcs.items()})]
+def _label_flags(registration: Registration) -> list[Flag]:
+    """Judge cord mask and rootlets by the flags of the levels that they give."""
+    levels = registration.levels
+    flags = {flag.key: flag for flag in levels.flags}
+    return [flags[key] for key in LABEL_FLAGS if levels.spinal is not None or key not in ROOTLET_FLAGS]
 
 
 def _missed_flag(registration: Registration) -> Flag:

@@ -188,9 +188,15 @@ def _build_model(
     configuration = _configuration(plans, folds[0]["init_args"]["configuration"])
     architecture = read_architecture(configuration)
     labels = {name: value for name, value in dataset["labels"].items() if name != "background"}
+    region = next((name for name, value in labels.items() if isinstance(value, list)), None)
+    if region is not None:
+        raise ModelError(
+            f"{folder} is a model of regions (dataset.json gives {region} the values {labels[region]}); only models "
+            "with one value for each class can be run"
+        )
+    check_plans(plans["transpose_forward"], configuration, architecture, labels)
     if sorted(labels.values()) != list(range(1, len(labels) + 1)):
         raise ValueError(f"its labels have the values {', '.join(map(str, labels.values()))}, not 1, 2, ...")
-    check_plans(plans["transpose_forward"], configuration, architecture, labels)
     channels = {"levels": slice(0, len(labels) + 1)}
     for name, head in heads.items():
         channels[name] = slice(_end(channels), _end(channels) + len(head["bias"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from typing import Any
 
 from sct_rootlets.errors import ModelError
@@ -21,8 +22,10 @@ def check_classes(labels: dict[str, int], model: object) -> None:
     """
     wrong = [name for name, value in labels.items() if name != f"lvl{value}"]
     if wrong or not labels:
+        values = ", ".join(f"{name} {labels[name]}" for name in wrong if re.fullmatch(r"lvl[1-9][0-9]*", name))
         raise ModelError(
             f"{model} segments {', '.join(wrong) or 'nothing'}; a model of rootlets has the classes lvl1, lvl2, ..."
+            + (f" with the values 1, 2, ..., and this one has wrong values: {values}" if values else "")
         )
 
 

@@ -16,6 +16,8 @@ from sct_rootlets.registration.pairs import landmark_errors
 from sct_rootlets.registration.quality import Quality, assess
 from sct_rootlets.registration.resample import SPLINE_ORDERS, resample
 from sct_rootlets.registration.template_folder import TemplateFolder
+from sct_rootlets.subject import Inputs, SubjectLevels, levels_from_labels
+from sct_rootlets.vertebral import Disc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,6 +151,19 @@ class Registration:
     def quality(self) -> Quality:
         """How well the cords overlap in template space, and whether space folds."""
         return assess(self.alignment, self.warp_anat2template)
+
+    @cached_property
+    def levels(self) -> SubjectLevels:
+        """Levels of the subject from the same labels (method ``extent``), whose flags judge mask and rootlets.
+
+        Discs are taken only where there are no rootlets: a registration does with a single one.
+        """
+        volumes = {**self.segmented, **self.sources}
+        inputs = Inputs(**{name: volumes[name] for name in ("image", "cord", "rootlets") if name in volumes})
+        if inputs.rootlets is not None:
+            return levels_from_labels(inputs, "extent")
+        discs = [Disc(one.value, one.arc_mm, one.sd_mm) for one in self.alignment.subject_cord.landmarks]
+        return levels_from_labels(inputs, "extent", found_discs=discs)
 
     def map_to_subject(self, points: np.ndarray) -> np.ndarray:
         """Map points of the template to the subject, shape (N, 3), RAS+ mm."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
+import numpy as np
+from nibabel.affines import apply_affine
+
 from sct_rootlets.errors import ImageError
-from sct_rootlets.image import Volume
-from sct_rootlets.nifti import load_volume
+from sct_rootlets.image import GRID_TOLERANCE_MM, Volume
+from sct_rootlets.nifti import load_volume, look_at_header
 from sct_rootlets.registration.pam50 import download_template
 
 #: Contents of a template: the number that SCT's ``info_label.txt`` gives a file, and the ending of the file's name.
@@ -65,6 +69,42 @@ class TemplateFolder:
         """Read a file; None if the template does not have it."""
         return load_volume(self.files[name]) if name in self.files else None
 
+    def check_grids(self) -> None:
+        """Check by the headers that all files show the field of view of the cord, as those of one template do.
+
+        Each file is read by its own header: voxels may differ in size, and PAM50's posterior discs lie a voxel aside.
+        A file with another field of view is of another template, such as PAM50's small copy, whose world is another.
+
+        Raises
+        ------
+        ImageError
+            If a file cannot be read, or shows another field of view, to a voxel.
+        """
+        if "cord" not in self.files:  # `require` names it
+            return
+        cord = look_at_header(self.files["cord"])
+        for path in self.files.values():
+            other = look_at_header(path)
+            voxel_mm = np.max([np.abs(volume.affine[:3, :3]).sum(axis=1) for volume in (cord, other)], axis=0)
+            if (np.abs(_field_of_view(other) - _field_of_view(cord)) > voxel_mm + GRID_TOLERANCE_MM).any():
+                raise ImageError(
+                    f"the template mixes files of different grids: {_describe_grid(other)}, and "
+                    f"{_describe_grid(cord)}; give a folder with the files of one template alone (-template)"
+                )
+
+
+def _field_of_view(volume: Volume) -> np.ndarray:
+    """Lowest and highest coordinates of the faces of a volume, shape (2, 3), RAS+ mm."""
+    corners = np.array(list(product(*((-0.5, size - 0.5) for size in volume.data.shape))))
+    points = apply_affine(volume.affine, corners)
+    return np.array([points.min(axis=0), points.max(axis=0)])
+
+
+def _describe_grid(volume: Volume) -> str:
+    """Name, shape, voxel size, axes and field of view of a volume."""
+    axes = zip("xyz", *np.round(_field_of_view(volume), 1), strict=True)
+    return f"{volume.describe()} shows {', '.join(f'{name} {low:g} to {high:g}' for name, low, high in axes)} mm"
+
 
 def find_template(folder: str | os.PathLike[str] | None = None, progress: bool = False) -> TemplateFolder:
     """Find the template: in a folder, else in ``$SCT_DIR/data/PAM50``, else in the cache, else by download.
@@ -79,17 +119,23 @@ def find_template(folder: str | os.PathLike[str] | None = None, progress: bool =
     Raises
     ------
     ImageError
-        If the folder holds no template.
+        If the folder holds no template, or its files show different fields of view.
     ModelError
         If the template cannot be downloaded, or differs from the published one.
     """
+    template = read_template_folder(_choose_folder(folder, progress))
+    template.check_grids()
+    return template
+
+
+def _choose_folder(folder: str | os.PathLike[str] | None, progress: bool) -> Path:
     if folder is not None:
-        return read_template_folder(Path(folder))
+        return Path(folder)
     if os.environ.get("SCT_DIR"):
         of_sct = Path(os.environ["SCT_DIR"]) / "data" / "PAM50"
         if of_sct.is_dir():
-            return read_template_folder(of_sct)
-    return read_template_folder(download_template(progress=progress))
+            return of_sct
+    return download_template(progress=progress)
 
 
 def read_template_folder(folder: Path) -> TemplateFolder:

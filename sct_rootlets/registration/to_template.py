@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from sct_rootlets.errors import ImageError, LabelError
-from sct_rootlets.image import VolumeLike, check_same_grid
+from sct_rootlets.image import Volume, VolumeLike, check_same_grid
 from sct_rootlets.nifti import check_sides, header_notes, load_volume
 from sct_rootlets.registration.align import align
 from sct_rootlets.registration.cord import LandmarkedCord, landmarked_cord
@@ -16,6 +16,7 @@ from sct_rootlets.registration.landmarks import LandmarkKind
 from sct_rootlets.registration.result import Contrast, Registration
 from sct_rootlets.registration.template_folder import TemplateFolder, find_template
 from sct_rootlets.sidecar import read_name_confidence
+from sct_rootlets.vertebral import disc_points, kind_of_points_notes, median_distance_mm
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -126,6 +127,14 @@ def register(
         contrast=contrast,
         sources=volumes,
         settings={"Engine": "sct_rootlets", "Landmarks": landmarks, "RefinedByShape": by_shape},
-        header_notes=tuple(header_notes(*volumes.values())),
+        header_notes=(*header_notes(*volumes.values()), *_kind_of_disc_notes(volumes.get("discs"), subject_cord)),
         name_confidence={} if "rootlets" not in volumes else read_name_confidence(volumes["rootlets"].path),
     )
+
+
+def _kind_of_disc_notes(discs: Volume | None, cord: LandmarkedCord) -> list[str]:
+    """Note that disc labels are those of vertebral bodies, or may be; with rootlets, the landmarks missed tell it."""
+    if discs is None:
+        return []
+    displaced_mm = None if cord.rootlets is None else 0.0
+    return kind_of_points_notes(median_distance_mm(disc_points(discs), cord.centerline), displaced_mm, 0.0)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -291,6 +292,39 @@ def test_flags_of_landmarks_are_said_stored_on_the_page_and_strict(
     assert flag["State"] == ("bad" if status else "look")
     on_page = "".join(path.read_text() for path in (tmp_path / "qc").rglob("*.js") if "niivue" not in path.name)
     assert flag["Text"] in on_page
+
+
+def test_half_a_cord_mask_is_said_stored_on_the_page_and_strict(phantom_files, template_folder, tmp_path, capsys):
+    cord = load_volume(phantom_files["cord"])
+    sideways = int(np.argmax(np.abs(cord.affine[0, :3])))
+    voxels = np.argwhere(cord.data)
+    half = cord.data.copy()
+    half[tuple(voxels[voxels[:, sideways] < np.median(voxels[:, sideways])].T)] = 0
+    path = tmp_path / "half.nii.gz"
+    save_volume(path, half, cord.affine, cord.header)
+    command = options(phantom_files, template_folder, tmp_path / "reg", "-figure", 0, "-strict", "-qc", tmp_path / "qc")
+    assert main([*command, "-s", str(path)]) == 3
+    said = capsys.readouterr().out
+    assert re.search(r"^note: cord mask implausible: .*is one half of the cord missing\?", said, flags=re.MULTILINE)
+    flag = json.loads((tmp_path / "reg" / "registration.json").read_text())["Flags"]["mask"]
+    assert flag["State"] == "bad"
+    on_page = "".join(path.read_text() for path in (tmp_path / "qc").rglob("*.js") if "niivue" not in path.name)
+    assert flag["Text"] in on_page
+
+
+@pytest.mark.parametrize("name", ["levels", "spinal_levels", "rootlets", "label_disc", "t2"])
+def test_files_of_two_templates_in_one_folder_are_an_error(phantom_files, template_folder, tmp_path, capsys, name):
+    folder = tmp_path / "template"
+    shutil.copytree(template_folder / "template", folder)
+    other = load_volume(folder / f"phantom_{name}.nii.gz")
+    other.affine[2, 3] += 100
+    save_volume(folder / f"phantom_{name}.nii.gz", other.data, other.affine)
+    assert main(options(phantom_files, folder, tmp_path / "reg")) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"the template mixes files of different grids: {folder}/phantom_{name}.nii.gz (" in said
+    assert "phantom_cord.nii.gz (" in said
+    assert not (tmp_path / "reg").exists()
 
 
 def test_without_strict_contradictions_leave_the_status_at_0(phantom_files, template_folder, tmp_path):

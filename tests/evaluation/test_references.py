@@ -93,9 +93,16 @@ def test_contrasts_from_a_table(bids):
     study = evaluate_files({"first": [bids / "ours"]}, [bids / "labels"], contrasts=path)
     assert set(study.tables["scans"].contrast) == {"dark", "bright"}
     assert study.tables["contrasts"].contrast[0] == "bright / dark"
+    pd.DataFrame({"scan": names, "contrast": ["NA", "nan"] * 3}).to_csv(path, sep="\t", index=False)
+    study = evaluate_files({"first": [bids / "ours"]}, [bids / "labels"], contrasts=path)
+    assert set(study.tables["scans"].contrast) == {"NA", "nan"}  # names, not missing values
     for rows, message in (
         ("scan\tgroup\na\tb\n", "has the columns scan, group; it needs contrast and scan"),
         ("scan\tcontrast\nsub-01_T2w\tdark\n", "has no contrast for sub-01_UNIT1 and 4 others"),
+        (
+            "scan\tcontrast\n" + "".join(f"{name}\tn/a\n" for name in names),
+            "has no contrast for sub-01_T2w and 5 others; its cell is empty or n/a; write a value",
+        ),
         ("scan\tcontrast\nsub-01_T2w\tdark\nsub-01_T2w\tdark\n", "names sub-01_T2w twice"),
         ("", "cannot be read as a tab-separated table"),
         (

@@ -1,5 +1,7 @@
 """Repeated scans, from level tables in files to the variation of positions."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -125,6 +127,12 @@ def test_variation_within_each_vendor(tmp_path):
         ("participant_id\tmanufacturer\nsub-site0\tGE\n", "no manufacturer for sub-site1 and 4 others"),
         ("participant_id\tmanufacturer\nsub-site0\tGE\nsub-site0\tGE\n", "names sub-site0 twice"),
         ("", "cannot be read as a tab-separated table"),
+        (
+            "participant_id\tmanufacturer\n" + "".join(f"sub-site{i}\tn/a\n" for i in range(6)),
+            "no manufacturer for sub-site0 and 5 others; its cell is empty or n/a; write a value",
+        ),
+        ("participant_id\tmanufacturer\tmanufacturer\nsub-site0\tGE\tGE\n", "two columns called manufacturer"),
+        ("participant_id\tmanufacturer\nsub-site0\tGE\tMR750\n", r"row 2 has more cells than there are columns \(2\)"),
     ],
 )
 def test_tables_of_groups_that_do_not_fit(tmp_path, text, message):
@@ -142,3 +150,84 @@ def test_groups_of_sessions(tmp_path):
     path.write_text("\n".join(["participant_id\tsession_id\tscanner", *rows]))
     table = evaluate_repeats([tmp_path], "ses", path, "scanner").tables["variability_of_groups"]
     assert table.set_index("scan_group").n_scans.to_dict() == {"all": 4, "x": 2, "y": 2}
+
+
+def test_a_group_may_be_called_na_and_comments_may_hold_quotation_marks(tmp_path):
+    """Only empty cells and n/a are missing; a mark of inches swallows no row."""
+    path = travelling_volunteer(tmp_path, [{3: 50.0 + i} for i in range(6)])
+    groups = ["NA", "NA", "nan", "nan", "None", "None"]
+    comments = ['"moved', "", '12" coil', "", '"late" scan', ""]
+    rows = [f"sub-site{i}\t{comment}\t{group}" for i, (comment, group) in enumerate(zip(comments, groups, strict=True))]
+    path.write_text("participant_id\tcomment\tmanufacturer\n" + "\n".join([*rows[:-1], "sub-site5 \t\t None "]))
+    table = evaluate_repeats([tmp_path], "sub", path, "manufacturer").tables["variability_of_groups"]
+    assert table.set_index("scan_group").n_scans.to_dict() == {"all": 6, "NA": 2, "None": 2, "nan": 2}
+    quoted = [f'"sub-site{i}"\t"{group}"' for i, group in enumerate(groups)]  # as R writes it
+    path.write_text("\n".join(['"participant_id"\t"manufacturer"', *quoted]))
+    assert evaluate_repeats([tmp_path], "sub", path, "manufacturer").tables["variability_of_groups"].equals(table)
+
+
+def test_tables_of_different_distances_do_not_compare(tmp_path):
+    for session, distance in (("a", 1.2), ("b", 5), ("c", None)):
+        level_table(tmp_path, f"sub-01_ses-{session}_T2w", {3: 50.0 + ord(session)})
+        if distance is not None:
+            sidecar = tmp_path / f"sub-01_ses-{session}_T2w_levels.json"
+            sidecar.write_text(json.dumps({"Method": "extent", "DistanceMillimeters": distance}))
+    message = (
+        r"different distances \(1\.2 mm in \S+ses-a_T2w_levels.csv, 5 mm in \S+ses-b_T2w_levels.csv\); make all with"
+    )
+    with pytest.raises(DatasetError, match=message):
+        evaluate_repeats([tmp_path], "ses")
+    sidecar = tmp_path / "sub-01_ses-b_T2w_levels.json"
+    sidecar.rename(tmp_path / "sub-01_ses-b_T2w_label-spinalLevels_dseg.json")  # of an older version
+    with pytest.raises(DatasetError, match=message):
+        evaluate_repeats([tmp_path], "ses")
+    (tmp_path / "sub-01_ses-b_T2w_label-spinalLevels_dseg.json").unlink()
+    assert evaluate_repeats([tmp_path], "ses").tables["variability"].n_repeats.tolist() == [3]
+
+
+def test_one_scan_under_two_names_is_noted(tmp_path):
+    for session, middle in (("a", 50.0), ("b", 51.0), ("c", 50.0)):
+        level_table(tmp_path, f"sub-01_ses-{session}_T2w", {3: middle, 4: 70.0})
+    (note,) = evaluate_repeats([tmp_path], "ses").notes
+    assert note.startswith("sub-01_T2w: the levels of ses c are those of a to 0.001 mm, as of one scan under two names")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("4,C4,", "3,C3,", "has spinal level C3 twice; make the table again"),
+        ("4,C4,", "5,C4,", "has a level C4 of kind spinal with the value 5, which is none"),
+        ("4,C4,", "4,C44,", "has a level C44 of kind spinal with the value 4, which is none"),
+        ("4,C4,spinal", "4,C4,dorsal", "has a level C4 of kind dorsal"),
+        ("4,C4,", ",C4,", "has a row whose level is not a number"),
+        ("65.0", "inf", "has a row whose rostral_mm is not a number"),
+        ("65.0", '"65,0"', "has a row whose rostral_mm is not a number"),
+        ("65.0", "65,0", r"row 3 has more cells than there are columns \(9\)"),
+        ("65.0", "75.5", "has no valid ends for spinal level C4"),
+        ("65.0", '"65.0', "cannot be read as a table"),
+        ("length_mm", "midpoint_mm", "has two columns called midpoint_mm; keep one"),
+    ],
+)
+def test_level_tables_that_make_no_sense_are_errors(tmp_path, old, new, message):
+    for session in "ab":
+        level_table(tmp_path, f"sub-01_ses-{session}_T2w", {3: 50.0, 4: 70.0})
+    path = tmp_path / "sub-01_ses-b_T2w_levels.csv"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(DatasetError, match=f"ses-b_T2w_levels.csv .*{message}") as caught:
+        evaluate_repeats([tmp_path], "ses")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("cell", "n_repeats"), [("TRUE", 2), ("1", 2), ("False", 1), ("yes", None), ("", None)])
+def test_complete_is_true_or_false(tmp_path, cell, n_repeats):
+    for session, complete in (("a", "True"), ("b", cell)):
+        level_table(tmp_path, f"sub-01_ses-{session}_T2w", {3: 50.0 + ord(session), 4: 70.0 + ord(session)})
+        path = tmp_path / f"sub-01_ses-{session}_T2w_levels.csv"
+        header, c3, c4 = path.read_text().splitlines()
+        path.write_text("\n".join([f"{header},complete", f"{c3},True", f"{c4},{complete}"]))
+    if n_repeats is None:
+        with pytest.raises(DatasetError, match="has a row whose complete is neither True nor False"):
+            evaluate_repeats([tmp_path], "ses")
+    else:
+        table = evaluate_repeats([tmp_path], "ses").tables["variability"].set_index("name")
+        assert table.n_repeats.to_dict() == {"C3": 2, "C4": n_repeats}

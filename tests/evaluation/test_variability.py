@@ -44,6 +44,9 @@ def test_what_does_not_compare_is_refused():
     message = r"different references \(sub-0 r0 from PMJ but sub-0 r0 from cord top\)"
     with pytest.raises(DatasetError, match=message):
         variability(mixed)
+    twice = pd.concat([positions([[98, 100]]), positions([[20]])])
+    with pytest.raises(DatasetError, match="sub-0 r0 has level C4 twice; keep one row of it"):
+        variability(twice)
     with pytest.raises(DatasetError, match="nothing repeats"):
         variability(positions([[98], [99]]))
 
@@ -61,3 +64,22 @@ def test_intraclass_correlation_of_levels_is_of_complete_subjects():
     assert icc_by_level(positions([[50, 51]])).empty
     with pytest.raises(DatasetError, match="at least 2 subjects and 2 raters, not 1 and 3"):
         icc(np.ones((1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("middles", "agreement", "consistency", "note"),
+    [
+        ([[35.565] * 3] * 3, False, False, "agreement and consistency undefined: the subjects do not differ"),
+        ([[0.1, 0.7, 0.3]] * 4, True, False, "consistency undefined: the subjects do not differ"),
+        ([[0, 1], [1, 0]], False, True, "agreement undefined: the subjects do not differ"),
+        ([[1.1] * 3, [2.3] * 3, [3.7] * 3], True, True, "no interval: repeats do not scatter, apart from a constant"),
+        ([[1.1, 1.2], [2.0, 2.2], [3.7, 3.5]], True, True, ""),
+    ],
+)
+def test_a_correlation_that_is_not_defined_says_why(middles, agreement, consistency, note):
+    row = icc_by_level(positions(middles)).iloc[0]
+    assert (np.isfinite(row.agreement), np.isfinite(row.consistency)) == (agreement, consistency)
+    assert row.note == note
+    intervals = row[[column for column in row.index if "_ci_" in column]].astype(float)
+    assert bool(note) == intervals.isna().any()
+    assert not np.isinf(intervals).any()

@@ -133,3 +133,67 @@ def test_levels_out_of_order_are_implausible(phantom, registered):
     swapped = registered_by(phantom, registered.template.folder, {4: 5, 5: 4})
     flag = {flag.key: flag for flag in registration_flags(swapped)}["order"]
     assert (flag.state, flag.text) == ("bad", "C5 above C4")
+
+
+def without_right_half(phantom):
+    """The phantom's cord mask without the voxels right of its middle, slice by slice."""
+    from nibabel.affines import apply_affine
+
+    from sct_rootlets.centerline import fit_centerline
+
+    mask = phantom.cord.data > 0
+    voxels = np.argwhere(mask)
+    _, right_mm, _ = fit_centerline(mask, phantom.cord.affine).across(apply_affine(phantom.cord.affine, voxels))
+    mask[tuple(voxels[right_mm > 0].T)] = False
+    return replace(phantom.cord, data=mask.astype(np.uint8))
+
+
+@pytest.mark.parametrize("landmarks", ["rootlets", "discs", "one disc"])
+def test_half_a_cord_mask_is_implausible(phantom, registered, landmarks):
+    """Whatever the landmarks: the warp lays the whole cord of the template on this half, and the cords overlap well."""
+    given = {"rootlets": phantom.rootlets}
+    if landmarks != "rootlets":
+        kept = phantom.discs.data * (phantom.discs.data == 5) if landmarks == "one disc" else phantom.discs.data
+        given = {"discs": replace(phantom.discs, data=kept)}
+    found = register(
+        phantom.image,
+        cord=without_right_half(phantom),
+        template=registered.template.folder,
+        landmarks=landmarks.split()[-1].removesuffix("s") + "s",
+        **given,
+    )
+    flags = {flag.key: flag for flag in registration_flags(found)}
+    assert flags["dice"].state == "ok"
+    assert flags["mask"].state == "bad"
+    assert "half of the cord missing" in flags["mask"].note
+    assert ("order" in flags) == ("level_length" in flags) == (landmarks == "rootlets")
+
+
+def test_a_mask_with_a_gap_and_one_beside_the_rootlets_are_unusual(phantom, registered):
+    gap = phantom.cord.data.copy()
+    along = int(np.argmax(np.abs(phantom.cord.affine[2, :3])))
+    middle = gap.shape[along] // 2
+    gap[(slice(None),) * along + (slice(middle - 6, middle + 6),)] = 0
+    aside = np.roll(phantom.cord.data, 3, axis=int(np.argmax(np.abs(phantom.cord.affine[0, :3]))))
+    for data, said in ((gap, "missing over "), (aside, "the middle of the rootlets lies ")):
+        found = register(
+            phantom.image,
+            cord=replace(phantom.cord, data=data),
+            rootlets=phantom.rootlets,
+            template=registered.template.folder,
+        )
+        flag = {flag.key: flag for flag in registration_flags(found)}["mask"]
+        assert flag.state == "look"
+        assert said in flag.text
+
+
+def test_levels_of_impossible_length_are_implausible(phantom, registered):
+    """A header whose voxels are three times too long: the map stretches the cord as far, and misses no landmark."""
+    affine = phantom.cord.affine.copy()
+    affine[2] *= 3
+    long = {name: replace(getattr(phantom, name), affine=affine) for name in ("image", "cord", "rootlets")}
+    image = long.pop("image")
+    flags = {
+        flag.key: flag for flag in registration_flags(register(image, **long, template=registered.template.folder))
+    }
+    assert flags["level_length"].state == "bad"

@@ -375,6 +375,15 @@ def spoil_values_of_labels(trainer):
     edit(trainer / "dataset.json", lambda dataset: dataset.update(labels={"background": 0, "lvl1": 1.0, "lvl2": 2.0}))
 
 
+def spoil_regions(trainer):
+    regions = {"background": 0, "lvl1": [1, 2], "lvl2": 2}
+    edit(trainer / "dataset.json", lambda dataset: dataset.update(labels=regions, regions_class_order=[1, 2]))
+
+
+def spoil_text_of_labels(trainer):
+    edit(trainer / "dataset.json", lambda dataset: dataset.update(labels={"background": 0, "lvl1": "1", "lvl2": 2}))
+
+
 def spoil_kind_of_transposition(trainer):
     edit(trainer / "plans.json", lambda plans: plans.update(transpose_forward=[0.0, 1.0, 2.0]))
 
@@ -471,6 +480,11 @@ def edit(path, change):
         (spoil_network(strides=[[1, 1, 1], [2.0, 2.0, 2.0]]), r"strides is 2\.0; expected whole numbers"),
         (spoil_network(norm_op_kwargs={"eps": float("nan")}), "norm_op_kwargs eps is nan; expected a number"),
         (spoil_network(conv_op="torch.nn.Nothing"), "is not what nnU-Net v2 writes"),
+        (
+            spoil_regions,
+            r"is a model of regions \(dataset\.json gives lvl1 the values \[1, 2\]\); only models with one",
+        ),
+        (spoil_text_of_labels, r"labels is .*1.*; expected whole numbers"),
         (spoil_values_of_labels, r"labels is 1\.0; expected whole numbers"),
         (spoil_kind_of_transposition, r"transpose_forward is 0\.0; expected whole numbers"),
         (spoil_inheritance, "3d_fullres inherits from itself"),

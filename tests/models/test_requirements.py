@@ -10,6 +10,10 @@ def test_classes_of_rootlets():
     check_classes({"lvl1": 1, "lvl2": 2}, "ours")
     with pytest.raises(ModelError, match="ours segments lvl3, cord; a model of rootlets has the classes lvl1, lvl2"):
         check_classes({"lvl1": 1, "lvl3": 2, "cord": 3}, "ours")
+    with pytest.raises(ModelError, match=r"lvl1, lvl2; .* with the values 1, 2, .* wrong values: lvl1 2, lvl2 1$"):
+        check_classes({"lvl1": 2, "lvl2": 1, "lvl3": 3}, "ours")
+    with pytest.raises(ModelError, match=r"segments sc; .* classes lvl1, lvl2, \.\.\.$"):
+        check_classes({"sc": 1}, "ours")
     with pytest.raises(ModelError, match="ours segments nothing"):
         check_classes({}, "ours")
 

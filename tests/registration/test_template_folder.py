@@ -2,9 +2,11 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 from sct_rootlets.errors import ImageError
+from sct_rootlets.nifti import load_volume, save_volume
 from sct_rootlets.registration.template_folder import find_template, read_template_folder
 
 
@@ -46,3 +48,53 @@ def test_the_template_of_sct_comes_first(template_folder, tmp_path, monkeypatch)
     shutil.copytree(template_folder, tmp_path / "data" / "PAM50")
     monkeypatch.setenv("SCT_DIR", str(tmp_path))
     assert find_template().folder == tmp_path / "data" / "PAM50" / "template"
+
+
+def with_levels(template_folder, folder, change):
+    """A copy of the template whose map of vertebral levels is changed: `change` takes its data and its affine."""
+    shutil.copytree(template_folder / "template", folder)
+    levels = load_volume(folder / "phantom_levels.nii.gz")
+    save_volume(folder / "phantom_levels.nii.gz", *change(levels.data, levels.affine.copy()))
+    return folder
+
+
+def shifted(affine, mm):
+    affine[:3, 3] += mm
+    return affine
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data, affine: (data, shifted(affine, (0, 0, 40))),
+        lambda data, affine: (data, shifted(affine, (2.2, 0, 0))),
+        lambda data, affine: (data[:, :, : data.shape[2] // 2], affine),
+        lambda data, affine: (data, affine @ np.diag([1, 1, 1.1, 1])),
+    ],
+)
+def test_a_file_of_another_template_is_refused(template_folder, tmp_path, change):
+    folder = with_levels(template_folder, tmp_path / "mixed", change)
+    message = r"mixes files of different grids: \S+_levels.nii.gz \(.*\) shows x .* mm, and \S+_cord.nii.gz"
+    with pytest.raises(ImageError, match=message) as caught:
+        find_template(folder)
+    assert "\n" not in str(caught.value)
+
+
+def finer(data, affine):
+    """The same world in voxels of half the size."""
+    for axis in range(3):
+        data = np.repeat(data, 2, axis)
+    affine = affine @ np.diag([0.5, 0.5, 0.5, 1])
+    affine[:3, 3] -= affine[:3, :3] @ (0.5, 0.5, 0.5)
+    return data, affine
+
+
+def test_other_voxels_of_the_same_world_serve(template_folder, drifted_registration, tmp_path):
+    """PAM50's posterior discs lie a voxel aside; labels in finer voxels are brought to the subject as they are."""
+    find_template(with_levels(template_folder, tmp_path / "aside", lambda data, affine: (data, shifted(affine, 0.5))))
+    found = find_template(with_levels(template_folder, tmp_path / "finer", finer)).load("levels")
+    coarse = drifted_registration.template.load("levels")
+    assert found.data.shape == tuple(2 * n for n in coarse.data.shape)
+    maps = [drifted_registration.resample_to_subject(volume, "nn") for volume in (found, coarse)]
+    assert np.mean(maps[0] != maps[1]) < 1e-3
+    assert set(np.unique(maps[0])) == set(np.unique(maps[1]))

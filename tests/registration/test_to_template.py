@@ -7,6 +7,7 @@ import pytest
 from known_levels import level_middles, position
 from nibabel.affines import apply_affine
 
+from sct_rootlets.centerline import fit_centerline
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume
 from sct_rootlets.phantom import draw_phantom, phantom_grid
@@ -210,3 +211,30 @@ def test_a_mask_with_negative_values_is_an_error(drifted_phantom, template_folde
     cord = replace(drifted_phantom.cord, data=-drifted_phantom.cord.data.astype(np.int16))
     with pytest.raises(LabelError, match="negative values"):
         register(cord=cord, rootlets=drifted_phantom.rootlets, template=template_folder)
+
+
+def test_labels_of_vertebral_bodies_in_place_of_discs_are_noted(phantom, template_folder):
+    """As for levels: labels on the middle of the cord may be bodies, and those far in front of it are."""
+    line = phantom_line(phantom)
+    given = {"cord": phantom.cord, "template": template_folder, "landmarks": "discs"}
+    assert not [note for note in register(**given, discs=phantom.discs).notes if "the disc labels lie" in note]
+    for anterior_mm, said in ((0.0, "on the middle of the cord, where SCT puts"), (18.0, "18 mm from the middle")):
+        discs = moved_discs(phantom, line, anterior_mm)
+        (note,) = (note for note in register(**given, discs=discs).notes if "the disc labels lie" in note)
+        assert said in note
+
+
+def phantom_line(phantom):
+    return fit_centerline(phantom.cord.data > 0, phantom.cord.affine)
+
+
+def moved_discs(phantom, line, anterior_mm):
+    """The phantom's disc labels at their heights, so far in front of the middle of the cord."""
+    data = np.zeros_like(phantom.discs.data)
+    for value in range(3, 9):
+        point = apply_affine(phantom.discs.affine, np.argwhere(phantom.discs.data == value)[:1])
+        place = line.project(point)
+        _, _, anterior = line.frame(place.arc)
+        index = apply_affine(np.linalg.inv(phantom.discs.affine), place.foot + anterior_mm * anterior)
+        data[tuple(np.rint(index[0]).astype(int))] = value
+    return replace(phantom.discs, data=data)
