@@ -20,6 +20,8 @@ from sct_rootlets.group.collect import abbreviate, check_same_method, describe_u
 from sct_rootlets.group.level_table import Provenance, read_provenance, read_rows, subject_of
 from sct_rootlets.group.participants import Participant, describe_wrong_heights, find_participants
 from sct_rootlets.levels import level_value
+from sct_rootlets.measure.axial import axial_mean, unwrap_axial, wrap_axial
+from sct_rootlets.measure.cells import read_cell
 from sct_rootlets.sidecar import read_object, sha256_of
 from sct_rootlets.vertebral import SURE_NUMBERING
 
@@ -35,10 +37,14 @@ MEASURE_COLUMNS = {
 }
 #: What tells the values of one series from those of another: they are averaged over people, and drawn as one line.
 SERIES_COLUMNS = ("table", "image", "label", "part", "measure", "kind")
+#: What tells the rows of one table apart.
+ROW_COLUMNS = ("kind", "name", "part", "Filename", "Label")
 #: What tells the values of a scan apart.
 CONTENT_COLUMNS = ("table", "image", "label", "part", "kind", "level", "measure")
 #: Measures that grow with the level: they do not count where the level may be longer than stated.
 EXTENSIVE = ("SUM(length)", "n_lesions", "volume_mm3", "length_mm")
+#: Measures that are directions of an axis (`sct_rootlets.measure.axial`).
+AXIAL_COLUMNS = ("MEAN(orientation)",)
 NOT_COMPLETE = "the level may be longer than stated"
 
 
@@ -253,8 +259,7 @@ def _scan_rows(
         for row in _read_table(path, table):
             key = (row["kind"], row["name"])
             if table == "shape":
-                # a spreadsheet writes FALSE
-                complete[key] = (row.get("complete") or "").strip().lower() not in ("false", "0")
+                complete[key] = _is_complete(row, path)
             is_complete = complete.get(key, True)
             because = left_out_because
             if not because and _is_flagged(scan, row.get("Filename", "")):
@@ -271,12 +276,12 @@ def _scan_rows(
                 if column.startswith(MEASURE_COLUMNS[table]):
                     is_short = column in EXTENSIVE and not is_complete and not keep_incomplete
                     norms = (column.replace("MEAN(", f"NORM_{what}(") for what in ("MEAN", "SD"))
-                    norm_mean, norm_sd = (_number(row.get(name)) if name != column else math.nan for name in norms)
+                    norm_mean, norm_sd = (_number(row, name, path) if name != column else math.nan for name in norms)
                     yield {
                         **constant,
                         **identity,
                         "measure": column,
-                        "value": _number(row[column]),
+                        "value": _number(row, column, path),
                         "norm_mean": norm_mean,
                         "norm_sd": norm_sd,
                         "complete": is_complete,
@@ -327,14 +332,28 @@ def _read_table(path: Path, table: str) -> list[dict[str, str]]:
             _place(row["name"], row["kind"])
         except ValueError:
             raise DatasetError(f"{path} has a level {row['name']!r}, which is none; measure the scan again") from None
+    identities = [tuple(row.get(column) or "" for column in ROW_COLUMNS) for row in rows]
+    twice = next((identity for identity, count in Counter(identities).items() if count > 1), None)
+    if twice is not None:
+        raise DatasetError(f"{path} has {' '.join(filter(None, twice))} twice; measure the scan again")
     return rows
 
 
-def _number(text: str | None) -> float:
-    try:
-        return float(text) if text else math.nan
-    except ValueError:  # n/a
-        return math.nan
+def _number(row: Mapping[str, str], column: str, path: Path) -> float:
+    """Read a number; NaN where the column or the value is missing."""
+    return read_cell(row.get(column), f"{path}: {column} of {row['kind']} level {row['name']}")
+
+
+def _is_complete(row: Mapping[str, str], path: Path) -> bool:
+    """Whether a level is complete; it counts as such where the table does not tell."""
+    text = (row.get("complete") or "").strip()
+    known = {"true": True, "1": True, "false": False, "0": False, "": True, "n/a": True}  # a spreadsheet writes FALSE
+    if text.lower() not in known:
+        raise DatasetError(
+            f"{path}: complete of {row['kind']} level {row['name']} is {text!r}, and neither True nor False; measure "
+            "the scan again"
+        )
+    return known[text.lower()]
 
 
 def _sorted_frame(rows: list[dict[str, object]]) -> pd.DataFrame:
@@ -361,18 +380,16 @@ def _average(values: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, group in values.groupby(keys, dropna=False, sort=False):
         own = counted.loc[counted.index.intersection(group.index)]
-        people = own.groupby("participant_id")["value"].mean().dropna()
+        is_axial = group["measure"].iloc[0] in AXIAL_COLUMNS
+        sessions = own.dropna(subset="value").groupby("participant_id")["value"]
+        people = (sessions.agg(axial_mean) if is_axial else sessions.mean()).dropna()
         rows.append(
             {
                 **dict(zip(keys, key, strict=True)),
                 "n": len(people),
                 "n_missing": own["participant_id"].nunique() - len(people),
                 "n_left_out": group["participant_id"].nunique() - own["participant_id"].nunique(),
-                "mean": people.mean(),
-                "sd": people.std(ddof=1),
-                "median": people.median(),
-                "minimum": people.min(),
-                "maximum": people.max(),
+                **(_summarize_axes(people) if is_axial else _summarize(people)),
                 "norm_mean": own["norm_mean"].mean(),
                 "norm_sd": own["norm_sd"].mean(),
             }
@@ -382,6 +399,25 @@ def _average(values: pd.DataFrame) -> pd.DataFrame:
     places = [_place(level, kind) for level, kind in zip(table["level"], table["kind"], strict=True)]
     order = np.lexsort([places, series])
     return table.iloc[order].reset_index(drop=True)
+
+
+def _summarize(people: pd.Series) -> dict[str, float]:
+    return {
+        "mean": people.mean(),
+        "sd": people.std(ddof=1),
+        "median": people.median(),
+        "minimum": people.min(),
+        "maximum": people.max(),
+    }
+
+
+def _summarize_axes(people: pd.Series) -> dict[str, float]:
+    """Summarize directions of axes: the range is that of the directions around their mean, and may cross 90 degrees."""
+    import pandas as pd
+
+    spread = pd.Series(unwrap_axial(people), dtype=float)
+    found = {name: float(wrap_axial(value)) for name, value in _summarize(spread).items() if name != "sd"}
+    return found | {"mean": axial_mean(people), "sd": spread.std(ddof=1)}
 
 
 def _place(level: str, kind: str) -> int:

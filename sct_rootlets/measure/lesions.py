@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from sct_rootlets.errors import LabelError
 from sct_rootlets.image import Volume, as_axial
-from sct_rootlets.measure.cord_levels import CordLevels, MeasuredLevel
+from sct_rootlets.measure.cord_levels import CordLevels, MeasuredLevel, voxel_along_cord
 
 #: Lesions of which less lies in the cord of the levels are noted.
 MIN_SHARE_IN_CORD = 0.5
@@ -24,8 +24,8 @@ MAX_SHARE_OF_CORD = 0.75
 MAX_SHARE_OF_LEVELS = 0.9
 #: A longer lesion that fills more of the cord in most sections than this is noted: long lesions leave a rim, and taper.
 FILLED_SECTION, FILLED_LENGTH_MM = 0.9, 40.0
-#: A voxel is divided so many times along each axis to share out lesions over borders.
-DIVISIONS_OF_A_VOXEL = 3
+#: Voxels are divided into parts of at most this size to share lesions out over borders.
+PART_MM = 0.25
 #: Layers that a voxel of the cord mask is divided into across the slices of the lesions.
 LAYERS_OF_A_VOXEL = 20
 
@@ -144,7 +144,7 @@ def measure_lesions(
     found = []
     for part in range(1, n_parts + 1):
         own = owner == part
-        reach = _thickness(axial.affine, cord, arc[own].mean())
+        reach = voxel_along_cord(axial.affine, cord.centerline, float(arc[own].mean()))
         found.append(
             {
                 "volume_mm3": float(np.count_nonzero(own)) * voxel_mm3,
@@ -200,8 +200,9 @@ def _check_no_cord(lesions: list[Lesion], by_level: list[LevelLesions], cord: Co
 
 def _points(ijk: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, float]:
     """Points of each voxel, shape (V, M, 3), RAS+ mm, and the volume of a voxel."""
-    steps = (np.arange(DIVISIONS_OF_A_VOXEL) + 0.5) / DIVISIONS_OF_A_VOXEL - 0.5
-    offsets = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    n_parts = 2 * np.ceil(np.linalg.norm(affine[:3, :3], axis=0) / (2 * PART_MM)).astype(int)
+    steps = [(np.arange(n) + 0.5) / n - 0.5 for n in n_parts]
+    offsets = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
     return apply_affine(affine, ijk[:, None] + offsets), abs(float(np.linalg.det(affine[:3, :3])))
 
 
@@ -211,12 +212,6 @@ def _cord_at(cord: CordLevels, points: np.ndarray) -> np.ndarray:
     inside = ((index >= 0) & (index < cord.cord.data.shape)).all(axis=-1)
     index[~inside] = 0
     return np.where(inside, cord.cord.data[tuple(np.moveaxis(index, -1, 0))], 0.0)
-
-
-def _thickness(affine: np.ndarray, cord: CordLevels, arc_mm: float) -> float:
-    """Extent of a voxel of the lesions along the cord."""
-    caudal, _, _ = cord.centerline.frame(np.array([arc_mm]))
-    return float(np.abs(caudal[0] @ affine[:3, :3]).max())
 
 
 def _volumes(arc: np.ndarray, cord: CordLevels, voxel_mm3: float) -> dict[MeasuredLevel, float]:

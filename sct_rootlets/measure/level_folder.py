@@ -15,11 +15,14 @@ from sct_rootlets.flags import read_flags
 from sct_rootlets.group.level_table import read_level_table
 from sct_rootlets.image import Volume
 from sct_rootlets.levels import Kind
+from sct_rootlets.measure.cells import read_cell
 from sct_rootlets.measure.cord_levels import CordLevels, TableLevel, read_cord_levels
 from sct_rootlets.nifti import header_notes, load_volume
-from sct_rootlets.sidecar import CORD_MASK, CORD_TURN, has_large_cord, read_sidecar, sha256_of
+from sct_rootlets.sidecar import CORD_MASK, CORD_TURN, WRITTEN, has_large_cord, read_object, read_sidecar, sha256_of
 
 KINDS: tuple[Kind, ...] = ("spinal", "vertebral")
+#: Key of the sidecar of a level table under which the arc length of the reference on the cord mask may be.
+REFERENCE_MM = "ReferenceMillimeters"
 #: How the name of a cord begins that was segmented on the way, in the inputs of a level map.
 SEGMENTED = "cord of "
 #: Flags of levels (`sct_rootlets.plausibility.level_flags`) that say that levels bear wrong names.
@@ -49,6 +52,11 @@ class LevelFolder:
     maps: dict[Kind, Path]
     cord: Path | None
     stale: tuple[Path, ...] = ()
+
+    @property
+    def record(self) -> Path:
+        """Sidecar of the level table, which lists the files of the levels with their hashes."""
+        return self.table.with_suffix(".json")
 
     @property
     def files(self) -> list[Path]:
@@ -138,8 +146,17 @@ def load_levels(found: LevelFolder, cord: str | os.PathLike[str] | None = None) 
     mask = _choose_mask(found, cord)
     maps = {kind: load_volume(path) for kind, path in found.maps.items()}
     volume = None if mask is None else load_volume(mask)
-    levels = read_cord_levels(maps, volume, rows, table.reference)
+    recorded = read_object(found.record).get(REFERENCE_MM)
+    reference_mm = float(recorded) if isinstance(recorded, int | float) and math.isfinite(recorded) else None
+    levels = read_cord_levels(maps, volume, rows, table.reference, reference_mm)
     notes = [*header_notes(*([] if volume is None else [volume]), *maps.values()), *levels.notes]
+    edited = _edited_files(found)
+    if edited:
+        were = "was" if len(edited) == 1 else "were"
+        notes.append(
+            f"{' and '.join(edited)} {were} changed since the levels were computed (SHA-256 in {found.record.name}): "
+            "measures follow the change; if it is no correction, compute the levels again"
+        )
     if volume is not None and not _is_mask_of_levels(found, volume, levels):
         notes.append(f"the levels were computed from another cord mask ({_mask_of_levels(found)})")
     notes += [
@@ -253,17 +270,25 @@ def _is_mask_of_levels(found: LevelFolder, mask: Volume, levels: CordLevels) -> 
     return all((levels.cord.data[volume.data > 0] >= 0.5).all() for volume in levels.maps.values())
 
 
+def _edited_files(found: LevelFolder) -> list[str]:
+    """Names of the level table and the level maps, if they are not as their record says that they were written."""
+    written = read_object(found.record).get(WRITTEN)
+    known = written if isinstance(written, dict) else {}
+    return [
+        path.name
+        for path in (found.table, *found.maps.values())
+        if path.name in known and sha256_of(path) != known[path.name]
+    ]
+
+
 def _uncertainty(table: Path) -> dict[tuple[str, str], tuple[float, float]]:
     """Read the uncertainty of the ends of levels, which tables of other programs need not have."""
 
-    def number(text: str | None) -> float:
-        try:
-            return float(text) if text else math.nan
-        except ValueError:
-            return math.nan
+    def number(row: dict[str, str], column: str) -> float:
+        return read_cell(row.get(column), f"{table}: {column} of {row['kind']} level {row['name']}")
 
     with table.open(newline="", encoding="utf-8-sig") as stream:
         return {
-            (row["kind"], row["name"]): (number(row.get("rostral_sd_mm")), number(row.get("caudal_sd_mm")))
+            (row["kind"], row["name"]): (number(row, "rostral_sd_mm"), number(row, "caudal_sd_mm"))
             for row in csv.DictReader(stream)
         }

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from sct_rootlets.centerline import fit_centerline
 from sct_rootlets.image import Volume
+from sct_rootlets.measure.axial import axial_mean, axial_sd, wrap_axial
 from sct_rootlets.measure.cord_levels import CordLevels, MeasuredLevel
 
 #: Measures of a slice that are averaged over a level, in the order of the columns.
@@ -29,6 +30,8 @@ MEASURES = (
     "orientation",
     "solidity",
 )
+#: Measures that are directions of an axis, the same after half a turn (`sct_rootlets.measure.axial`).
+AXIAL = ("orientation",)
 #: Measures whose uncertainty from the ends of levels is given, and that have published norms.
 SIZES = ("area", "diameter_AP", "diameter_AP_ellipse", "diameter_RL")
 NORMED = ("area", "diameter_AP_ellipse", "diameter_RL")
@@ -199,7 +202,7 @@ def _form(
         "diameter_AP_ellipse": major if upright else minor,
         "diameter_RL": minor if upright else major,
         "eccentricity": float(region.eccentricity),
-        "orientation": float(np.degrees(region.orientation)),
+        "orientation": float(wrap_axial(np.degrees(region.orientation))),
         "solidity": float(region.solidity),
     }
 
@@ -214,7 +217,8 @@ class LevelShape:
     slices : numpy.ndarray of int, shape (N,)
         Slices of the level; empty if no slice is measured.
     mean, sd : dict of str to float
-        `MEASURES`, each slice counting the same; the standard deviation is that between slices.
+        `MEASURES`, each slice counting the same; the standard deviation is that between slices. Those of `AXIAL`
+        are of axes.
     ends_sd : dict of str to float
         `SIZES` and ``length``: the part of their uncertainty that comes from the ends of the level; NaN where the
         uncertainty of the ends is not known.
@@ -290,7 +294,9 @@ def _average(
     shapes: SliceShapes, level: MeasuredLevel, inside: np.ndarray, norm: tuple[dict[str, float], dict[str, float]]
 ) -> LevelShape:
     slices = shapes.slices[inside]
-    remarks = [] if level.complete is not False else ["the level may be longer than stated"]
+    remarks = [] if level.has_known_ends else ["the level may be longer than stated"]
+    if level.is_cut:
+        remarks.append(f"the level map and the cord mask show {level.shown_text} of the level")
     if not len(slices):
         missing = dict.fromkeys(MEASURES, np.nan)
         return LevelShape(
@@ -308,9 +314,9 @@ def _average(
     return LevelShape(
         level=level,
         slices=slices,
-        mean={name: float(np.mean(part)) for name, part in values.items()},
-        sd={name: float(np.std(part)) for name, part in values.items()},
-        ends_sd=_ends_sd(values, level),
+        mean={name: axial_mean(part) if name in AXIAL else float(np.mean(part)) for name, part in values.items()},
+        sd={name: axial_sd(part) if name in AXIAL else float(np.std(part)) for name, part in values.items()},
+        ends_sd={} if level.is_cut else _ends_sd(values, level),
         length_mm=float(shapes.length_mm[inside].sum()),
         norm_mean=norm[0],
         norm_sd=norm[1],

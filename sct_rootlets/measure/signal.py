@@ -407,8 +407,10 @@ def _remarks(region: Region, covered: float, measured: bool, n_not_finite: int) 
         remarks.append("no voxel of the mask lies in it")
     elif covered < MIN_COVERED:
         remarks.append(f"{covered:.0%} of the level is in view")
-    if region.level.complete is False:
+    if not region.level.has_known_ends:
         remarks.append("the level may be longer than stated")
+    if region.level.is_cut:
+        remarks.append(f"the level map and the cord mask show {region.level.shown_text} of the level")
     if n_not_finite:
         remarks.append(f"{n_not_finite} voxels without a finite value are left out")
     return tuple(remarks)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sct_rootlets.cord_profile import PAM50_DISCS_MM, PAM50_SLICE_MM
+from sct_rootlets.measure.axial import interpolate_axial
 from sct_rootlets.measure.cord_levels import CordLevels
-from sct_rootlets.measure.shape import MEASURES, SliceShapes
+from sct_rootlets.measure.shape import AXIAL, MEASURES, SliceShapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ def interpolate_to_template(shapes: SliceShapes, cord: CordLevels) -> TemplateSh
     share = (upper - height) / (upper - lower)
     arc = np.full(len(slices), np.nan)
     for level in cord.levels.get("vertebral", ()):
-        if level.complete is not False:
+        if level.has_known_ends:
             inside = vertebrae == level.value
             arc[inside] = level.rostral_mm + share[inside] * (level.caudal_mm - level.rostral_mm)
     own = cord.slice_arc_mm[shapes.slices]
@@ -64,10 +65,11 @@ def interpolate_to_template(shapes: SliceShapes, cord: CordLevels) -> TemplateSh
     found = np.zeros(len(arc), dtype=bool)
     if len(own):
         found = (arc >= own.min()) & (arc <= own.max())
-    values = {
-        name: np.interp(arc[found], own[order], shapes.values[name][usable][order]) if found.any() else np.zeros(0)
-        for name in MEASURES
-    }
+    values = {}
+    for name in MEASURES:
+        interpolate = interpolate_axial if name in AXIAL else np.interp
+        given = shapes.values[name][usable][order]
+        values[name] = interpolate(arc[found], own[order], given) if found.any() else np.zeros(0)
     return TemplateShapes(
         slices=slices[found],
         vertebrae=vertebrae[found],

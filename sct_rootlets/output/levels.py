@@ -252,6 +252,7 @@ def _provenance(subject: SubjectLevels) -> dict[str, object]:
         **subject.settings,
         **({} if subject.name_sources is None else {"NamesFromDiscs": "discs" in subject.name_sources}),
         "Reference": subject.reference.name,
+        "ReferenceMillimeters": round(subject.reference.arc_mm, 3),
         **_describe_discs(subject),
         "Flags": sidecar_flags(subject.flags),
         "Notes": list(subject.notes),

@@ -257,6 +257,61 @@ def test_bad_input_is_one_line(levels, phantom_files, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_table_that_was_edited_is_said_or_refused(levels, phantom_files, tmp_path, capsys):
+    """Its hash tells of any change; 4 mm are more than maps can be apart from their table."""
+    folder = shutil.copytree(levels, tmp_path / "levels")
+    path = folder / f"{PREFIX}_levels.csv"
+    usual = ["-levels", folder, "-s", phantom_files["cord"], "-figure", 0, "-ofolder", tmp_path / "out"]
+    assert measure(*usual) == 0
+    assert "changed since" not in capsys.readouterr().out
+    table = pd.read_csv(path)
+    for shift_mm, is_refused in ((0.3, False), (4.0, True)):
+        moved = table.copy()
+        is_moved = (moved["name"] == "C5") & (moved["kind"] == "spinal")
+        moved.loc[is_moved, ["rostral_mm", "midpoint_mm", "caudal_mm"]] += shift_mm
+        moved.to_csv(path, index=False)
+        if is_refused:
+            refused(capsys, usual, "the level table and the level maps are up to", "they are not of the same run")
+        else:
+            assert measure(*usual) == 0
+            note = f"note: {path.name} was changed since the levels were computed (SHA-256 in {PREFIX}_levels.json)"
+            assert note in capsys.readouterr().out
+    table["rostral_sd_mm"] = table["rostral_sd_mm"].map(lambda value: f"{value:.3f}".replace(".", ","))
+    table.to_csv(path, index=False)
+    refused(capsys, usual, f"{path}: rostral_sd_mm of spinal level C", "which is no number")
+
+
+def test_cropped_maps_beside_the_table_of_the_whole_scan(levels, phantom_files, tmp_path, capsys):
+    """The outer levels that are left are cut, which `group -measures` must know."""
+    folder = shutil.copytree(levels, tmp_path / "levels")
+    axis = nib.aff2axcodes(nib.load(phantom_files["cord"]).affine)
+    rows = [slice(66, 142) if code in "SI" else slice(None) for code in axis]
+    for path in folder.glob("*_dseg.nii.gz"):
+        image = nib.load(path)
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine).slicer[tuple(rows)], path)
+    nib.save(nib.load(phantom_files["cord"]).slicer[tuple(rows)], tmp_path / "cord.nii.gz")
+    usual = ["-levels", folder, "-s", tmp_path / "cord.nii.gz", "-figure", 0, "-ofolder", tmp_path / "cropped"]
+    assert measure(*usual) == 0
+    printed = capsys.readouterr().out
+    assert "note: the level map and the cord mask show less of some levels than the level table says (spinal" in printed
+    assert "were changed since the levels were computed" in printed
+    whole = ["-levels", levels, "-s", phantom_files["cord"], "-figure", 0, "-ofolder", tmp_path / "whole"]
+    assert measure(*whole) == 0
+    first, second = (
+        pd.read_csv(tmp_path / name / f"{PREFIX}_shape.csv").set_index(["kind", "name"])
+        for name in ("whole", "cropped")
+    )
+    lost = first["SUM(length)"].reindex(second.index) - second["SUM(length)"]
+    was_complete = first["complete"].reindex(second.index)
+    assert (lost[was_complete] > 3).sum() >= 2
+    assert not second["complete"][lost > 1.5].any()
+    assert second["complete"][was_complete & (lost < 0.5)].all()
+    is_cut = was_complete & ~second["complete"]
+    assert second["remarks"][is_cut].str.startswith("the level map and the cord mask show ").all()
+    inner = second.index[was_complete & ~is_cut]
+    np.testing.assert_allclose(second["DistancePMJ"][inner], first["DistancePMJ"][inner], atol=0.1)
+
+
 @pytest.mark.parametrize("option", ["-s-image", "-mask", "-w"])
 def test_options_of_images_need_an_image(option, levels, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):

@@ -140,6 +140,71 @@ def test_images_have_their_name_in_common_and_parts_are_kept_apart(tmp_path):
     assert (right["n"], right["mean"], right["sd"]) == (2, 36, 0)
 
 
+@pytest.mark.parametrize("text", ["95,784", "nan", "inf", "NA", "about 95"])
+def test_cells_that_are_no_numbers_are_an_error(text, tmp_path):
+    """A spreadsheet that writes a decimal comma would make a value missing."""
+    shape = write_scan(tmp_path / "sub-01", {"C4": 80, "C5": 70}, record={}, volumes={"C4": 9.0})
+    write_scan(tmp_path / "sub-02", {"C4": 90, "C5": 75}, record={})
+    table = pd.read_csv(shape, dtype=str)
+    table.loc[1, "MEAN(area)"] = text
+    table.to_csv(shape, index=False)
+    with pytest.raises(DatasetError) as error:
+        group_measures([tmp_path])
+    assert str(error.value).startswith(f"{shape}: MEAN(area) of spinal level C5 is {text!r}, which is no number; ")
+    assert "\n" not in str(error.value)
+    for missing in ("", "n/a"):
+        table.loc[1, "MEAN(area)"] = missing
+        table.to_csv(shape, index=False)
+        row = statistic(group_measures([tmp_path]), "MEAN(area)", "C5")
+        assert (row["n"], row["n_missing"], row["mean"]) == (1, 1, 75)
+    lesions = shape.with_name("sub-01_T2w_lesions_perlevel.csv")
+    lesions.write_text(lesions.read_text().replace("9.0,", '"9,0",'))
+    with pytest.raises(DatasetError, match="volume_mm3 of spinal level C4 is '9,0', which is no number"):
+        group_measures([tmp_path])
+
+
+def test_norms_and_completeness_that_cannot_be_read_are_an_error(tmp_path):
+    shape = write_scan(tmp_path / "sub-01", {"C4": 80}, record={}, norm=76)
+    content = shape.read_text()
+    shape.write_text(content.replace(",76,", ',"76,0",'))
+    with pytest.raises(DatasetError, match=r"NORM_MEAN\(area\) of spinal level C4 is '76,0', which is no number"):
+        group_measures([tmp_path])
+    shape.write_text(content.replace(",True", ",FALSCH"))
+    with pytest.raises(DatasetError, match="complete of spinal level C4 is 'FALSCH', and neither True nor False"):
+        group_measures([tmp_path])
+    shape.write_text(content.replace(",True", ",FALSE"))
+    assert statistic(group_measures([tmp_path]), "SUM(length)", "C4")["n"] == 0
+
+
+def test_a_level_twice_is_an_error(tmp_path):
+    signal = {("C4", "left"): 30, ("C4", "right"): 36}
+    shape = write_scan(tmp_path / "sub-01", {"C4": 80, "C5": 70}, signal=signal, record={})
+    assert statistic(group_measures([tmp_path]), "WA()", "C4", "left")["mean"] == 30  # two parts are no repetition
+    for path, what in (
+        (shape, "spinal C5"),
+        (shape.with_name("sub-01_T2w_signal.csv"), "spinal C4 right sub-01_MTR.nii.gz cord"),
+    ):
+        content = path.read_text()
+        path.write_text(content + content.splitlines()[-1].replace("70", "500").replace("36", "500") + "\n")
+        with pytest.raises(DatasetError, match=f"{path.name} has {what}.* twice; measure the scan again"):
+            group_measures([tmp_path])
+        path.write_text(content)
+
+
+def test_directions_of_axes_are_averaged_as_axes(tmp_path):
+    """Of people at 88, -88 and 90 degrees, of whom the first has two sessions at 86 and 90."""
+    sessions = {"sub-01/ses-a": 86, "sub-01/ses-b": 90, "sub-02/": -88, "sub-03/": 90}
+    for number, (name, angle) in enumerate(sessions.items()):
+        subject, session = name.split("/")
+        shape = write_scan(tmp_path / subject, {"C4": 80 + number}, session, record={})
+        pd.read_csv(shape).assign(**{"MEAN(orientation)": float(angle)}).to_csv(shape, index=False)
+    row = statistic(group_measures([tmp_path]), "MEAN(orientation)", "C4")
+    assert row["n"] == 3
+    assert row["mean"] == pytest.approx(90)
+    assert row["sd"] == pytest.approx(2)  # 88, 90 and 92
+    assert (row["minimum"], row["median"], row["maximum"]) == pytest.approx((88, 90, -88))
+
+
 def test_tables_of_an_earlier_run_do_not_count(tmp_path):
     shape = write_scan(tmp_path / "sub-01", {"C4": 80}, record={}, volumes={"C4": 9.0})
     shape.with_name("sub-01_T2w_measures.json").write_text(json.dumps({"Inputs": {}}))

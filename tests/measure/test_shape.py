@@ -72,6 +72,21 @@ def test_a_cord_that_is_deeper_than_wide_keeps_its_diameters():
     assert shape.mean["diameter_AP"] == pytest.approx(2 * HALF_WIDTH_MM, rel=0.08)  # 3 mm are most of its width
 
 
+def test_the_mean_orientation_is_that_of_axes():
+    """The longer axis lies at 86 and 94 degrees, in turn, and 94 degrees are -86: its mean is 90, and not 0."""
+    first, second = (tilted_cord(0, (0.5, 0.5, 1.0), turn_deg=turn_deg) for turn_deg in (86, 94))
+    is_first = np.arange(first.data.shape[2]) % 2 == 0
+    cord = Volume(np.where(is_first, first.data, second.data), first.affine, "cord")
+    levels = read_cord_levels({"spinal": level_map(cord, 0, (16, 0, -16))}, cord)
+    slices = measure_slices(levels.cord)
+    np.testing.assert_allclose(abs(slices.values["orientation"]), 86, atol=1)
+    assert slices.values["orientation"].max() > 0 > slices.values["orientation"].min()
+    for shape in shape_by_level(slices, levels):
+        assert abs(shape.mean["orientation"]) == pytest.approx(90, abs=0.5)
+        assert -90 < shape.mean["orientation"] <= 90
+        assert shape.sd["orientation"] == pytest.approx(4, abs=0.5)
+
+
 @pytest.mark.parametrize("axes", ["RAS", "PSR", "LIA"])
 def test_the_order_of_the_axes_changes_nothing(axes):
     import nibabel as nib

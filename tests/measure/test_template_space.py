@@ -1,5 +1,7 @@
 """Shape at PAM50's slices, of a cord whose width tells the place along the vertebrae."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,13 @@ def test_nothing_without_vertebral_levels(cone):
     cord, _ = cone
     spinal = read_cord_levels({"spinal": Volume(cord.maps["vertebral"].data, cord.cord.affine)}, cord.cord)
     assert len(interpolate_to_template(measure_slices(spinal.cord), spinal).slices) == 0
+
+
+def test_directions_of_axes_take_the_shorter_way(cone):
+    """Between slices at 86 and -86 degrees, which are 8 degrees apart, the axis lies at 90 degrees, not at 0."""
+    cord, _ = cone
+    shapes = measure_slices(cord.cord)
+    angles = np.where(np.arange(len(shapes.slices)) % 2, 86.0, -86.0)
+    found = interpolate_to_template(replace(shapes, values={**shapes.values, "orientation": angles}), cord)
+    assert abs(found.values["orientation"]).min() >= 86
+    assert abs(found.values["orientation"]).max() > 88

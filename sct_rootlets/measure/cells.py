@@ -1,0 +1,41 @@
+"""Numbers in cells of tables, which people may have edited."""
+
+from __future__ import annotations
+
+import math
+
+from sct_rootlets.errors import DatasetError
+
+
+def read_cell(text: str | None, what: str) -> float:
+    """Read a number from a cell of a table.
+
+    Parameters
+    ----------
+    text : str or None
+    what : str
+        The cell, in messages.
+
+    Returns
+    -------
+    float
+        NaN if the cell is empty, missing or n/a.
+
+    Raises
+    ------
+    DatasetError
+        If it holds anything else that is no finite number, such as a decimal comma.
+    """
+    text = (text or "").strip()
+    if text.lower() in ("", "n/a"):
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DatasetError(
+            f"{what} is {text!r}, which is no number; write numbers with a decimal point, and n/a or nothing for those "
+            "that are missing"
+        )
+    return value
