@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -22,10 +23,12 @@ from sct_rootlets.cohort.attempt import Attempt, Status, read_attempt, write_att
 from sct_rootlets.cohort.engine import Engine, run_workers
 from sct_rootlets.cohort.job import CohortSettings
 from sct_rootlets.cohort.plan import make_plan
+from sct_rootlets.cohort.record import read_record
 from sct_rootlets.cohort.selection import Filter
 from sct_rootlets.cohort.worker import TOO_LONG, Worker
 from sct_rootlets.deepseg import compute_spinal_levels
 from sct_rootlets.errors import DatasetError
+from sct_rootlets.sidecar import sha256_of
 
 #: All labels are given: without discs of the image, no network runs.
 SETTINGS = CohortSettings(find_discs=False)
@@ -133,6 +136,22 @@ def test_a_file_that_was_corrected_by_hand_counts_before_all(bids, out, unseen):
     corrected.unlink()  # the correction is taken back
     assert go(bids, out).n_done == 1
     assert "T1" in set(pd.read_csv(corrected.with_name("sub-01_T2w_levels.csv")).name)
+
+
+def test_the_sidecar_of_a_correction_stays_and_tells_its_image(bids, out, unseen):
+    """An earlier run segmented the map and wrote its sidecar; then the map was corrected, and the image replaced."""
+    go(bids, out)
+    corrected = out / "sub-01" / "anat" / "sub-01_T2w_label-rootlets_dseg.nii.gz"
+    sidecar = corrected.with_name("sub-01_T2w_label-rootlets_dseg.json")
+    sidecar.write_text(json.dumps({"Scan": {"Path": None, "Grid": "0", "Voxels": "those of the earlier image"}}))
+    job = make_plan(bids, out).jobs[0]
+    record = read_record(job.record)
+    replace(record, written={**record.written, sidecar.name: sha256_of(sidecar)}).save(job.record)
+    change(label(bids, "rootlets"), corrected)
+    assert go(bids, out).n_done == 1
+    assert sidecar.exists()
+    notes = json.loads(corrected.with_name("sub-01_T2w_levels.json").read_text())["Notes"]
+    assert any(note.startswith(f"{corrected.name} was made from other voxels than those of") for note in notes)
 
 
 def test_an_edited_output_that_is_no_input_is_never_replaced(bids, out, unseen):
