@@ -1,4 +1,4 @@
-"""Text in cells of tables: a spreadsheet must not take it for a formula."""
+"""Text in cells of tables: a spreadsheet must not take it for a formula, and may have saved it in its own way."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 
 #: Beginning of a text that a spreadsheet may run (OWASP, "CSV Injection"), behind any apostrophes.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+#: How tables write booleans, in lower case; a spreadsheet saves them in upper case.
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def escape_cell(value: Any) -> Any:

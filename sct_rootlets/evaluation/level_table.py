@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
+from sct_rootlets.cells import BOOLEANS
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.evaluation.text_table import read_text_table
 from sct_rootlets.levels import level_value
@@ -16,7 +17,6 @@ from sct_rootlets.sidecar import read_object, read_sidecar
 #: Columns that a level table must have: numbers, and text.
 NUMBER_COLUMNS = ("level", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm")
 TEXT_COLUMNS = ("kind", "name", "method", "reference")
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_level_table(path: Path) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def read_level_table(path: Path) -> pd.DataFrame:
         if not np.isfinite(table[column]).all():
             raise DatasetError(f"{path} has a row whose {column} is not a number; make the table again")
     if "complete" in table:
-        table["complete"] = table.complete.str.lower().map(_BOOLEANS)
+        table["complete"] = table.complete.str.lower().map(BOOLEANS)
         if table.complete.isna().any():
             raise DatasetError(f"{path} has a row whose complete is neither True nor False; make the table again")
         table["complete"] = table.complete.astype(bool)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
+from sct_rootlets.cells import BOOLEANS
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.levels import Kind, level_value
 from sct_rootlets.sidecar import WRITTEN, read_name_sources, read_object, read_sidecar, sha256_of
@@ -30,8 +31,6 @@ REQUIRED_COLUMNS = (
 )
 #: What to do about a damaged table. A rerun does not replace a table that was edited, but one that is missing.
 AGAIN = "delete this file or move it away, and compute the levels again (sct_compute_spinal_levels, bids)"
-#: How ``complete`` is written, in lower case; a spreadsheet saves it in upper case.
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 #: Numbers of a table are rounded to 0.001 mm.
 _ROUNDING_MM = 0.01
 
@@ -260,7 +259,7 @@ def _parse_row(row: dict[str, str], path: Path) -> LevelRow:
     off_mm = max(abs(length - (caudal - rostral)), abs(midpoint - (rostral + caudal) / 2))
     if not off_mm <= _ROUNDING_MM:
         raise DatasetError(f"{path}: length or midpoint of {kind} level {name} are not those of its ends; {AGAIN}")
-    complete = _BOOLEANS.get((row["complete"] or "").strip().lower())
+    complete = BOOLEANS.get((row["complete"] or "").strip().lower())
     if complete is None:
         raise DatasetError(
             f"{path} has no valid ends for {kind} level {name}, or moved cells: complete is {row['complete']!r}, and "

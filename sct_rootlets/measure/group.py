@@ -15,6 +15,7 @@ import numpy as np
 
 from sct_rootlets.bids import MEASURE_ENDINGS, MEASURE_RECORD_ENDING, TABLE_ENDING, stem
 from sct_rootlets.bids_folder import files_below
+from sct_rootlets.cells import BOOLEANS
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.group.collect import abbreviate, check_same_method, describe_uncorroborated
 from sct_rootlets.group.level_table import Provenance, read_provenance, read_rows, subject_of
@@ -347,7 +348,7 @@ def _number(row: Mapping[str, str], column: str, path: Path) -> float:
 def _is_complete(row: Mapping[str, str], path: Path) -> bool:
     """Whether a level is complete; it counts as such where the table does not tell."""
     text = (row.get("complete") or "").strip()
-    known = {"true": True, "1": True, "false": False, "0": False, "": True, "n/a": True}  # a spreadsheet writes FALSE
+    known = BOOLEANS | {"": True, "n/a": True}
     if text.lower() not in known:
         raise DatasetError(
             f"{path}: complete of {row['kind']} level {row['name']} is {text!r}, and neither True nor False; measure "
