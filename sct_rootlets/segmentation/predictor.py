@@ -214,9 +214,9 @@ def _resample_as_nnunet(
     order, order_z = settings.get("order", order), settings.get("order_z", 0)
     axis = _separate_axis(spacing, target, settings.get("force_separate_z"))
     whole = tuple(slice(0, n) for n in shape)
-    if source is None and box == whole:
-        return _resample_whole(data, shape, axis, order, order_z)
     begin, full = ((0,) * data.ndim, data.shape) if source is None else ([part.start for part in source[0]], source[1])
+    if data.shape == tuple(full) and box == whole:
+        return _resample_whole(data, shape, axis, order, order_z)
     low, high = (data.min(), data.max()) if order > 1 else (-np.inf, np.inf)
     for along in range(data.ndim):
         part = box[along]

@@ -7,10 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from skimage.transform import resize  # noqa: E402
+
 from sct_rootlets.errors import ModelError  # noqa: E402
 from sct_rootlets.image import Volume  # noqa: E402
 from sct_rootlets.models.model import load_model  # noqa: E402
-from sct_rootlets.segmentation.predictor import predict  # noqa: E402
+from sct_rootlets.segmentation.predictor import _decide, predict  # noqa: E402
 
 
 def scan(shape=(40, 47, 52), spacing=(1.0, 0.8, 1.2), border=3):
@@ -92,3 +94,15 @@ def test_labels_are_those_of_nnunet(model_folder, shape, spacing, mirror, monkey
     theirs = predictor.predict_single_npy_array(array, {"spacing": list(spacing[::-1])}).transpose(2, 1, 0)
     assert all((theirs == value).sum() > 100 for value in (1, 2, 3))
     np.testing.assert_array_equal(predict(model, volume, mirror=mirror), theirs)
+
+
+def test_near_ties_on_the_voxels_of_the_image_are_decided_as_nnunet_does():
+    """nnU-Net resamples in double precision and rounds once; in single precision some labels would be others."""
+    rng = np.random.default_rng(0)
+    logits = (1000 + rng.normal(size=(4, 43, 51, 37))).astype(np.float16)  # half precision is coarse there
+    grid, shape = logits.shape[1:], (30, 36, 26)
+    resized = [resize(channel.astype(float), shape, 1, mode="edge", anti_aliasing=False) for channel in logits]
+    expected = np.stack(resized).astype(np.float16).argmax(axis=0)
+    whole = tuple(slice(0, n) for n in grid)
+    labels = _decide(logits, whole, grid, shape, np.full(3, 0.7), np.ones(3), {"order": 1})
+    np.testing.assert_array_equal(labels, expected)
