@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,16 @@ def seal(content: Mapping[str, Any], written: Mapping[str, str]) -> dict[str, An
 def is_intact(content: Mapping[str, Any]) -> bool:
     """Whether the content of a sidecar is as `seal` returned it, and nobody has edited it since."""
     return SEAL in content and content[SEAL] == _content_digest(content)
+
+
+def find_edited(content: Mapping[str, Any], paths: Iterable[Path]) -> list[Path]:
+    """Find the files that were changed since they were written, by the content of their sidecar.
+
+    Files that the sidecar does not list, or that do not exist, are left out.
+    """
+    written = content.get(WRITTEN)
+    known = written if isinstance(written, dict) else {}
+    return [path for path in paths if path.name in known and path.is_file() and sha256_of(path) != known[path.name]]
 
 
 def _content_digest(content: Mapping[str, Any]) -> str:

@@ -12,11 +12,13 @@ from sct_rootlets.cells import BOOLEANS
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.evaluation.text_table import read_text_table
 from sct_rootlets.levels import level_value
-from sct_rootlets.sidecar import read_object, read_sidecar
+from sct_rootlets.sidecar import find_edited, read_object, read_sidecar
 
 #: Columns that a level table must have: numbers, and text.
 NUMBER_COLUMNS = ("level", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm")
 TEXT_COLUMNS = ("kind", "name", "method", "reference")
+#: Numbers of a table are rounded to 0.001 mm.
+ROUNDING_MM = 0.01
 
 
 def read_level_table(path: Path) -> pd.DataFrame:
@@ -61,6 +63,12 @@ def read_level_table(path: Path) -> pd.DataFrame:
                 f"{path} has no valid ends for {row.kind} level {row.name}: its midpoint is not between them; make "
                 "the table again"
             )
+        length_mm, middle_mm = row.caudal_mm - row.rostral_mm, (row.rostral_mm + row.caudal_mm) / 2
+        if max(abs(row.length_mm - length_mm), abs(row.midpoint_mm - middle_mm)) > ROUNDING_MM:
+            raise DatasetError(
+                f"{path} has a length or a midpoint of {row.kind} level {row.name} that are not those of its ends; "
+                "make the table again"
+            )
     twice = table[table.duplicated(["kind", "name"])]
     if len(twice):
         raise DatasetError(f"{path} has {twice.kind.iloc[0]} level {twice['name'].iloc[0]} twice; make the table again")
@@ -74,8 +82,8 @@ def _is_level(kind: str, name: str, value: float) -> bool:
         return False
 
 
-def read_distance_mm(path: Path) -> float | None:
-    """Read within which distance of the cord rootlets counted, from the sidecar of a level table or of its map.
+def read_record(path: Path) -> tuple[float | None, bool]:
+    """Read how a level table came about, from its sidecar or that of its map.
 
     Parameters
     ----------
@@ -84,10 +92,13 @@ def read_distance_mm(path: Path) -> float | None:
 
     Returns
     -------
-    float or None
-        In mm; None where no sidecar says it.
+    distance_mm : float or None
+        Within which distance of the cord rootlets counted; None where no sidecar says it.
+    is_edited : bool
+        Whether the table was changed since it was written.
     """
     stem = path.name.removesuffix(TABLE_ENDING)
     of_map = path.with_name(f"{stem}_label-{LABEL_NAMES['spinal']}_dseg.nii.gz")
-    distance = (read_object(path.with_suffix(".json")) or read_sidecar(of_map)).get("DistanceMillimeters")
-    return float(distance) if isinstance(distance, int | float) else None
+    content = read_object(path.with_suffix(".json")) or read_sidecar(of_map)
+    distance = content.get("DistanceMillimeters")
+    return float(distance) if isinstance(distance, int | float) else None, bool(find_edited(content, [path]))

@@ -10,7 +10,7 @@ import pandas as pd
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.evaluation.files import Sources, find_files, parse_scan_name
 from sct_rootlets.evaluation.groups import read_groups, variability_of_groups
-from sct_rootlets.evaluation.level_table import read_distance_mm, read_level_table
+from sct_rootlets.evaluation.level_table import read_level_table, read_record
 from sct_rootlets.evaluation.study import Study
 from sct_rootlets.evaluation.variability import position_rows, position_tables
 
@@ -60,7 +60,8 @@ def evaluate_repeats(
         notes += [] if rows else [f"{path}: holds no complete spinal level"]
         positions += rows
         if rows:
-            distances[path] = read_distance_mm(path)
+            distances[path], is_edited = read_record(path)
+            notes += [f"{path} was changed since it was written; its map shows what was there before"] * is_edited
     if not positions:
         raise DatasetError("no level table holds a complete spinal level; make them from rootlets")
     table = pd.DataFrame(positions)

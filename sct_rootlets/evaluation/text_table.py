@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from sct_rootlets.cells import MISSING_CELLS
 from sct_rootlets.errors import DatasetError
 
-#: Cells without a value, as BIDS writes them; any other text, such as the name of a site ``NA``, is a value.
-MISSING_CELLS = ("", "n/a")
 #: How messages about a table begin, by what lies between its cells.
 _UNREADABLE = {",": "cannot be read as a table", "\t": "cannot be read as a tab-separated table"}
 
@@ -30,7 +29,8 @@ def read_text_table(path: Path, delimiter: str = "\t") -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Text without spaces around it; empty where a value is missing (`MISSING_CELLS`). Empty rows are left out.
+        Text without spaces around it; empty where a value is missing (`sct_rootlets.cells.MISSING_CELLS`). Empty rows
+        are left out.
 
     Raises
     ------

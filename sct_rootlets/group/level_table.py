@@ -15,7 +15,7 @@ from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
 from sct_rootlets.cells import BOOLEANS
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.levels import Kind, level_value
-from sct_rootlets.sidecar import WRITTEN, read_name_sources, read_object, read_sidecar, sha256_of
+from sct_rootlets.sidecar import find_edited, read_name_sources, read_object, read_sidecar
 
 #: Columns that a level table must have, among others.
 REQUIRED_COLUMNS = (
@@ -308,15 +308,9 @@ def read_provenance(path: Path) -> Provenance:
         distance_mm=float(distance) if isinstance(distance, int | float) else None,
         model=_model(content),
         image=image if isinstance(image, str) else None,
-        is_edited=_is_edited(path, content),
+        is_edited=bool(find_edited(content, [path])),
         is_corroborated=_is_corroborated(content),
     )
-
-
-def _is_edited(path: Path, sidecar: Mapping[str, Any]) -> bool:
-    written = sidecar.get(WRITTEN)
-    digest = written.get(path.name) if isinstance(written, dict) else None
-    return digest is not None and path.is_file() and sha256_of(path) != digest
 
 
 def _is_corroborated(content: Mapping[str, Any]) -> bool | None:

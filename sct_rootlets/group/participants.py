@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sct_rootlets.cells import MISSING_IN_HAND_MADE, read_number
 from sct_rootlets.errors import DatasetError
 
 #: Age in years from which limits of height are those of adults.
@@ -27,8 +27,6 @@ MAX_AGE = 120.0
 SEXES = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
 #: Units at the end of the title of a column.
 UNITS_IN_TITLES = re.compile(r"[ _]*[(\[]?(?<![a-z])(cm|years|yrs|y)[)\]]?$")
-#: Ways in which missing values are written.
-MISSING_VALUES = ("", "n/a", "N/A", "na", "NA", "nan", "NaN", "-")
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def read_participants(path: str | os.PathLike[str]) -> dict[str, Participant]:
         sex = text.get("sex", "")
         participants[subject] = Participant(
             age,
-            None if sex in MISSING_VALUES else SEXES.get(sex.lower(), sex),
+            None if sex in MISSING_IN_HAND_MADE else SEXES.get(sex.lower(), sex),
             _number(text.get("height", ""), "height", subject, path),
         )
     return participants
@@ -132,15 +130,10 @@ def _known_columns(header: Sequence[str], path: Path) -> dict[str, int]:
 
 
 def _number(text: str, column: str, subject: str, path: Path) -> float | None:
-    if text in MISSING_VALUES:
-        return None
     try:
-        value = float(text)
+        return read_number(text, MISSING_IN_HAND_MADE)
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise DatasetError(f"{path}: the {column} of {subject} is {text!r}; write a number, or n/a")
-    return value
+        raise DatasetError(f"{path}: the {column} of {subject} is {text!r}; write a number, or n/a") from None
 
 
 def find_participants(

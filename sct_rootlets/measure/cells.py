@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from sct_rootlets.cells import read_number
 from sct_rootlets.errors import DatasetError
 
 
@@ -19,23 +20,18 @@ def read_cell(text: str | None, what: str) -> float:
     Returns
     -------
     float
-        NaN if the cell is empty, missing or n/a.
+        NaN if the number is missing (`sct_rootlets.cells.MISSING_CELLS`).
 
     Raises
     ------
     DatasetError
         If it holds anything else that is no finite number, such as a decimal comma.
     """
-    text = (text or "").strip()
-    if text.lower() in ("", "n/a"):
-        return math.nan
     try:
-        value = float(text)
+        value = read_number(text)
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
         raise DatasetError(
             f"{what} is {text!r}, which is no number; write numbers with a decimal point, and n/a or nothing for those "
             "that are missing"
-        )
-    return value
+        ) from None
+    return math.nan if value is None else value

@@ -18,7 +18,7 @@ from sct_rootlets.levels import Kind
 from sct_rootlets.measure.cells import read_cell
 from sct_rootlets.measure.cord_levels import CordLevels, TableLevel, read_cord_levels
 from sct_rootlets.nifti import header_notes, load_volume
-from sct_rootlets.sidecar import CORD_MASK, CORD_TURN, WRITTEN, has_large_cord, read_object, read_sidecar, sha256_of
+from sct_rootlets.sidecar import CORD_MASK, CORD_TURN, find_edited, has_large_cord, read_object, read_sidecar, sha256_of
 
 KINDS: tuple[Kind, ...] = ("spinal", "vertebral")
 #: Key of the sidecar of a level table under which the arc length of the reference on the cord mask may be.
@@ -272,13 +272,7 @@ def _is_mask_of_levels(found: LevelFolder, mask: Volume, levels: CordLevels) -> 
 
 def _edited_files(found: LevelFolder) -> list[str]:
     """Names of the level table and the level maps, if they are not as their record says that they were written."""
-    written = read_object(found.record).get(WRITTEN)
-    known = written if isinstance(written, dict) else {}
-    return [
-        path.name
-        for path in (found.table, *found.maps.values())
-        if path.name in known and sha256_of(path) != known[path.name]
-    ]
+    return [path.name for path in find_edited(read_object(found.record), (found.table, *found.maps.values()))]
 
 
 def _uncertainty(table: Path) -> dict[tuple[str, str], tuple[float, float]]:

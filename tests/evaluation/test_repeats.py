@@ -8,6 +8,7 @@ import pytest
 
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.evaluation.repeats import evaluate_repeats
+from sct_rootlets.sidecar import sha256_of
 
 
 def level_table(folder, name, middles, reference="PMJ", method="extent"):
@@ -185,6 +186,17 @@ def test_tables_of_different_distances_do_not_compare(tmp_path):
     assert evaluate_repeats([tmp_path], "ses").tables["variability"].n_repeats.tolist() == [3]
 
 
+def test_a_table_that_was_changed_since_it_was_written_is_noted(tmp_path):
+    for session in "ab":
+        level_table(tmp_path, f"sub-01_ses-{session}_T2w", {3: 50.0 + ord(session)})
+    path = tmp_path / "sub-01_ses-b_T2w_levels.csv"
+    path.with_suffix(".json").write_text(json.dumps({"Written": {path.name: sha256_of(path)}}))
+    assert evaluate_repeats([tmp_path], "ses").notes == ()
+    level_table(tmp_path, "sub-01_ses-b_T2w", {3: 60.0})
+    (note,) = evaluate_repeats([tmp_path], "ses").notes
+    assert note == f"{path} was changed since it was written; its map shows what was there before"
+
+
 def test_one_scan_under_two_names_is_noted(tmp_path):
     for session, middle in (("a", 50.0), ("b", 51.0), ("c", 50.0)):
         level_table(tmp_path, f"sub-01_ses-{session}_T2w", {3: middle, 4: 70.0})
@@ -205,6 +217,8 @@ def test_one_scan_under_two_names_is_noted(tmp_path):
         ("65.0", "65,0", r"row 3 has more cells than there are columns \(9\)"),
         ("65.0", "75.5", "has no valid ends for spinal level C4"),
         ("65.0", '"65.0', "cannot be read as a table"),
+        ("75.0,70.0", "85.0,70.0", "has a length or a midpoint of spinal level C4 that are not those of its ends"),
+        ("70.0,10.0", "70.0,12.0", "has a length or a midpoint of spinal level C4 that are not those of its ends"),
         ("length_mm", "midpoint_mm", "has two columns called midpoint_mm; keep one"),
     ],
 )
