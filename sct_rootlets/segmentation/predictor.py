@@ -109,10 +109,10 @@ def _predict_box(
     box = tuple(slice(int(a), int(b)) for a, b in zip(begin, end, strict=True))
     seen = _resample_as_nnunet(image, shape, spacing, target, model.resampling["image"], box).astype(np.float32)
     widths = np.stack([begin + before - low, high - (end + before)], axis=1)
-    padded_image = torch.from_numpy(np.pad(seen, widths))
-    n_classes = len(model.labels) + 1
-    logits = run(model, padded_image, model.patch, (tiles - low).tolist(), n_channels=n_classes)
     inner = tuple(slice(int(a), int(a) + n) for (a, _), n in zip(widths, seen.shape, strict=True))
+    seen = np.pad(seen, widths) if widths.any() else seen
+    n_classes = len(model.labels) + 1
+    logits = run(model, torch.from_numpy(seen), model.patch, (tiles - low).tolist(), n_channels=n_classes)
     logits = logits[(slice(None), *inner)]
     return _decide(logits.numpy(), box, shape, image.shape, target, spacing, model.resampling["logits"])
 

@@ -259,6 +259,7 @@ class Segmenter:
             named.numbering, volume, seen_cord, cells_of(centerline), named.by_image if discs else None
         )
         if model is not None and model.keeps_names:
+            del prediction  # a large network needs the memory
             labels = self._own_labels(model, original, whole_cord, centerline, named, mirror)
         else:
             rootlets, roots = resample_rootlets(prediction, oriented, centerline, named.levels)

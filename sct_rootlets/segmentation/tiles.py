@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from typing import Literal
 
 import numpy as np
@@ -95,8 +95,8 @@ def blended_logits(
     weights : torch.Tensor, shape (I, J, K)
         Sum of the weights; 0 outside all tiles.
     """
-    runs = (
-        run for _ in _each_fold(model) for run in _each_tile(model, image, patch, starts, mirror, device, precision)
+    runs = chain.from_iterable(
+        _each_tile(model, image, patch, starts, mirror, device, precision) for _ in _each_fold(model)
     )
     weight = _gaussian(tuple(patch)) if len(starts) > 1 else torch.ones(())
     return _sum_tiles(runs, image.shape, weight)
@@ -160,6 +160,7 @@ def _sum_tiles(
             total = torch.zeros((len(logits), *shape), dtype=weight.dtype)
         total[_all_channels(tile)] += logits.mul_(weight)
         weights[tile] += weight
+        del logits
     if total is None:
         raise ValueError("no tiles to run the network on")
     return total, weights
@@ -190,14 +191,23 @@ def _each_tile(
             _LOGGER.info("running the network on part %d of %d", number, len(starts))
         tile = _box(start, patch)
         part = image[tile][None, None].to(device)
-        with torch.no_grad(), _autocast(torch.device(device), precision):
-            total: torch.Tensor | None = None
-            for axes in flips:
-                logits = run_network(model.network, torch.flip(part, axes) if axes else part)[0, :n_channels]
-                logits = (torch.flip(logits, [axis - 1 for axis in axes]) if axes else logits).float()
-                total = logits if total is None else total.add_(logits)
-        if total is not None:
-            yield tile, total.div_(len(flips)).cpu()
+        # No name is kept for the logits: they are let go before the next tile needs memory.
+        yield tile, _mean_logits(model, part, flips, precision, n_channels).cpu()
+
+
+def _mean_logits(
+    model: Model, part: torch.Tensor, flips: Sequence[tuple[int, ...]], precision: Precision, n_channels: int | None
+) -> torch.Tensor:
+    """Average the logits of the first channels over mirrored copies of a part of an image."""
+    total: torch.Tensor | None = None
+    with torch.no_grad(), _autocast(part.device, precision):
+        for axes in flips:
+            logits = run_network(model.network, torch.flip(part, axes) if axes else part)[0, :n_channels]
+            logits = (torch.flip(logits, [axis - 1 for axis in axes]) if axes else logits).float()
+            total = logits if total is None else total.add_(logits)
+    if total is None:
+        raise ValueError("no copy to run the network on")
+    return total.div_(len(flips))
 
 
 def has_bfloat16(device: torch.device) -> bool:
