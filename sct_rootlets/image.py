@@ -278,6 +278,8 @@ def slice_numbers(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]
 def slice_range(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int]:
     """Find the slices along the body whose centres lie between two points, as the Spinal Cord Toolbox counts them.
 
+    A slice whose centre is the lower point is not between them: it belongs to what begins there.
+
     Parameters
     ----------
     points : numpy.ndarray, shape (2, 3)
@@ -293,8 +295,7 @@ def slice_range(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) 
     """
     axis, _ = superior_axis(affine)
     index = np.sort(slice_numbers(points, affine, shape))
-    # A point on the face between two slices belongs to the slice that it bounds; the tolerance allows for rounding.
-    lowest, highest = int(np.ceil(index[0] - 1e-3)), int(np.floor(index[1] + 1e-3))
+    lowest, highest = np.floor(index + 1e-3).astype(int) + np.array([1, 0])  # the tolerance allows for rounding
     if lowest > highest:  # both points within one slice
         lowest = highest = int(np.rint(index.mean()))
     limit = shape[axis] - 1

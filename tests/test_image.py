@@ -51,6 +51,14 @@ def test_slices_are_counted_from_inferior(axcodes, expected):
     assert slice_range(between, volume.affine, volume.data.shape) == expected
 
 
+@pytest.mark.parametrize("off", [-1e-4, 0.0, 1e-4])
+def test_neighbours_share_no_slice(off):
+    """An end at the centre of a slice, but for rounding: the slice belongs to the part below it."""
+    ends = np.array([[0, 0, 10.0], [0, 0, 6.0 + off], [0, 0, 2.0]])
+    upper, lower = (slice_range(ends[part], AFFINE, (4, 5, 6)) for part in (slice(0, 2), slice(1, 3)))
+    assert (upper, lower) == ((4, 5), (2, 3))
+
+
 def test_voxel_length_is_the_edge_along_edges():
     np.testing.assert_allclose(voxel_length(AFFINE, np.eye(3)), [1, 1, 2])
     diagonal = np.array([1.0, 0, 1.0]) / np.sqrt(2)

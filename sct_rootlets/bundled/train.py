@@ -121,7 +121,7 @@ class Training:
         workers: int = 0,
     ) -> None:
         torch.manual_seed(settings.seed)
-        self.settings, self.device = settings, torch.device(device)
+        self.settings, self.device, self.ranges = settings, torch.device(device), ranges
         if settings.template and template_folder is None:
             raise LabelError("the labels of PAM50 are part of this training; give their folder")
         if settings.real and real_folder is None:
@@ -199,6 +199,7 @@ class Training:
         """Write a checkpoint; an earlier one is replaced only by a whole one."""
         state = {
             "settings": asdict(self.settings),
+            "ranges": asdict(self.ranges),
             "step": self.step,
             "network": self.network.state_dict(),
             "average": self.average,
@@ -214,10 +215,10 @@ class Training:
         Raises
         ------
         ModelError
-            If it was made under other settings.
+            If it was made under other settings, or on another population.
         """
         state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["settings"] != asdict(self.settings):
+        if state["settings"] != asdict(self.settings) or state.get("ranges") != asdict(self.ranges):
             raise ModelError(f"{path} was made under other settings; train with those, or start anew")
         self.network.load_state_dict(state["network"])
         self.average = state["average"]

@@ -12,6 +12,7 @@ from sct_rootlets.bundled.networks import TrainingSettings  # noqa: E402
 from sct_rootlets.bundled.train import Training  # noqa: E402
 from sct_rootlets.errors import ModelError  # noqa: E402
 from sct_rootlets.levels import ROOTS  # noqa: E402
+from sct_rootlets.synthesis.random_anatomy import HELD_OUT_RANGES  # noqa: E402
 
 TINY = TrainingSettings(
     features=(4, 8), convolutions=(1, 2), spacing_mm=1.6, patch=(24, 24, 24), batch=1, steps=50, bank=1, renewal=1000
@@ -194,6 +195,8 @@ def test_other_settings_are_refused(tmp_path):
     other = TrainingSettings(**{**TINY.__dict__, "learning_rate": 1e-4})
     with pytest.raises(ModelError, match="made under other settings"):
         Training(other).resume(tmp_path / "checkpoint.pt")
+    with pytest.raises(ModelError, match="made under other settings"):
+        Training(TINY, ranges=HELD_OUT_RANGES).resume(tmp_path / "checkpoint.pt")
 
 
 def test_a_run_stops_in_time_and_leaves_a_checkpoint(tmp_path):
