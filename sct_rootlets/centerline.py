@@ -17,7 +17,7 @@ from scipy.interpolate import BSpline
 from scipy.spatial import cKDTree
 
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import superior_axis
+from sct_rootlets.image import nonzero_voxels, superior_axis
 
 #: Wavelength at which smoothing halves a wiggle of the centroids; at 100 mm it takes 0.01 %. Bends of a neck are
 #: longer, and jitter of masks is shorter.
@@ -350,7 +350,7 @@ def along_cord(given: Centerline, cord: Centerline) -> Centerline:
 
 def _without_islands(mask: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
     """Remove small islands; returns the voxel indices of the rest, and a note of what was removed."""
-    ijk = np.argwhere(mask)
+    ijk = nonzero_voxels(mask)
     low, high = ijk.min(axis=0), ijk.max(axis=0) + 1
     box = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     pieces, n_pieces = ndimage.label(box, structure=np.ones((3, 3, 3)))

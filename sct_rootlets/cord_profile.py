@@ -15,6 +15,7 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from sct_rootlets.centerline import Centerline
+from sct_rootlets.image import nonzero_voxels
 from sct_rootlets.models.manifest import DATA_FOLDER
 
 #: Mean and covariance of 203 healthy adults (Valošek 2024, doi 10.1162/imag_a_00075) by vertebral coordinate.
@@ -62,7 +63,7 @@ def measure_moments(mask: np.ndarray, affine: np.ndarray, line: Centerline, n_ce
     n_cells : int
         Number of cells of 1 mm along the centerline.
     """
-    points = apply_affine(affine, np.argwhere(mask))
+    points = apply_affine(affine, nonzero_voxels(mask))
     arc = line.project(points).arc
     inside = (arc >= 0) & (arc < n_cells)
     points, arc = points[inside], arc[inside]

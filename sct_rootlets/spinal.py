@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.cord_mask import MaskDefect
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import Volume, labelled_voxels, superior_axis, voxel_length
+from sct_rootlets.image import Volume, labelled_voxels, nonzero_voxels, superior_axis, voxel_length
 from sct_rootlets.levels import FIRST_ROOTLET, LAST_ROOTLET, ROOTS, Level, Levels, level_name
 
 Method = Literal["segment", "extent", "midgap"]
@@ -188,7 +188,7 @@ def check_beside_cord_mask(rootlets: Volume, cord: Volume, cord_mm: np.ndarray, 
     LabelError
         If most voxels lie inside the mask, and fill it or lie around its middle, or if they cover it.
     """
-    points = apply_affine(rootlets.affine, np.argwhere(rootlets.data))
+    points = apply_affine(rootlets.affine, nonzero_voxels(rootlets.data))
     index = np.rint(apply_affine(np.linalg.inv(cord.affine), points)).astype(int)
     on_grid = np.all((index >= 0) & (index < cord.data.shape), axis=1)
     inside = np.zeros(len(points), dtype=bool)

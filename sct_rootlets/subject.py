@@ -38,6 +38,7 @@ from sct_rootlets.image import (
     binary_mask,
     check_same_grid,
     labelled_voxels,
+    nonzero_voxels,
     slice_numbers,
     slice_range,
 )
@@ -264,7 +265,7 @@ class SubjectLevels:
     @cached_property
     def cord_arc(self) -> np.ndarray:
         """Arc length of each voxel of the cord, in array order."""
-        return self.centerline.project(apply_affine(self.cord.affine, np.argwhere(self.cord.data))).arc
+        return self.centerline.project(apply_affine(self.cord.affine, nonzero_voxels(self.cord.data))).arc
 
     @cached_property
     def rootlet_arcs(self) -> dict[int, np.ndarray]:
@@ -637,7 +638,7 @@ def _spinal_extents(
     rootlets: Volume, cord: Volume, centerline: Centerline, distance_mm: float, defects: Sequence[MaskDefect]
 ) -> Levels:
     ijk, values = labelled_voxels(rootlets)
-    cord_mm = apply_affine(cord.affine, np.argwhere(cord.data))
+    cord_mm = apply_affine(cord.affine, nonzero_voxels(cord.data))
     check_beside_cord_mask(rootlets, cord, cord_mm, centerline)
     return spinal_levels(
         ijk,

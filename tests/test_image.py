@@ -9,6 +9,7 @@ from sct_rootlets.image import (
     check_same_grid,
     check_volume,
     labelled_voxels,
+    nonzero_voxels,
     slice_range,
     values_at,
     voxel_length,
@@ -132,3 +133,11 @@ def test_values_at_points_are_those_of_the_voxels_and_0_outside():
     data = np.arange(60.0).reshape(3, 4, 5)
     points = np.array([[1.0, 2.0, 6.0], [1.0, 2.0, 7.0], [9.0, 0.0, 0.0]])  # a centre, a face, outside
     np.testing.assert_allclose(values_at(data, AFFINE, points), [data[1, 2, 3], data[1, 2, 3:5].mean(), 0])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.float32])
+def test_voxels_that_are_not_zero_come_in_the_order_of_numpy(order, kind):
+    data = np.random.default_rng(5).integers(-3, 2, (7, 5, 6)).clip(0).astype(kind, order=order)
+    assert np.array_equal(nonzero_voxels(data), np.argwhere(data))
+    assert nonzero_voxels(np.zeros((3, 3, 3), dtype=kind)).shape == (0, 3)

@@ -12,7 +12,7 @@ from nibabel.affines import apply_affine
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import spinal_middles
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import Volume, labelled_voxels
+from sct_rootlets.image import Volume, labelled_voxels, nonzero_voxels
 from sct_rootlets.levels import FIRST_ROOTLET, Levels, level_name
 from sct_rootlets.models.model import Model
 from sct_rootlets.roots import split_roots
@@ -95,7 +95,7 @@ def box_around(mask: np.ndarray, affine: np.ndarray, margins_mm: Mapping[str, fl
         By side: ``superior``, ``inferior``, ``left``, ``right``, ``anterior``, ``posterior``.
     """
     sides = (("left", "right"), ("posterior", "anterior"), ("inferior", "superior"))  # towards lower, higher RAS+ mm
-    inside = np.argwhere(mask)
+    inside = nonzero_voxels(mask)
     low, high = inside.min(axis=0), inside.max(axis=0) + 1
     box = []
     for axis, direction in enumerate(affine[:3, :3].T):
@@ -155,7 +155,7 @@ def levels_of_labels(
     """
     try:
         ijk, values = labelled_voxels(replace(volume, data=leave_out_c1(labels)))
-        cord_mm = apply_affine(volume.affine, np.argwhere(cord))
+        cord_mm = apply_affine(volume.affine, nonzero_voxels(cord))
         levels = spinal_levels(ijk, values, volume.affine, labels.shape, cord_mm, centerline, method="extent")
     except LabelError as error:
         return Levels("spinal", "extent", ()), [f"no spinal levels: {error}"]
@@ -171,9 +171,9 @@ def roots_of_labels(labels: np.ndarray, cord: np.ndarray, affine: np.ndarray, ce
         1 + the index into `sct_rootlets.levels.ROOTS`; see `sct_rootlets.roots.split_roots`.
     """
     roots = np.zeros(labels.shape, dtype=np.uint8)
-    ijk = np.argwhere(labels)
+    ijk = nonzero_voxels(labels)
     if len(ijk):
-        cord_mm = apply_affine(affine, np.argwhere(cord))
+        cord_mm = apply_affine(affine, nonzero_voxels(cord))
         roots[tuple(ijk.T)] = 1 + split_roots(ijk, labels[tuple(ijk.T)], affine, cord_mm, centerline).root
     return roots
 

@@ -12,7 +12,7 @@ from nibabel.affines import apply_affine
 from sct_rootlets.centerline import Centerline
 from sct_rootlets.correspondence import choose_reference
 from sct_rootlets.errors import LabelError
-from sct_rootlets.image import Volume, labelled_voxels
+from sct_rootlets.image import Volume, labelled_voxels, nonzero_voxels
 from sct_rootlets.levels import ROOTS, Level, Levels
 from sct_rootlets.spinal import incomplete_reasons, leave_out_c1, spinal_levels
 from sct_rootlets.subject import SubjectLevels
@@ -93,7 +93,7 @@ def _extents(volume: Volume, segmentation: Segmentation, line: Centerline) -> Le
     if not named.any():
         return None
     ijk, values = labelled_voxels(replace(volume, data=named))
-    cord_mm = apply_affine(volume.affine, np.argwhere(segmentation.cord))
+    cord_mm = apply_affine(volume.affine, nonzero_voxels(segmentation.cord))
     try:
         return spinal_levels(ijk, values, volume.affine, volume.data.shape, cord_mm, line, method="extent")
     except LabelError:

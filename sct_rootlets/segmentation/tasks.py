@@ -137,6 +137,7 @@ def _vertebral_levels(segmentation: Segmentation, image: Volume) -> np.ndarray:
     from nibabel.affines import apply_affine
 
     from sct_rootlets.errors import LabelError
+    from sct_rootlets.image import nonzero_voxels
     from sct_rootlets.vertebral import vertebral_levels
 
     labels = np.zeros(image.data.shape, dtype=np.uint8)
@@ -146,7 +147,7 @@ def _vertebral_levels(segmentation: Segmentation, image: Volume) -> np.ndarray:
         levels = vertebral_levels(segmentation.discs, segmentation.centerline.cord_length)
     except LabelError:
         return labels
-    points = apply_affine(image.affine, np.argwhere(segmentation.cord))
+    points = apply_affine(image.affine, nonzero_voxels(segmentation.cord))
     labels[segmentation.cord] = levels.label(segmentation.centerline.project(points).arc)
     return labels
 
