@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -11,9 +10,6 @@ from torch import nn
 
 from sct_rootlets.errors import ModelError
 from sct_rootlets.models.plans import MAX_STAGES, shown
-
-#: Convolutions run in slabs of about so many numbers: those of fewer would be computed by other, slower methods.
-SLAB_NUMBERS = 2_000_000
 
 _SUPPORTED_NETWORKS = ("PlainConvUNet", "ResidualEncoderUNet")
 
@@ -67,38 +63,8 @@ def run_network(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
     for enlarge, stage in zip(decoder.transpconvs, decoder.stages, strict=True):
         features.append(torch.cat((enlarge(features.pop()), features.pop()), 1))
         for layer in (layer for block in stage.convs for layer in block.all_modules):
-            features.append(_run_layer(layer, features.pop()))
+            features.append(layer(features.pop()))
     return torch.as_tensor(decoder.seg_layers[-1](features.pop()))
-
-
-def _run_layer(layer: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Run a layer; a convolution of a large image in slabs along its first axis, for the same output in less memory.
-
-    On a CPU, a convolution holds copies of its input and output in an order of its own: these are then those of a slab.
-    """
-    n_slabs = images.numel() // SLAB_NUMBERS
-    if n_slabs < 2 or images.device.type != "cpu" or not _keeps_shape(layer):
-        return torch.as_tensor(layer(images))
-    length, reach = images.shape[2], layer.kernel_size[0] // 2  # type: ignore[index]
-    result: torch.Tensor | None = None
-    ends = [length * number // n_slabs for number in range(n_slabs + 1)]
-    for begin, end in pairwise(ends):
-        first = max(0, begin - reach)
-        slab = layer(images[:, :, first : end + reach])[:, :, begin - first : end - first]
-        if result is None:
-            result = slab.new_empty((*slab.shape[:2], *images.shape[2:]))
-        result[:, :, begin:end] = slab
-    return torch.as_tensor(result)
-
-
-def _keeps_shape(layer: nn.Module) -> bool:
-    """Whether a layer is a convolution in 3D, of odd size, whose output has the shape of its input."""
-    return (
-        isinstance(layer, nn.Conv3d)
-        and layer.stride == layer.dilation == (1, 1, 1)
-        and layer.padding == tuple(size // 2 for size in layer.kernel_size)
-        and all(size % 2 for size in layer.kernel_size)
-    )
 
 
 def plain_unet(

@@ -3,14 +3,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("dynamic_network_architectures", reason="dynamic_network_architectures is not installed")
 
-from sct_rootlets.models import architecture  # noqa: E402
-from sct_rootlets.models.architecture import (  # noqa: E402
-    build_network,
-    last_layer,
-    plain_unet,
-    read_architecture,
-    run_network,
-)
+from sct_rootlets.models.architecture import build_network, last_layer, plain_unet, read_architecture  # noqa: E402
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -56,23 +49,3 @@ def test_plans_before_2024_name_numbers_in_place_of_an_architecture(name):
         configuration[key] for key in ("pool_op_kernel_sizes", "conv_kernel_sizes")
     )
     assert build_network(architecture, 1, 3)(torch.zeros(1, 1, 4, 16, 16)).shape == (1, 3, 4, 16, 16)
-
-
-@pytest.mark.parametrize("residual", [False, True])
-def test_a_large_image_is_convolved_in_slabs_with_the_same_output(residual, monkeypatch):
-    description = plain_unet((4, 6, 8))
-    if residual:
-        description["network_class_name"] = "ResidualEncoderUNet"
-        description["arch_kwargs"]["n_blocks_per_stage"] = description["arch_kwargs"].pop("n_conv_per_stage")
-    torch.manual_seed(3)
-    network = build_network(description, 1, 3).eval()
-    images = torch.randn(1, 1, 44, 12, 16)
-    with torch.no_grad():
-        expected = network(images)
-        monkeypatch.setattr(architecture, "SLAB_NUMBERS", 10_000)  # three slabs and more of 44 × 12 × 16 × 4 numbers
-        slabs = []
-        for layer in (layer for layer in network.decoder.modules() if isinstance(layer, torch.nn.Conv3d)):
-            layer.register_forward_pre_hook(lambda _, inputs: slabs.append(inputs[0].shape[2]))
-        result = run_network(network, images)
-    assert min(slabs) < 20
-    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
