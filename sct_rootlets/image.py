@@ -278,7 +278,8 @@ def slice_numbers(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]
 def slice_range(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int]:
     """Find the slices along the body whose centres lie between two points, as the Spinal Cord Toolbox counts them.
 
-    A slice whose centre is the lower point is not between them: it belongs to what begins there.
+    A slice whose centre is the lower point is not between them: it belongs to what begins there. If no centre lies
+    between them, the slice nearest to their middle is taken.
 
     Parameters
     ----------
@@ -296,7 +297,7 @@ def slice_range(points: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) 
     axis, _ = superior_axis(affine)
     index = np.sort(slice_numbers(points, affine, shape))
     lowest, highest = np.floor(index + 1e-3).astype(int) + np.array([1, 0])  # the tolerance allows for rounding
-    if lowest > highest:  # both points within one slice
+    if lowest > highest:  # no centre lies between them
         lowest = highest = int(np.rint(index.mean()))
     limit = shape[axis] - 1
     return int(np.clip(lowest, 0, limit)), int(np.clip(highest, 0, limit))
@@ -322,7 +323,7 @@ def voxel_length(affine: np.ndarray, directions: np.ndarray) -> np.ndarray:
 
 
 def nonzero_voxels(data: np.ndarray) -> np.ndarray:
-    """Return the indices of the voxels that are not zero, shape (N, 3): `numpy.argwhere`, ten times as fast."""
+    """Return the indices of the voxels that are not zero, shape (N, 3): `numpy.argwhere`, faster for whole scans."""
     return np.stack(np.unravel_index(np.flatnonzero(data != 0), data.shape), axis=-1)
 
 

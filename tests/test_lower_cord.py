@@ -89,5 +89,5 @@ def test_a_conus_close_to_the_cervical_cord_is_noted():
     named = np.where(inputs.rootlets.data > 0, inputs.rootlets.data - 17, 0)  # C2 to C8, T1 and T2
     cervical = Inputs(cord=inputs.cord, rootlets=Volume(named, np.eye(4), "rootlets"), discs=inputs.discs)
     [note] = [note for note in levels_from_labels(cervical).notes if "conus" in note]
-    # T1 is from 80 to 90 mm below the top, the middle of the label 111.5 mm: 26.5 mm, which is written as 26 or 27.
+    # The middle of T1 lies 85 mm below the top, that of the label 111.5 mm: 26.5 mm, which is written as 26 or 27.
     assert re.fullmatch(r"the label of the conus \(60\) lies 2[67] mm below spinal level T1; check it", note)

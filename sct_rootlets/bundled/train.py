@@ -219,7 +219,9 @@ class Training:
         """
         state = torch.load(path, map_location=self.device, weights_only=True)
         if state["settings"] != asdict(self.settings) or state.get("ranges") != asdict(self.ranges):
-            raise ModelError(f"{path} was made under other settings; train with those, or start anew")
+            raise ModelError(
+                f"{path} was made under other settings, or on another population; train with those, or start anew"
+            )
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])

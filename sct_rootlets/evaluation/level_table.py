@@ -17,7 +17,7 @@ from sct_rootlets.sidecar import find_edited, read_object, read_sidecar
 #: Columns that a level table must have: numbers, and text.
 NUMBER_COLUMNS = ("level", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm")
 TEXT_COLUMNS = ("kind", "name", "method", "reference")
-#: Numbers of a table are rounded to 0.001 mm.
+#: How far the numbers of a level may disagree: each is rounded to 0.001 mm.
 ROUNDING_MM = 0.01
 
 

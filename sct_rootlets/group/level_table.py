@@ -31,7 +31,7 @@ REQUIRED_COLUMNS = (
 )
 #: What to do about a damaged table. A rerun does not replace a table that was edited, but one that is missing.
 AGAIN = "delete this file or move it away, and compute the levels again (sct_compute_spinal_levels, bids)"
-#: Numbers of a table are rounded to 0.001 mm.
+#: How far the numbers of a level may disagree: each is rounded to 0.001 mm.
 _ROUNDING_MM = 0.01
 
 

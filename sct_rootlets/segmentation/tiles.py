@@ -144,6 +144,7 @@ def nnunet_logits(
                 "the output of the model is too large for half precision, or not a number; nnU-Net stops too"
             )
         mean = total if mean is None else mean.add_(total)
+        del total, weights  # the next fold needs the memory
     if mean is None:
         raise ValueError("the model has no fold")
     return mean if len(model.folds) == 1 else mean.div_(len(model.folds))
@@ -205,6 +206,7 @@ def _mean_logits(
             logits = run_network(model.network, torch.flip(part, axes) if axes else part)[0, :n_channels]
             logits = (torch.flip(logits, [axis - 1 for axis in axes]) if axes else logits).float()
             total = logits if total is None else total.add_(logits)
+            del logits
     if total is None:
         raise ValueError("no copy to run the network on")
     return total.div_(len(flips))
