@@ -141,6 +141,16 @@ def paired_levels() -> list[tuple[str, str, str]]:
     return same + shifted
 
 
+#: How far the rounded numbers of a level may disagree, in mm; tables round each to 0.001 mm.
+_ROUNDING_MM = 0.01
+
+
+def fits_ends(rostral_mm: float, caudal_mm: float, midpoint_mm: float, length_mm: float) -> bool:
+    """Whether midpoint and length of a level are those of its ends, but for the rounding of tables."""
+    off_mm = abs(midpoint_mm - (rostral_mm + caudal_mm) / 2), abs(length_mm - (caudal_mm - rostral_mm))
+    return all(distance_mm <= _ROUNDING_MM for distance_mm in off_mm)  # False for NaN
+
+
 @dataclass(frozen=True)
 class Level:
     """A spinal or vertebral level along the cord.

@@ -217,7 +217,7 @@ def save_volume(path: str | os.PathLike[str], data: NDArray[Any], affine: NDArra
     header : nibabel.Nifti1Header, optional
         Source of the sform and qform codes and of the units.
     """
-    # In the order of the file: nibabel would bring slice after slice into it, which takes five times as long.
+    # In the order of the file: nibabel brings slice after slice into it, which is slower.
     image = _placed_image(np.asfortranarray(data), affine, header)
     buffer = io.BytesIO()
     with _gzip_writer(buffer, 6) as stream:

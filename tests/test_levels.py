@@ -3,7 +3,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from sct_rootlets.levels import disc_name, level_color, level_name, level_value, paired_levels
+from sct_rootlets.levels import disc_name, fits_ends, level_color, level_name, level_value, paired_levels
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,11 @@ def test_colors_of_levels_can_be_told_apart(cones):
     """C1 to T3, any two: what differs by 10 in CIE Lab (1976) is seen at a glance, 2.3 is just noticeable."""
     points = [seen(level_color(level_name(value, "spinal")), np.array(WITHOUT[cones])) for value in range(1, 12)]
     assert min(np.linalg.norm(one - other) for one, other in combinations(points, 2)) > 15
+
+
+@pytest.mark.parametrize(
+    ("midpoint_mm", "length_mm", "fits"),
+    [(15.0, 10.0, True), (15.001, 9.999, True), (15.1, 10.0, False), (15.0, 9.9, False), (15.0, np.nan, False)],
+)
+def test_midpoint_and_length_fit_the_ends_but_for_rounding(midpoint_mm, length_mm, fits):
+    assert fits_ends(10.0, 20.0, midpoint_mm, length_mm) is fits

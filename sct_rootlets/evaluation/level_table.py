@@ -11,14 +11,12 @@ from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
 from sct_rootlets.cells import BOOLEANS
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.evaluation.text_table import read_text_table
-from sct_rootlets.levels import level_value
+from sct_rootlets.levels import fits_ends, level_value
 from sct_rootlets.sidecar import find_edited, read_object, read_sidecar
 
 #: Columns that a level table must have: numbers, and text.
 NUMBER_COLUMNS = ("level", "rostral_mm", "caudal_mm", "midpoint_mm", "length_mm")
 TEXT_COLUMNS = ("kind", "name", "method", "reference")
-#: How far the numbers of a level may disagree: each is rounded to 0.001 mm.
-ROUNDING_MM = 0.01
 
 
 def read_level_table(path: Path) -> pd.DataFrame:
@@ -37,7 +35,7 @@ def read_level_table(path: Path) -> pd.DataFrame:
     ------
     DatasetError
         If the file is no level table, or a row makes no sense: a cell is not what its column holds, name and value of a
-        level differ, a level is there twice, or its ends are in the wrong order.
+        level differ, a level is there twice, its ends are in the wrong order, or midpoint or length do not fit them.
     """
     table = read_text_table(path, ",")
     missing = sorted({*NUMBER_COLUMNS, *TEXT_COLUMNS} - set(table.columns))
@@ -63,8 +61,7 @@ def read_level_table(path: Path) -> pd.DataFrame:
                 f"{path} has no valid ends for {row.kind} level {row.name}: its midpoint is not between them; make "
                 "the table again"
             )
-        length_mm, middle_mm = row.caudal_mm - row.rostral_mm, (row.rostral_mm + row.caudal_mm) / 2
-        if max(abs(row.length_mm - length_mm), abs(row.midpoint_mm - middle_mm)) > ROUNDING_MM:
+        if not fits_ends(row.rostral_mm, row.caudal_mm, row.midpoint_mm, row.length_mm):
             raise DatasetError(
                 f"{path} has a length or a midpoint of {row.kind} level {row.name} that are not those of its ends; "
                 "make the table again"

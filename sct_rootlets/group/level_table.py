@@ -14,7 +14,7 @@ from typing import Any
 from sct_rootlets.bids import LABEL_NAMES, TABLE_ENDING
 from sct_rootlets.cells import BOOLEANS
 from sct_rootlets.errors import DatasetError
-from sct_rootlets.levels import Kind, level_value
+from sct_rootlets.levels import Kind, fits_ends, level_value
 from sct_rootlets.sidecar import find_edited, read_name_sources, read_object, read_sidecar
 
 #: Columns that a level table must have, among others.
@@ -31,8 +31,6 @@ REQUIRED_COLUMNS = (
 )
 #: What to do about a damaged table. A rerun does not replace a table that was edited, but one that is missing.
 AGAIN = "delete this file or move it away, and compute the levels again (sct_compute_spinal_levels, bids)"
-#: How far the numbers of a level may disagree: each is rounded to 0.001 mm.
-_ROUNDING_MM = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,8 +254,7 @@ def _parse_row(row: dict[str, str], path: Path) -> LevelRow:
         rostral = caudal = midpoint = length = math.nan
     if not (rostral <= midpoint <= caudal and math.isfinite(caudal - rostral)):
         raise DatasetError(f"{path} has no valid ends for {kind} level {name}; {AGAIN}")
-    off_mm = max(abs(length - (caudal - rostral)), abs(midpoint - (rostral + caudal) / 2))
-    if not off_mm <= _ROUNDING_MM:
+    if not fits_ends(rostral, caudal, midpoint, length):
         raise DatasetError(f"{path}: length or midpoint of {kind} level {name} are not those of its ends; {AGAIN}")
     complete = BOOLEANS.get((row["complete"] or "").strip().lower())
     if complete is None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from sct_rootlets.bids import MEASURE_ENDINGS, MEASURE_RECORD_ENDING, TABLE_ENDING, stem
 from sct_rootlets.bids_folder import files_below
-from sct_rootlets.cells import BOOLEANS
+from sct_rootlets.cells import BOOLEANS, MISSING_CELLS
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.group.collect import abbreviate, check_same_method, describe_uncorroborated
 from sct_rootlets.group.level_table import Provenance, read_provenance, read_rows, subject_of
@@ -348,13 +348,14 @@ def _number(row: Mapping[str, str], column: str, path: Path) -> float:
 def _is_complete(row: Mapping[str, str], path: Path) -> bool:
     """Whether a level is complete; it counts as such where the table does not tell."""
     text = (row.get("complete") or "").strip()
-    known = BOOLEANS | {"": True, "n/a": True}
-    if text.lower() not in known:
+    if text in MISSING_CELLS:
+        return True
+    if text.lower() not in BOOLEANS:
         raise DatasetError(
             f"{path}: complete of {row['kind']} level {row['name']} is {text!r}, and neither True nor False; measure "
             "the scan again"
         )
-    return known[text.lower()]
+    return BOOLEANS[text.lower()]
 
 
 def _sorted_frame(rows: list[dict[str, object]]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sct_rootlets.cells import unescape_cell
+from sct_rootlets.cells import MISSING_CELLS, unescape_cell
 from sct_rootlets.errors import DatasetError
 from sct_rootlets.nnunet.splits import (
     Case,
@@ -196,8 +196,8 @@ def _read_side(text: str) -> str:
 def _read_side_and_fold(row: dict[str, str]) -> tuple[str, int]:
     """Read the side of a row and the number of its fold, -1 if it has none; without a number, ``val`` is of fold 0."""
     side = _read_side(row["split"])
-    fold = (row.get("fold") or "").strip().lower()
-    number = -1 if fold in ("", "n/a") else int(fold)
+    fold = (row.get("fold") or "").strip()
+    number = -1 if fold in MISSING_CELLS else int(fold)
     if number < -1:
         raise ValueError(f"{fold} is not the number of a fold")
     return side, 0 if side == "val" and number < 0 else number
